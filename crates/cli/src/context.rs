@@ -226,7 +226,7 @@ impl Context {
         }
     }
 
-    /// The same; makes a registry where there is none.
+    /// Returns the place as [`Context::place`], and makes a registry if there is none.
     pub(crate) fn place_or_create(&self) -> Result<Place, Failure> {
         match self.remote()? {
             Some(remote) => Ok(Place::There(remote)),

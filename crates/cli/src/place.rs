@@ -1,5 +1,4 @@
-//! Where a command is carried out: on the registry of this machine, or by a server. The one seam
-//! between the two; what is shown is the same.
+//! Place of a command: the registry of this machine, or a server. The output is the same for both.
 
 use std::ops::Deref;
 
@@ -13,23 +12,23 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::Remote;
 
-/// The shortest part of an id that means a run where nothing can be undone: less is more likely a
+/// Shortest part of an id that is accepted if nothing can be undone: a shorter one is more likely a
 /// slip.
 const STRICT_PART_LEAST: usize = 4;
 
-/// Where a command is carried out.
+/// Place where a command is carried out.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// The registry of this machine.
+    /// Registry of this machine.
     Here(LocalOperations),
-    /// A server.
+    /// Server.
     There(Remote),
 }
 
 impl Place {
-    /// The run that `text` means: a whole id, any unique part of one, or a name.
+    /// Returns the run that `text` names: a whole id, any unique part of one, or a name.
     ///
-    /// Of several runs of that name it is the one that lives, or the newest.
+    /// Of several runs of that name, the live one is meant, or else the newest.
     pub(crate) async fn resolve(&self, context: &Context, text: &str) -> Result<RunId, Failure> {
         let found = self.find_runs(text).await?;
         if found.is_empty() {
@@ -43,7 +42,7 @@ impl Place {
         only(&found, text)
     }
 
-    /// The runs that `texts` mean, in that order.
+    /// Returns the runs that `texts` name, in that order.
     pub(crate) async fn resolve_all(
         &self,
         context: &Context,
@@ -56,7 +55,7 @@ impl Place {
         Ok(ids)
     }
 
-    /// The one run that `text` can mean: for what cannot be undone.
+    /// Returns the only run that `text` can name: for commands that cannot be undone.
     pub(crate) async fn resolve_strictly(&self, text: &str) -> Result<RunId, Failure> {
         let run_id = only(&self.find_runs(text).await?, text)?;
         if text.len() >= STRICT_PART_LEAST || run_id.as_str() == text {
@@ -70,19 +69,19 @@ impl Place {
             .hint(format!("it fits {run_id} alone: say at least {STRICT_PART_LEAST} characters")))
     }
 
-    /// The refusal of a word that names no run; says so if it names an agent.
+    /// Returns the failure for a word that names no run; with a hint if it names an agent.
     async fn not_found(&self, text: &str) -> Failure {
         let failure =
             Failure::new(ErrorCode::RunNotFound, format!("no run has the id or name {text:?}"));
         match self.last_run_of(text).await {
             Ok(Some(last)) => failure
                 .hint(format!("{text:?} is an agent; its last run is {last}: name that instead")),
-            // The refusal stands, whatever else went wrong.
+            // The failure stands, even if the search for a hint fails.
             Ok(None) | Err(_) => failure.hint("`errand ps -a` lists all runs"),
         }
     }
 
-    /// The newest run of the agent of that name.
+    /// Returns the newest run of the agent of that name.
     async fn last_run_of(&self, agent: &str) -> Result<Option<RunId>, Failure> {
         let query = RunListQuery {
             filter: Filter { agent: Some(agent.to_owned()), ..Filter::default() },
@@ -122,7 +121,8 @@ fn only(found: &[FoundRun], text: &str) -> Result<RunId, Failure> {
     }
 }
 
-/// Of several runs that all have the name `text`, newest first: the one that lives, or the newest.
+/// Returns the run that is meant among several with the name `text`, newest first: the live one, or
+/// else the newest; `None` if several live.
 fn one_of_name(found: &[FoundRun], text: &str) -> Option<RunId> {
     let is_named = |found: &FoundRun| found.name.as_deref() == Some(text);
     if found.len() < 2 || !found.iter().all(is_named) {

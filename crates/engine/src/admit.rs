@@ -58,7 +58,8 @@ pub struct Submission {
 /// Parts of a repeated run that the new run inherits.
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {
-    /// Completed steps and the checkpoint that it starts with, and the workspace as it is now.
+    /// Completed steps and the checkpoint that the run starts with, and the workspace in its
+    /// present state.
     pub heritage: Option<Heritage>,
     /// Set for a replay.
     pub replay: Option<Replay>,
@@ -233,7 +234,7 @@ pub(crate) async fn admission_as(
     let now = engine.now();
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
     if submission.wishes.placement.is_some() {
-        // Whoever claims it finds its agent.
+        // The worker that claims the run has to find its agent.
         crate::parcels::share(engine, &submission.parcel)?;
     }
     if kind == RunKind::Service && submission.wishes.placement.is_some() {
@@ -263,7 +264,7 @@ pub(crate) async fn admission_as(
         priority: placement.priority,
         ready_at: placement.not_before.map_or(now, |not_before| not_before.max(now)),
     });
-    // Somebody has to look at it if no worker claims it in time.
+    // Without a worker's claim in time, a deadline has to end the run.
     let documents = crate::deadlines::watched(&run).into_iter().collect();
     let events = added.events;
     Ok(Admission { run, head, events, queued, dedup, redrives, documents })
@@ -376,7 +377,7 @@ fn placed(
             gpu: agent.resources.gpu.into(),
         };
     }
-    // Of two limits for the same, the smaller counts.
+    // Of two limits for the same key, the smaller counts.
     let mut bound = |key: String, limit: Option<u32>| {
         let Some(limit) = limit else { return };
         let known = demands.concurrency.entry(key).or_insert(limit);

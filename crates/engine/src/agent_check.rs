@@ -10,7 +10,7 @@ use crate::{Error, brief, schema};
 ///
 /// # Errors
 ///
-/// What is wrong.
+/// First problem that was found.
 pub(crate) fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
     refuse(&agent.unsupported())?;
     schema::check_schemas(agent)?;

@@ -1,4 +1,4 @@
-//! Asking something of a run: of its supervisor where one lives, else by doing it oneself.
+//! Requests to a run: carried out by its supervisor if one lives, else by the caller itself.
 
 mod decide;
 mod hold;
@@ -24,15 +24,15 @@ pub use wake::{Wake, wake};
 use crate::engine::random;
 use crate::{Engine, Error, news, reconcile};
 
-/// How often a race with a supervisor or another client is run again.
+/// Most rounds of a race with a supervisor or another client.
 const TRIES: usize = 16;
 
-/// What tells one decision from every other one.
+/// Returns the id of a decision, unique among all decisions.
 fn new_decision_id() -> Result<String, Error> {
     Ok(format!("dec_{:016x}", random()?))
 }
 
-/// Leaves a request for the run's supervisor and tells it to look.
+/// Leaves a request for the run's supervisor and notifies it.
 ///
 /// # Errors
 ///
@@ -42,12 +42,12 @@ pub async fn ask(engine: &Engine, stored: &Stored, kind: RequestKind) -> Result<
     nudge(engine, &stored.run.id).await
 }
 
-/// Tells whoever holds the run's lease to look at what is asked of it.
+/// Notifies the holder of the run's lease of new requests.
 async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     // Loaded again: the lease may have been taken while the request was written.
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_coordinating() && stored.lease.is_none() {
-        // Whoever held it let go of it meanwhile.
+        // The holder released the run meanwhile.
         return news::tell(engine, &stored.run).await;
     }
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {

@@ -26,37 +26,38 @@ use crate::{Engine, Error, deadlines, follow_up, record_file};
 /// Events of one run on their way to the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {
-    /// The run after the events.
+    /// Run after the events.
     pub(crate) run: Run,
-    /// The last event.
+    /// Head of the journal after the events.
     pub(crate) head: Head,
-    /// The events. Empty for a commit that only changes documents.
+    /// Events. Empty for a commit that only changes documents.
     pub(crate) added: Additions,
-    /// The right to write them.
+    /// Right to write them.
     pub(crate) writer: Writer,
-    /// Requests that the events answer: they are gone with the commit.
+    /// Requests that the events answer: the commit removes them.
     pub(crate) answered: Vec<i64>,
-    /// Changes of documents that the caller decided. Those that follow from the run and its events
-    /// are added by [`Commit::follow_ups`].
+    /// Changes of documents that the caller decided. Consequences of the run and its events are
+    /// added by [`Commit::follow_ups`].
     pub(crate) documents: Vec<DocumentWrite>,
     /// Set to store the whole fold even if no event is a transition of the run.
     pub(crate) stores_fold: bool,
 }
 
-/// The right to write a journal. `epoch` is the number of a lease.
+/// Right to write a journal. `epoch` is the number of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writer {
     /// The supervisor of the run, under its lease. It writes the terminal snapshot itself, before
     /// the commit is due.
     Supervisor {
         epoch: u64,
-        /// Set if the lease ends with these events, and others write the journal from here on.
+        /// Set if the lease ends with these events, and other processes write the journal
+        /// afterwards.
         lets_go: bool,
     },
     /// A process that took the lease of a dead supervisor. The lease ends with these events if the
     /// run then waits for a person or in the queue; otherwise a helper takes it over.
     Reconciler { epoch: u64 },
-    /// A reconciler that commits what a terminal snapshot says, which is left as it is.
+    /// A reconciler that commits the events of a terminal snapshot, which is kept as it is.
     Recovery { epoch: u64 },
     /// A process that took the lease for this commit alone.
     Borrower { epoch: u64 },
@@ -64,8 +65,9 @@ pub(crate) enum Writer {
     Unheld { epoch: u64 },
     /// A turn of a coordinator, which nobody holds; `epoch` was its last lease.
     ///
-    /// There is no terminal snapshot: a turn may be refused because of a document, and its end would
-    /// then be taken for true. A document that the turn leaves makes the files good instead.
+    /// No terminal snapshot is written: a turn may be refused because of a document, and the end in
+    /// the snapshot would then be wrong. A document that the turn leaves makes another process
+    /// write the files instead.
     Turn { epoch: u64 },
 }
 
@@ -81,7 +83,7 @@ pub(crate) enum Admits {
 }
 
 impl Writer {
-    /// The number of the lease that allows the commit.
+    /// Returns the number of the lease that allows the commit.
     pub(crate) fn epoch(self) -> u64 {
         match self {
             Self::Supervisor { epoch, .. }
@@ -93,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// Whether nobody holds the run after the commit, which leads to `run`.
+    /// Returns whether nobody holds the run after the commit, which leads to `run`.
     fn lets_go(self, run: &Run) -> bool {
         match self {
             Self::Supervisor { lets_go, .. } => lets_go,
@@ -104,7 +106,7 @@ impl Writer {
         }
     }
 
-    /// Whether the terminal snapshot is part of the commit.
+    /// Returns whether the terminal snapshot is part of the commit.
     fn leaves_snapshot(self) -> bool {
         match self {
             Self::Reconciler { .. } | Self::Borrower { .. } | Self::Unheld { .. } => true,
@@ -114,25 +116,25 @@ impl Writer {
 }
 
 impl Commit {
-    /// The additions of a draft.
+    /// Returns the commit of a draft's additions.
     pub(crate) fn of(draft: JournalDraft, writer: Writer) -> Self {
         let (run, head, _, added) = draft.into_parts();
         let (answered, documents) = (Vec::new(), Vec::new());
         Self { run, head, added, writer, answered, documents, stores_fold: false }
     }
 
-    /// Whether nobody holds the run after this commit.
+    /// Returns whether nobody holds the run after this commit.
     pub(crate) fn lets_go(&self) -> bool {
         self.writer.lets_go(&self.run)
     }
 
-    /// The run's place in the queue after this commit; `None`: it is not in the queue.
+    /// Returns the run's place in the queue after this commit; `None`: it is not in the queue.
     pub(crate) fn requeued(&self) -> Option<Pending> {
         self.lets_go().then(|| Pending::of(&self.run)).flatten()
     }
 
-    /// Changes of documents that follow from the run and its events. Long payloads are put into the
-    /// blob store for them, so this is not to be called under a lock.
+    /// Returns the changes of documents that follow from the run and its events. Long payloads are
+    /// put into the blob store for them, so it must not be called under a lock.
     pub(crate) fn follow_ups(&self, engine: &Engine) -> Vec<DocumentWrite> {
         let mut documents = follow_up::documents(engine, &self.run, &self.added.events);
         documents.extend(self.lets_go().then(|| deadlines::watched(&self.run)).flatten());
@@ -144,7 +146,7 @@ impl Commit {
     /// # Errors
     ///
     /// As [`errand_store::Store::append`] and the method of the store for what it `admits`. Nothing
-    /// happened then.
+    /// was changed then.
     pub(crate) async fn append(
         &self,
         engine: &Engine,
@@ -183,7 +185,7 @@ impl Commit {
         }
     }
 
-    /// Brings the record file up to date, if the events changed what it says. Follows the append.
+    /// Updates the record file, if the events changed the record. Must follow the append.
     pub(crate) fn write_record(&self, engine: &Engine) {
         if self.added.is_transition {
             let holder = (!self.lets_go()).then(|| engine.holder());
@@ -205,7 +207,8 @@ pub(crate) async fn commit(
     admits: &Admits,
 ) -> Result<Option<Lease>, Error> {
     if commit.writer.leaves_snapshot() && commit.run.status.is_terminal() {
-        // Many may be ended at once, and the registry has it: a loss of power may take it.
+        // Not synced, since many runs may be ended at once, and the registry has the end: a loss of
+        // power may lose the snapshot.
         drop(snapshot(&commit.run.id, &commit.added).write(engine.registry(), Sync::No));
     }
     let follow_ups = commit.follow_ups(engine);
@@ -226,7 +229,7 @@ pub(crate) fn write_snapshot(
     if snapshot.write(registry, Sync::Yes).is_err()
         && let Some(reserve) = reserve
     {
-        // Without it the registry alone decides; nothing is lost by going on.
+        // Without the snapshot the registry alone decides; no recorded event is lost.
         drop(snapshot.write_into(registry, reserve.path()));
     }
 }

@@ -212,7 +212,7 @@ pub enum Error {
     StillLive {
         /// Id of the run.
         run_id: RunId,
-        /// Its status.
+        /// Status of the run.
         status: &'static str,
         /// Time waited, in milliseconds.
         waited_ms: u64,

@@ -1,5 +1,5 @@
-//! Families: a coordinator that nobody placed, and all that it starts. One process works for all of
-//! them: a worker that takes no other run ([`crate::family_worker`]).
+//! Families: a coordinator without a placement by its caller, and all runs that it starts. One
+//! process works for all of them: a worker that takes no other run ([`crate::family_worker`]).
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! The worker of a family: it carries out a coordinator that nobody placed, and all that it starts.
+//! Worker of a family: it carries out a coordinator without a placement by its caller, and all runs
+//! that it starts.
 //!
-//! If the worker dies, the next reconciliation of the coordinator starts another one, which goes on
-//! where the first one stopped.
+//! If the worker dies, the next reconciliation of the coordinator starts another one, which
+//! continues from there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +25,10 @@ const INTERRUPTED_GRACE: Duration = Duration::from_secs(10);
 /// Interval at which the family is checked for work.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Works for a coordinator and all that it starts until it is over, or until told to end. An
+/// Works for a coordinator and all that it starts until it is over, or until ordered to end. An
 /// interrupt cancels it.
 ///
-/// Has to be called on a thread that lives as long as it, as [`worker::work`].
+/// Must be called on a thread that lives as long as the call, as [`worker::work`].
 ///
 /// # Errors
 ///

@@ -145,7 +145,7 @@ fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
 /// and budgets.
 fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
     let spec = &run.spec;
-    // Nothing is left of what is over already, and no limit is no time at all.
+    // A deadline in the past leaves the shortest time, since no time at all means no limit.
     let soonest = Duration::from_millis(1);
     let left = run.run_deadline().map(|deadline| deadline.since(now).max(soonest));
     Wishes {
@@ -210,7 +210,7 @@ pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Res
     let blobs = engine.blobs();
     for artifact in &handoff.artifacts {
         let name = Path::new(&artifact.name);
-        // Names were checked when the artifact was kept; what leaves the folder is no such name.
+        // Names were checked when the artifact was kept; a path outside the folder is no such name.
         if !name.components().all(|part| matches!(part, Component::Normal(_))) {
             continue;
         }
@@ -223,9 +223,9 @@ pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Res
             std::fs::create_dir_all(folder).map_err(failed(folder))?;
         }
         let (mut from, _) = blobs.open(&artifact.digest)?;
-        // One that is half written is not taken for a whole one by the next attempt.
+        // A partial file must not be taken for a whole one by the next attempt.
         let partial = path.with_extension("errand-partial");
-        // An earlier attempt may have left anything there, a pipe that nobody reads for one.
+        // An earlier attempt may have left anything there, for example a pipe without a reader.
         match std::fs::remove_file(&partial) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(failed(&partial)(error));

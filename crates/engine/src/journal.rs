@@ -69,7 +69,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If its steps cannot be read.
+    /// If the run's steps cannot be read.
     pub(crate) async fn open(
         engine: &Engine,
         stored: Stored,
@@ -113,7 +113,7 @@ impl Journal {
         let durable = Durable { seq: draft.head().seq, lost: None };
         let run = draft.run();
         let run_id = run.id.clone();
-        // A coordinator has no agent whose end is to be recorded.
+        // A coordinator has no agent whose end needs disk space.
         let reserve =
             run.spec.plan.is_none().then(|| DiskReserve::take(engine.registry(), &run_id));
         let mut state = State::new(draft);
@@ -244,7 +244,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// As [`Journal::record_with`]; for a lease that is about to run out, as [`Journal::command`].
+    /// As [`Journal::record_with`]; under a lease that is about to end, as [`Journal::command`].
     pub(crate) async fn record_start(
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
@@ -294,7 +294,7 @@ impl Journal {
         }
     }
 
-    /// Waits until `find` finds something in the run, and that is durable.
+    /// Waits until `find` returns a value for the run, and that state is durable.
     ///
     /// # Errors
     ///
@@ -353,8 +353,8 @@ impl Journal {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code path panics while it holds the lock; were one to, the state is still whole,
-        // since it only ever changes by finished steps.
+        // No code path panics while it holds the lock; if one did, the state would still be whole,
+        // since it changes only in finished steps.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -104,7 +104,7 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
     match family::of(run) {
         Some(_) if family::is_top(run) => family::is_kept(engine, run).await,
         Some(top) => {
-            // Nobody else looks after its family.
+            // Reconciling the coordinator is the only care for its family.
             if let Ok(top) = top.parse::<RunId>()
                 && let Some(top) = engine.store().load(&top).await?
             {
@@ -121,7 +121,7 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
 async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let is_left = stored.open_requests > 0 && stored.lease.is_none() && unheld::is_free(stored);
     if !is_left || stored.run.is_coordinating() {
-        // A coordinator looks for itself.
+        // A coordinator reads its requests itself.
         return Ok(false);
     }
     for request in engine.store().requests(&stored.run.id).await? {
@@ -149,7 +149,7 @@ enum Changed {
 /// of this process may be another person's, and count only for `resume`.
 async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     let run = &stored.run;
-    // Where other machines make the attempts, their stores count.
+    // Where other machines make the attempts, their secret stores count.
     let is_elsewhere = run.spec.placement.is_some() && engine.store().shared_blobs().is_some();
     if !ask::awaits_secrets(run) || run.coordination.is_some() || is_elsewhere {
         return Ok(Changed::Nothing);
@@ -190,31 +190,31 @@ async fn command_at_rest(
 /// needed now.
 pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     if stored.run.is_at_rest() {
-        // Nobody is needed until a person answers, or a deadline passes.
+        // A resting run needs no process until a person answers, or a deadline passes.
         return stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline);
     }
     if rests_until_boot(engine, stored) {
-        // Whatever is asked of it brings it back.
+        // A request to the run brings it back.
         return stored.open_requests == 0;
     }
     if let Some(lease) = &stored.lease
         && let Some(ends) = lease.expires_at
     {
         if stored.run.spec.placement.is_none() && !is_here(engine, lease) {
-            // What is left of it is on that machine.
+            // Its processes and files are on that machine.
             return true;
         }
         let is_dead = || os::liveness(&lease.holder.process) == Liveness::Dead;
         let is_private = stored.run.spec.placement.is_none() || family::of(&stored.run).is_some();
         if is_private && is_here(engine, lease) && is_dead() {
-            // The one process that worked for it and all its family, or looked after it.
+            // The holder was the only process for this run, or for its whole family.
             return false;
         }
-        // Whether its holder lives does not matter: it renews the lease, or has lost the run.
+        // The holder's life does not matter: it renews the lease, or has lost the run.
         return engine.now() <= ends;
     }
     if stored.run.spec.placement.is_some() && stored.lease.is_none() {
-        // It is in the queue: somebody claims it in time, or it is out of time.
+        // The run is in the queue: a worker claims it in time, or the queue's deadline passes.
         return stored.run.queue_deadline().is_none_or(|deadline| engine.now() < deadline);
     }
     if let Some(lease) = &stored.lease {
@@ -225,7 +225,7 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     if stored.run.spec.host != engine.holder().host {
         return true;
     }
-    // No one holds it. Before the first attempt its launcher may be about to hand it over.
+    // Nobody holds the run. Before its first attempt, its launcher may be about to hand it over.
     stored.run.attempts.is_empty()
         && stored.run.spec.launcher.as_ref().is_some_and(|it| os::liveness(it) == Liveness::Alive)
 }
@@ -247,12 +247,12 @@ pub(crate) fn is_here(engine: &Engine, lease: &Lease) -> bool {
 pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_at_rest() {
-        // It parked itself just before its lease was taken, and belongs to nobody.
+        // The run came to rest just before its lease was taken, and needs no holder.
         return Ok(engine.store().give_back(run_id, lease.epoch).await?);
     }
     if !stored.run.attempts.is_empty() {
         end_processes(engine, &stored.run).await?;
-        // The agent may have written a secret there, and nobody takes it any more.
+        // The agent may have written a secret there that no process will read.
         drop(std::fs::remove_file(attempt_paths::scratch(engine, &stored.run).join("output")));
         drop(std::fs::remove_file(attempt_paths::socket(engine, &stored.run)));
     }
@@ -273,7 +273,7 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         log_line(engine, &decided.run);
     }
     if dispatches && (!goes_back || is_top) {
-        // The run waits for another attempt: a helper of its own takes it from here.
+        // The run waits for another attempt: a new helper takes it from here.
         launch::hand_over(engine, run_id, lease).await?;
     }
     Ok(())
@@ -310,7 +310,7 @@ async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     let Some(target) = engine.target_of(run) else { return Ok(()) };
     let known: Vec<_> = run.live_attempt().and_then(Attempt::locator).into_iter().collect();
     let path = engine.registry().run_log(&run.id);
-    // A worker that has lost it may live: nothing of it is waited for.
+    // A worker that lost the run may live: nothing of it is awaited.
     let is_placed = run.spec.placement.is_some();
     let grace = if is_placed { Duration::ZERO } else { STRAY_GRACE };
     let ended = target.end(&run.id, &known, grace).await;
@@ -374,7 +374,7 @@ fn has_dispatch(decision: &Decision) -> bool {
 /// Returns the run as the dead supervisor left it in its terminal snapshot, if that follows the
 /// journal exactly and ends the run or its attempt.
 async fn from_snapshot(engine: &Engine, stored: &Stored) -> Result<Option<JournalDraft>, Error> {
-    // A snapshot that is damaged or of another run says nothing about this one.
+    // A snapshot that is damaged or of another run is ignored.
     let Ok(Some(snapshot)) = FinalSnapshot::read(engine.registry(), &stored.run.id) else {
         return Ok(None);
     };

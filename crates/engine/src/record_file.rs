@@ -1,4 +1,5 @@
-//! `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
+//! Record file of a run, `runs/<run-id>.json`: the record as of the last transition, for `cat` and
+//! `jq`.
 
 use errand_api::record::{Places, Record, project};
 use errand_model::Head;
@@ -36,7 +37,7 @@ fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) ->
 ///
 /// # Errors
 ///
-/// If it cannot be written; the registry has everything all the same.
+/// If the file cannot be written; the registry still has everything.
 pub(crate) fn write(
     engine: &Engine,
     run: &Run,

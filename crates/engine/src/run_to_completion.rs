@@ -1,6 +1,6 @@
 //! Work that is finished even if its caller is dropped.
 //!
-//! A caller may go while it waits: a client that hangs up, a wait that is cut short. A change of the
+//! A caller may go while it waits: a client that hangs up, a wait that times out. A change of the
 //! registry that was begun is then finished without it.
 
 use tokio::task::JoinSet;

@@ -1,7 +1,7 @@
 //! Commands to runs that no process holds: they wait for a person, or in the queue.
 //!
 //! The process that decides writes the journal. Of two that do so at once, the store refuses the
-//! second, since the journal moved on.
+//! second, since the journal has grown.
 
 use errand_model::draft::JournalDraft;
 use errand_model::run::{Command, Decision, Effect};
@@ -12,7 +12,7 @@ use crate::family;
 use crate::run_to_completion::run_to_completion;
 use crate::{Engine, Error, launch, lease, news};
 
-/// Whether no process holds the run, so that anyone who decides writes its journal.
+/// Returns whether no process holds the run, so that the process that decides writes its journal.
 pub(crate) fn is_free(stored: &Stored) -> bool {
     stored.run.is_at_rest() || (stored.run.spec.placement.is_some() && stored.lease.is_none())
 }
@@ -75,7 +75,7 @@ fn decide(
     let decision = draft.command(command, now)?;
     let mut commit = Commit::of(draft, writer);
     if commit.run.is_coordinating() {
-        // Its next turn tells its children.
+        // The coordinator's next turn sends the commands to its children.
         commit.documents.push(news::asked(&commit.run, commit.head.seq, now));
     }
     Ok((decision, commit))
@@ -102,9 +102,9 @@ async fn write(
     Ok(())
 }
 
-/// Returns the requests that a command makes up for: left with a supervisor that let go of the run
-/// before it read them. Unanswered, they would be carried out with the next attempt, whatever was
-/// decided since.
+/// Returns the requests that a command replaces: requests that a supervisor did not read before it
+/// released the run. Unanswered, they would be carried out with the next attempt, regardless of
+/// later decisions.
 async fn answered(engine: &Engine, stored: &Stored, command: &Command) -> Result<Vec<i64>, Error> {
     if stored.open_requests == 0 {
         return Ok(Vec::new());
@@ -123,14 +123,14 @@ fn makes_up_for(command: &Command, kind: &RequestKind) -> bool {
         RequestKind::Raise { limits, .. } => {
             matches!(command, Command::Raise(raise) if raise.limits == *limits)
         }
-        // The id of the decision tells whether it was made.
+        // The id of the decision shows whether it was made.
         RequestKind::Decide { .. } | RequestKind::Provide { .. } | RequestKind::Wake { .. } => {
             false
         }
     }
 }
 
-/// Whether another process was faster, so that the caller has to load the run again.
+/// Returns whether another process was faster, so that the caller has to load the run again.
 pub(crate) const fn is_race(error: &Error) -> bool {
     matches!(error, Error::Store(error) if error.is_race())
 }

@@ -75,7 +75,7 @@ pub async fn until_over(
     until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
 }
 
-/// Also watches a file that may not exist yet; `None` if watching fails.
+/// Watches a further file, which may not exist yet; `None` if watching fails.
 fn watching(watch: Option<Watch>, file: &Path) -> Option<Watch> {
     let mut watch = watch?;
     match watch.file(file) {

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::render;
 
-/// What can be done with schedules.
+/// Commands on schedules.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List schedules, with their next slots

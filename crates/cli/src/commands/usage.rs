@@ -139,7 +139,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What `usage` shows where there is no registry.
+/// Returns the usage of a machine without a registry.
 fn no_usage(args: &Args, (since, until): (Option<Day>, Option<Day>)) -> Usage {
     Usage {
         schema: USAGE_SCHEMA,

@@ -1,4 +1,4 @@
-//! Registered agents, and the workers that carry runs out.
+//! Registered agents of a server, and its workers.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use serde_json::Value;
 use super::Remote;
 use crate::failure::Failure;
 
-/// How an agent's folder is sent.
+/// Media type of an agent's folder.
 const ARCHIVE: &str = "application/x-tar";
 
-/// A version of a registered agent.
+/// Version of a registered agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Agent {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) digest: String,
-    /// What else the server says of it.
+    /// Other members of the server's answer.
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
@@ -33,19 +33,19 @@ struct Agents {
 }
 
 impl Agent {
-    /// What names this version and no other.
+    /// Returns the reference that names exactly this version.
     pub(crate) fn reference(&self) -> String {
         format!("{}@{}", self.name, self.version)
     }
 
-    /// What it does, for people.
+    /// Returns the description, for people.
     pub(crate) fn description(&self) -> Option<&str> {
         self.rest.get("description")?.as_str()
     }
 }
 
 impl Remote {
-    /// Registers what an agent's folder holds; with `force` also in the place of another content.
+    /// Registers an agent's folder; with `force` even in place of other content.
     pub(crate) async fn push(&self, plan: &Plan, force: bool) -> Result<Agent, Failure> {
         let archive =
             archive(plan).map_err(|error| Failure::io("read", &plan.source().folder, &error))?;
@@ -53,7 +53,7 @@ impl Remote {
         self.ask(request.header("Content-Type", ARCHIVE).body(archive)).await
     }
 
-    /// All registered agents by name, each in its current version.
+    /// Returns all registered agents by name, each in its current version.
     pub(crate) async fn agents(&self) -> Result<Vec<Agent>, Failure> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
@@ -69,30 +69,30 @@ impl Remote {
         }
     }
 
-    /// Everything about an agent: `name` or `name@version`.
+    /// Returns the document of an agent: `name` or `name@version`.
     pub(crate) async fn agent(&self, name: &str) -> Result<Value, Failure> {
         self.get(&["agents", name]).await
     }
 
-    /// A version of an agent.
+    /// Returns a version of an agent.
     pub(crate) async fn version(&self, name: &str, version: &str) -> Result<Agent, Failure> {
         self.get(&["agents", name, "versions", version]).await
     }
 
-    /// Forgets an agent, or one version of it; runs of it are kept.
+    /// Removes an agent, or one version of it, from the registry; its runs are kept.
     pub(crate) async fn remove_agent(&self, name: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, &["agents", name])).await?;
         Ok(())
     }
 
-    /// The workers, and what they do.
+    /// Returns the workers and their runs.
     pub(crate) async fn workers(&self) -> Result<Workers, Failure> {
         self.get(&["workers"]).await
     }
 }
 
-/// The files that a parcel would have, and nothing else of the folder; so of the agents that it names
-/// by path.
+/// Returns an archive of the files that the parcel would have, and nothing else of the folder; the
+/// same for agents that it names by path.
 fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     if let Some(list) = parcel::sent_list(plan)? {
@@ -107,7 +107,7 @@ fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
         append(&mut archive, member, Path::new(&below))?;
         let file = member.source().agent_file.file_name().unwrap_or_default();
         if !member.files().iter().any(|packed| Path::new(&packed.path) == Path::new(file)) {
-            // Left out of the parcel, which is made of it all the same.
+            // The agent file is needed to make the parcel, even if the parcel leaves it out.
             let place = Path::new(&below).join(file);
             archive.append_path_with_name(&member.source().agent_file, place)?;
         }
@@ -116,7 +116,7 @@ fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-/// The files of one agent, below a folder of the archive.
+/// Appends the files of one agent, below a folder of the archive.
 fn append(archive: &mut tar::Builder<Vec<u8>>, plan: &Plan, below: &Path) -> std::io::Result<()> {
     let folder = &plan.source().folder;
     for file in plan.files() {

@@ -1,4 +1,4 @@
-//! What a server says if it does not do what it was asked.
+//! Answers of a server that are no success.
 
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::Problem;
@@ -8,10 +8,10 @@ use reqwest::header::CONTENT_TYPE;
 use super::Url;
 use crate::failure::Failure;
 
-/// The longest answer of something else that is looked at.
+/// Longest error body that is read.
 const SHOWN_BYTES: usize = 64 * 1024;
 
-/// An answer that is no success, as a command tells it.
+/// Returns the failure for an answer that is no success.
 pub(super) async fn refused(url: &Url, response: Response) -> Failure {
     let status = response.status();
     let media_type = response.headers().get(CONTENT_TYPE);
@@ -20,7 +20,7 @@ pub(super) async fn refused(url: &Url, response: Response) -> Failure {
         .is_some_and(|value| value.starts_with(Problem::MEDIA_TYPE));
     let body = match response.bytes().await {
         Ok(body) if is_problem && body.len() <= SHOWN_BYTES => body,
-        // What stands before the server, and does not get through to it.
+        // The answer comes from a proxy that does not reach the server.
         Ok(_) | Err(_) if matches!(status.as_u16(), 502..=504) => {
             let what = format!("the server {url} does not answer: HTTP {status} came instead");
             return Failure::new(ErrorCode::ServerUnreachable, what);
@@ -33,7 +33,7 @@ pub(super) async fn refused(url: &Url, response: Response) -> Failure {
     }
 }
 
-/// Whoever answers is no server of this program.
+/// Returns the failure for an address where no errand server answers.
 pub(super) fn not_a_server(url: &Url, why: &str) -> Failure {
     Failure::new(ErrorCode::NotAServer, format!("{url} is not an errand server: {why}"))
         .hint("the address is that of the server, without /v1")

@@ -1,4 +1,4 @@
-//! The client: built when the first command needs it.
+//! HTTP client of a server, built when the first command needs it.
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,24 +14,24 @@ use super::Url;
 use super::answer;
 use crate::failure::Failure;
 
-/// How long a connection may take to be made.
+/// Longest time to make a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How often a connection on which nothing is said is looked at.
+/// Interval of checks on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Which server is meant, and how it was chosen.
+/// Server of a command, and its source.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Where it is.
+    /// Address.
     pub(crate) url: Url,
-    /// The key to show it.
+    /// API key.
     key: Option<String>,
-    /// The context that names it; `None`: its address was given.
+    /// Context that names the server; `None`: its address was given.
     pub(crate) context: Option<String>,
 }
 
 impl Target {
-    /// Reads the address.
+    /// Parses the address.
     pub(crate) fn new(
         url: &str,
         key: Option<String>,
@@ -41,19 +41,19 @@ impl Target {
     }
 }
 
-/// A server, and the key that it is shown.
+/// Server with the key for it.
 #[derive(Debug)]
 pub(crate) struct Remote {
     client: Client,
     target: Target,
-    /// Whether it is known that it does not answer at the moment.
+    /// The server is known not to answer at the moment.
     is_lost: AtomicBool,
 }
 
 impl Remote {
     /// Builds the client. Nothing is sent yet.
     pub(crate) fn connect(target: Target) -> Result<Self, Failure> {
-        // Another part of the program may have installed it: they are all the same.
+        // Another part of the program may have installed it: all install the same.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::builder()
             .connect_timeout(CONNECT_LIMIT)
@@ -65,17 +65,17 @@ impl Remote {
         Ok(Self { client, target, is_lost: AtomicBool::new(false) })
     }
 
-    /// Where it is.
+    /// Returns the address.
     pub(super) const fn url(&self) -> &Url {
         &self.target.url
     }
 
-    /// Notes whether it answers. Returns what was known before.
+    /// Notes whether the server answers. Returns the value before.
     pub(super) fn set_lost(&self, is_lost: bool) -> bool {
         self.is_lost.swap(is_lost, Ordering::Relaxed)
     }
 
-    /// A request about something below `/v1`.
+    /// Makes a request below `/v1`.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let path: Vec<&str> = ["v1"].into_iter().chain(path.iter().copied()).collect();
         let request = self.client.request(method, self.target.url.to(&path));
@@ -85,7 +85,7 @@ impl Remote {
         }
     }
 
-    /// Sends it. Whatever the server refuses is a failure.
+    /// Sends a request. Any refusal of the server is a failure.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
@@ -94,7 +94,7 @@ impl Remote {
         Err(answer::refused(&self.target.url, response).await)
     }
 
-    /// Sends it and reads the JSON of the answer.
+    /// Sends a request and parses the JSON of the answer.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
@@ -106,12 +106,12 @@ impl Remote {
         })
     }
 
-    /// Something to look at.
+    /// Sends a GET request.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.ask(self.request(Method::GET, path)).await
     }
 
-    /// The same with parameters.
+    /// Sends a GET request with parameters.
     pub(super) async fn query<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -120,7 +120,7 @@ impl Remote {
         self.ask(self.request(Method::GET, path).query(query)).await
     }
 
-    /// Something to do.
+    /// Sends a POST request.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -129,7 +129,7 @@ impl Remote {
         self.ask(self.request(Method::POST, path).json(body)).await
     }
 
-    /// Why nothing came back.
+    /// Returns the failure for a missing answer.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
         if speaks_other_scheme(error) {
             let what = format!("the server {} answers in another protocol", self.target.url);
@@ -138,7 +138,7 @@ impl Remote {
         }
         let what = format!("the server {} does not answer", self.target.url);
         let failure = Failure::new(ErrorCode::ServerUnreachable, what);
-        // Its own text has the address again; what went wrong is below it.
+        // The error's own text repeats the address; its source has the cause.
         let failure = match error.source() {
             Some(source) => failure.because(source),
             None => failure.because(error),
@@ -166,7 +166,7 @@ fn speaks_other_scheme(error: &reqwest::Error) -> bool {
         {
             return true;
         }
-        // An I/O error holds another error, and names the source of that one as its own.
+        // An I/O error wraps another error, and returns that one's source as its own.
         let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         cause = match held {
             Some(held) => Some(held),

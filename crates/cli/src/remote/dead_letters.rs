@@ -46,7 +46,7 @@ impl DeadLetterOperations<Failure> for Remote {
 }
 
 impl Remote {
-    /// Does a dead letter again. Returns the new run.
+    /// Redrives a dead letter. Returns the new run.
     pub(crate) async fn redrive(
         &self,
         run_id: &RunId,

@@ -1,4 +1,4 @@
-//! Files of runs: artifacts, exports, inventories.
+//! Files of runs on a server: artifacts, exports, inventories.
 
 use std::io::Write as _;
 
@@ -16,19 +16,19 @@ use crate::commands::output::Wanted;
 use crate::failure::Failure;
 use crate::target::Target;
 
-/// The media type of documents.
+/// Media type of documents.
 const JSON: &str = "application/json";
-/// Documents up to this length are kept in events, without a line's end.
+/// Longest document that is kept in an event, without a final newline.
 const SHORT_BYTES: u64 = errand_model::INLINE_LIMIT_BYTES as u64;
 
-/// An inventory, complete, and what it is called.
+/// Inventory with its names.
 #[derive(Debug)]
 pub(crate) struct Bom {
-    /// `CycloneDX`.
+    /// Document in the format `CycloneDX`.
     pub(crate) document: Value,
-    /// Its name in the blob store.
+    /// Digest, its name in the blob store.
     pub(crate) digest: Digest,
-    /// Its number among those of its agent; `None`: it has none yet.
+    /// Generation number of its agent; `None`: none yet.
     pub(crate) generation: Option<u64>,
 }
 
@@ -44,7 +44,8 @@ impl Remote {
         self.stream_into(self.request(Method::GET, &path), target).await
     }
 
-    /// Writes a value of a run to `target`, which is opened once there is one. Returns whether there is.
+    /// Writes a value of a run to `target`, which is opened only if the value exists. Returns
+    /// whether it does.
     pub(crate) async fn write_value(
         &self,
         run_id: &RunId,
@@ -69,7 +70,7 @@ impl Remote {
         Ok(true)
     }
 
-    /// Puts the input and the output of a run into its record where those are links.
+    /// Fills the input and the output of a run into its record if they are links.
     pub(crate) async fn complete(&self, record: &mut Record) -> Result<(), Failure> {
         let run_id = record.run_id.clone();
         let values = [(Wanted::Input, &mut record.input), (Wanted::Output, &mut record.output)];
@@ -105,7 +106,7 @@ impl Remote {
     ) -> Result<(), Failure> {
         let request = self.request(Method::GET, &["runs", run_id.as_str(), "export"]);
         let request = request.query(&[("live", wanted.live)]);
-        // An older server does not know it.
+        // An older server does not know the parameter.
         let own = wanted.own.then_some(("own", true));
         let request = request.query(own.as_slice());
         self.stream_into(request, target).await
@@ -124,7 +125,7 @@ impl Remote {
         target.flush().map_err(|error| target.unwritten(&error))
     }
 
-    /// Hands on what comes of an answer, as it comes.
+    /// Passes the bytes of an answer on as they come.
     pub(super) async fn take(
         &self,
         response: Response,
@@ -137,14 +138,14 @@ impl Remote {
         Ok(())
     }
 
-    /// The inventory of a run: of that attempt, or of its last one.
+    /// Returns the inventory of a run: of that attempt, or of the last one.
     pub(crate) async fn bom(&self, run_id: &RunId, attempt: Option<u32>) -> Result<Bom, Failure> {
         let request = self.request(Method::GET, &["runs", run_id.as_str(), "bom"]);
         let attempt = attempt.map(|attempt| ("attempt", attempt));
         self.read_bom(request.query(attempt.as_slice())).await
     }
 
-    /// One generation of an agent's inventory.
+    /// Returns one generation of an agent's inventory.
     pub(crate) async fn bom_generation(
         &self,
         agent: &str,

@@ -1,7 +1,7 @@
-//! The events of a run as they happen, over server-sent events.
+//! Live events of a run, over server-sent events.
 //!
-//! A connection that breaks is made again after the last event that came: nothing is left out, and
-//! nothing comes twice.
+//! A broken connection is made again after the last event that came: no event is missed, and none
+//! comes twice.
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::operations::{More, TakeEvent};
@@ -14,7 +14,7 @@ use super::Remote;
 use super::answer::not_a_server;
 use crate::failure::Failure;
 
-/// The longest event that is read: more than any journal takes.
+/// Longest event that is read: longer than any in a journal.
 const EVENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 impl Remote {
@@ -35,7 +35,7 @@ impl Remote {
             frames.push(&bytes.map_err(|error| self.unreachable(&error))?);
             while let Some(frame) = frames.next() {
                 if frame.name == "end" {
-                    // A server that ends says so too, and the run goes on.
+                    // A server that shuts down ends the stream too, while the run continues.
                     let is_over = frame.data.contains("\"reason\":\"over\"")
                         || frame.data.contains("\"reason\":\"removed\"");
                     return Ok(if is_over { Ended::Over } else { Ended::Broken });
@@ -59,28 +59,28 @@ impl Remote {
     }
 }
 
-/// Why a stream that ended without an end is asked for again.
+/// Returns the failure of a stream that broke off, for the note about the reconnection.
 pub(super) fn broken_off(remote: &Remote) -> Failure {
     let what = format!("the stream of events of {} ends without an end", remote.url());
     Failure::new(ErrorCode::ServerUnreachable, what)
 }
 
-/// How a stream ended.
+/// End of a stream.
 pub(super) enum Ended {
-    /// Nothing more is to be told.
+    /// No more events will come.
     Over,
-    /// There is more, on another connection.
+    /// More events come on another connection.
     Broken,
 }
 
-/// One event of a stream.
+/// Event of a stream.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
     name: String,
     data: String,
 }
 
-/// A stream of events, put together from what comes.
+/// Parser of a stream of events that comes in pieces.
 #[derive(Debug, Default)]
 struct Frames {
     rest: Vec<u8>,
@@ -91,7 +91,7 @@ impl Frames {
         self.rest.extend_from_slice(bytes);
     }
 
-    /// The next event that is whole; comments are none.
+    /// Returns the next complete event, without comments.
     fn next(&mut self) -> Option<Frame> {
         loop {
             let end = self.rest.windows(2).position(|pair| pair == b"\n\n")?;

@@ -1,4 +1,4 @@
-//! What a run printed, as the server sends it: the lines of its log.
+//! Logs of runs on a server.
 
 use errand_agent::log::{Counted, Query};
 use errand_api::gateway::file::LOG_OFFSET_HEADER;
@@ -41,8 +41,8 @@ impl Remote {
                     let Err(failure) = end else {
                         return if waiting.is_empty() { Ok(()) } else { take(&waiting) };
                     };
-                    // Only a server that says where it began can be asked for the rest; what came of
-                    // a line that was cut off comes again.
+                    // Only a server that tells its offset can be asked for the rest; the bytes of a
+                    // partial line come again.
                     place = begins_at.map(|begins_at| begins_at + handed);
                     failure
                 }
@@ -55,7 +55,7 @@ impl Remote {
         }
     }
 
-    /// Asks for the lines that are wanted, or for those behind a place.
+    /// Requests the wanted lines, or those behind an offset.
     async fn open_log(
         &self,
         run_id: &RunId,
@@ -77,7 +77,7 @@ impl Remote {
     }
 }
 
-/// Where in the log an answer begins, in bytes.
+/// Returns the offset of an answer in the log, in bytes.
 fn offset(response: &Response) -> Option<u64> {
     response.headers().get(LOG_OFFSET_HEADER)?.to_str().ok()?.parse().ok()
 }

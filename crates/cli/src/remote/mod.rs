@@ -1,8 +1,8 @@
-//! A server that carries commands out, and how it is spoken to.
+//! Client of a server that carries commands out.
 //!
-//! One file per area of its API. Requests and answers are the types of `errand-api`; what the server
-//! refuses becomes the same `Failure` that a command on this machine would have ended with.
-//! Deliberately absent: anything that is shown. A command without a server builds nothing of this.
+//! One file per area of the API. Requests and answers are the types of `errand-api`; a refusal of
+//! the server becomes the `Failure` of the same command on this machine. Deliberately absent:
+//! rendering. A command without a server builds nothing of this.
 
 mod agents;
 mod answer;

@@ -1,6 +1,6 @@
-//! What is done about a server that does not answer for a while: it is asked again, later and later.
+//! Retries while a server does not answer: at growing intervals.
 //!
-//! For commands that only look: whatever would change something is never sent twice.
+//! Only for commands that read: requests that change something are never sent twice.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use super::Remote;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// How long before it is asked for the first time again; doubles with each further time.
+/// Pause before the first retry; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// No pause is longer.
+/// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A server that does not come back for so long is gone: restarts and failovers take less.
+/// Time after which a silent server counts as gone: restarts and failovers take less.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// How often a server was asked in vain.
+/// Retries of a server.
 #[derive(Debug)]
 pub(super) struct Patience<'r> {
     remote: &'r Remote,
     pause: Duration,
-    /// Since when it does not answer.
+    /// Time of its last answer; `None` while it answers.
     since: Option<Instant>,
 }
 
@@ -32,13 +32,13 @@ impl<'r> Patience<'r> {
         Self { remote, pause: FIRST_PAUSE, since: None }
     }
 
-    /// Notes that it answers (again).
+    /// Notes that the server answers (again).
     pub(super) fn answered(&mut self) {
         (self.pause, self.since) = (FIRST_PAUSE, None);
         self.remote.set_lost(false);
     }
 
-    /// Waits until it may be asked again, and says once what is being done.
+    /// Waits until the next try, and prints one note about the reconnection.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl<'r> Patience<'r> {
     }
 }
 
-/// Whether it may be otherwise a little later.
+/// Returns whether a retry may succeed.
 fn does_pass(failure: &Failure) -> bool {
     matches!(
         failure.code(),

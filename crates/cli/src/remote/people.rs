@@ -1,4 +1,4 @@
-//! Questions to people.
+//! Questions of a server's runs to people.
 
 use async_trait::async_trait;
 use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
@@ -24,7 +24,7 @@ impl PeopleOperations<Failure> for Remote {
 }
 
 impl Remote {
-    /// Decides an approval. Returns which, and of which run.
+    /// Decides an approval. Returns its id and run.
     pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<Decided, Failure> {
         let body = DecideApproval {
             decision: decide.verdict.into(),

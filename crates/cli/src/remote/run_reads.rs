@@ -27,7 +27,7 @@ use crate::failure::Failure;
 
 /// Largest page of runs that a server gives.
 const PAGE: u32 = 500;
-/// Spans that a server tells at most.
+/// Most spans in a server's answer.
 const LARGEST_TRACE: usize = 100_000;
 /// Time after which the server answers that nothing happened: a proxy may cut longer silence off.
 const WAIT: Duration = Duration::from_secs(30);

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 /// Children of a coordinator that are read at once.
 const PAGE: u32 = 500;
 
-/// How often it is looked whether all agents of a coordinator wait for people.
+/// Interval of the check whether all agents of a coordinator wait for people.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Remote {
@@ -38,16 +38,16 @@ impl Remote {
         self.ask(request).await
     }
 
-    /// Waits until the run is over, or waits for a person with no agent there.
+    /// Waits until the run is over, or waits for a person without an agent process.
     pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
         let (mut seen, mut patience) = (0, Patience::with(self));
         let mut looks_again = false;
         loop {
             if std::mem::take(&mut looks_again) {
-                // What its agents do is not among its own events.
+                // The run's own events do not include those of its agents.
                 tokio::time::sleep(LOOK_AGAIN).await;
             } else {
-                // What may settle a run: it was paused, or ended; an attempt of it was.
+                // Events that may settle a run: a pause, the run's end, an attempt's end.
                 self.follow(run_id, seen, &mut |event| {
                     seen = event.seq;
                     let may =
@@ -71,14 +71,14 @@ impl Remote {
         }
     }
 
-    /// A run, and whether it rests.
+    /// Returns a run, and whether it rests.
     async fn standing(&self, run_id: &RunId) -> Result<(Record, bool), Failure> {
         let record = self.record(run_id).await?;
         let rests = Box::pin(self.rests(&record)).await?;
         Ok((record, rests))
     }
 
-    /// Whether a run waits for people and none of its agents is there, however deep.
+    /// Returns whether a run waits for people and none of its agents has a process, at any depth.
     async fn rests(&self, record: &Record) -> Result<bool, Failure> {
         if record.status != "paused" {
             return Ok(false);
@@ -102,7 +102,7 @@ impl Remote {
         Ok(true)
     }
 
-    /// Ends a run. Returns whether it was over already, and how it ended.
+    /// Ends a run. Returns whether it was over already, and its final status.
     pub(crate) async fn stop(
         &self,
         run_id: &RunId,
@@ -117,7 +117,7 @@ impl Remote {
         Ok((false, self.ask::<Record>(request).await?.status))
     }
 
-    /// Begins a run anew. Returns the run that does it: the same while it lives.
+    /// Restarts a run. Returns the run with the new attempt: the same one if it was live.
     pub(crate) async fn restart(
         &self,
         run_id: &RunId,
@@ -128,14 +128,14 @@ impl Remote {
         self.post(&["runs", run_id.as_str(), "restart"], &body).await
     }
 
-    /// Holds a run.
+    /// Pauses a run.
     pub(crate) async fn pause(&self, run_id: &RunId) -> Result<(), Failure> {
         let request = self.request(Method::POST, &["runs", run_id.as_str(), "pause"]);
         self.ask::<Record>(request).await?;
         Ok(())
     }
 
-    /// Lets a run go on, with more of its limits where some are given.
+    /// Resumes a run, with raised limits if given.
     pub(crate) async fn resume(
         &self,
         run_id: &RunId,
@@ -169,13 +169,13 @@ impl Remote {
         Ok(())
     }
 
-    /// Removes all runs that ended before, or says which it would.
+    /// Removes all runs that ended before, or lists them with `dry_run`.
     pub(crate) async fn prune(&self, before: Timestamp, dry_run: bool) -> Result<Pruned, Failure> {
         self.post(&["prune"], &PruneRuns { ended_before_ms: Some(before.as_millis()), dry_run })
             .await
     }
 
-    /// A new run that goes on where one stopped.
+    /// Starts a new run that continues where one stopped.
     pub(crate) async fn retry(
         &self,
         run_id: &RunId,
@@ -185,7 +185,7 @@ impl Remote {
         self.post(&["runs", run_id.as_str(), "retry"], &body).await
     }
 
-    /// A new run that begins in the middle of one.
+    /// Starts a new run that begins in the middle of one.
     pub(crate) async fn fork(
         &self,
         run_id: &RunId,
@@ -199,7 +199,7 @@ impl Remote {
         self.post(&["runs", run_id.as_str(), "fork"], &body).await
     }
 
-    /// A run that does the same with everything served from the record.
+    /// Starts a strict replay, with everything served from the record.
     pub(crate) async fn replay_strictly(
         &self,
         run_id: &RunId,
@@ -209,7 +209,8 @@ impl Remote {
         self.post(&["runs", run_id.as_str(), "replay"], &body).await
     }
 
-    /// A run that does it all again; effects outside may happen once more if that is allowed.
+    /// Starts a live replay, which repeats everything, including effects outside if `allow_effects`
+    /// is set.
     pub(crate) async fn replay_live(
         &self,
         run_id: &RunId,
@@ -222,7 +223,7 @@ impl Remote {
     }
 }
 
-/// How long an agent has to end by itself; no time at all kills it at once.
+/// Returns a request with the time for the agent to end by itself; no time kills it at once.
 fn grace(time: Duration) -> Value {
     if time.is_zero() {
         return json!({ "force": true });
@@ -230,7 +231,7 @@ fn grace(time: Duration) -> Value {
     json!({ "grace_period": format!("{}ms", time.as_millis()) })
 }
 
-/// A request for a run that does another one again, with the agent that is chosen for that.
+/// Returns a request to repeat a run, with the agent that is chosen for that.
 fn with_choice(mut body: Value, choice: RemoteChoice) -> Value {
     if let Some(version) = choice.version {
         body["version"] = version.into();
@@ -248,7 +249,7 @@ fn replay(policy: &str, agent: Option<String>) -> Value {
     }
 }
 
-/// Limits as the agent file writes them; `None`: there are none.
+/// Returns limits as an agent file spells them; `None` without limits.
 pub(crate) fn budgets(limits: &[(LimitName, u64)]) -> Option<Value> {
     if limits.is_empty() {
         return None;

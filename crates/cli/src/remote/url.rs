@@ -1,4 +1,4 @@
-//! The address of a server.
+//! Address of a server.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -7,12 +7,12 @@ use errand_api::error_code::ErrorCode;
 
 use crate::failure::Failure;
 
-/// Where a server is: scheme, host and perhaps a path before `/v1`.
+/// Address of a server: scheme, host and perhaps a path before `/v1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url(String);
 
 impl Url {
-    /// Reads what was typed.
+    /// Parses an address as typed.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let refused = |why: &str| {
             Failure::new(
@@ -45,7 +45,7 @@ impl Url {
         Ok(Self(address.to_owned()))
     }
 
-    /// Returns the same address with the other scheme, `http` or `https`.
+    /// Returns the address with the other scheme, `http` or `https`.
     pub(crate) fn with_other_scheme(&self) -> String {
         match self.0.strip_prefix("https://") {
             Some(rest) => format!("http://{rest}"),
@@ -53,7 +53,7 @@ impl Url {
         }
     }
 
-    /// The address of something on the server: segments of its path, each of them as it is called.
+    /// Returns the address of a resource on the server, from unescaped segments of its path.
     pub(crate) fn to(&self, segments: &[&str]) -> String {
         let mut to = self.0.clone();
         for segment in segments {
@@ -64,7 +64,7 @@ impl Url {
     }
 }
 
-/// Appends a name so that it is one segment of a path, whatever is in it.
+/// Appends a name, escaped as one segment of a path.
 fn escape(segment: &str, to: &mut String) {
     for byte in segment.bytes() {
         match byte {

@@ -16,22 +16,22 @@ use crate::{Engine, Error, agents, parcels};
 /// Agents that a run pins besides its own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
-    /// For a coordinator: its agents, and how they work together.
+    /// Plan of a coordinator: its agents, and the pattern of their cooperation.
     pub(super) plan: Option<Box<Plan>>,
-    /// Agents that the run may be handed over to, by the names that the agent file has for them.
+    /// Agents that the run may be handed over to, by their names in the agent file.
     pub(super) handoffs: BTreeMap<String, AgentRef>,
 }
 
-/// Finds every agent that the agent file names: one with a path by the digest that its parcel was
-/// built with, a registered one in the run's namespace.
+/// Finds each agent that the agent file names: by the digest that its parcel was built with, or, if
+/// registered, in the run's namespace.
 ///
 /// # Errors
 ///
-/// [`Error::Member`] if one of them is not there; [`Error::NestedTooDeep`].
+/// [`Error::Member`] if an agent does not exist; [`Error::NestedTooDeep`].
 pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
     let agent = &submission.parcel.agent;
     let depth = submission.member.as_ref().map_or(0, |member| member.depth);
-    // Its children would be one deeper.
+    // Its children would be one level deeper.
     let is_too_deep = depth >= DEPTH_LIMIT && agent.coordinator.is_some();
     if depth > DEPTH_LIMIT || is_too_deep {
         return Err(Error::NestedTooDeep { agent: agent.name.clone() });
@@ -47,8 +47,8 @@ pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<
     Ok(parts)
 }
 
-/// Puts the pinned agents into the first event of a run. A coordinator that nobody placed is carried
-/// out by a worker of its own.
+/// Puts the pinned agents into the first event of a run. A coordinator without a placement by its
+/// caller is carried out by a worker of its own.
 pub(super) fn take_part(id: &RunId, created: &mut RunCreated, parts: Parts) {
     let Parts { plan, handoffs } = parts;
     created.handoffs = handoffs;
@@ -92,7 +92,7 @@ async fn find(
     let (name, version) = agents::split_reference(&member.agent);
     let namespace = submission.wishes.namespace.as_deref();
     let found = agents::find(engine, namespace, name, version).await?;
-    // It can be opened, too: nobody has to find out later.
+    // Opening the parcel now reports a missing one before the run exists.
     of_parcel(engine, &found.digest, found.source)
 }
 
@@ -102,7 +102,7 @@ fn of_parcel(engine: &Engine, digest: &Digest, path: String) -> Result<AgentRef,
     Ok(AgentRef { name, version, digest: parcel.digest, path })
 }
 
-/// Where a member was built from, for people.
+/// Returns the place that a member was built from, for people.
 fn source(of: &str, member: &str) -> String {
     let of = Path::new(of);
     if !of.is_absolute() {

@@ -1,4 +1,5 @@
-//! A person decides an approval: once, and of two at once, one.
+//! Decisions of people on approvals: each approval is decided once, also if two decide at the same
+//! time.
 
 use errand_model::event::ApprovalVerdict;
 use errand_model::run::{Approval, DecideApproval, Verdict};
@@ -10,27 +11,27 @@ use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, reconcile, unheld};
 
-/// A decision.
+/// Decision on an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decide {
-    /// Of which approval; `None`: of the only one that is open.
+    /// Approval to decide; `None`: the only open one.
     pub approval_id: Option<String>,
-    /// What is decided.
+    /// Decision itself.
     pub verdict: ApprovalVerdict,
-    /// Who decides.
+    /// Person who decides.
     pub by: String,
-    /// What that person adds.
+    /// Comment of that person.
     pub comment: Option<String>,
-    /// What that person looked at; refused if the approval is about anything else.
+    /// Digest of the material that the person read; refused if the approval has another.
     pub digest: Option<Digest>,
 }
 
-/// Decides. The decision is durable when this returns, and a run that waited without a process has
-/// its next attempt.
+/// Decides an approval. The decision is durable when this returns, and a run that waited without a
+/// process has its next attempt.
 ///
 /// # Errors
 ///
-/// [`Error::Unanswerable`] says why it cannot be decided like this; nothing changed then.
+/// [`Error::Unanswerable`] with the reason; nothing changed then.
 pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<Approval, Error> {
     let decision_id = new_decision_id()?;
     let mut approval_id = decide.approval_id.clone();
@@ -41,7 +42,7 @@ pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<
         }
         let approval = people::approval(&stored.run, approval_id.as_deref())?;
         check(engine, &stored, approval, decide)?;
-        // Whatever is asked meanwhile is not what is decided.
+        // An approval requested meanwhile is not the one to decide.
         let id = approval.request.approval_id.clone();
         approval_id = Some(id.clone());
         let decided = if unheld::is_free(&stored) {
@@ -53,7 +54,7 @@ pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<
             Ok(Some(approval)) => return Ok(approval),
             Ok(None) => {}
             Err(error) if unheld::is_race(&error) => {}
-            // The model knows better: the next look says why.
+            // The model refused: the next round finds out why.
             Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
         }
@@ -110,7 +111,7 @@ async fn at_rest(
     Ok(Some(Approval { verdict: Some(verdict), ..approval.clone() }))
 }
 
-/// Leaves the decision with the run's supervisor, and waits until something is decided.
+/// Leaves the decision to the run's supervisor, and waits until the approval is decided.
 async fn by_supervisor(
     engine: &Engine,
     stored: &Stored,
@@ -127,18 +128,18 @@ async fn by_supervisor(
     };
     ask(engine, stored, kind).await?;
     let is_settled = |stored: &Stored| {
-        // At rest, the request is one that nobody reads.
+        // In a run at rest, no supervisor reads the request.
         stored.run.status.is_terminal()
             || stored.run.is_at_rest()
             || stored.run.approvals.get(id).is_some_and(|approval| approval.verdict.is_some())
     };
     let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
         wait::until(engine, &stored.run.id, None, is_settled).await?;
-    // Whoever was faster is told at the next look.
+    // A faster decision is reported in the next round.
     Ok(mine(&stored, Some(id), decision_id))
 }
 
-/// The approval, if this very decision decided it.
+/// Returns the approval, if it was decided by this very decision.
 fn mine(stored: &Stored, id: Option<&str>, decision_id: &str) -> Option<Approval> {
     let approval = stored.run.approvals.get(id?)?;
     let by = approval.verdict.as_ref()?.decision_id.as_deref();

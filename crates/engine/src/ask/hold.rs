@@ -1,4 +1,4 @@
-//! An operator holds a run, and lets it go on.
+//! Commands of an operator that pause a run, resume it and raise its limits.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, environment, parcels, reconcile, unheld};
 
-/// How long a supervisor may take to do it.
+/// Longest wait for a supervisor to carry the command out.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between two looks at whether processes have stopped: they do at once, or never.
+/// Pause between two checks that processes have stopped: they stop at once, or never.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Holds a run: once this returns, nothing of it executes anything. One that is held already is
-/// left so.
+/// Pauses a run: once this returns, no process of the run executes. A paused run stays paused.
 ///
 /// # Errors
 ///
-/// [`Unanswerable::RunOver`] if it is over; [`Error::StillLive`] if its supervisor does not do it.
+/// [`Unanswerable::RunOver`] if it is over; [`Error::StillLive`] if its supervisor does not pause
+/// it.
 pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let command: Command = Pause { reason: PauseReason::Operator, by: by.clone() }.into();
     let kind = RequestKind::Pause { by: by.clone() };
@@ -59,13 +59,13 @@ async fn is_frozen(
     target.is_frozen(&run.id, supervisor).await.map_err(Error::io("look at the processes of", path))
 }
 
-/// The children of a coordinator that are not over.
+/// Returns the children of a coordinator that are not over.
 fn children(run: &Run) -> Vec<RunId> {
     let coordination = run.coordination.iter();
     coordination.flat_map(|it| it.live.values()).map(|child| child.run_id.clone()).collect()
 }
 
-/// Somebody was faster: the child is over, or goes on already.
+/// Ignores errors for a child that is over or runs already: another process was faster.
 fn gone(error: Error) -> Result<(), Error> {
     let is_gone = matches!(
         error,
@@ -75,7 +75,7 @@ fn gone(error: Error) -> Result<(), Error> {
     if is_gone { Ok(()) } else { Err(error) }
 }
 
-/// Holds a child of a coordinator without waiting for that. Whether it is held already, or over.
+/// Begins to pause a child of a coordinator. Returns whether it is paused already, or over.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub(crate) async fn begin_pause(engine: &Engine, run_id: &RunId) -> Result<bool,
     begin(engine, run_id, (command, RequestKind::Pause { by: None }), is_held).await
 }
 
-/// Lets a child of a coordinator go on without waiting for that. Whether it does already, or is over.
+/// Begins to resume a child of a coordinator. Returns whether it runs already, or is over.
 ///
 /// # Errors
 ///
@@ -113,20 +113,20 @@ async fn begin(
         ask(engine, &stored, kind).await.map(|()| false)
     };
     match asked {
-        // The next look says how it is.
+        // The next look reads the new state.
         Err(error) if unheld::is_race(&error) => Ok(false),
         Err(Error::Rejected(_)) => Ok(true),
         asked => asked,
     }
 }
 
-/// Lets a run go on that somebody held, or that waits for secrets. It may still wait for a person.
+/// Resumes a run that was paused, or that waits for secrets. It may still wait for a person.
 ///
 /// # Errors
 ///
-/// [`Unanswerable::NotPaused`] if nobody held it, [`Unanswerable::RunOver`] if it is over;
-/// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
-/// [`Error::AwaitsSecrets`] if it waits for secrets that are not here either.
+/// [`Unanswerable::NotPaused`] if nobody paused it, [`Unanswerable::RunOver`] if it is over;
+/// [`Rejection::BudgetSpent`] if a limit paused it that leaves as little room as before.
+/// [`Error::AwaitsSecrets`] if it waits for secrets that are missing here too.
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     people::over(&stored.run)?;
@@ -141,15 +141,15 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
         return Err(Unanswerable::NotPaused { run_id, status }.into());
     }
     let command: Command = Resume { by: by.clone() }.into();
-    // One whose budget is still spent is told so at once.
+    // A budget that is still spent is reported at once.
     stored.run.decide(&command, engine.now())?;
     refuse_spent_day(engine, &stored.run).await?;
     let kind = RequestKind::Resume { by };
-    // A coordinator lets its children go on: those that it held.
+    // A coordinator resumes the children that it paused.
     bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
 }
 
-/// Refuses to let a run go on that is held by a limit of the day of which nothing is left.
+/// Refuses to resume a run that was paused by a spent limit of the day.
 async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
     if run.caps(Scope::Day).is_unlimited() {
         return Ok(());
@@ -165,7 +165,7 @@ async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
     }
 }
 
-/// Lets a service go on whose supervisor was ended by a signal.
+/// Resumes a service whose supervisor was ended by a signal.
 async fn bring_back(engine: &Engine, stored: &Stored, by: Option<String>) -> Result<Stored, Error> {
     ask(engine, stored, RequestKind::Resume { by }).await?;
     let lives = |stored: &Stored| {
@@ -178,7 +178,7 @@ async fn bring_back(engine: &Engine, stored: &Stored, by: Option<String>) -> Res
     }
 }
 
-/// Lets a run go on that waits for secrets, or the agents of a coordinator that waits with them.
+/// Resumes a run that waits for secrets, or the waiting children of a coordinator.
 async fn with_secrets(
     engine: &Engine,
     stored: &Stored,
@@ -195,7 +195,7 @@ async fn with_secrets(
         }
         return wait::load(engine, &run.id).await;
     }
-    // Where another process makes the attempt, only that one knows.
+    // Where another process makes the attempt, only that process knows its secrets.
     if run.spec.placement.is_none() {
         let parcel = parcels::open(engine, &run.spec.agent.digest)?;
         let names = environment::lacking(engine.surroundings(), &parcel.agent);
@@ -208,7 +208,7 @@ async fn with_secrets(
     bring_about(engine, &run.id, (&command, &kind), |run| !awaits_secrets(run)).await
 }
 
-/// Allows a run more, whether it is held or not. Limits that are as high already stay so.
+/// Raises limits of a run, paused or not. Limits that are as high already stay unchanged.
 ///
 /// # Errors
 ///
@@ -231,7 +231,7 @@ pub async fn raise(
     .await
 }
 
-/// Whether the run waits for secrets that its next attempt needs.
+/// Returns whether the run waits for secrets that its next attempt needs.
 pub fn awaits_secrets(run: &Run) -> bool {
     matches!(run.status, Status::Paused { reason: PauseReason::Secret, .. })
 }
@@ -249,7 +249,7 @@ pub async fn awaited_secrets(engine: &Engine, run_id: &RunId) -> Result<Vec<Stri
     })
 }
 
-/// Whether somebody holds the run: an operator, or its budget.
+/// Returns whether the run was paused by an operator, or by its budget.
 pub fn is_held(run: &Run) -> bool {
     matches!(run.status, Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. })
 }
@@ -284,7 +284,7 @@ async fn bring_about(
         };
         let deadline = Some(Instant::now() + LIMIT);
         match wait::until(engine, run_id, deadline, is_settled).await? {
-            // It may be over already: with nothing to wait for, that takes no time.
+            // The run may be over already: the next round returns that at once.
             Waited::Reached(stored) if is_so(&stored.run) => return Ok(*stored),
             Waited::Reached(_) => {}
             Waited::TimedOut(stored) => return Err(still(&stored)),

@@ -1,4 +1,5 @@
-//! A person answers a question: once, and of two at once, one.
+//! Answers of people to questions: each question is answered once, also if two answer at the same
+//! time.
 
 use errand_model::RunId;
 use errand_model::run::{Inquiry, ProvideInput, Reply};
@@ -10,23 +11,23 @@ use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, payload, reconcile, unheld};
 
-/// An answer.
+/// Answer to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provide {
-    /// To which question; `None`: to the only one that is open.
+    /// Question to answer; `None`: the only open one.
     pub input_id: Option<String>,
-    /// The answer.
+    /// Answer itself.
     pub answer: Value,
-    /// Who answers.
+    /// Person who answers.
     pub by: String,
 }
 
-/// Answers, and returns the question's id. The answer is durable when this returns, and a run that
+/// Answers a question, and returns its id. The answer is durable when this returns, and a run that
 /// waited without a process has its next attempt.
 ///
 /// # Errors
 ///
-/// [`Error::Unanswerable`] says why it cannot be answered like this; nothing changed then.
+/// [`Error::Unanswerable`] with the reason; nothing changed then.
 pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Result<String, Error> {
     let decision_id = new_decision_id()?;
     let mut input_id = provide.input_id.clone();
@@ -37,7 +38,7 @@ pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Resu
         }
         let inquiry = people::input(&stored.run, input_id.as_deref())?;
         check(engine, &stored, inquiry, &provide.answer)?;
-        // Whatever is asked meanwhile is not what is answered.
+        // A question asked meanwhile is not the one to answer.
         let id = inquiry.request.input_id.clone();
         input_id = Some(id.clone());
         let answer = payload::from_json(&engine.blobs(), provide.answer.clone())?;
@@ -62,7 +63,7 @@ pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Resu
             Ok(true) => return Ok(id),
             Ok(false) => {}
             Err(error) if unheld::is_race(&error) => {}
-            // The model knows better: the next look says why.
+            // The model refused: the next round finds out why.
             Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
         }
@@ -79,8 +80,8 @@ fn check(engine: &Engine, stored: &Stored, inquiry: &Inquiry, answer: &Value) ->
     people::refuse_secrets(engine, &stored.run, "answer", &answer.to_string())
 }
 
-/// Leaves the answer with the run's supervisor, and waits until there is one. Whether it is this
-/// one.
+/// Leaves the answer to the run's supervisor, and waits until the question is answered. Returns
+/// whether this very answer was accepted.
 async fn by_supervisor(
     engine: &Engine,
     stored: &Stored,
@@ -90,7 +91,7 @@ async fn by_supervisor(
 ) -> Result<bool, Error> {
     ask(engine, stored, kind).await?;
     let is_settled = |stored: &Stored| {
-        // At rest, the request is one that nobody reads.
+        // In a run at rest, no supervisor reads the request.
         stored.run.status.is_terminal()
             || stored.run.is_at_rest()
             || stored.run.inputs.get(id).is_some_and(|inquiry| inquiry.reply.is_some())
@@ -100,7 +101,7 @@ async fn by_supervisor(
     Ok(is_mine(&stored, id, decision_id))
 }
 
-/// Whether this very answer answered the question.
+/// Returns whether the question was answered by this very answer.
 fn is_mine(stored: &Stored, id: &str, decision_id: &str) -> bool {
     match stored.run.inputs.get(id).and_then(|inquiry| inquiry.reply.as_ref()) {
         Some(Reply::Provided { decision_id: of, .. }) => of.as_deref() == Some(decision_id),

@@ -1,4 +1,4 @@
-//! A new attempt of a live run; a new run in the place of one that is over.
+//! Restart: a new attempt of a live run, or a new run in place of one that is over.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::again::AgentChoice;
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, again, reconcile, unheld};
 
-/// How long after the grace period the next attempt may take to begin.
+/// Longest wait for the next attempt after the grace period.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a restart led to.
+/// Result of a restart.
 #[derive(Debug)]
 pub enum Restarted {
-    /// The same run has a new attempt.
+    /// New attempt of the same run.
     Attempt(Box<Stored>),
     /// A new run, which names the old one as its origin.
     Run(RunId),
 }
 
-/// Restarts a run: live, it gets a new attempt; over, a new run does the same again.
+/// Restarts a run: a live one gets a new attempt; a new run repeats one that is over.
 ///
 /// # Errors
 ///
-/// [`Error::StillLive`] if the next attempt did not begin in time; [`Error::Helper`] and whatever
-/// admission refuses for a new run.
+/// [`Error::StillLive`] if the next attempt did not begin in time; [`Error::Helper`] and errors of
+/// admission for a new run.
 pub async fn restart(
     engine: &Engine,
     run_id: &RunId,
@@ -47,7 +47,7 @@ pub async fn restart(
     }
     let before = stored.run.last_attempt_number();
     if unheld::is_free(&stored) {
-        // Nobody reads requests there.
+        // Without a supervisor no request is read.
         unheld::command(engine, &stored, &Restart { by, grace }.into()).await?;
         return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
     }
@@ -62,14 +62,14 @@ pub async fn restart(
     let limit = grace + BEGIN_LIMIT;
     let began = |stored: &Stored| {
         stored.run.status.is_terminal()
-            // Its next attempt begins when a worker claims it.
+            // The next attempt begins when a worker claims the run.
             || (stored.run.spec.placement.is_some() && unheld::is_free(stored))
             || stored.run.attempts.last().is_some_and(|last| {
                 last.number > before && !matches!(last.state, AttemptState::Starting(_))
             })
     };
     match wait::until(engine, run_id, Some(Instant::now() + limit), began).await? {
-        // It ended by itself, or its supervisor died, before it could be restarted.
+        // The run ended by itself, or its supervisor died, before the restart.
         Waited::Reached(stored)
             if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before =>
         {
@@ -84,12 +84,12 @@ pub async fn restart(
     }
 }
 
-/// Restarts a run with another agent: one that lives is ended first, since a run is made of one parcel.
-/// Returns what is to be admitted in its place.
+/// Restarts a run with another agent: a live one is ended first, since a run has one parcel.
+/// Returns the submission in its place.
 ///
 /// # Errors
 ///
-/// As [`restart`]; whatever keeps the chosen agent from doing this is found before the run is ended.
+/// As [`restart`]; problems of the chosen agent are found before the run is ended.
 pub async fn replace(
     engine: &Engine,
     run_id: &RunId,
@@ -109,12 +109,12 @@ pub async fn replace(
     }
     let (parcel, source) = (Box::new(submission.parcel), submission.source);
     let ended = super::stop(engine, run_id, stop).await?;
-    // Schedules stand where they stood when it ended.
+    // Counters of schedules are those at its end.
     let submission = again::submission(engine, &ended.run)?;
     again::chosen(engine, submission, AgentChoice::Parcel(parcel, source)).await
 }
 
-/// A new run of the same parcel with the same input and settings.
+/// Starts a new run of the same parcel with the same input and settings.
 async fn again(engine: &Engine, old: &Stored, by: Option<String>) -> Result<RunId, Error> {
     let mut submission = again::submission(engine, &old.run)?;
     submission.wishes.by = by;

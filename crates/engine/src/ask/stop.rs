@@ -1,4 +1,4 @@
-//! Ending a run, whatever state it is in.
+//! Cancellation of a run in any state.
 
 use std::time::Duration;
 
@@ -14,24 +14,25 @@ use crate::run_to_completion::run_to_completion;
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, lease, news, reconcile, unheld};
 
-/// How long after the grace period a supervisor may take to report: then it is taken for hung,
-/// killed, and the run reconciled.
+/// Longest wait for a supervisor's report after the grace period: then the supervisor counts as
+/// hung, is killed, and the run reconciled.
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
-/// The same where the agent is killed at once: who says `--force` does not want to wait.
+/// Longest wait for the report if the agent is killed at once: users of `--force` do not want to
+/// wait.
 const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
 
-/// How a run is to be ended.
+/// Way of ending a run.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    /// Why.
+    /// Cause.
     pub cause: CancelCause,
-    /// Who asks.
+    /// Person or run that asks.
     pub by: Option<String>,
-    /// How long the agent has to end by itself; zero kills it at once.
+    /// Time for the agent to end by itself; zero kills it at once.
     pub grace: Duration,
 }
 
-/// Ends a run and returns it as it ended. One that is over already is returned as it is.
+/// Ends a run and returns it in its final state. A run that is over is returned unchanged.
 ///
 /// # Errors
 ///
@@ -52,7 +53,7 @@ pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored
         match attempted {
             Ok(Some(ended)) => return Ok(ended),
             Ok(None) => {}
-            // Somebody was faster; look again.
+            // Another process was faster; the next round reads the run again.
             Err(Error::Store(
                 errand_store::Error::Fenced { .. }
                 | errand_store::Error::Sealed { .. }
@@ -64,8 +65,8 @@ pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored
     wait::load(engine, run_id).await
 }
 
-/// Asks for the end of a run and does not wait for it: the request is durable when this returns. The
-/// run as it is then; one that nobody supervises is over.
+/// Requests the end of a run without waiting for it: the request is durable when this returns.
+/// Returns the run; one without a supervisor is over.
 ///
 /// # Errors
 ///
@@ -88,7 +89,8 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
             Ok(Some(ended)) => return Ok(ended),
             Ok(None) => {
                 let fresh = wait::load(engine, run_id).await?;
-                // Whoever was asked may have let go of it before reading that: it is looked again.
+                // The supervisor may have released the run before it read the request: the next
+                // round checks.
                 if fresh.lease.is_some() || takes_turns(&fresh) {
                     return Ok(fresh);
                 }
@@ -100,7 +102,7 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
     wait::load(engine, run_id).await
 }
 
-/// Asks the supervisor, and waits until it has done it. `None`: it was killed instead.
+/// Asks the supervisor, and waits until the run is over. `None`: the supervisor was killed.
 async fn by_supervisor(
     engine: &Engine,
     stored: &Stored,
@@ -116,8 +118,8 @@ async fn by_supervisor(
         Waited::TimedOut(stored) => {
             let Some(lease) = &stored.lease else { return Ok(None) };
             if stored.run.spec.placement.is_some() || lease.expires_at.is_some() {
-                // Its worker has other runs too, and whoever only looks after it has other work: it
-                // is not killed for one of them.
+                // A worker has other runs too, and a reconciler other work: neither is killed for
+                // one run.
                 let waited_ms = u64::try_from((stop.grace + report_limit).as_millis());
                 let (run_id, status) = (run_id.clone(), stored.run.status.name());
                 let waited_ms = waited_ms.unwrap_or(u64::MAX);
@@ -134,7 +136,7 @@ async fn by_supervisor(
     }
 }
 
-/// Asks a coordinator, which ends its children before it ends, and waits until it did.
+/// Asks a coordinator, which ends its children before itself, and waits until it is over.
 async fn by_turns(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
     ask_coordinator(engine, stored, stop).await?;
     let waits_for = stop.grace + REPORT_LIMIT;
@@ -149,24 +151,24 @@ async fn by_turns(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Optio
     }
 }
 
-/// The request is durable when this returns, and the coordinator is told to look.
+/// Asks a coordinator. The request is durable when this returns, and the coordinator is told of it.
 async fn ask_coordinator(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<(), Error> {
     let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
     let decision = unheld::command(engine, stored, &Cancel { cause, by, grace }.into()).await?;
     if decision.events.is_empty() {
-        // It was asked before, and may not have done it yet.
+        // The coordinator was asked before, and may not have acted yet.
         return news::tell(engine, &stored.run).await;
     }
     Ok(())
 }
 
-/// Whether it is a coordinator that ends its children first, and that nobody holds.
+/// Returns whether the run is a coordinator that nobody holds and that ends its children first.
 fn takes_turns(stored: &Stored) -> bool {
     let children = stored.run.coordination.iter().any(|it| !it.live.is_empty());
     stored.lease.is_none() && (stored.run.is_coordinating() || children)
 }
 
-/// Takes the lease of a run that nobody holds, and ends it.
+/// Takes the lease of a run that nobody holds, and ends the run.
 async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
     let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
     let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };

@@ -1,7 +1,7 @@
-//! A queued run that takes the turn of those before it in its session.
+//! Queued runs that take the turn of earlier runs in their session.
 //!
-//! Asked when it is admitted: a worker whose slots they hold cannot claim the run that is to end
-//! them.
+//! Superseded runs are ended at admission: if they hold all slots of a worker, it cannot claim the
+//! new run, which would end them.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::{Stop, TRIES, ask, stop};
 use crate::supervise::SUPERSEDED_GRACE;
 use crate::{Engine, Error, wait};
 
-/// Ends the runs that are ahead of `run` in its session, if it is one that any worker may claim and
-/// that does so. Waits for none that is under way: the worker that claims `run` does.
+/// Ends the runs ahead of `run` in its session, if any worker may claim `run` and it supersedes
+/// others. Does not wait for a run that is under way: the worker that claims `run` does.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A person wakes a service.
+//! Wakes of a service that a person asks for.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::{ask, hold};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, again, parcels, payload, people, schema};
 
-/// How long a service may take to fire a wake that was asked for.
+/// Longest wait for a service to fire the wake.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A wake that is asked for.
+/// Request for a wake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wake {
-    /// What the agent is given, byte for byte; `None`: nothing, as at a heartbeat.
+    /// Input of the agent, byte for byte; `None`: no input, as at a heartbeat.
     pub input: Option<Vec<u8>>,
-    /// Who asks.
+    /// Person who asks.
     pub by: Option<String>,
 }
 
-/// Wakes a service, and returns the wake's run. It is admitted when this returns: it is carried out
-/// whatever becomes of the service's supervisor, unless its restart policy is `no`.
+/// Wakes a service, and returns the wake's run, which is admitted when this returns: it is carried
+/// out even if the service's supervisor dies, unless its restart policy is `no`.
 ///
 /// # Errors
 ///
-/// [`Error::NotWoken`] for a run that is no service, is paused, or did not fire it in time;
+/// [`Error::NotWoken`] for a run that is no service, is paused, or did not fire in time;
 /// [`people::Unanswerable::RunOver`] for one that is over.
 pub async fn wake(engine: &Engine, run_id: &RunId, wake: &Wake) -> Result<RunId, Error> {
     let stored = again::reconciled(engine, run_id).await?;
@@ -50,7 +50,7 @@ pub async fn wake(engine: &Engine, run_id: &RunId, wake: &Wake) -> Result<RunId,
     until_fired(engine, stored, wake_run_id).await
 }
 
-/// Refuses what is no service that fires.
+/// Refuses runs that cannot fire a wake.
 fn check(run: &Run) -> Result<(), Error> {
     let refused = |reason| Err(Error::NotWoken { run_id: run.id.clone(), reason });
     if run.spec.kind != RunKind::Service {
@@ -66,7 +66,7 @@ fn check(run: &Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what no run of the agent would be admitted with.
+/// Refuses input that no run of the agent would be admitted with.
 fn check_input(engine: &Engine, run: &Run, input: Option<&[u8]>) -> Result<(), Error> {
     let Some(input) = input else { return Ok(()) };
     let parcel = parcels::open(engine, &run.spec.agent.digest)?;
@@ -104,7 +104,8 @@ async fn until_fired(
     }
 }
 
-/// The request is answered: with a run, or with a line in the service's log.
+/// Returns the result of an answered request: a run, or an error that is described in the service's
+/// log.
 async fn fired_or_refused(
     engine: &Engine,
     run_id: RunId,

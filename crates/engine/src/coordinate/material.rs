@@ -150,8 +150,8 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
     }
 }
 
-/// Refuses outputs of several agents that are larger together than one output may be: they are put
-/// together in memory.
+/// Refuses outputs of several agents that are together larger than one output may be, since they
+/// are composed in memory.
 fn check_size(engine: &Engine, material: &Material) -> Result<(), Failure> {
     let size = |part: &Option<Payload>| part.as_ref().map_or(0, payload::size_bytes);
     let size_bytes: u64 = match material {
@@ -221,7 +221,7 @@ pub(super) fn count_items(engine: &Engine, run: &Run) -> Result<Option<u32>, Fai
 ///
 /// # Errors
 ///
-/// If there is none.
+/// If the input has no such list.
 pub(super) fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Value>, Failure> {
     let input = value(engine, run, &Material::Input)?;
     let found = match input {

@@ -63,7 +63,7 @@ pub(super) async fn take(
         documents.sort_by_key(document::order);
         let prepared = prepare(engine, known, &documents).await?;
         if prepared.commit.added.events.is_empty() && !std::mem::replace(&mut fresh, true) {
-            // What is remembered says that there is nothing to do: that is not for it to say.
+            // A cached state is no proof that there is nothing to do.
             continue;
         }
         fresh = true;
@@ -79,7 +79,7 @@ pub(super) async fn take(
                 effects::carry_out(engine, &run, &turn).await;
                 return Ok(());
             }
-            // Somebody else heard of it, or wrote the journal: what is known is outdated.
+            // Another process handled the news, or wrote the journal: the known state is outdated.
             Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => return Ok(()),
             Err(error) if unheld::is_race(&error) => {}
             Err(error) => return Err(error),
@@ -141,7 +141,7 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
     }
     let mut documents = documents_of(draft.run(), &turn, documents, now);
     if looks_on && draft.run().is_coordinating() {
-        // The run that carries on may be over, too.
+        // The run that it was handed over to may be over, too.
         replace(&mut documents, document::restored(draft.run(), now));
     }
     let stores_fold = is_due(before, draft.head().seq) || !draft.run().is_coordinating();
@@ -169,7 +169,7 @@ fn heard(
     let (mut news, mut unprepared) = (Vec::new(), None);
     for document in documents {
         let Some(said) = document::said(document) else { continue };
-        // That it began may have been lost with the old registry.
+        // News of the beginning may have been lost with the old registry.
         if !matches!(said, News::Began { .. }) && !document::is_restored(document) {
             news.push(said);
             continue;
@@ -179,7 +179,7 @@ fn heard(
             Err(failure) if coordinator.coordination.iter().all(|it| it.live.is_empty()) => {
                 unprepared = Some(failure);
             }
-            // It began before: what cannot be read now may be later.
+            // The coordinator began before: an unreadable input may be readable later.
             Err(failure) => return Err(Error::Payload { reason: failure.message }),
         }
     }
@@ -204,7 +204,7 @@ async fn obey(
             RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
             RequestKind::Resume { by } => Resume { by }.into(),
             RequestKind::Raise { limits, by } => Raise { limits, by }.into(),
-            // It has no process and asks nobody.
+            // A coordinator has no process, and asks people nothing.
             RequestKind::Restart { .. }
             | RequestKind::Decide { .. }
             | RequestKind::Provide { .. }
@@ -240,7 +240,7 @@ fn merge(turn: &mut Turn, next: Turn) {
     turn.starts.extend(starts);
     turn.deliveries.extend(deliveries);
     turn.unread.extend(unread);
-    // What was decided last is how it is.
+    // The last decision counts.
     (turn.stops, turn.holds, turn.releases) = (stops, holds, releases);
     turn.finish = finish.or(turn.finish.take());
     turn.looks_again |= looks_again;
@@ -292,7 +292,7 @@ fn documents_of(
         } else if effects::wants(turn) {
             replace(&mut writes, document::look(run, now.plus(LOOK_AGAIN)));
         }
-        // Its limit moved while it was held.
+        // The end of its time moved while it was held.
         let is_lost =
             |document| document::is_deadline(document) || document::is_incomplete(document);
         let was_due = documents.iter().any(is_lost);
@@ -366,7 +366,7 @@ async fn write_each(
     writes: impl Iterator<Item = DocumentWrite> + Send,
 ) -> Result<(), Error> {
     match engine.store().write_documents(writes.collect()).await {
-        // Somebody else saw to it.
+        // Another process handled it.
         Err(errand_store::Error::DocumentChanged { .. }) => Ok(()),
         written => Ok(written?),
     }

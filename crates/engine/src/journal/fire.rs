@@ -1,4 +1,4 @@
-//! A wake of a service: recorded, and its run admitted, in one commit.
+//! Wakes of a service: the wake is recorded and its run admitted in one commit.
 
 use errand_model::run::Command;
 use errand_store::{Admission, Lease};

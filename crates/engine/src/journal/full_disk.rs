@@ -1,4 +1,4 @@
-//! The end of an attempt that met a full disk.
+//! End of an attempt that met a full disk.
 //!
 //! The agent is dead by then. The commit that failed is written again together with the end of the
 //! attempt, into the space that was set aside for that. The same events are left beside the journal,

@@ -19,7 +19,7 @@ const MAY_WAIT: Duration = Duration::from_millis(250);
 /// than its text is written.
 const BATCH_BYTES: usize = 8 * 1_024;
 
-/// Text that is taken in and not recorded yet.
+/// Text that was accepted and is not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) attempt: u32,
@@ -88,7 +88,7 @@ impl Journal {
             match due_at {
                 Some(at) if at <= Instant::now() => {
                     let now = self.shared.engine.now();
-                    // An attempt that is over has nothing more to say.
+                    // An attempt that is over has no more output.
                     drop(self.state().flush_output(now));
                     return;
                 }

@@ -25,16 +25,16 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// Set once the lease ends with the last events: others write the journal from then on.
     pub(super) lets_go: bool,
-    /// The run that carries on, if this process holds it.
+    /// Successor of the run, if this process holds it.
     pub(super) successor: Option<(RunId, Lease)>,
     /// The commit that failed, once the journal is lost.
     pub(super) unwritten: Option<Commit>,
-    /// Space for the end of the attempt on a full disk.
+    /// Disk space for the end of the attempt on a full disk.
     pub(super) reserve: Option<DiskReserve>,
 }
 
 impl State {
-    /// The state of a run as it is stored.
+    /// Returns the state of a run as stored.
     pub(super) fn new(draft: JournalDraft) -> Self {
         Self {
             draft,
@@ -53,12 +53,12 @@ impl State {
         self.draft.run()
     }
 
-    /// The number of the last event that is decided.
+    /// Returns the number of the last decided event.
     pub(super) fn last_seq(&self) -> u64 {
         self.draft.head().seq
     }
 
-    /// Whether there are events for the next commit.
+    /// Returns whether there are events for the next commit.
     pub(super) fn has_events(&self) -> bool {
         !self.draft.added().events.is_empty()
     }

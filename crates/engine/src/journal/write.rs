@@ -33,12 +33,12 @@ impl Patience {
     /// Patience of an attempt that may go on.
     pub(super) const USUAL: Self = Self { full_disk: FULL_DISK_MAY_LAST, other: GIVE_UP_AFTER };
 
-    /// The usual patience, but for a full disk.
+    /// Returns the usual patience with another limit for a full disk.
     pub(super) const fn of_full_disk(full_disk: Duration) -> Self {
         Self { full_disk, ..Self::USUAL }
     }
 
-    /// Whether a commit that was tried for so long is tried again.
+    /// Returns whether a commit that was tried for `tried_for` is tried again.
     fn lasts(self, error: &errand_store::Error, tried_for: Duration) -> bool {
         let is_full = matches!(error, errand_store::Error::Full { .. });
         error.may_pass() && tried_for < if is_full { self.full_disk } else { self.other }
@@ -116,7 +116,7 @@ impl Journal {
         Ok(lease)
     }
 
-    /// The error of a journal without a lease: another process may hold the run by now.
+    /// Returns the error of a journal without a lease: another process may hold the run by now.
     pub(super) fn lease_over(&self) -> Error {
         Error::LeaseOver { run_id: self.shared.run_id.clone() }
     }

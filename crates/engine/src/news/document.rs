@@ -39,7 +39,7 @@ pub(crate) fn news(
         key: format!("{coordinator}/{about}"),
         expect: Expect::Anything,
         change: DocumentChange::Put {
-            // It has string keys only, so this cannot fail.
+            // The value has string keys only, so this cannot fail.
             body: serde_json::to_value(news).unwrap_or_default(),
             due_at: Some(due_at),
         },
@@ -48,7 +48,8 @@ pub(crate) fn news(
 
 /// Returns news that let the coordinator look again at that time.
 pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
-    // One a second: what is written later is never taken for what was heard before.
+    // The key is unique per second, so that later news is never taken for news that was handled
+    // before.
     let about = format!("{LOOK}-{}", at.as_millis() / 1_000);
     news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, at)
 }
@@ -155,11 +156,11 @@ pub(crate) async fn together(
     mut due: Vec<Document>,
 ) -> Result<Vec<Document>, Error> {
     if due.iter().any(is_incomplete) {
-        // What came while no attempt was under way, too.
+        // News from the time without a live attempt is included.
         return all(engine, run).await;
     }
     let Some(coordination) = &run.coordination else { return Ok(due) };
-    // Its members write to nobody.
+    // Members of a fan-out send no messages.
     let is_fan_out = run.spec.plan.as_ref().is_some_and(|plan| plan.is_fan_out());
     let needs_more = |document: &Document| {
         let mut parts = document.key.split('/').skip(1);

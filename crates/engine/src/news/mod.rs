@@ -14,7 +14,7 @@ pub(crate) use report::child_usage;
 
 use crate::{Engine, Error};
 
-/// Lets a coordinator look at what is asked of it.
+/// Tells a coordinator to read its requests.
 ///
 /// # Errors
 ///

@@ -72,14 +72,14 @@ pub(crate) fn removal(document: &Document) -> DocumentWrite {
 
 /// Returns the news in an event, and the last part of their key.
 pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
-    // What is nothing to a coordinator is not even read.
+    // Events without a report are not even parsed.
     if !MATTERS.contains(&event.kind.as_str()) {
         return None;
     }
     let body = event.body().ok()?;
     if let EventBody::MessageSent(sent) = &body {
         if run.coordination.is_some() {
-            // What it routes among its own children.
+            // Messages that a coordinator routes among its own children are not reported.
             return None;
         }
         return Some((event.seq.to_string(), said(blobs, run, sent)));
@@ -173,7 +173,7 @@ pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     }
     let value = match (payload::to_json(blobs, kept), kept) {
         (Ok(value), _) => value,
-        // Whoever needs it will find out that it is gone.
+        // A missing blob is reported by its next reader.
         (Err(_), Payload::Blob(blob)) => return unseen(blob),
         (Err(_), Payload::Json(_) | Payload::Text(_) | Payload::Base64(_)) => Value::Null,
     };

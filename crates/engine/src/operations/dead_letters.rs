@@ -43,7 +43,7 @@ pub trait DeadLetterOperations<E: Send + 'static>: Send + Sync {
         }
     }
 
-    /// Returns everything that is kept of a dead letter, with so many lines of its log.
+    /// Returns everything that is kept of a dead letter, with the last lines of its log.
     async fn dead_letter(&self, run_id: &RunId, tail: usize) -> Result<DeadLetterDetail, E>;
 
     /// Takes a dead letter off the list, in the name of `by`.
@@ -60,7 +60,7 @@ impl<E: LocalError> DeadLetterOperations<E> for LocalOperations {
     ) -> Result<DeadLetterPage, E> {
         let namespaces = self.namespaces().clone();
         let filter = DeadLetterFilter { namespaces, ..filter.clone() };
-        // One more than is wanted tells whether there is another page.
+        // An additional dead letter shows that there is another page.
         let mut found = view::dead_letters(self.engine(), &filter, after, limit + 1).await?;
         let has_more = found.len() > limit;
         found.truncate(limit);

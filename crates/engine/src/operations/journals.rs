@@ -1,5 +1,5 @@
-//! Reading journals and logs: pages of events, events and lines as they come, and what a replay
-//! would make of them.
+//! Reads of journals and logs: pages of events, live events and lines, and a replay's source for
+//! each event.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub struct EventList {
 /// Answer of a receiver of events: whether it wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum More {
-    /// The stream goes on.
+    /// More events.
     Wanted,
     /// The receiver knows what it wanted to know.
     Enough,
@@ -39,16 +39,16 @@ pub enum More {
 pub struct LogQuery {
     /// Selects among the lines that are there.
     pub lines: Query,
-    /// Goes on with new lines until the run ends.
+    /// Continues with new lines until the run ends.
     pub follow: bool,
 }
 
-/// Knowledge about the existence of a log, where no line of it was shown.
+/// Knowledge about a log of which no line was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFile {
     /// There is a log, and nothing in it fits the query.
     Exists,
-    /// There is none, or a server does not tell.
+    /// No log exists, or a server does not tell.
     Unknown,
 }
 
@@ -64,7 +64,8 @@ pub trait JournalOperations<E: Send + 'static>: Send + Sync {
     /// Lists events of a run after number `after`, at most `limit`.
     async fn events(&self, run_id: &RunId, after: u64, limit: u32) -> Result<EventList, E>;
 
-    /// Hands on the events after number `after` until the run is over, or no more is wanted.
+    /// Passes on the events after number `after` until the run is over, or the reader wants no
+    /// more.
     async fn follow(
         &self,
         run_id: &RunId,
@@ -72,7 +73,7 @@ pub trait JournalOperations<E: Send + 'static>: Send + Sync {
         take: &mut TakeEvent<'_, E>,
     ) -> Result<(), E>;
 
-    /// Hands on lines of a run's log.
+    /// Passes on lines of a run's log.
     async fn log(
         &self,
         run_id: &RunId,
@@ -80,7 +81,7 @@ pub trait JournalOperations<E: Send + 'static>: Send + Sync {
         take: &mut TakeLine<'_, E>,
     ) -> Result<LogFile, E>;
 
-    /// Tells a run's journal, and what a replay would serve of it.
+    /// Returns the story of a run: its events, and a replay's source for each.
     async fn story(&self, run_id: &RunId) -> Result<Story, E>;
 
     /// Returns the result of a strict replay that is over.
@@ -94,7 +95,7 @@ impl<E: LocalError> JournalOperations<E> for LocalOperations {
         let events = store.events(run_id, after, limit).await?;
         let has_more = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let last = events.last().map_or(after, |last| last.seq);
-        // The events of a run whose record is damaged can be read all the same.
+        // The events of a run with a damaged record can still be read.
         let stored = if has_more { None } else { store.load(run_id).await.ok().flatten() };
         let is_over =
             stored.is_some_and(|stored| stored.run.status.is_terminal() && stored.head.seq <= last);

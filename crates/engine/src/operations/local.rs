@@ -19,28 +19,28 @@ pub struct LocalOperations {
 }
 
 impl LocalOperations {
-    /// Operations of the user of this machine: on the runs of all namespaces. What a user defines
-    /// belongs to the default namespace.
+    /// Returns the operations of the user of this machine: on the runs of all namespaces.
+    /// Definitions of a user belong to the default namespace.
     pub const fn of_user(engine: Engine) -> Self {
         Self { engine, namespaces: Namespaces::All }
     }
 
-    /// Operations of a client that has one namespace; `None`: the default one.
+    /// Returns the operations of a client with one namespace; `None`: the default one.
     pub const fn of_namespace(engine: Engine, namespace: Option<String>) -> Self {
         Self { engine, namespaces: Namespaces::One(namespace) }
     }
 
-    /// The engine that carries them out.
+    /// Returns the engine that carries the operations out.
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Namespaces whose runs and sessions the caller sees.
+    /// Returns the namespaces whose runs and sessions the caller sees.
     pub(super) const fn namespaces(&self) -> &Namespaces {
         &self.namespaces
     }
 
-    /// Namespace in which the caller defines things; `None`: the default one.
+    /// Returns the namespace of the caller's definitions; `None`: the default one.
     pub(super) fn namespace(&self) -> Option<&str> {
         match &self.namespaces {
             Namespaces::All => None,

@@ -5,9 +5,9 @@
 //! a server, whose handlers call the first one again. `E` is the error that the caller shows to
 //! people: it is made of the engine's errors, or of what a server answered.
 //!
-//! Deliberately absent: what only one machine can do (supervising a run in the foreground, signals,
-//! upkeep of the registry), and what a server does for HTTP alone (paging by cursor, ranges of bytes,
-//! streams).
+//! Deliberately absent: operations that only one machine can do (supervision of a run in the
+//! foreground, signals, upkeep of the registry), and a server's additions for HTTP (paging by
+//! cursor, ranges of bytes, streams).
 
 mod dead_letters;
 mod journals;

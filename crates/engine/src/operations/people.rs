@@ -1,4 +1,4 @@
-//! Questions that agents ask people.
+//! Questions of agents to people.
 
 use async_trait::async_trait;
 use errand_api::question::QuestionList;
@@ -10,7 +10,7 @@ use crate::{people, view};
 /// Lists questions to people.
 #[async_trait]
 pub trait PeopleOperations<E: Send + 'static>: Send + Sync {
-    /// Lists questions of all runs, oldest first: the open ones, or all that there ever were.
+    /// Lists questions of all runs, oldest first: the open ones, or all.
     async fn questions(&self, which: Questions) -> Result<QuestionList, E>;
 
     /// Applies deadlines of questions that have passed and that no process applied; a server does so

@@ -1,4 +1,4 @@
-//! Reading runs: found, listed, inspected, followed, summed up.
+//! Reads of runs: search, lists, records, waits, traces and usage.
 
 use async_trait::async_trait;
 use errand_api::bom_page::BomGeneration;
@@ -21,9 +21,9 @@ use crate::view::{self, TraceAsk};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, evidence, reconcile, values};
 
-/// Runs that a text may name are told up to this number: a person chooses among few.
+/// Most runs listed for a text: a person chooses among few.
 const NAMED_RUNS: usize = 6;
-/// Runs that are looked at for those: some may be of other namespaces.
+/// Most runs searched for them: some may be of other namespaces.
 const LOOKED_AT: u32 = 100;
 
 /// Selects runs for a list, newest first.
@@ -42,8 +42,8 @@ pub struct RunListQuery {
 }
 
 impl RunListQuery {
-    /// Returns whether a list shows a run with that parent and of that kind: a child is shown where
-    /// children are asked for, or where it is a service itself.
+    /// Returns whether a list shows a run with that parent and of that kind: a child is shown if
+    /// children are asked for, or if it is a service itself.
     pub fn shows(&self, parent: Option<&RunId>, kind: RunKind) -> bool {
         self.with_children
             || self.filter.parent_run_id.is_some()
@@ -57,7 +57,7 @@ impl RunListQuery {
 pub struct RunList<E> {
     /// Records, newest first.
     pub runs: Vec<Record>,
-    /// Set if more runs may fit: what `after` of the next query has to be.
+    /// Set if more runs may match: the value of `after` for the next query.
     pub next: Option<RunId>,
     /// Errors of single runs: a run that cannot be read is left out, one that cannot be reconciled is
     /// listed as it is stored.
@@ -67,9 +67,9 @@ pub struct RunList<E> {
 /// Selects usage to be summed up.
 #[derive(Clone, Debug)]
 pub struct UsageQuestion {
-    /// What each row is about.
+    /// Grouping of rows.
     pub by: UsageBy,
-    /// The same as the caller wrote it.
+    /// Grouping as the caller wrote it.
     pub by_word: String,
     /// Only runs of that agent.
     pub agent: Option<String>,
@@ -118,22 +118,22 @@ pub trait RunOperations<E: Send + 'static>: Send + Sync {
     /// Returns the record of a run with its usage by step and its values, however long.
     async fn inspect(&self, run_id: &RunId) -> Result<Record, E>;
 
-    /// Puts input and output of a run into its record where those are links.
+    /// Fills the input and the output of a run into its record if they are links.
     async fn fill_in_values(&self, record: &mut Record) -> Result<(), E>;
 
-    /// Returns a run as a manifest: kind Run, with metadata, spec and status.
+    /// Returns the manifest of a run: kind `Run`, with metadata, spec and status.
     async fn manifest(&self, run_id: &RunId) -> Result<Value, E>;
 
     /// Waits until a run is over, at most until `deadline`. Returns its record as it is then.
     async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<Record, E>;
 
-    /// Returns what a run did with its time.
+    /// Returns the trace of a run.
     async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, E>;
 
-    /// Returns who said what to whom in a coordinated run.
+    /// Returns the communication graph of a coordinated run.
     async fn graph(&self, run_id: &RunId) -> Result<Graph, E>;
 
-    /// Lists messages of a run after that place in its journal, at most so many.
+    /// Lists messages of a run: after place `part.0` in its journal, at most `part.1`.
     async fn messages(
         &self,
         run_id: &RunId,
@@ -141,16 +141,16 @@ pub trait RunOperations<E: Send + 'static>: Send + Sync {
         kind: Option<MessageType>,
     ) -> Result<MessagePage, E>;
 
-    /// Compares a run with what was written of it.
+    /// Verifies a run: compares its journal with its hashes and files.
     async fn verify(&self, run_id: &RunId) -> Result<Verification, E>;
 
-    /// Verifies all runs, oldest first, and hands on each result as it comes.
+    /// Verifies all runs, oldest first, and passes each result on at once.
     async fn verify_all(
         &self,
         take: &mut (dyn FnMut(Verification) -> Result<(), E> + Send),
     ) -> Result<(), E>;
 
-    /// Sums up what calls used.
+    /// Sums up the usage of calls.
     async fn usage(&self, question: UsageQuestion) -> Result<Usage, E>;
 
     /// Lists generations of an agent's inventory, the latest first; at most `last`.
@@ -188,7 +188,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
 
     async fn list_runs(&self, query: &RunListQuery) -> Result<RunList<E>, E> {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        // One more tells whether there are more; of children that are left out there may be many.
+        // An additional run shows that there are more; many children may be left out.
         let spare = if query.with_children { 1 } else { query.limit / 2 + 10 };
         let mut page =
             Page { after: query.after.clone(), limit: query.limit.saturating_add(spare) };

@@ -94,7 +94,7 @@ impl<E: LocalError> SessionOperations<E> for LocalOperations {
     ) -> Result<SessionList, E> {
         let after = after.map(|after| (after.used_at, self.stored_name(&after.session_id)));
         let namespaces = self.namespaces().clone();
-        // One more than is wanted tells whether there is another page.
+        // An additional session shows that there is another page.
         let page = SessionPage { namespaces, unused_since, after, limit: limit.saturating_add(1) };
         let mut found = self.engine().store().sessions(&page).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Who asks, where a coordinator is answered.
+//! Askers: the runs below a coordinator whose questions are answered through it.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,23 @@ use errand_store::{Namespaces, Questions};
 use super::{Listed, Question, Unanswerable, list};
 use crate::{Engine, Error, wait};
 
-/// What is answered.
+/// Kind of question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// May this be done?
+    /// Request for an approval.
     Approval,
-    /// What is the answer?
+    /// Question for an input.
     Input,
 }
 
-/// The run that is meant by whoever answers run `run_id`: itself; or, of a coordinator, the one run
-/// below it that asks. `id` is that of the question, where it is given.
+/// Returns the run whose question is answered with run `run_id`: the run itself; or, for a
+/// coordinator, the only run below it with an open question. `id` is that of the question, if
+/// given.
 ///
 /// # Errors
 ///
-/// [`Unanswerable::Several`] if it must be said which one is meant; [`errand_store::Error::NoRun`];
-/// if the registry fails.
+/// [`Unanswerable::Several`] if several questions are open; [`errand_store::Error::NoRun`]; if the
+/// registry fails.
 pub async fn asker(
     engine: &Engine,
     run_id: &RunId,
@@ -46,7 +47,7 @@ pub async fn asker(
         }
     }
     match open.as_slice() {
-        // Nothing is open: the coordinator's own record says what there was.
+        // Without an open question, the coordinator's own record names the last ones.
         [] => Ok(run_id.clone()),
         [(only, _)] => Ok(only.clone()),
         [_, ..] => {
@@ -60,7 +61,7 @@ pub async fn asker(
     }
 }
 
-/// The id of a question of that sort, and a line about it.
+/// Returns the id of a question of that kind, and a line about it.
 fn told(listed: &Listed, wanted: What) -> Option<(String, String)> {
     let (run_id, agent) = (&listed.run_id, &listed.agent);
     match (&listed.question, wanted) {
@@ -79,7 +80,7 @@ fn told(listed: &Listed, wanted: What) -> Option<(String, String)> {
     }
 }
 
-/// Which run started which, as far as that was looked at.
+/// Cache of the parents of runs.
 struct Family<'e> {
     engine: &'e Engine,
     parents: BTreeMap<RunId, Option<RunId>>,

@@ -1,102 +1,102 @@
-//! Why a question cannot be answered.
+//! Reasons for which a question cannot be answered.
 
 use errand_model::{Digest, RunId, Timestamp};
 use thiserror::Error;
 
-/// Why a question cannot be answered like this. Nothing changed.
+/// Reason for which a question cannot be answered like this. Nothing changed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unanswerable {
     /// The run, which lives, asked nothing of that kind so far.
     #[error("run {run_id} has asked for no {what} yet")]
     NoneOpen {
-        /// Which run.
+        /// Run.
         run_id: RunId,
         /// `approval` or `input`.
         what: &'static str,
     },
-    /// There is no such question.
+    /// No question has that id.
     #[error("run {run_id} asked for no {what} with the id {id:?}")]
     Unknown {
-        /// Which run.
+        /// Run.
         run_id: RunId,
         /// `approval` or `input`.
         what: &'static str,
-        /// As given.
+        /// Id as given.
         id: String,
     },
-    /// It must be said which one is meant.
+    /// Several questions are open, and no id was given.
     #[error("run {run_id} waits for several {what}s:\n{}", .open.join("\n"))]
     Several {
-        /// Which run.
+        /// Run.
         run_id: RunId,
         /// `approval` or `input`.
         what: &'static str,
-        /// Each one's id and what it is about.
+        /// Id of each, and its subject.
         open: Vec<String>,
     },
-    /// Somebody was faster.
+    /// The question was answered before.
     #[error("{what} {id} is {decision} already, by {by}")]
     Decided {
         /// `approval` or `input`.
         what: &'static str,
-        /// Which.
+        /// Id of the question.
         id: String,
         /// `approved`, `rejected` or `answered`.
         decision: &'static str,
-        /// Who decided.
+        /// Person who decided.
         by: String,
-        /// When.
+        /// Time of the decision.
         at: Timestamp,
     },
-    /// Nobody can answer any more.
+    /// The deadline of the question has passed.
     #[error("{what} {id} has expired: nobody answered in time")]
     Expired {
         /// `approval` or `input`.
         what: &'static str,
-        /// Which.
+        /// Id of the question.
         id: String,
-        /// When.
+        /// Time of the deadline.
         at: Timestamp,
     },
-    /// Something else would be done than what the decider looked at.
+    /// The approval is for another action than the one that the person read.
     #[error("approval {id} is for {asked}, not for {given}")]
     OtherDigest {
-        /// Which.
+        /// Id of the approval.
         id: String,
-        /// What the agent would do.
+        /// Digest of the action that the agent asks for.
         asked: Digest,
-        /// What the decider has looked at.
+        /// Digest of the action that the person read.
         given: Digest,
     },
-    /// The answer is not what the agent can use.
+    /// The answer does not fit the question's schema.
     #[error("the answer does not satisfy the schema of {id} at {path}: {reason}")]
     Unfit {
-        /// Which question.
+        /// Id of the question.
         id: String,
-        /// A JSON pointer to what is wrong; `/` for the whole answer.
+        /// JSON pointer to the wrong part; `/` for the whole answer.
         path: String,
-        /// What is wrong.
+        /// Reason for people.
         reason: String,
     },
     /// The run is over.
     #[error("run {run_id} is {status}: nothing can be decided any more")]
     RunOver {
-        /// Which run.
+        /// Run.
         run_id: RunId,
-        /// Its status.
+        /// Status of the run.
         status: &'static str,
     },
-    /// Nobody paused the run.
+    /// The run is not paused.
     #[error("run {run_id} {}: there is nothing to resume", standing(status))]
     NotPaused {
-        /// Which run.
+        /// Run.
         run_id: RunId,
-        /// How it stands.
+        /// Status of the run.
         status: &'static str,
     },
 }
 
-/// How a run stands that nobody holds.
+/// Returns the state of a run that nobody paused, for the message.
 fn standing(status: &str) -> String {
     match status {
         "paused" => "waits for a person, and nobody paused it".to_owned(),

@@ -1,10 +1,10 @@
-//! What people say is recorded: it must not hold a secret.
+//! Check that comments and answers, which are recorded, hold no secret.
 
 use errand_model::run::Run;
 
 use crate::{Engine, Error, environment, parcels};
 
-/// Refuses a text with the value of a secret of the run's agent in it, as far as the caller has
+/// Refuses a text that contains the value of a secret of the run's agent, as far as the caller has
 /// these secrets.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub(crate) fn refuse_secrets(
     if parcel.agent.secrets.is_empty() {
         return Ok(());
     }
-    // Who has no access to the secrets cannot give them away.
+    // A caller without access to the secrets cannot reveal them.
     let Ok(secrets) = environment::secrets(engine.surroundings(), &parcel.agent) else {
         return Ok(());
     };

@@ -10,36 +10,37 @@ use errand_store::{Asked, Questions};
 
 use crate::{Engine, Error, reconcile, wait};
 
-/// Questions that are listed at once: more than anybody reads.
+/// Most questions listed at once: more than anybody reads.
 const LIST_LIMIT: u32 = 100_000;
-/// Runs whose deadlines are applied by one look: each may start a helper. The rest is for the next.
+/// Most runs whose deadlines are applied by one look, since each may start a helper. The rest waits
+/// for the next look.
 const EXPIRE_LIMIT: u32 = 1_000;
 
-/// A question and who asks it.
+/// Question and its run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
-    /// Which run.
+    /// Run that asks.
     pub run_id: RunId,
-    /// The run's name.
+    /// Name of the run.
     pub run_name: Option<String>,
-    /// The name of its agent.
+    /// Name of its agent.
     pub agent: String,
-    /// The run that started it: of a step the coordinator.
+    /// Run that started it: the coordinator of a step.
     pub parent_run_id: Option<RunId>,
-    /// What is asked, and what became of it.
+    /// Question and its answer.
     pub question: Question,
 }
 
-/// A question to a person.
+/// Question to a person.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Question {
-    /// May this be done?
+    /// Request for an approval.
     Approval(Box<RecordApproval>),
-    /// What is the answer?
+    /// Question for an input.
     Input(Box<RecordInput>),
 }
 
-/// Questions of all runs of those namespaces, oldest first.
+/// Returns the questions of all runs of those namespaces, oldest first.
 ///
 /// # Errors
 ///
@@ -53,7 +54,8 @@ pub async fn list(
     Ok(asked.into_iter().filter_map(listed).collect())
 }
 
-/// `None` for an event that cannot be read: `errand registry check` tells of it.
+/// Returns a question with its run; `None` for an unreadable event, which `errand registry check`
+/// reports.
 fn listed(asked: Asked) -> Option<Listed> {
     let answer = asked.answered.as_ref().map(|event| (event.body(), event.at));
     let body = asked.asked.body().ok()?;
@@ -91,8 +93,8 @@ fn listed(asked: Asked) -> Option<Listed> {
     })
 }
 
-/// Applies the deadlines that have passed and that nobody applied, since no process waits for them.
-/// Returns what went wrong with single runs.
+/// Applies passed deadlines of questions that no process waits for. Returns the errors of single
+/// runs.
 ///
 /// # Errors
 ///

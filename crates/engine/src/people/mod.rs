@@ -1,6 +1,6 @@
-//! What agents ask people: which questions there are, and what becomes of them.
+//! Questions of agents to people: lists, answers and deadlines.
 //!
-//! Deliberately absent: who may decide. Whoever can write the registry can.
+//! Deliberately absent: permissions. Everybody who can write the registry may decide.
 
 mod asker;
 mod error;

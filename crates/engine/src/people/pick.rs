@@ -1,4 +1,4 @@
-//! Which question is meant, and whether it can still be answered.
+//! Choice of the question to answer, and the check that it is still open.
 
 use errand_model::event::ApprovalVerdict;
 use errand_model::run::{Approval, Inquiry, Reply, Run};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Unanswerable;
 use crate::schema;
 
-/// The open approval that is meant; `id` may be left out where there is only one.
+/// Returns the open approval with that id; `id` may be left out if only one is open.
 pub(crate) fn approval<'r>(run: &'r Run, id: Option<&str>) -> Result<&'r Approval, Unanswerable> {
     const WHAT: &str = "approval";
     let run_id = || run.id.clone();
@@ -22,7 +22,7 @@ pub(crate) fn approval<'r>(run: &'r Run, id: Option<&str>) -> Result<&'r Approva
         [only] => open_approval(run, only),
         [] => {
             over(run)?;
-            // The last one that was decided is the one that whoever comes late means.
+            // A late answer is taken for the last approval, which was decided already.
             let last = run.approvals.values().max_by_key(|it| it.verdict.as_ref().map(|v| v.at));
             match last {
                 Some(last) => open_approval(run, last),
@@ -58,7 +58,7 @@ fn open_approval<'r>(run: &Run, found: &'r Approval) -> Result<&'r Approval, Una
     Err(Unanswerable::Decided { what: "approval", id, decision, by, at })
 }
 
-/// The open question that is meant; `id` may be left out where there is only one.
+/// Returns the open question with that id; `id` may be left out if only one is open.
 pub(crate) fn input<'r>(run: &'r Run, id: Option<&str>) -> Result<&'r Inquiry, Unanswerable> {
     const WHAT: &str = "input";
     let run_id = || run.id.clone();

@@ -1,4 +1,4 @@
-//! One attempt of a job: its agent from start to end.
+//! Attempt of a job: its agent from start to end.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::logs::Carrier;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error};
 
-/// Takes the next attempt and sees it through. The run is then over, or waits for another.
+/// Makes the next attempt. The run is then over, or waits for another attempt.
 pub(super) async fn run(
     engine: &Engine,
     journal: &Journal,
@@ -40,7 +40,7 @@ pub(super) async fn run(
     }
     let run = journal.look(|run, _| run.clone());
     if let Some(failure) = deadline::is_over(&run, engine.now()) {
-        // Time was up before it began: while it waited, or while nobody was there.
+        // The time ran out before the attempt: while the run waited, or while no supervisor lived.
         return fail(journal, channels, failure).await;
     }
     let preparing = (engine.clone(), run.clone());
@@ -63,7 +63,7 @@ pub(super) async fn run(
         return fail(journal, channels, outcome::of_unserved(&error)).await;
     }
     let output = output(engine, journal, channels, &prepared);
-    // Whoever lost the run meanwhile starts nothing.
+    // A process that lost the run meanwhile starts nothing.
     journal.check()?;
     let live = match prepared.target.start(&prepared.spec, output).await {
         Ok(live) => live,
@@ -98,7 +98,7 @@ pub(super) async fn run(
     after
 }
 
-/// Where what the agent prints goes.
+/// Returns the destinations of the agent's printed output.
 fn output(
     engine: &Engine,
     journal: &Journal,
@@ -165,8 +165,8 @@ async fn fail(
     Ok(())
 }
 
-/// The run that carries on if this one ends well, where the agent asked for one. If there cannot be
-/// one, the attempt did not go well.
+/// Returns the outcome with the successor of the run, if the agent asked for one and the run ends
+/// well. If no successor can be admitted, the attempt fails.
 async fn with_successor(
     engine: &Engine,
     journal: &Journal,
@@ -182,7 +182,7 @@ async fn with_successor(
     }
 }
 
-/// Records how the attempt ended.
+/// Records the end of the attempt.
 async fn end(
     engine: &Engine,
     journal: &Journal,
@@ -207,7 +207,7 @@ async fn end(
         StoppedFor::Failure(failure) => with_stderr(failure),
     };
     let outcome = match (outcome, prepared.log.unwritten()) {
-        // The last output is nowhere, and it cannot be known whether that mattered.
+        // The last printed output is lost, and it cannot be known whether that mattered.
         (Outcome::Exited { .. }, Some(error)) if is_own => {
             with_stderr(outcome::of_unwritten_log(&error))
         }

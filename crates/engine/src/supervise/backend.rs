@@ -1,4 +1,4 @@
-//! What stands behind an attempt's agent API: its journal.
+//! Backend of an attempt's agent API: its journal.
 
 mod budget;
 mod handoff;
@@ -44,10 +44,10 @@ use crate::{Engine, Error, payload, trace_context};
 
 /// ControlState that an agent may be behind with before it is cut off and asks again.
 const CONTROL_BACKLOG: usize = 16;
-/// What is kept of what a step does, for people.
+/// Most characters kept of a step's description for people.
 const DETAIL_CHARS: usize = 1_000;
 
-/// One attempt's end of the agent API.
+/// Backend of the agent API for one attempt.
 #[derive(Debug)]
 pub(super) struct AttemptBackend {
     engine: Engine,
@@ -61,22 +61,22 @@ pub(super) struct AttemptBackend {
     steps_changed: Notify,
     control: broadcast::Sender<ControlEvent>,
     said: Mutex<Said>,
-    /// Masks the output's text, however it is cut.
+    /// Masks the output's text, however it is split.
     masking: tokio::sync::Mutex<output::Masking>,
-    /// What it sent to other agents, and received.
+    /// Messages sent to other agents, and received.
     mailbox: tokio::sync::Mutex<messages::Mailbox>,
-    /// Prices with the user's own among them; `None`: those that errand ships with.
+    /// Prices including the user's own; `None`: those that errand ships with.
     prices: Option<Arc<PriceTable>>,
-    /// What calls that are under way were promised of the run's own limits.
+    /// Reservations of calls under way against the run's own limits.
     book: Mutex<Book>,
-    /// What is to be done to the agent, and not done yet.
+    /// Effects on the agent that are not carried out yet.
     ordered: Mutex<Vec<Effect>>,
     order_came: Notify,
-    /// Grows whenever all of that was done.
+    /// Grows whenever all effects were carried out.
     orders_done: watch::Sender<u64>,
 }
 
-/// What the agent said that matters once it ended.
+/// Calls of the agent that matter once it ended.
 #[derive(Debug, Default)]
 struct Said {
     result: Option<AttemptResult>,
@@ -135,7 +135,7 @@ impl AttemptBackend {
         let event =
             ControlEvent::Cancel { reason: "the attempt is being stopped".to_owned(), grace_ms };
         self.said(|said| said.cancel = Some(event.clone()));
-        // Nobody may be listening.
+        // The agent may not be listening.
         drop(self.control.send(event));
     }
 
@@ -155,12 +155,12 @@ impl AttemptBackend {
         self.journal.run_id()
     }
 
-    /// The output that the agent set, if it did.
+    /// Returns the output that the agent set, if any.
     pub(super) fn output(&self) -> Option<Payload> {
         self.journal.look(|run, _| run.output.clone())
     }
 
-    /// What a step does, masked as a whole and then shortened.
+    /// Returns the description of a step, masked as a whole and then shortened.
     pub(super) fn shown_detail(&self, detail: &str) -> String {
         self.masked_text(detail).chars().take(DETAIL_CHARS).collect()
     }
@@ -182,7 +182,7 @@ impl AttemptBackend {
         }
     }
 
-    /// What goes into an event: masked, and by digest where it is long.
+    /// Returns a payload for an event: masked, and as a blob if it is long.
     pub(super) fn kept(&self, given: Payload) -> Result<Payload, Refusal> {
         let blobs = self.engine.blobs();
         let kept = match self.masked(given) {
@@ -195,7 +195,7 @@ impl AttemptBackend {
         kept.map_err(|error| refusal(&error))
     }
 
-    /// What an agent is given: no blob, but its bytes.
+    /// Returns a payload for an agent: a blob is replaced by its bytes.
     pub(super) fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
         let blobs = self.engine.blobs();
         let Payload::Blob(blob) = kept else { return Ok(kept.clone()) };
@@ -343,7 +343,7 @@ impl Backend for AttemptBackend {
     ) -> Result<(), Refusal> {
         let key = self.redactor.redact(key);
         let error = Failure {
-            // Agents cut what they report.
+            // Agents cut their messages, possibly inside a secret.
             message: self.redactor.redact_excerpt(&error.message).into_owned(),
             code: self.redactor.redact(error.code.as_str()).into_owned().into(),
             ..error
@@ -470,7 +470,7 @@ fn seen_input(bytes: &[u8]) -> (Option<Value>, Encoding) {
     }
 }
 
-/// How an error looks to the agent.
+/// Returns the refusal that an agent gets for an error.
 pub(super) fn refusal(error: &Error) -> Refusal {
     if let Error::Step(refused) = error {
         let (status, code) = match refused {

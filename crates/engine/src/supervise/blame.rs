@@ -1,4 +1,4 @@
-//! The step that a failed attempt is put down to.
+//! Step that a failed attempt is attributed to.
 
 use errand_agent::target::Exit;
 use errand_api::error_code::ErrorCode;
@@ -6,24 +6,24 @@ use errand_api::exit_code;
 use errand_model::event::Failure;
 use errand_model::step::{Step, StepState, Steps};
 
-/// A step of the attempt that did not end well.
+/// Step of the attempt that did not end well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Blamed {
-    /// Which.
+    /// Key of the step.
     pub(super) key: String,
-    /// How it failed; `None`: it never ended.
+    /// Its failure; `None`: it never ended.
     pub(super) error: Option<Failure>,
-    /// The exit code of its command, where that had one.
+    /// Exit code of its command, if it had one.
     pub(super) exit_code: Option<i32>,
 }
 
-/// The exit code of a program that ends with an exception that nobody caught.
+/// Exit code of a program that ends with an uncaught exception.
 const UNCAUGHT: i32 = 1;
 
 impl Blamed {
-    /// Returns the step's failure if the agent, which exited, ended as the step did: with the exit
-    /// code that `errand agent step` gave it, or, for a step that failed through the agent API, with
-    /// that of an uncaught exception. An agent that ends otherwise has dealt with the failure.
+    /// Returns the step's failure if the agent exited as the step did: with the exit code that
+    /// `errand agent step` gave it, or, for a step that failed through the agent API, with that of
+    /// an uncaught exception. An agent that ends otherwise has handled the failure.
     pub(super) fn handed_on(&self, exit: &Exit) -> Option<&Failure> {
         let error = self.error.as_ref()?;
         let given = match self.exit_code {
@@ -38,8 +38,8 @@ impl Blamed {
     }
 }
 
-/// The step of that attempt that failed last and was not begun again since; where none failed, the
-/// one that was begun last and never ended.
+/// Returns the step of that attempt that failed last and was not begun again since; without a
+/// failed one, the step that was begun last and never ended.
 pub(super) fn of_attempt(steps: &Steps, attempt: u32) -> Option<Blamed> {
     let of_attempt = || steps.iter().filter(|step| step.attempt == attempt);
     let failed = of_attempt().filter_map(|step| match &step.state {
@@ -57,7 +57,7 @@ pub(super) fn of_attempt(steps: &Steps, attempt: u32) -> Option<Blamed> {
     })
 }
 
-/// The step of that attempt that was begun last and is not over.
+/// Returns the step of that attempt that was begun last and is not over.
 pub(super) fn under_way(steps: &Steps, attempt: u32) -> Option<&Step> {
     let begun = steps.iter().filter(|step| step.attempt == attempt);
     begun.filter(|step| step.state == StepState::Started).max_by_key(|step| step.started_at)

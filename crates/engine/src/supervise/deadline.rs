@@ -1,4 +1,4 @@
-//! When an attempt is out of time, and what for.
+//! Deadlines of an attempt: of the run and of its steps.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use errand_model::step::{Step, StepState, Steps};
 
 use super::blame;
 
-/// A step that times itself (`errand agent step --timeout`) gets so long to say so.
+/// Time beyond its limit for a step that times itself (`errand agent step --timeout`) to report.
 const STEP_MARGIN: Duration = Duration::from_secs(2);
 
 /// Limits that single steps were begun with, by key.
@@ -21,30 +21,30 @@ pub(super) struct StepLimits {
     limits: Mutex<BTreeMap<String, Begun>>,
 }
 
-/// What a step was begun with.
+/// Limit of a begun step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Begun {
-    /// Its own limit; `None`: the agent file's.
+    /// Limit of the step itself; `None`: the agent file's.
     limit: Option<Duration>,
-    /// How long the run had been paused by then: that time is not the step's.
+    /// Time that the run had been paused before the step, which does not count.
     paused: Duration,
 }
 
 impl StepLimits {
-    /// Notes the limit that a step was begun with (`None`: the agent file's), and how long the run
-    /// had been paused by then.
+    /// Notes the limit that a step was begun with (`None`: the agent file's), and the time that the
+    /// run had been paused before.
     pub(super) fn note(&self, key: &str, limit: Option<Duration>, paused: Duration) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         limits.insert(key.to_owned(), Begun { limit, paused });
     }
 
-    /// What a step was begun with.
+    /// Returns the limit that a step was begun with.
     fn of(&self, key: &str) -> Begun {
         let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         limits.get(key).copied().unwrap_or_default()
     }
 
-    /// How many milliseconds the steps have left that are begun and have a limit, by key.
+    /// Returns the milliseconds left for each begun step with a limit, by key.
     pub(super) fn time_left(
         &self,
         run: &Run,
@@ -59,7 +59,8 @@ impl StepLimits {
         left.collect()
     }
 
-    /// When a step that is begun is out of time. Moves while the run is paused: until `now` if it is.
+    /// Returns the deadline of a begun step. It moves while the run is paused: until `now` if it
+    /// is.
     pub(super) fn deadline_of(&self, run: &Run, step: &Step, now: Timestamp) -> Option<Timestamp> {
         let begun = self.of(&step.key);
         let limit = begun.limit.or(run.spec.timeouts.step)?;
@@ -68,14 +69,14 @@ impl StepLimits {
     }
 }
 
-/// A moment after which the attempt is stopped, and the failure it then ends with.
+/// Deadline of the attempt, and the failure after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub(super) at: Timestamp,
     pub(super) failure: Failure,
 }
 
-/// The first moment at which the run or one of its steps is out of time.
+/// Returns the first deadline of the run or its steps.
 pub(super) fn next(
     run: &Run,
     steps: &Steps,
@@ -102,7 +103,7 @@ pub(super) fn next(
     of_run.into_iter().chain(of_steps).min_by_key(|deadline| deadline.at)
 }
 
-/// The failure of a run whose time was up at `now`, before its attempt has a process.
+/// Returns the failure of a run whose time was over at `now`, before its attempt has a process.
 pub(super) fn is_over(run: &Run, now: Timestamp) -> Option<Failure> {
     run.run_deadline().filter(|at| now >= *at).map(|_| out_of_time(run, None))
 }

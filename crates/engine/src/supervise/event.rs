@@ -1,4 +1,4 @@
-//! Events of a running attempt, and what each of them leads to.
+//! Events of a running attempt, and their consequences.
 //!
 //! Pure: [`AttemptWatch::handle`] neither waits nor touches the agent, so its tests need neither a
 //! process nor a clock. `running` turns sources into events, and carries out the actions.
@@ -30,8 +30,8 @@ pub(super) enum AttemptEvent {
     Overrun(Failure),
     /// Decisions about the run that the agent API led to.
     Decided(Vec<Effect>),
-    /// Decisions about the run that requests and signals led to, and how long the agent has to end
-    /// where this process was asked to shut down.
+    /// Decisions about the run that requests and signals led to, and the time for the agent to end
+    /// if this process was asked to shut down.
     Told {
         /// Effects of the decisions.
         effects: Vec<Effect>,
@@ -45,7 +45,7 @@ pub(super) enum AttemptEvent {
 /// Reason why the agent was stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum StoppedFor {
-    /// It was not stopped: it ended by itself.
+    /// The agent was not stopped: it ended by itself.
     Nothing,
     /// A request: the run's state says which.
     Request,
@@ -60,9 +60,9 @@ pub(super) enum StoppedFor {
 pub(super) enum Action {
     /// Freeze the agent.
     Freeze,
-    /// Let the agent go on.
+    /// Thaw the agent.
     Thaw,
-    /// Tell the agent, on its control stream, that it has so long to end.
+    /// Tell the agent, on its control stream, the time it has to end.
     AnnounceCancel(Duration),
     /// End the agent: ask first, kill after that time.
     Stop(Duration),
@@ -112,7 +112,7 @@ impl AttemptWatch {
             AttemptEvent::Decided(effects) => {
                 let mut actions = self.carry_out(effects, None);
                 let orders = actions.iter().position(|action| !action.is_on_process());
-                // Whoever waits for the orders must not wait for the agent's end.
+                // Callers that wait for the orders must not wait for the agent's end.
                 actions.insert(orders.unwrap_or(actions.len()), Action::ConfirmOrders);
                 Next::Watch(actions)
             }

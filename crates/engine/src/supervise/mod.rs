@@ -1,7 +1,7 @@
-//! Supervising one run: attempt after attempt, until it is over.
+//! Supervision of one run: attempt after attempt, until it is over.
 //!
-//! The foreground command, the detached helper, a worker's slot and a service's wake all do this;
-//! they differ only in where orders come from and who else wants the output.
+//! The foreground command, the detached helper, a worker's slot and a service's wake all supervise
+//! runs here; they differ only in the source of orders and in the watchers of the output.
 
 mod attempt;
 mod attempt_code;
@@ -80,19 +80,19 @@ impl SupervisorChannels {
     }
 }
 
-/// A run that is to be carried on, and the right to do so.
+/// Run to supervise, with its lease.
 #[derive(Clone, Debug)]
 pub struct Charge {
-    /// The run as it was when its lease was taken.
+    /// Run as of the time its lease was taken.
     pub stored: Stored,
-    /// The lease.
+    /// Lease.
     pub lease: Lease,
-    /// Until when it is known to be in force.
+    /// Term of the lease.
     pub term: Term,
 }
 
-/// Carries a run on under `lease` until it is over, or handed back, and then the run that it was handed
-/// over to. Returns the last one as it is then.
+/// Carries a run on under `lease` until it is over, or handed back, and then its successor after a
+/// handover. Returns the last of these runs.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub async fn supervise(
     Ok(stored)
 }
 
-/// Where the run was handed over to a coordinator that nobody placed, somebody has to work for that.
+/// Starts a helper for a successor that is the top of a family, since no worker claims it.
 async fn begin_family(engine: &Engine, run: &Run) -> Result<(), Error> {
     let Some(handoff) = run.handoff.as_deref() else { return Ok(()) };
     let Some(next) = engine.store().load(&handoff.run_id).await? else { return Ok(()) };
@@ -129,8 +129,8 @@ async fn begin_family(engine: &Engine, run: &Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for a run at hand, under a lease that may run out. One that any worker may claim is
-/// carried on for one attempt: if it is not over then, it is back in the queue. Returns the run as
+/// Carries a loaded run on, under a lease that may end. A run that any worker may claim gets one
+/// attempt: if it is not over then, it is back in the queue. Returns the run in the state in which
 /// this process left it.
 ///
 /// # Errors
@@ -143,13 +143,13 @@ pub async fn carry_on(
 ) -> Result<Run, Error> {
     let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
     if let Some((run_id, lease)) = successor {
-        // Whoever carries on one run only leaves the other one to a helper.
+        // A supervisor of one run leaves the successor to a helper.
         launch::hand_over(engine, &run_id, &lease).await?;
     }
     Ok(run)
 }
 
-/// Carries on one run. Also gives the run that it was handed over to, if this process holds that.
+/// Carries one run on. Also returns its successor, if this process holds that.
 async fn carry_through(
     engine: &Engine,
     charge: Charge,
@@ -159,7 +159,7 @@ async fn carry_through(
     let run_id = &stored.run.id.clone();
     let kind = stored.run.spec.kind;
     if stored.run.spec.placement.is_some() {
-        // What is wrong with it is said by the attempt that needs it.
+        // An error is reported by the attempt that needs the parcel.
         drop(parcels::fetch(engine, &stored.run.spec.agent.digest));
     }
     // Schedules follow the wall clock; limits, delays and durations must not.
@@ -186,7 +186,7 @@ async fn carry_through(
         if let Some(note) = journal.look(|run, _| outcome::retry_of(run)) {
             channels.note(&note);
         }
-        // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
+        // Each attempt has a lease of its own, so that no event of an older one is ever accepted.
         let run = journal.look(|run, _| run.clone());
         lease = lease::take(engine, &run, journal.epoch()).await?;
         journal = journal.reopen(stored::load(engine, run_id).await?, &lease).await?;
@@ -197,13 +197,14 @@ async fn carry_through(
         && let Ok(Some(left)) = engine.store().load(run_id).await
         && left.open_requests > 0
     {
-        // Asked in its last moments, when nobody read it any more. Whoever looks next does it else.
+        // Requests of its last moments, which the supervisor did not read. After a failure the next
+        // reconciler answers them.
         drop(Box::pin(reconcile::reconcile(engine, left)).await);
     }
     Ok((journal.look(|run, _| run.clone()), journal.held_successor()))
 }
 
-/// The same as a task of its own: the wakes of a service are supervised by its supervisor.
+/// Supervises a run as a task of its own: a service's supervisor supervises its wakes like this.
 pub(crate) fn supervise_boxed(
     engine: Engine,
     run_id: RunId,
@@ -213,14 +214,14 @@ pub(crate) fn supervise_boxed(
     Box::pin(async move { supervise(&engine, &run_id, lease, channels).await })
 }
 
-/// A run that any worker may claim is not kept for longer while nothing can be done: its slot is
-/// somebody else's.
+/// Longest time that a claimed run keeps its slot while it only waits: another run may need the
+/// slot.
 const HELD_FOR: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// What follows an attempt.
+/// Step after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Nothing: the run is over, or others will carry it on.
+    /// No step: the run is over, or another process will continue it.
     Over,
     /// Another attempt.
     Attempt,
@@ -238,7 +239,7 @@ async fn under_lease(
         || until_due(engine, journal, channels).await? == Next::Over;
     if is_over {
         if began_at_rest && is_at_rest() {
-            // It was held before this process came to carry it on.
+            // The run was paused before this process took its lease.
             engine.store().give_back(journal.run_id(), journal.epoch()).await?;
         }
         return Ok(Next::Over);
@@ -265,11 +266,11 @@ fn after_attempt(run: &Run) -> Next {
     if is_done { Next::Over } else { Next::Attempt }
 }
 
-/// Records the end of an attempt that could not be carried on, since the disk is full.
+/// Records the end of an attempt that failed because the disk is full.
 ///
 /// # Errors
 ///
-/// `error`, if there is no attempt to end, or the end cannot be recorded either.
+/// `error`, if no attempt is live, or its end cannot be recorded either.
 async fn end_on_full_disk(
     journal: &Journal,
     channels: &mut SupervisorChannels,
@@ -300,7 +301,7 @@ async fn until_due(
         let due_at: Option<Timestamp> = journal.look(|run, _| match run.status {
             Status::Pending { not_before, .. } => Some(not_before),
             Status::Running { .. } => Some(Timestamp::from_millis(i64::MAX)),
-            // It rests until a person lets it go on, without a process that waits for that.
+            // The run rests until a person resumes it, without a waiting process.
             Status::Paused { .. } => None,
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => None,
         });
@@ -311,7 +312,7 @@ async fn until_due(
         }
         let is_service = journal.look(|run, _| run.spec.kind == RunKind::Service);
         if is_service && channels.control.borrow().is_drained() {
-            // Told to end: the next attempt of a service is for another process.
+            // Ordered to end: another process makes the next attempt of a service.
             return hand_back(journal, now).await;
         }
         if now >= due_at {
@@ -333,21 +334,21 @@ async fn until_due(
             }
             () = tokio::time::sleep(due_at.since(now)) => {}
             () = expiry(engine, journal) => {
-                // What it leads to is in the run's state.
+                // The consequences are in the run's state.
                 journal.command(&Expire {}.into()).await?;
             }
         }
     }
 }
 
-/// Whether any worker may claim the run.
+/// Returns whether any worker may claim the run.
 fn is_placed(journal: &Journal) -> bool {
     journal.look(|run, _| run.spec.placement.is_some())
 }
 
-/// Lets go of a run that has no agent process: back into the queue, not to be claimed before
-/// `not_before`. One that is not placed is carried on by whoever reconciles it once this process is
-/// gone.
+/// Releases a run without an agent process: back into the queue, not to be claimed before
+/// `not_before`. A run outside the queue is continued by the next reconciler after the end of this
+/// process.
 async fn hand_back(journal: &Journal, not_before: Timestamp) -> Result<Next, Error> {
     if is_placed(journal) {
         journal.command(&HandBack { not_before }.into()).await?;
@@ -355,9 +356,9 @@ async fn hand_back(journal: &Journal, not_before: Timestamp) -> Result<Next, Err
     Ok(Next::Over)
 }
 
-/// Waits until an approval or a question is out of time; for ever if none has a deadline.
+/// Waits until the deadline of an approval or a question; for ever without a deadline.
 async fn expiry(engine: &Engine, journal: &Journal) {
-    // A run that is being ended answers nothing any more.
+    // A run that is being ended accepts no answers.
     let deadline =
         journal.look(|run, _| run.answer_deadline().filter(|_| run.cancel_requested.is_none()));
     match deadline {

@@ -1,4 +1,4 @@
-//! What the end of an agent's process means.
+//! Outcomes of attempts: the meaning of an agent's exit, and of errors before it.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use super::produced;
 use crate::code::is_full_disk;
 use crate::{Engine, Error};
 
-/// The output in a call of the agent API, for messages.
+/// Name of an output in a call of the agent API, for messages.
 const CHECKED_BACK: &str = "what the agent checked back with";
 /// The output that a harness took from its protocol, for messages.
 const ANSWERED: &str = "what the agent answered";
 
-/// What the agent said of an attempt before its process exited.
+/// Calls of an agent that decide the outcome of its attempt.
 #[derive(Debug)]
 pub(super) struct Word {
-    /// The result that it reported.
+    /// Result that the agent reported.
     pub(super) result: Option<AttemptResult>,
-    /// Whether it set an output.
+    /// The agent set an output.
     pub(super) output_was_set: bool,
-    /// The step that counts for a failure.
+    /// Step that a failure is attributed to.
     pub(super) blamed: Option<Blamed>,
 }
 
@@ -57,8 +57,8 @@ pub(super) fn of_ended(
     }
 }
 
-/// What the agent said of the failure counts most, then how it ended. The step that failed last is
-/// named beside that; its code counts where the agent ended as that step did.
+/// Returns the failure of an attempt: as the agent reported it, or else by its exit. The step that
+/// failed last is named too; its code is used if the agent exited as that step did.
 fn failure_of(
     ended: &Ended,
     reported: Option<&AttemptResult>,
@@ -88,7 +88,7 @@ fn failure_of(
 
 fn masked(prepared: &Prepared, failure: Failure) -> Failure {
     Failure {
-        // Agents cut what they report.
+        // Agents cut their messages, possibly inside a secret.
         message: prepared.redactor.redact_excerpt(&failure.message).into_owned(),
         code: prepared.redactor.redact(failure.code.as_str()).into_owned().into(),
         ..failure
@@ -140,7 +140,7 @@ pub(super) fn of_replay(error: &Error) -> Failure {
     Failure::new(ErrorCode::ReplayRefused, chain(error))
 }
 
-/// An error with its causes in one line.
+/// Returns an error with its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -152,7 +152,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Tells in one line that an attempt failed and another one follows; `None` where none does.
+/// Returns a line that says that an attempt failed and another one follows; `None` if none follows.
 pub(super) fn retry_of(run: &Run) -> Option<String> {
     let Status::Pending { since, not_before, .. } = run.status else { return None };
     let last = run.attempts.last()?;
@@ -160,7 +160,7 @@ pub(super) fn retry_of(run: &Run) -> Option<String> {
     Some(retry_note(last.number, failure, not_before.since(since)))
 }
 
-/// The line that tells that an attempt failed, and that the next one begins after `pause`.
+/// Returns a line that says that an attempt failed, and that the next one begins after `pause`.
 pub fn retry_note(attempt: u32, failure: &Failure, pause: Duration) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     let said = |text: &str| text.chars().take(NOTE_CHARS).map(escaped).collect::<String>();
@@ -177,10 +177,10 @@ pub fn retry_note(attempt: u32, failure: &Failure, pause: Duration) -> String {
     )
 }
 
-/// Characters of a failure's message in a note: agents may say much.
+/// Most characters of a failure's message in a note: agents may write much.
 const NOTE_CHARS: usize = 200;
 
-/// What an exited process used.
+/// Returns the resource usage of an exited process.
 pub(super) fn usage(exit: &Exit) -> ProcessUsage {
     ProcessUsage {
         wall: exit.usage.wall,

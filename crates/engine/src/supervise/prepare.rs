@@ -1,4 +1,4 @@
-//! Everything an attempt needs before its agent can start.
+//! Preparation of an attempt: everything before its agent can start.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,11 +25,11 @@ use crate::{
     Engine, Error, attempt_paths, brief, command_line, environment, parcels, payload, trace_context,
 };
 
-/// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
-/// file that has them anyway.
+/// Longest payload for the agent's stdin from memory; longer ones come from the file that has them
+/// anyway.
 const STDIN_MEMORY_BYTES: usize = 64 * 1024;
 
-/// An attempt, ready to start.
+/// Attempt that is ready to start.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) parcel: Parcel,
@@ -40,7 +40,7 @@ pub(super) struct Prepared {
     pub(super) spec: Spec,
     pub(super) redactor: Redactor,
     pub(super) log: Arc<log::Writer>,
-    /// What is written to the log, for other machines; `None` where nothing is shared.
+    /// Copy of the log for other machines; `None` without a shared store.
     pub(super) log_copy: Option<Arc<log::Copy>>,
     pub(super) files: AttemptFiles,
     pub(super) token: String,
@@ -48,7 +48,7 @@ pub(super) struct Prepared {
     pub(super) brief_digest: Digest,
     pub(super) setup: AttemptSetup,
     pub(super) input: Option<Vec<u8>>,
-    /// What models cost, for as long as this attempt lasts; `None`: what errand ships with.
+    /// Prices of models for the whole attempt; `None`: those that errand ships with.
     pub(super) prices: Option<Arc<PriceTable>>,
 }
 
@@ -62,11 +62,11 @@ pub(super) struct AttemptFiles {
     pub(super) socket: PathBuf,
 }
 
-/// Makes everything that the current attempt of `run` needs.
+/// Prepares everything that the current attempt of `run` needs.
 ///
 /// # Errors
 ///
-/// What cannot be had; the attempt then fails with it.
+/// Error with which the attempt fails.
 pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let registry = engine.registry();
     let parcel = parcels::open(engine, &run.spec.agent.digest)?;
@@ -157,13 +157,13 @@ fn stdin(input: Option<&[u8]>, files: &AttemptFiles) -> Input {
     }
 }
 
-/// The member of a value that says which variant it is.
+/// Returns the member of a value that names its variant.
 fn tag(value: &impl serde::Serialize, member: &str) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.get(member).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// The line with which the attempt's part of the log begins.
+/// Returns the first line of the attempt's part of the log.
 fn began(run: &Run) -> String {
     let reason = run.attempts.last().map(|last| stored_word(&last.reason)).unwrap_or_default();
     log::marker::began(run.last_attempt_number(), &reason)
@@ -211,8 +211,8 @@ fn own_variables(
     own
 }
 
-/// Returns the folder that is left to the agent from run to run. Agents of the same name in two
-/// namespaces have nothing in common: `state/<agent>` in the default namespace, and
+/// Returns the folder that an agent keeps from run to run. Agents of the same name in two
+/// namespaces share nothing: `state/<agent>` in the default namespace, and
 /// `state/@<namespace>/<agent>` in any other one; no agent's name begins with `@`.
 fn state_folder(engine: &Engine, run: &Run) -> PathBuf {
     let all = engine.registry().state();
@@ -229,7 +229,7 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
-    // Whatever an earlier attempt put there (an output, a pipe in the place of a file) is gone.
+    // Files of an earlier attempt are removed: an output, or a pipe in place of a file.
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Error::io("remove", &folder)(error));
@@ -266,8 +266,8 @@ fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the folder of a socket that is not in the registry, and trusts one that is there already
-/// only if nobody else can have made it or get into it.
+/// Makes the folder of a socket outside the registry, and accepts an existing one only if no other
+/// user can have made it or can enter it.
 fn socket_folder(runs: &Path, socket: &Path) -> Result<(), Error> {
     let Some(folder) = socket.parent().filter(|folder| *folder != runs) else { return Ok(()) };
     let mut private = fs::DirBuilder::new();
@@ -292,7 +292,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
-/// A token that nobody can guess.
+/// Returns a random token.
 fn new_token() -> Result<String, Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(|error| Error::Randomness { reason: error.to_string() })?;

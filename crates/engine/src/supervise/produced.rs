@@ -1,7 +1,7 @@
-//! The output of an attempt that exited well: what counts as one, and what it has to be like.
+//! Output of an attempt that exited well: its source, checks and storage.
 //!
-//! It is the file `$ERRAND_OUTPUT`, else what was set through the agent API, else stdout. It is kept
-//! whole, or the attempt fails: nothing of it is ever left out.
+//! The output is the file `$ERRAND_OUTPUT`, else the one set through the agent API, else stdout. It
+//! is kept whole, or the attempt fails: no part is ever left out.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _};
@@ -20,15 +20,15 @@ use super::prepare::Prepared;
 use crate::payload::large::{self, Content, DOCUMENT_MEMORY_BYTES};
 use crate::{Engine, Error, payload, schema};
 
-/// The variable with the path of the file, for messages.
+/// Variable with the path of the output file, for messages.
 const OUTPUT_FILE: &str = "$ERRAND_OUTPUT";
 
-/// Returns the output of an attempt that says nothing else about it; `None`: it has none, or the one
-/// that was set through the agent API.
+/// Returns the output of an attempt that reported none; `None` without an output, or if it was set
+/// through the agent API.
 ///
 /// # Errors
 ///
-/// Why it is refused, or cannot be kept.
+/// Reason why it is refused, or cannot be kept.
 pub(super) fn of_exit(
     engine: &Engine,
     prepared: &Prepared,
@@ -56,11 +56,11 @@ pub(super) fn of_exit(
     }
 }
 
-/// Masks, checks and keeps a document; `what` it is, for messages.
+/// Masks, checks and keeps a document; `what` names it in messages.
 ///
 /// # Errors
 ///
-/// Why it is refused, or cannot be kept.
+/// Reason why it is refused, or cannot be kept.
 pub(super) fn document(
     engine: &Engine,
     prepared: &Prepared,
@@ -76,13 +76,13 @@ pub(super) fn document(
     payload::from_json(&engine.blobs(), value).map_err(|error| unkept(&error))
 }
 
-/// The failure of an output that is larger than errand keeps.
+/// Returns the failure for an output that is larger than allowed.
 pub(crate) fn too_large(what: &str, limit_bytes: u64) -> Failure {
     let message = too_large_message(what, limit_bytes);
     Failure::new(ErrorCode::OutputTooLarge, message)
 }
 
-/// Says that, and what to do.
+/// Returns the message for an output that is too large, with advice.
 pub(crate) fn too_large_message(what: &str, limit_bytes: u64) -> String {
     format!(
         "{what} is the output and has more than {limit_bytes} bytes; give larger results as an \
@@ -90,12 +90,12 @@ pub(crate) fn too_large_message(what: &str, limit_bytes: u64) -> String {
     )
 }
 
-/// Opens what the agent wrote as its output; `None` if it wrote no such file.
+/// Opens the output file of the agent; `None` if there is none.
 ///
-/// It may have put anything there: a pipe that nobody writes to, a device without end, a folder.
+/// The agent may have put anything there: a pipe without a writer, an endless device, a folder.
 fn open(path: &Path) -> Result<Option<File>, String> {
     let mut options = File::options();
-    // Opening a pipe would otherwise wait for somebody who writes to it.
+    // Opening a pipe would otherwise wait for a writer.
     options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let file = match options.open(path) {
         Ok(file) => file,
@@ -125,7 +125,8 @@ fn of_file(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload,
     document(engine, prepared, OUTPUT_FILE, value)
 }
 
-/// Stdout is masked already, but for secrets that only show once a document's strings are read.
+/// Keeps stdout as the output. It is masked already, except for secrets that only show in the
+/// parsed strings of a document.
 fn of_stdout(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload, Failure> {
     let limit = engine.output_limit_bytes();
     let unread = |error: std::io::Error| unkept(&Error::io("read", "stdout")(error));
@@ -152,7 +153,7 @@ fn size(file: &File) -> Result<u64, Failure> {
     Ok(found.len())
 }
 
-/// Reads a file from its beginning, at most so many bytes.
+/// Reads a file from its beginning, at most `limit_bytes`.
 fn whole(mut file: &File, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = file.rewind().and_then(|()| file.take(limit_bytes).read_to_end(&mut bytes));

@@ -1,4 +1,4 @@
-//! Answering what was asked of a run by other processes.
+//! Answers to requests of other processes to a run.
 
 use errand_model::event::PauseReason;
 use errand_model::run::{
@@ -9,9 +9,9 @@ use errand_store::RequestKind;
 use crate::journal::Journal;
 use crate::{Engine, Error};
 
-/// Turns all open requests into events, in order, and returns what is to be done.
+/// Turns all open requests into events, in order, and returns the effects to carry out.
 ///
-/// A request that does not fit the run any more changes nothing; it is gone with the next commit.
+/// A request that does not fit the run any more changes nothing; the next commit removes it.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
                 ProvideInput { input_id, answer, by, decision_id: Some(decision_id) }.into()
             }
             RequestKind::Raise { limits, by } => Raise { limits, by }.into(),
-            // A service answers it itself.
+            // A service answers this request itself.
             RequestKind::Wake { .. } => continue,
         };
         let ends_at_once = matches!(command, Command::Cancel(_))

@@ -22,9 +22,9 @@ use super::{SupervisorChannels, outcome, requests};
 use crate::journal::Journal;
 use crate::{Engine, Error};
 
-/// Time in which answers to the agent's last calls may arrive.
+/// Longest wait for answers to the agent's last calls.
 const LAST_ANSWERS: Duration = Duration::from_millis(250);
-/// Time for which a full disk may keep the agent's output from its log.
+/// Longest time that a full disk may keep the agent's output from its log.
 const LOG_MAY_MISS: Duration = Duration::from_secs(5);
 
 /// A running agent, and everything that it works with.
@@ -42,7 +42,7 @@ pub(super) struct RunningAttempt<'a> {
     pub(super) log: &'a log::Writer,
 }
 
-/// Watches a running agent to its end. Returns why it was stopped, if it was.
+/// Watches a running agent to its end. Returns the cause of stopping it.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ struct Sources<'a> {
     driven: Awaited<'a, std::io::Result<Ended>>,
     overrun: Awaited<'a, Failure>,
     full_disk: Awaited<'a, std::io::Error>,
-    /// Whether signals can no longer come.
+    /// Signals can no longer come.
     is_deaf: bool,
 }
 
@@ -142,11 +142,11 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Answers requests, and decides what signals ask for.
+    /// Answers requests, and decides about signals.
     async fn told(&mut self) -> Result<AttemptEvent, Error> {
         let orders = self.channels.control.borrow_and_update().clone();
         let mut effects = requests::answer(self.engine, self.journal).await?;
-        // A second signal is for those who cannot wait.
+        // The second signal is for users who cannot wait.
         let grace = |count: u64| if count > 1 { Duration::ZERO } else { DEFAULT_GRACE };
         if orders.is_interrupted() {
             let grace = grace(orders.interrupts);
@@ -180,7 +180,7 @@ impl<'a> Sources<'a> {
     fn next_deadline(&self) -> Option<Deadline> {
         let now = self.engine.now();
         self.journal.look(|run, steps| {
-            // A paused run's time stands still.
+            // The time of a paused run stands still.
             let is_paused = matches!(run.status, Status::Paused { .. });
             let limits = self.attempt.backend.step_limits();
             (!is_paused).then(|| deadline::next(run, steps, limits, now)).flatten()
@@ -216,7 +216,7 @@ async fn out_of_time(engine: &Engine, deadline: Option<Deadline>) -> Failure {
 /// Gives up an attempt whose journal is lost to this process.
 async fn give_up_lost(live: &dyn Live, error: Error) -> Result<(Box<Ended>, StoppedFor), Error> {
     if error.code() == ErrorCode::DiskFull {
-        // No other process carries the run on: the agent may hear why its calls are refused.
+        // No other process continues the run: the agent may learn why its calls are refused.
         tokio::time::sleep(LAST_ANSWERS).await;
     }
     give_up(live, error).await

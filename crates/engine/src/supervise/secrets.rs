@@ -1,7 +1,7 @@
-//! Secrets that a later attempt lacks: the run waits for them, and does not fail.
+//! Secrets that a later attempt lacks: the run waits for them instead of failing.
 //!
-//! Secrets are not recorded. An attempt has those of the process that starts it, and that may be one of
-//! a person who only approved something, or listed runs after a crash.
+//! Secrets are not recorded. An attempt has those of the process that starts it, which may belong
+//! to a person who only approved something, or listed runs after a crash.
 
 use errand_model::event::RunKind;
 use errand_model::run::{AwaitSecrets, Run};
@@ -14,9 +14,9 @@ use crate::{Engine, Error, environment, logs, parcels};
 
 /// Pauses the run if its next attempt would lack secrets in this process. Returns whether it did.
 ///
-/// The first attempt of a run is made where it was admitted, and its secrets were found then: where
-/// they are lacking all the same, such as on a worker that has not got them, the attempt fails and says
-/// so to whoever submitted the run.
+/// The first attempt of a run is made where it was admitted, and its secrets were found then: if it
+/// lacks them after all, for example on a worker without them, the attempt fails and reports that
+/// to the submitter.
 ///
 /// # Errors
 ///
@@ -31,7 +31,7 @@ pub(super) async fn awaited(
         return Ok(false);
     }
     let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
-        // That is said by the attempt that needs it.
+        // The attempt that needs the parcel reports the error.
         return Ok(false);
     };
     let names = environment::lacking(engine.surroundings(), &parcel.agent);
@@ -47,17 +47,17 @@ pub(super) async fn awaited(
     Ok(true)
 }
 
-/// Names of secrets in a phrase: `secret A`, `secrets A, B`.
+/// Returns names of secrets as a phrase: `secret A`, `secrets A, B`.
 pub(crate) fn spoken(names: &[String]) -> String {
     let noun = if names.len() == 1 { "secret" } else { "secrets" };
     format!("{noun} {}", names.join(", "))
 }
 
-/// Whether a run under the lease `epoch` waits for secrets, where it would fail otherwise: after its
+/// Returns whether a run under the lease `epoch` may wait for secrets instead of failing: after its
 /// first attempt, or before it in a process that took the run over.
 fn may_wait(run: &Run, epoch: u64) -> bool {
     if run.spec.plan.is_some() {
-        // Its agents have secrets of their own.
+        // A coordinator's agents have secrets of their own.
         return false;
     }
     let is_private = run.spec.placement.is_none();

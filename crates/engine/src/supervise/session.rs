@@ -1,4 +1,4 @@
-//! What an attempt finds in its session, and what a run that took over undoes in it first.
+//! Session of an attempt: the state it loads, and the rollback of superseded runs before that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +15,18 @@ use crate::admit::is_strict;
 use crate::journal::Journal;
 use crate::{Engine, Error, payload};
 
-/// Cancelled runs of the session among which those are looked for that this one superseded.
+/// Most cancelled runs of the session that are searched for superseded ones.
 const SUPERSEDED_LIMIT: u32 = 1_000;
-/// Events of a run that are read at once to find what it found in its session.
+/// Events read at once in the search for the session state that a run loaded.
 const EVENTS: u32 = 64;
 
-/// What the session is like, for the attempt that is about to begin. `None` for a run that has no
-/// session, for a service (its wakes have it), and for a run that is to undo something first.
+/// Returns the event with the session's state for the attempt that is about to begin. `None` for a
+/// run without a session, for a service (its wakes have one), and for a run that has to roll back
+/// first.
 ///
 /// # Errors
 ///
-/// If the registry fails; the attempt cannot go on then.
+/// If the registry fails; the attempt cannot continue then.
 pub(super) async fn found(engine: &Engine, journal: &Journal) -> Result<Option<EventBody>, Error> {
     let (session_id, turn, kind) = journal.look(|run, _| {
         // A strict replay has the session of its record.
@@ -40,12 +41,12 @@ pub(super) async fn found(engine: &Engine, journal: &Journal) -> Result<Option<E
     }
 }
 
-/// Undoes what the runs that this one superseded changed in the session, if that was asked for, and
-/// records what the session is like then, for the attempt that just began.
+/// Rolls back the changes of superseded runs to the session, if that was asked for, and records the
+/// session's state after that, for the attempt that just began.
 ///
 /// # Errors
 ///
-/// If the registry fails; the attempt cannot go on then.
+/// If the registry fails; the attempt cannot continue then.
 pub(super) async fn roll_back(engine: &Engine, journal: &Journal) -> Result<(), Error> {
     let (session_id, turn, attempt) = journal.look(|run, _| {
         let own = run.spec.session_id.clone().filter(|_| !is_strict(run));
@@ -57,12 +58,12 @@ pub(super) async fn roll_back(engine: &Engine, journal: &Journal) -> Result<(), 
         journal.command(&Report { attempt, events }.into()).await?;
     }
     let events = vec![loaded(engine, journal.run_id(), session_id).await?];
-    // Durable with the next event, which comes before the agent can say anything.
+    // Durable with the next event, which precedes all calls of the agent.
     journal.record(&Report { attempt, events }.into(), &[])?;
     Ok(())
 }
 
-/// The event that says what a session is like; the copy beside the run says it too.
+/// Returns the event with a session's state, and writes the state's copy beside the run.
 async fn loaded(engine: &Engine, run_id: &RunId, session_id: String) -> Result<EventBody, Error> {
     let store = engine.store();
     let messages = store.session_length(&session_id).await?;
@@ -78,7 +79,7 @@ async fn loaded(engine: &Engine, run_id: &RunId, session_id: String) -> Result<E
     Ok(EventBody::SessionLoaded(SessionLoaded { session_id, revision, messages, state }))
 }
 
-/// Writes the copy of the state that lies beside the run; the registry has the state.
+/// Writes the copy of the state beside the run; the registry has the state itself.
 pub(super) fn write_file(
     engine: &Engine,
     run_id: &RunId,
@@ -90,8 +91,8 @@ pub(super) fn write_file(
     drop(write_atomic(&path, document.to_string().as_bytes(), Sync::No));
 }
 
-/// Undoes what the runs that `run_id` superseded changed in the session. Returns what is to be
-/// recorded; empty if nothing is to be undone, or all was before.
+/// Rolls back the changes of the runs that `run_id` superseded to the session. Returns the events
+/// to record; empty if there is nothing to roll back, or all was rolled back before.
 async fn undo(engine: &Engine, run_id: &RunId, session_id: &str) -> Result<Vec<EventBody>, Error> {
     let done = engine.store().session_rollbacks(session_id).await?;
     let mut run_ids = superseded(engine, run_id, session_id).await?;
@@ -117,8 +118,8 @@ async fn undo(engine: &Engine, run_id: &RunId, session_id: &str) -> Result<Vec<E
     Ok(events)
 }
 
-/// The runs that were cancelled for this one; and, of these, what a run that never began was to
-/// undo in its turn.
+/// Returns the runs that were cancelled for this one, including those that a cancelled run, which
+/// never began, had to roll back itself.
 async fn superseded(
     engine: &Engine,
     run_id: &RunId,
@@ -150,13 +151,13 @@ async fn superseded(
     Ok(found.into_iter().collect())
 }
 
-/// For which run one was cancelled, if it was.
+/// Returns the run that `run` was cancelled for, if it was superseded.
 fn superseder(run: &Run) -> Option<&str> {
     let Status::Cancelled { cause: CancelCause::Superseded, .. } = run.status else { return None };
     run.cancel_requested.as_ref()?.by.as_deref()
 }
 
-/// What a run found in its session when it began.
+/// Returns the session state that a run loaded at its beginning.
 async fn loaded_by(engine: &Engine, run_id: &RunId) -> Result<Option<SessionLoaded>, Error> {
     let mut after = 0;
     loop {
@@ -171,7 +172,7 @@ async fn loaded_by(engine: &Engine, run_id: &RunId) -> Result<Option<SessionLoad
     }
 }
 
-/// Gives the session the state that it had then. `None` if it was not changed since.
+/// Restores the session's earlier state. `None` if it was not changed since.
 async fn restore(
     engine: &Engine,
     session_id: &str,
@@ -188,7 +189,7 @@ async fn restore(
             return Ok(None);
         }
         let revision = if now.state == state {
-            // It was restored before, by an attempt that could not record it any more.
+            // An earlier attempt restored it, and could not record that.
             now.revision
         } else {
             let put = SessionState {
@@ -199,7 +200,7 @@ async fn restore(
             };
             match engine.store().put_session(put, now.revision).await {
                 Ok(revision) => revision,
-                // A wake of a service wrote it: look again.
+                // A wake of a service wrote the session: read it again.
                 Err(errand_store::Error::Revision { .. }) => continue,
                 Err(error) => return Err(error.into()),
             }

@@ -30,9 +30,9 @@ impl ControlState {
 /// Meaning of SIGHUP: the terminal is gone, or an administrator sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HangUp {
-    /// As SIGINT, for a run in the foreground.
+    /// Interrupt, as SIGINT, for a run in the foreground.
     Interrupts,
-    /// As SIGTERM, for a process that serves, works or supervises in the background.
+    /// Order to end, as SIGTERM, for a process that serves, works or supervises in the background.
     Drains,
 }
 
@@ -47,9 +47,9 @@ pub struct SignalListener {
 }
 
 impl SignalListener {
-    /// Listens for SIGUSR1, SIGTERM, SIGINT and SIGHUP. To be called before any lease is taken: a
-    /// signal that comes before would end the process. A SIGHUP that this process was started to
-    /// ignore (`nohup`) stays ignored.
+    /// Listens for SIGUSR1, SIGTERM, SIGINT and SIGHUP. Must be called before any lease is taken:
+    /// an earlier signal would end the process. A SIGHUP that this process was started to ignore
+    /// (`nohup`) stays ignored.
     ///
     /// # Errors
     ///

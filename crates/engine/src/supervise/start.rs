@@ -1,4 +1,4 @@
-//! The beginning of an attempt: its lease, the inventory that it has, the session that it finds.
+//! Start of an attempt: its lease, its inventory and the session that it loads.
 
 use errand_model::event::{BomPinned, EventBody};
 use errand_model::run::{Report, StartAttempt};
@@ -7,10 +7,9 @@ use super::session;
 use crate::journal::Journal;
 use crate::{Engine, Error, bom};
 
-/// Takes the next attempt, pins its inventory and notes what its session is like, in one commit.
+/// Starts the next attempt, pins its inventory and records the state of its session, in one commit.
 ///
-/// The inner error says why one of them is not to be had: the attempt began all the same, and is to fail
-/// with it.
+/// The inner error says why one of them is missing: the attempt began, and has to fail with it.
 ///
 /// # Errors
 ///

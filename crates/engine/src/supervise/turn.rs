@@ -1,8 +1,8 @@
-//! Waiting for a run's turn in its session, without an agent process.
+//! Wait for a run's turn in its session, without an agent process.
 //!
-//! Whose turn it is, is a question to the store: the first live run in the order of admission.
-//! Whoever waits looks after the run directly ahead of it: when that ends, or its supervisor died,
-//! it is this run's turn, or the one ahead of that is the next to look after.
+//! The store decides on turns: the first live run in the order of admission has it. A waiting run
+//! watches the run directly ahead: when that ends, or its supervisor dies, this run has its turn,
+//! or watches the next run ahead.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::{Engine, Error, reconcile};
 
-/// The run ahead is looked at this often even if no file of it changes: its supervisor may have
-/// died, and the dead write nothing.
+/// Interval of checks on the run ahead without a change of its file: its supervisor may have died
+/// without a write.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the agent of a run that is superseded has to end by itself.
+/// Grace of the agent of a superseded run.
 pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 
-/// Waits until it is the run's turn. A run that takes no turns, or had its turn already, does not
+/// Waits until the run has its turn. A run that takes no turns, or had its turn already, does not
 /// wait.
 ///
 /// # Errors
@@ -40,13 +40,13 @@ pub(super) async fn until_turn(
     let Some(on_busy) = on_busy.filter(|_| !has_begun) else { return Ok(Next::Attempt) };
     let mut shown: Option<RunId> = None;
     loop {
-        // It is over; or it rests, and a person lets it go on.
+        // The run is over; or it rests until a person resumes it.
         if journal.look(|run, _| run.status.is_terminal() || run.is_at_rest()) {
             return Ok(Next::Over);
         }
         let turn = engine.store().turn(journal.run_id()).await?;
         let Some(ahead) = turn.next_ahead.clone() else { return Ok(Next::Attempt) };
-        // Whoever started this run need not wait with it.
+        // The process that started this run need not wait for the turn.
         channels.say(Ready::Began);
         if shown != turn.holder {
             tell(engine, journal, channels, &turn);
@@ -60,7 +60,7 @@ pub(super) async fn until_turn(
             return super::hand_back(journal, engine.now()).await;
         }
         if matches!(on_busy, OnBusy::Enqueue | OnBusy::Reject) && super::is_placed(journal) {
-            // It was claimed a moment too early: it waits in the queue, and holds no slot.
+            // The run was claimed a moment too early: it waits in the queue, and holds no slot.
             return super::hand_back(journal, engine.now().plus(LOOK_EVERY)).await;
         }
         if queue_deadline(journal).is_some_and(|deadline| engine.now() >= deadline) {
@@ -80,7 +80,7 @@ pub(super) async fn until_turn(
     }
 }
 
-/// When the run has waited too long for its first attempt, if it has a limit.
+/// Returns the end of the wait for the first attempt, if that is limited.
 pub(super) fn queue_deadline(journal: &Journal) -> Option<Timestamp> {
     journal.look(|run, _| run.queue_deadline())
 }
@@ -99,7 +99,7 @@ async fn until(engine: &Engine, deadline: Option<Timestamp>) {
     }
 }
 
-/// Does what the run ahead asks for: waits until something of it changed, or ends it.
+/// Handles the run ahead: waits until it may have changed, or ends it.
 async fn clear(
     engine: &Engine,
     run_id: &RunId,
@@ -111,7 +111,7 @@ async fn clear(
         OnBusy::Interrupt | OnBusy::Rollback => {
             let by = Some(run_id.to_string());
             let stop = Stop { cause: CancelCause::Superseded, by, grace: SUPERSEDED_GRACE };
-            // A run that cannot be ended now, or was removed meanwhile: it is looked at again.
+            // A run that cannot be ended now, or was removed meanwhile, is checked again.
             if ask::stop(engine, ahead, &stop).await.is_err() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -120,17 +120,17 @@ async fn clear(
     }
 }
 
-/// Waits until the run ahead may have changed its status; one without a supervisor is reconciled.
+/// Waits until the run ahead may have changed its status; a run without a supervisor is reconciled.
 async fn changed(engine: &Engine, ahead: &RunId) -> Result<(), Error> {
-    // Watching starts before looking: what happens in between is not missed. The record is written
-    // at transitions alone, where the journal of a busy run changes all the time.
+    // The watch starts before the check, so no change in between is missed. The record is written
+    // only at transitions, while the journal of a busy run changes all the time.
     let mut watch = Watch::new().ok();
     if let Some(watch) = &mut watch {
-        // Not there yet, or not to be watched: the regular look finds out.
+        // Without a file, or without a watch, the regular check suffices.
         drop(watch.file(&engine.registry().run_record(ahead)));
     }
     let Some(stored) = engine.store().load(ahead).await? else { return Ok(()) };
-    // Whatever is in the way of reconciling it may pass: this run waits on.
+    // An error of reconciling may pass: this run waits on.
     let looked = reconcile::reconcile(engine, stored).await;
     if looked.is_ok_and(|stored| stored.run.status.is_terminal()) {
         return Ok(());
@@ -148,7 +148,7 @@ async fn changed(engine: &Engine, ahead: &RunId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says in the run's log, and to whoever watches it in the foreground, what it waits for.
+/// Writes to the run's log, and to its watcher in the foreground, which run it waits for.
 fn tell(engine: &Engine, journal: &Journal, channels: &SupervisorChannels, turn: &Turn) {
     let Some(holder) = &turn.holder else { return };
     let session = journal.look(|run, _| run.spec.session_id.clone()).unwrap_or_default();

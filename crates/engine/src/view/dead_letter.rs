@@ -1,4 +1,4 @@
-//! Failed runs whose attempts are spent.
+//! Dead letters of a server: failed runs whose attempts are spent.
 
 use errand_agent::log::{Counted, Query, Reader};
 use errand_api::dead_letter::{DEAD_LETTER_SCHEMA, DeadLetter, DeadLetterDetail};

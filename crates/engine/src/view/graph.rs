@@ -10,7 +10,7 @@ use errand_store::Stored;
 
 use crate::{Engine, Error, reconcile, wait};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
 
 /// Returns the communication graph of a coordinated run, brought up to date; for a run that was

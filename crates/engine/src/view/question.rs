@@ -1,4 +1,4 @@
-//! Questions to people.
+//! Questions of a server's runs to people.
 
 use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
 

@@ -40,7 +40,7 @@ pub async fn answered(engine: &Engine, stored: &Stored) -> Result<Record, Error>
     Ok(record)
 }
 
-/// The same as a manifest: kind Run, with metadata, spec and status.
+/// Returns the record of [`record`] as a manifest: kind `Run`, with metadata, spec and status.
 ///
 /// # Errors
 ///

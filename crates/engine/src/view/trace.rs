@@ -6,7 +6,7 @@ use errand_store::{Filter, Page, Stored};
 
 use crate::{Engine, Error, reconcile, wait};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
 /// Most child runs whose own journals are read: the newest.
 const CHILD_LIMIT: u32 = 1_000;

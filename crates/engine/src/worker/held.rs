@@ -77,27 +77,27 @@ impl HeldRuns {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// No more runs are claimed.
+    /// Stops claiming runs.
     pub(super) fn close(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
         self.look.notify_one();
     }
 
-    /// What is left of what the worker has.
+    /// Returns the free resources of the worker.
     pub(super) fn left_of(&self, all: Resources) -> Resources {
-        // What is claimed always fits, so there is always something left.
+        // A claimed run always fits, so the difference exists.
         let without = |left: Resources, held: &Held| left.without(held.takes).unwrap_or_default();
         self.runs().values().fold(all, without)
     }
 
-    /// The leases that are in force, to be renewed.
+    /// Returns the leases that are in force, to be renewed.
     pub(super) fn in_force(&self) -> Vec<(RunId, u64)> {
         let runs = self.runs();
         let in_force = runs.iter().filter(|(_, held)| !held.term.is_over());
         in_force.map(|(run_id, held)| (run_id.clone(), held.epoch)).collect()
     }
 
-    /// Takes in what became of leases that were to last until then.
+    /// Applies the result of a renewal of leases until `until`.
     pub(super) fn renewed(&self, leases: &[(RunId, u64)], renewed: &Renewed, until: Duration) {
         let runs = self.runs();
         for (run_id, epoch) in leases {
@@ -115,7 +115,7 @@ impl HeldRuns {
         }
     }
 
-    /// Something is asked of a run: its supervisor is to look, if it is here.
+    /// Tells the supervisor of a run to read its requests, if the run is here.
     pub(super) fn ask(&self, run_id: &RunId) {
         if let Some(held) = self.runs().get(run_id) {
             held.orders.send_modify(|orders| orders.looks += 1);

@@ -35,7 +35,7 @@ impl Leases {
     ///
     /// # Errors
     ///
-    /// If there can be no thread.
+    /// If no thread can be started.
     pub(super) fn keep(
         engine: &Engine,
         held: &Arc<HeldRuns>,

@@ -1,7 +1,7 @@
 //! Workers: a worker claims queued runs, carries out as many at once as it has slots, and keeps
 //! their leases in force.
 //!
-//! A detached run's helper is the same thing with one slot bound to one run. Deliberately absent:
+//! A detached run's helper is a worker with one slot, bound to one run. Deliberately absent:
 //! prefetching. A claimed run that waits for a slot would hold a lease for nothing.
 
 mod executor;
@@ -80,11 +80,11 @@ impl Options {
     }
 }
 
-/// Works until told to end, or until the queue is empty. Returns how many runs it carried out, each
-/// claim counted.
+/// Works until ordered to end, or until the end in the options. Returns the number of runs carried
+/// out, each claim counted.
 ///
-/// Has to be called on a thread that lives as long as it: agents are killed when the thread ends
-/// that started them.
+/// Must be called on a thread that lives as long as the call: agents are killed when the thread
+/// that started them ends.
 ///
 /// # Errors
 ///

@@ -57,7 +57,7 @@ enum Stage {
     Working,
     /// Claims no more; at that time its runs are told to end.
     Finishing(Instant),
-    /// Its runs were told to end.
+    /// Runs were told to end.
     Draining,
     /// Was told twice; at that time unfinished runs are left to the reaper.
     Ending(Instant),
@@ -111,7 +111,7 @@ impl WorkerLoop {
                 return Ok(self.done);
             }
             if matches!(self.stage, Stage::Ending(at) if Instant::now() >= at) {
-                // What is left of the agents ends with this process.
+                // Agents that are left end with this process.
                 self.under_way.shutdown().await;
                 return Ok(self.done);
             }
@@ -147,7 +147,7 @@ impl WorkerLoop {
             change = self.changes.recv() => self.heard(change),
             changed = self.orders.changed() => {
                 if changed.is_err() {
-                    // Nobody is left who could tell it to end.
+                    // Nobody is left who could order its end.
                     self.orders = watch::Sender::new(ControlState { drains: 1, ..ControlState::default() }).subscribe();
                     self.orders.mark_changed();
                 }
@@ -171,7 +171,7 @@ impl WorkerLoop {
         if orders.looks > self.looks {
             self.looks = orders.looks;
             self.held.look.notify_one();
-            // Whoever tells it to look may also have queued something.
+            // The sender of an order to look may also have queued a run.
             self.pace.now();
         }
         let now = Instant::now();
@@ -224,11 +224,11 @@ impl WorkerLoop {
         };
         let lease_for = Some(self.options.lease_for);
         let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };
-        // From before the request on: the leases last at least until then.
+        // Counted from before the request: the leases last at least until then.
         let until = since_boot() + self.options.lease_for;
         let (claimed, is_cut_off) = match engine.store().claim(claim).await {
             Ok(claimed) => (claimed, false),
-            // It is looked again after a pause.
+            // The next look follows after a pause.
             Err(error) if error.may_pass() => (Vec::new(), true),
             Err(error) => return Err(error.into()),
         };
@@ -275,9 +275,10 @@ impl WorkerLoop {
     fn ended(&mut self, ended: Result<Result<Run, Error>, JoinError>) {
         self.done += 1;
         self.pace.now();
-        // A supervisor that panicked left a lease that nobody renews: the run is brought back.
+        // A supervisor that panicked leaves a lease without renewal: the reaper brings the run
+        // back.
         let Ok(result) = ended else { return };
-        // What went wrong with one run is in its record; the others go on.
+        // The error of a run is in its record; other runs continue.
         let Ok(run) = result else { return };
         if let Status::Pending { not_before, .. } = run.status {
             self.due.insert(not_before);
@@ -309,7 +310,7 @@ impl WorkerLoop {
                 self.held.look.notify_one();
             }
         }
-        // All that is there at once leads to one look.
+        // All pending notifications lead to one look.
         while let Ok(change) = self.changes.try_recv() {
             match change {
                 Change::Queued | Change::Elsewhere => self.pace.now(),

@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The moment that long ago.
+/// Returns the moment that long ago.
 fn ago(duration: Duration) -> Timestamp {
     let now = errand_agent::SystemClock.now().as_millis();
     let ago = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);

@@ -81,7 +81,7 @@ struct View<'a> {
     json: bool,
     /// Types of the events that were looked at and not shown.
     left_out: BTreeSet<String>,
-    /// Whether any event was shown.
+    /// At least one event was shown.
     has_shown: bool,
 }
 

@@ -27,7 +27,7 @@ const EVENTS: u32 = 1_000;
 pub(super) enum Logs<'a> {
     /// The local registry.
     Here(&'a Engine),
-    /// A server.
+    /// Server, with copies of its logs.
     There(Copies<'a>),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Logs<'a> {
 pub(super) struct Copies<'a> {
     remote: &'a Remote,
     ask: LogQuery,
-    /// Where they are made.
+    /// Folder of the copies.
     folder: PathBuf,
     files: BTreeMap<usize, File>,
     /// Running transfers, each with the number of its log.

@@ -1,7 +1,7 @@
-//! What the agent's calls spend: checked, priced, reserved and settled.
+//! Budget of an agent's calls: checks, prices, reservations and settlement.
 //!
-//! Promises of a run's own limits are in the memory of the one process that may write its journal;
-//! those of its agent's day are in the store, which all processes share.
+//! Reservations of a run's own limits are in the memory of the one process that may write its
+//! journal; those of its agent's day are in the store, which all processes share.
 
 use errand_agent::agent_api::Refusal;
 use errand_api::agent_protocol::{BudgetProblem, Reserve, ReserveAnswer, ReserveKind};
@@ -21,10 +21,10 @@ use serde_json::Value;
 use super::{AttemptBackend, refusal};
 use crate::{Error, reconcile};
 
-/// The word before a reservation's 16 hex digits.
+/// Prefix of a reservation's 16 hex digits.
 const RESERVATION_PREFIX: &str = "rsv_";
 
-/// A limit that left no room, by its name.
+/// Limit that left no room, by its name.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     limit: LimitName,
@@ -32,8 +32,7 @@ struct Refused {
 }
 
 impl AttemptBackend {
-    /// Checks what is reported of a call, and adds what errand knows of it: what it cost by whose
-    /// price, and by which key it is done once.
+    /// Checks the report of a call, and adds the cost, its source, and the idempotency key.
     pub(in crate::supervise) fn accounted(
         &self,
         place: usize,
@@ -54,7 +53,7 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// After a report: promises that it settles are taken back, and the day is looked at.
+    /// Settles reservations after a report, and checks the limits of the day.
     pub(super) async fn settle(&self, events: &[EventBody]) -> Result<(), Refusal> {
         let mut calls = 0;
         for event in events {
@@ -72,7 +71,7 @@ impl AttemptBackend {
         if calls > 0 { self.meter_day().await } else { Ok(()) }
     }
 
-    /// Looks at what all runs of the agent used today, where this run has a limit on that.
+    /// Checks the usage of all runs of the agent today, if this run has a limit on that.
     pub(super) async fn meter_day(&self) -> Result<(), Refusal> {
         if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
             return Ok(());
@@ -95,7 +94,7 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// Promises a part of the budget to a call.
+    /// Reserves a part of the budget for a call.
     pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
         let want = self.want(&call)?;
         let random = crate::engine::random().map_err(|error| refusal(&error))?;
@@ -126,7 +125,7 @@ impl AttemptBackend {
         self.admit_call(None, &Want { kind, amounts }).await
     }
 
-    /// Takes a promise back.
+    /// Releases a reservation.
     pub(super) async fn give_back(&self, reservation_id: &str) -> Result<(), Refusal> {
         self.book(|book| book.take_back(reservation_id));
         if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
@@ -136,7 +135,7 @@ impl AttemptBackend {
         self.engine.store().release(run_id, ids).await.map_err(|error| refusal(&error.into()))
     }
 
-    /// What a call will use at most, as far as it is said.
+    /// Returns the most that a call will use, as far as the caller declares it.
     fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
         let bad = |message: String| Refusal::new(422, ErrorCode::RequestInvalid, message);
         let tokens = call.tokens.unwrap_or(0);
@@ -151,7 +150,7 @@ impl AttemptBackend {
             let provider = call.provider.as_deref();
             let price =
                 self.prices().price_of(provider, call.model.as_deref()?, self.engine.now())?;
-            // Whoever does not say how much is written may write all of it.
+            // Without a declared output length, all tokens may be output.
             let output = if call.output_tokens.is_some() { output } else { tokens };
             let tokens = Tokens { input: tokens - output, output, ..Tokens::default() };
             Some(price.cost(tokens).min(MAX_COST_MICRO_USD))
@@ -169,8 +168,8 @@ impl AttemptBackend {
         })
     }
 
-    /// Promises, or only looks whether there would be room (`None`). Where the budget pauses the
-    /// run, the answer comes once it goes on.
+    /// Makes a reservation, or with `None` only checks that there would be room. If the budget
+    /// pauses the run, the answer comes once it is resumed.
     async fn admit_call(&self, id: Option<&str>, want: &Want) -> Result<(), Refusal> {
         loop {
             let Some(refused) = self.try_admit(id, want).await? else { return Ok(()) };
@@ -205,8 +204,8 @@ impl AttemptBackend {
 
     async fn try_admit(&self, id: Option<&str>, want: &Want) -> Result<Option<Refused>, Refusal> {
         let now = self.engine.now();
-        // The book is locked before the run is looked at: what is settled meanwhile is counted
-        // twice for a moment, and never not at all.
+        // The book is locked before the run is read: a settlement meanwhile is counted twice for a
+        // moment, and never missed.
         let own = self.book(|book| {
             if id.is_some() && book.is_full() {
                 return Err(Refusal::new(
@@ -233,7 +232,7 @@ impl AttemptBackend {
         refused
     }
 
-    /// The same for the day that all runs of the agent share.
+    /// Reserves from the day that all runs of the agent share.
     async fn admit_today(&self, id: Option<&str>, want: &Want) -> Result<Option<Refused>, Refusal> {
         let caps = self.journal.look(|run, _| run.caps(Scope::Day));
         if caps.is_unlimited() {
@@ -262,7 +261,7 @@ impl AttemptBackend {
             let reserved =
                 self.engine.store().reserve(reservation.clone()).await.map_err(failed)?;
             let DayReserved::Refused { spent, holders } = reserved else { return Ok(None) };
-            // What was promised to a run whose supervisor is dead is given back first.
+            // Reservations of a run with a dead supervisor are released first.
             if is_last || !self.bury(&holders).await? {
                 return Ok(Some(name(spent)));
             }
@@ -270,7 +269,7 @@ impl AttemptBackend {
         Ok(None)
     }
 
-    /// Reconciles runs to which something was promised. Returns whether one of them was dead.
+    /// Reconciles runs with reservations. Returns whether one of them was dead.
     pub(super) async fn bury(&self, holders: &[errand_model::RunId]) -> Result<bool, Refusal> {
         let failed = |error: Error| refusal(&error);
         let mut buried = false;
@@ -295,7 +294,7 @@ impl AttemptBackend {
         }
     }
 
-    /// Hands what is to be done to the agent to whoever watches it.
+    /// Queues effects on the agent for its supervisor.
     pub(super) fn order(&self, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
@@ -304,8 +303,8 @@ impl AttemptBackend {
         self.order_came.notify_one();
     }
 
-    /// The same, and waits until it is done: an agent that is held does not hear an answer first,
-    /// and goes on.
+    /// Queues effects on the agent, and waits until they are carried out: an agent that is paused
+    /// must not get an answer first, and continue.
     pub(super) async fn order_now(&self, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
@@ -313,16 +312,16 @@ impl AttemptBackend {
         let mut done = self.orders_done.subscribe();
         done.mark_unchanged();
         self.order(effects);
-        // Whoever watches the agent is gone only once the agent is.
+        // The supervisor ends only after the agent.
         drop(done.changed().await);
     }
 
-    /// Says that everything [`Self::ordered`] gave last was done.
+    /// Notes that all effects of the last [`Self::ordered`] were carried out.
     pub(in crate::supervise) fn orders_done(&self) {
         self.orders_done.send_modify(|done| *done += 1);
     }
 
-    /// Waits until something is to be done to the agent.
+    /// Waits for effects on the agent.
     pub(in crate::supervise) async fn ordered(&self) -> Vec<Effect> {
         loop {
             let effects: Vec<Effect> = std::mem::take(

@@ -1,4 +1,4 @@
-//! The agent hands its run over to another agent.
+//! Handover requests of an agent.
 
 use errand_agent::agent_api::Refusal;
 use errand_api::agent_protocol::{HandOver, HandOverAnswer};
@@ -12,8 +12,8 @@ use crate::Error;
 use crate::handover;
 
 impl AttemptBackend {
-    /// Records to whom the run is handed over once it ends well. Asked again, the last one counts, and
-    /// the run of the other agent keeps its id.
+    /// Records the agent that the run is handed over to once it ends well. The last request counts,
+    /// and the successor keeps its id.
     pub(super) async fn handed_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal> {
         self.journal.look(|run, _| check(run, &handoff))?;
         let known = self.journal.look(|run, _| run.handoff.as_ref().map(|it| it.run_id.clone()));
@@ -35,12 +35,12 @@ impl AttemptBackend {
     }
 }
 
-/// The other agent cannot be given that.
+/// Returns the refusal for a successor that cannot be admitted.
 fn invalid(error: &Error) -> Refusal {
     Refusal::new(422, ErrorCode::HandoffInvalid, super::super::outcome::chain(error))
 }
 
-/// Whether the run can be handed over like that.
+/// Checks that the run can be handed over like that.
 fn check(run: &errand_model::run::Run, handoff: &HandOver) -> Result<(), Refusal> {
     let invalid = |text: String| Refusal::new(422, ErrorCode::HandoffInvalid, text);
     if handoff.summary.trim().is_empty() {

@@ -1,8 +1,9 @@
-//! What the agent says to other agents of its coordinated run, and what they say to it.
+//! Messages between the agents of a coordinated run.
 //!
-//! A message that it sends is recorded, and left for its coordinator, in one commit. One that is for
-//! it waits as a document until it asks; it is recorded, and the document gone, in one commit. An
-//! attempt is given again what earlier ones received since the last checkpoint, in the same order.
+//! A message that the agent sends is recorded and left for its coordinator in one commit. A message
+//! to the agent waits as a document until the agent asks; it is recorded, and the document removed,
+//! in one commit. An attempt first gets again the messages that earlier attempts received since the
+//! last checkpoint, in the same order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,41 +28,41 @@ use super::{AttemptBackend, refusal};
 use crate::news::report;
 use crate::{Error, payload};
 
-/// The inbox is looked at again after this long at first, and after twice as long each time: what
-/// another process puts there is not told everywhere.
+/// First interval between looks into the inbox, doubled each time: messages from another process
+/// are not always announced.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
-/// But never later than that.
+/// Longest interval between looks.
 const LOOK_AGAIN_AT_MOST: Duration = Duration::from_millis(500);
-/// Its coordinator is told again that the agent waits after this long, and then after twice as long
-/// each time: that may have been lost, with a registry that was made anew since.
+/// First interval between reports to the coordinator that the agent waits, doubled each time: a
+/// report may have been lost with a registry that was rebuilt since.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// But never later than that.
+/// Longest interval between reports.
 const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(600);
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 500;
 
-/// What went through an agent's hands so far.
+/// Messages of an agent so far.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    /// Whether it is known what earlier attempts sent and received.
+    /// Messages of earlier attempts were read.
     is_known: bool,
-    /// What it is given before anything new, the oldest first.
+    /// Messages that the agent gets again before new ones, oldest first.
     again: VecDeque<MessageReceived>,
-    /// Messages that it received, in all attempts.
+    /// Number of messages received, in all attempts.
     received: u32,
-    /// Messages that it sent, in all attempts.
+    /// Number of messages sent, in all attempts.
     sent: u32,
-    /// When its coordinator was told that it waits for another one.
+    /// Last report to the coordinator that the agent waits.
     asked: Option<Asked>,
 }
 
-/// An agent's coordinator was told that it waits for another message.
+/// Report to the coordinator that the agent waits for a message.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    /// How many it had received.
+    /// Number of messages received before it.
     received: u32,
     at: Instant,
-    /// How long that is good for.
+    /// Time after which the report is repeated.
     again_after: Duration,
 }
 
@@ -102,7 +103,7 @@ impl CoordinationBackend for AttemptBackend {
         let member = self.member()?;
         let deadline = Instant::now() + wait;
         let mut look_again = LOOK_AGAIN;
-        // Before the first look: what comes after it is heard of.
+        // Subscribed before the first look, so that no later message is missed.
         let mut changes = self.engine.store().changes();
         loop {
             if let Some(received) = self.look(&member).await? {
@@ -114,7 +115,7 @@ impl CoordinationBackend for AttemptBackend {
             }
             let until = deadline.min(now + look_again);
             look_again = (look_again * 2).min(LOOK_AGAIN_AT_MOST);
-            // Whether it heard of something or waited long enough: it looks.
+            // Looks both after a notification and after the timeout.
             drop(tokio::time::timeout_at(until, self.heard(&mut changes)).await);
         }
     }
@@ -125,7 +126,7 @@ impl CoordinationBackend for AttemptBackend {
 }
 
 impl AttemptBackend {
-    /// Its place in a coordinated run.
+    /// Returns its place in a coordinated run.
     fn member(&self) -> Result<Membership, Refusal> {
         let member = self.journal.look(|run, _| run.spec.member.as_deref().cloned());
         member.ok_or_else(|| {
@@ -135,14 +136,14 @@ impl AttemptBackend {
         })
     }
 
-    /// Reads what earlier attempts sent and received, once.
+    /// Reads the messages of earlier attempts, once.
     async fn know(&self, mailbox: &mut Mailbox) -> Result<(), Refusal> {
         if mailbox.is_known {
             return Ok(());
         }
         let mut known = Mailbox { is_known: true, ..Mailbox::default() };
         let mut after = 0;
-        // Nothing was before the first attempt.
+        // Before the first attempt there are none.
         let mut is_whole = self.attempt == 1;
         while !is_whole {
             let events = self.engine.store().events(self.run_id(), after, PAGE).await;
@@ -158,7 +159,7 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// The next message, if there is one; otherwise its coordinator knows that it waits.
+    /// Returns the next message; without one, tells the coordinator that the agent waits.
     async fn look(&self, member: &Membership) -> Result<Option<MessageReceived>, Refusal> {
         let mut mailbox = self.mailbox.lock().await;
         self.know(&mut mailbox).await?;
@@ -168,11 +169,11 @@ impl AttemptBackend {
                 None => self.ask_for_more(&mut mailbox, member).await?,
             }
         }
-        // Until here whoever asked may have gone away without it: it is there for the next call.
+        // If the caller goes away before this line, the message stays for the next call.
         Ok(mailbox.again.pop_front())
     }
 
-    /// The first message in the inbox that was not received yet.
+    /// Returns the first message in the inbox that was not received yet.
     async fn first_in_inbox(
         &self,
         received: u32,
@@ -191,7 +192,7 @@ impl AttemptBackend {
         for document in documents.map_err(|error| refusal(&error.into()))? {
             let number = document.key.strip_prefix(&prefix).and_then(|it| it.parse::<u32>().ok());
             if number.is_some_and(|number| number <= received) {
-                // It was received, and is here again since the registry was made anew.
+                // The message was received before, and came back with the rebuilt registry.
                 self.forget(&document).await?;
                 continue;
             }
@@ -204,7 +205,7 @@ impl AttemptBackend {
         Ok(None)
     }
 
-    /// Records that the agent has a message, and takes it out of the inbox.
+    /// Records that the agent has a message, and removes it from the inbox.
     async fn take(
         &self,
         mailbox: &mut Mailbox,
@@ -227,7 +228,8 @@ impl AttemptBackend {
         removed.map_err(|error| refusal(&error.into()))
     }
 
-    /// Tells its coordinator that it waits for a message, once for each unless it waits long.
+    /// Tells the coordinator that the agent waits for a message, once per message unless it waits
+    /// long.
     async fn ask_for_more(
         &self,
         mailbox: &mut Mailbox,
@@ -250,7 +252,7 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// Waits until something may have come for it.
+    /// Waits until a message may have come.
     async fn heard(&self, changes: &mut Changes) {
         loop {
             match changes.recv().await {
@@ -268,7 +270,7 @@ impl AttemptBackend {
         }
     }
 
-    /// A message as the agent sees it.
+    /// Returns a message as the agent sees it.
     fn shown(&self, received: MessageReceived) -> Result<Message, Refusal> {
         let MessageReceived { id, from, to, kind, payload } = received;
         let payload = payload::to_json(&self.engine.blobs(), &payload)
@@ -282,7 +284,7 @@ impl Mailbox {
     fn take_in(&mut self, event: &Event) -> Result<(), UnknownEvent> {
         match event.kind.as_str() {
             "message.sent" => self.sent += 1,
-            // What is saved knows of what was received before.
+            // The checkpoint includes messages received before it.
             "checkpoint.saved" => self.again.clear(),
             "message.received" => {
                 if let EventBody::MessageReceived(received) = event.body()? {
@@ -296,7 +298,7 @@ impl Mailbox {
     }
 }
 
-/// Whether the agent may write there.
+/// Checks that the agent may send messages to `to`.
 fn check_target(member: &Membership, to: &str) -> Result<(), Refusal> {
     let previous = member.previous.as_deref().filter(|it| ![START, COORDINATOR].contains(it));
     let has_next = !member.sends_to.is_empty();

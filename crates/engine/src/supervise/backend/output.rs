@@ -1,4 +1,4 @@
-//! The parts of an output, as an agent sends them.
+//! Output of an agent in parts.
 
 use errand_agent::agent_api::Refusal;
 use errand_agent::redact::{self, Redactor};
@@ -6,11 +6,12 @@ use errand_agent::redact::{self, Redactor};
 use super::{AttemptBackend, refusal};
 use crate::live::LivePart;
 
-/// Masks text that comes in parts: what could still become a secret is held back until it is clear.
+/// Masking of text that comes in parts: text that may still become a secret is held back until that
+/// is decided.
 #[derive(Debug)]
 pub(super) struct Masking {
     stream: redact::Stream,
-    /// The beginning of a character, the rest of which is held back.
+    /// First bytes of a character whose rest is held back.
     cut: Vec<u8>,
 }
 
@@ -19,7 +20,7 @@ impl Masking {
         Self { stream: redactor.stream(), cut: Vec::new() }
     }
 
-    /// Takes the next part. Returns what is clear.
+    /// Takes the next part. Returns the text that is clear.
     pub(super) fn take(&mut self, text: &str) -> String {
         let mut clear = std::mem::take(&mut self.cut);
         self.stream.push(text.as_bytes(), &mut clear);
@@ -34,7 +35,7 @@ impl Masking {
         }
     }
 
-    /// What was held back: nothing more comes.
+    /// Returns the text that was held back: no more comes.
     fn finish(&mut self) -> String {
         let mut clear = std::mem::take(&mut self.cut);
         self.stream.finish(&mut clear);
@@ -43,12 +44,12 @@ impl Masking {
 }
 
 impl AttemptBackend {
-    /// Takes in what `mask` says is clear of the output's text, and tells whoever watches.
+    /// Records the text that `mask` returns as clear, and sends it to live watchers.
     pub(super) async fn pass_on(
         &self,
         mask: impl FnOnce(&mut Masking) -> String + Send,
     ) -> Result<(), Refusal> {
-        // Held until it is taken in: parts of one text must not overtake each other.
+        // Locked until the text is recorded: parts of one text must not overtake each other.
         let mut masking = self.masking.lock().await;
         let text = mask(&mut masking);
         if text.is_empty() {
@@ -62,9 +63,9 @@ impl AttemptBackend {
         taken.map_err(|error| refusal(&error))
     }
 
-    /// Takes in what was held back: the agent has ended.
+    /// Records the text that was held back: the agent has ended.
     pub(in crate::supervise) async fn finish_output(&self) {
-        // A journal that is lost or closed has no place for it.
+        // A lost or closed journal accepts no text.
         drop(self.pass_on(Masking::finish).await);
     }
 }

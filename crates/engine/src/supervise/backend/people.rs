@@ -1,7 +1,7 @@
-//! What the agent asks people.
+//! Questions of the agent to people.
 //!
-//! A question is recorded, and then its answer is waited for: woken by the commit that brings it,
-//! and by nothing else.
+//! A question is recorded; then the call waits for its answer, woken only by the commit that brings
+//! it.
 
 use errand_agent::agent_api::{AskApproval, AskInput, Refusal, Terms};
 use errand_api::agent_protocol::{
@@ -19,7 +19,7 @@ use crate::{Error, payload, schema};
 /// Characters of an id after its prefix: 64 bits, of which a run has at most a thousand.
 const ID_CHARS: usize = 16;
 
-/// An approval that was asked for, with its id.
+/// Approval that was asked for, with its id.
 pub(in crate::supervise) struct AskedApproval {
     pub(in crate::supervise) approval_id: String,
     pub(in crate::supervise) action: String,
@@ -29,7 +29,7 @@ pub(in crate::supervise) struct AskedApproval {
     pub(in crate::supervise) step: Option<String>,
 }
 
-/// A question that was asked, with its id.
+/// Question that was asked, with its id.
 pub(in crate::supervise) struct AskedInput {
     pub(in crate::supervise) input_id: String,
     pub(in crate::supervise) prompt: String,
@@ -37,7 +37,7 @@ pub(in crate::supervise) struct AskedInput {
     pub(in crate::supervise) step: Option<String>,
 }
 
-/// What the agent is told of its approval.
+/// Returns the answer to the agent's request for an approval.
 pub(in crate::supervise) fn approval_answer(
     id: String,
     digest: String,
@@ -87,7 +87,7 @@ impl AttemptBackend {
         Ok(approval_answer(id, digest, verdict, terms.park))
     }
 
-    /// What is asked for, as it is recorded: masked, and in the words that `words` makes of its own.
+    /// Returns the approval as it is recorded: masked, and with the replacements of `words`.
     pub(in crate::supervise) fn asked_approval(
         &self,
         ask: &AskApproval,
@@ -131,7 +131,7 @@ impl AttemptBackend {
         self.input_answer(id, reply, terms.park)
     }
 
-    /// What is asked, as it is recorded: masked, and in the words that `words` makes of its own.
+    /// Returns the question as it is recorded: masked, and with the replacements of `words`.
     pub(in crate::supervise) fn asked_input(
         &self,
         ask: &AskInput,
@@ -146,7 +146,7 @@ impl AttemptBackend {
         AskedInput { input_id: id_of("inp_", &question), prompt, schema, step }
     }
 
-    /// What the agent is told of its question.
+    /// Returns the answer to the agent's question.
     pub(in crate::supervise) fn input_answer(
         &self,
         id: String,
@@ -170,7 +170,7 @@ impl AttemptBackend {
         Ok(InputAnswer { input_id: id, status, answer, answered_by })
     }
 
-    /// Records a question and waits for what is found of its answer, as long as the terms say.
+    /// Records a question and waits for its answer, found by `find`, as long as the terms allow.
     async fn ask<T>(
         &self,
         command: Command,
@@ -192,18 +192,18 @@ impl AttemptBackend {
     /// Applies the deadlines of questions when they are due, for as long as the attempt lasts. Its
     /// owner ends it.
     pub(in crate::supervise) async fn keep_deadlines(self: std::sync::Arc<Self>) {
-        // A run that is being ended answers nothing any more.
+        // A run that is being ended accepts no answers.
         let next = |run: &Run| run.answer_deadline().filter(|_| run.cancel_requested.is_none());
         while self.reached(next).await {
             match self.journal.command(&run::Expire {}.into()).await {
                 Ok(decision) => self.order(decision.effects),
-                // The attempt is over, or the journal is lost: both are told elsewhere.
+                // The attempt is over, or the journal is lost: both are reported elsewhere.
                 Err(_) => return,
             }
         }
     }
 
-    /// Notes that a result was refused, and gives the refusal.
+    /// Records that a result was refused, and returns the refusal.
     pub(super) async fn refuse_checkback(&self, status: String) -> Refusal {
         let code = ErrorCode::TerminalConflict;
         let message = "the attempt reported a different result already";
@@ -231,7 +231,8 @@ fn digest_of(question: &Value) -> Digest {
     Digest::of(errand_model::canonical::to_string(question).as_bytes())
 }
 
-/// The same for the same question: whoever asks again finds its answer.
+/// Returns the id of a question, the same for the same question, so that an agent that asks again
+/// finds its answer.
 fn id_of(prefix: &str, question: &Value) -> String {
     let digest = digest_of(question);
     let hex: String = digest.hex().chars().take(ID_CHARS).collect();

@@ -1,4 +1,4 @@
-//! The agent's calls about its session: state, history, results of tools.
+//! Calls of the agent about its session: state, history, results of tools.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::super::session;
 use super::{AttemptBackend, refusal};
 
-/// Messages that are read at once while their bytes are counted.
+/// Messages read at once while their bytes are counted.
 const PAGE: u32 = 100;
 
 #[async_trait]
@@ -50,7 +50,7 @@ impl SessionBackend for AttemptBackend {
                     self.report_all(vec![EventBody::SessionUpdated(updated)]).await?;
                     return Ok(SessionAnswer { session_id, revision, state });
                 }
-                // Whatever is there is to be replaced, and it changed meanwhile.
+                // Any state is to be replaced, and it changed meanwhile.
                 Err(errand_store::Error::Revision { .. }) if seen.is_none() => {}
                 Err(error @ errand_store::Error::Revision { .. }) => {
                     return Err(Refusal::new(409, ErrorCode::SessionConflict, error.to_string()));
@@ -150,7 +150,7 @@ impl AttemptBackend {
         })
     }
 
-    /// How many messages a session keeps.
+    /// Returns the number of messages in a session.
     pub(in crate::supervise) async fn count_messages(
         &self,
         session_id: &str,

@@ -1,4 +1,4 @@
-//! Limits on time: looked at when they are due, by nothing but a timer.
+//! Limits on time, checked by a timer only when they are due.
 
 use std::time::Duration;
 
@@ -11,42 +11,41 @@ use errand_store::{DayReservation, DayReserved};
 
 use super::AttemptBackend;
 
-/// An agent's day is used up in parts: a run is promised so much time at once, and asks for more
-/// when that is used. Larger parts would deny others what is never used.
+/// Number of parts of an agent's day: a run reserves one part of the time at once, and another when
+/// that is used. Larger parts would keep unused time from other runs.
 const PARTS_OF_A_DAY: u64 = 20;
-/// No part is smaller: each is a commit.
+/// Smallest part: each is a commit.
 const SMALLEST_PART: Duration = Duration::from_secs(1);
-/// No part is larger.
+/// Largest part.
 const LARGEST_PART: Duration = Duration::from_secs(60);
-/// After a refusal, a run that goes on asks again when it worked for so much longer: another day
-/// may have begun.
+/// Time after a refusal until a continuing run asks again: another day may have begun.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 impl AttemptBackend {
-    /// Looks at the limits on time for as long as the attempt lasts. Its owner ends it.
+    /// Checks the limits on time for as long as the attempt lasts. Its owner ends it.
     pub(in crate::supervise) async fn keep_time(self: std::sync::Arc<Self>) {
         tokio::join!(self.keep_time_of_run(), self.keep_time_of_day());
     }
 
-    /// Warns, and does what is to be done at the end of the run's own time.
+    /// Warns at the limits on the run's own time, and applies them.
     async fn keep_time_of_run(&self) {
         if self.journal.look(|run, _| run.allowed(LimitName::WallTimeMsPerRun)).is_none() {
             return;
         }
         while self.reached(Run::next_meter).await {
             if self.meter(None, None).await.is_err() {
-                // The attempt is over, or the journal is lost: both are told elsewhere.
+                // The attempt is over, or the journal is lost: both are reported elsewhere.
                 return;
             }
         }
     }
 
-    /// Asks for the time that the run is about to use of its agent's day, part by part.
+    /// Reserves the time that the run is about to use of its agent's day, part by part.
     async fn keep_time_of_day(&self) {
         let limit = LimitName::WallTimeMsPerDay;
         let (begun, agent) =
             self.journal.look(|run, _| (run.budget.watch.spent_ms, run.spec.agent_key()));
-        // What the watch may show before more has to be asked for.
+        // Reading of the run's clock at which the next part is needed.
         let (mut asked_until, mut parts) = (begun, 0_u32);
         loop {
             let Some(allowed) = self.journal.look(|run, _| run.allowed(limit)) else { return };
@@ -69,14 +68,14 @@ impl AttemptBackend {
                         asked_until += millis(ASK_AGAIN);
                     }
                 }
-                // The lease is lost, or the registry cannot be written: both are told elsewhere.
+                // The lease is lost, or the registry cannot be written: both are reported
+                // elsewhere.
                 Err(_) => return,
             }
         }
     }
 
-    /// Asks for a part of today, or for what is left of it where that is less. Returns how much it
-    /// got.
+    /// Reserves a part of today, or the rest of today if that is less. Returns the reserved time.
     async fn ask_for_time(
         &self,
         id: String,
@@ -105,7 +104,7 @@ impl AttemptBackend {
             else {
                 return Ok(Ok(wall_time_ms));
             };
-            // A refusal of the agent API has nobody to go to here; the next look tells.
+            // A refusal of the agent API has no receiver here; the next check reports it.
             let buried = !is_last && self.bury(&holders).await.unwrap_or(false);
             let left = spent.allowed.saturating_sub(spent.used).saturating_sub(spent.reserved);
             if is_last || (left == 0 && !buried) {
@@ -118,8 +117,8 @@ impl AttemptBackend {
         }
     }
 
-    /// Waits until the moment that `when` finds in the run has come, also where that moves, or
-    /// where there is none for a while. Returns whether it came: not if the journal is lost.
+    /// Waits until the moment that `when` returns for the run, even if that moves, or is absent for
+    /// a while. Returns whether the moment came: `false` if the journal is lost.
     pub(super) async fn reached(&self, when: impl Fn(&Run) -> Option<Timestamp>) -> bool {
         loop {
             let next = self.journal.look(|run, _| when(run));

@@ -1,4 +1,4 @@
-//! The calls of an agent that is replayed.
+//! Calls of an agent in a strict replay.
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
@@ -17,7 +17,7 @@ use super::Replayed;
 use crate::payload;
 use crate::supervise::backend::refusal;
 
-/// Longer files are compared by their digests as they are.
+/// Size above which a file's digest is compared without translating the file.
 const TRANSLATED_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl Backend for Replayed {
         let served = self.compare(|record| record.begin(&asked)).await?;
         let within = self.compare(|record| Ok(record.within(&asked.key))).await?;
         match self.journaled.begin_step(key, begin).await? {
-            // Nothing is executed: what was recorded is recorded for this run too, and served.
+            // No command is executed: the recorded step is recorded for this run too, and served.
             StepBegun::Run { .. } => self.serve(key, served, within).await,
             known @ (StepBegun::Done(_) | StepBegun::Failed { .. }) => Ok(known),
         }
@@ -75,7 +75,7 @@ impl Backend for Replayed {
         self.journaled.save_checkpoint(state).await
     }
 
-    /// Compared, and not recorded again: a replay spends nothing.
+    /// Compares events without recording them again: a replay spends nothing.
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
         let blobs = self.engine.blobs();
         for (place, event) in events.into_iter().enumerate() {
@@ -89,7 +89,7 @@ impl Backend for Replayed {
         Ok(())
     }
 
-    /// Nothing is spent, and a strict replay has no limits: every call has room.
+    /// Reserves nothing: a strict replay spends nothing and has no limits.
     async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
         self.journaled.reserve(call).await
     }
@@ -141,7 +141,7 @@ impl Backend for Replayed {
 }
 
 impl Replayed {
-    /// Gives the agent what the record has for a step, as if it had been done now.
+    /// Serves a step from the record, as if it had been done now.
     async fn serve(&self, key: &str, served: Served, within: Within) -> Result<StepBegun, Refusal> {
         if let Some(output) = within.output {
             self.journaled.set_output(output).await?;
@@ -166,7 +166,7 @@ impl Replayed {
         }
     }
 
-    /// The digest that the file had in the words of the recorded run.
+    /// Returns the digest of the file with the recorded run's id in it.
     fn translated_digest(&self, upload: &Upload) -> Digest {
         if upload.size_bytes > TRANSLATED_FILE_BYTES {
             return upload.digest.clone();

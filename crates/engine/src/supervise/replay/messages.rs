@@ -1,4 +1,5 @@
-//! What an agent that is replayed says to other agents: the record has no part of it.
+//! Messages of a replayed agent to other agents, all refused: a record does not hold the other
+//! side.
 
 use std::time::Duration;
 

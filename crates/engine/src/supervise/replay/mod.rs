@@ -1,8 +1,8 @@
-//! Strict replay: what stands behind the agent API of a run that repeats another.
+//! Strict replay: the backend of the agent API of a run that repeats another.
 //!
-//! No step's command is ever executed, nothing is asked of a person, no session is written: the
-//! record answers. What the agent does is held against the record; at the first difference the
-//! agent is killed and the run fails. The ids of the two runs are taken as one.
+//! No step's command is executed, no person is asked, no session is written: the record answers.
+//! The agent's calls are compared with the record; at the first difference the agent is killed and
+//! the run fails. The ids of the two runs count as one.
 
 mod backend;
 mod messages;
@@ -28,13 +28,13 @@ use crate::journal::Journal;
 use crate::{Engine, Error, wait};
 use translate::Translate;
 
-/// One attempt's end of the agent API, in a strict replay.
+/// Backend of the agent API for one attempt, in a strict replay.
 #[derive(Debug)]
 pub(super) struct Replayed {
     engine: Engine,
     journaled: Arc<AttemptBackend>,
     of: RunId,
-    /// The run that is repeated: what people answered it.
+    /// Repeated run, with the answers of people.
     asked: Run,
     record: Mutex<Record>,
     translate: Translate,
@@ -43,11 +43,11 @@ pub(super) struct Replayed {
 }
 
 impl Replayed {
-    /// The other end, if the journal's run is a strict replay.
+    /// Returns the backend, if the journal's run is a strict replay.
     ///
     /// # Errors
     ///
-    /// If the run that it repeats is not there any more.
+    /// If the repeated run does not exist any more.
     pub(super) async fn of(
         engine: &Engine,
         journal: &Journal,
@@ -78,17 +78,17 @@ impl Replayed {
         let found = failed.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
         match found {
             Some(failure) => failure,
-            // The sender is ours: it cannot be gone.
+            // This struct owns the sender, so it cannot be gone.
             None => std::future::pending().await,
         }
     }
 
-    /// How the replay failed, if it did.
+    /// Returns the failure of the replay, if it failed.
     fn failure(&self) -> Option<Failure> {
         self.failed.borrow().clone()
     }
 
-    /// Holds something against the record; the first difference ends the replay.
+    /// Compares a call with the record; the first difference ends the replay.
     async fn compare<T>(
         &self,
         what: impl FnOnce(&mut Record) -> Result<T, Divergence>,
@@ -116,7 +116,7 @@ impl Replayed {
         });
         if is_first {
             let diverged = ReplayDiverged { step, what, expected, found };
-            // Where it cannot be recorded, the attempt is not ours any more, and ends for that.
+            // If it cannot be recorded, this process has lost the attempt, which ends for that.
             drop(self.journaled.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);
         }
         failure

@@ -1,4 +1,4 @@
-//! What an agent that is replayed asks people: the record answers, and nobody is asked.
+//! Questions of a replayed agent to people, answered by the record.
 
 use errand_agent::agent_api::{AskApproval, AskInput, Refusal};
 use errand_api::agent_protocol::{ApprovalAnswer, InputAnswer};

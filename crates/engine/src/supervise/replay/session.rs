@@ -1,5 +1,5 @@
-//! The session in a strict replay: as the recorded run found it, with what the replay itself says.
-//! Nothing is written.
+//! Session in a strict replay: the state that the recorded run loaded, with the replay's own
+//! changes. Nothing is written.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::Replayed;
 use crate::payload;
 use crate::supervise::backend::refusal;
 
-/// Messages that are read at once.
+/// Messages read at once.
 const PAGE: u32 = 200;
 
-/// What the replay did with the session so far.
+/// Changes that the replay made to the session so far.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
-    /// The last state that it wrote, and how often it wrote one.
+    /// Last state that it wrote, and the number of writes.
     state: Option<Value>,
     writes: u64,
     said: Vec<(Timestamp, SessionMessage)>,
@@ -31,7 +31,7 @@ pub(super) struct Talk {
 }
 
 impl Replayed {
-    /// What the recorded run found in its session, and when.
+    /// Returns the session that the recorded run loaded, and the time of that.
     pub(super) fn loaded(&self) -> Result<(Timestamp, SessionLoaded), Refusal> {
         self.journaled.session_id()?;
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ impl Replayed {
         self.session_now()
     }
 
-    /// The messages that were there when the recorded run began, oldest first.
+    /// Returns the messages from before the beginning of the recorded run, oldest first.
     async fn history(&self) -> Result<Vec<agent_protocol::SessionMessage>, Refusal> {
         let (at, loaded) = self.loaded()?;
         let (mut all, mut before) = (Vec::new(), None);
@@ -181,7 +181,7 @@ impl SessionBackend for Replayed {
         let lookup = ResultLookup { session_id, tool, input_digest: key.clone() };
         let found = self.engine.store().session_result(&lookup, at).await;
         let found = found.map_err(|error| refusal(&error.into()))?;
-        // What the recorded run kept itself was not there when it looked.
+        // A result that the recorded run kept itself did not exist at its beginning.
         let Some(found) = found.filter(|found| found.run_id != self.of) else { return Ok(None) };
         let (result, run_id) = (self.journaled.fetched(&found.result)?, found.run_id);
         Ok(Some(KeptResult { result, run_id, expires_at: found.expires_at }))

@@ -1,4 +1,4 @@
-//! The end of a replay: what did not come, what was printed, how it ended.
+//! End of a replay: missing calls, printed output and exit.
 
 use std::sync::PoisonError;
 
@@ -10,7 +10,7 @@ use super::{Replayed, streams};
 use crate::{Error, payload};
 
 impl Replayed {
-    /// What the end of the replay's agent means, which ended by itself.
+    /// Returns the outcome of a replay whose agent ended by itself.
     pub(in crate::supervise) async fn settle(
         &self,
         outcome: Outcome,
@@ -37,8 +37,8 @@ impl Replayed {
         let last_words = streams::last_words(&self.engine, own);
         record.exited(exit_code, signal, &last_words)?;
         record.finished()?;
-        // The streams of several attempts are in one log, and what failing commands printed is in
-        // none of the steps.
+        // One log has the streams of several attempts, and the printed output of failing commands
+        // is in none of the steps.
         if record.attempts() == 1 && !record.has_failed_steps() {
             streams::compare(&self.engine, &self.of, own, &self.translate)?;
         }
@@ -53,7 +53,7 @@ impl Replayed {
         }
     }
 
-    /// A payload in the words of the recorded run.
+    /// Returns a payload with the recorded run's id in it.
     pub(super) fn translated(&self, given: Payload) -> Result<Payload, Error> {
         let blobs = self.engine.blobs();
         Ok(match given {

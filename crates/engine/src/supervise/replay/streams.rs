@@ -1,4 +1,4 @@
-//! What two runs printed, read from their logs.
+//! Printed output of two runs, read from their logs.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use errand_model::replay::Divergence;
 use super::translate::Translate;
 use crate::Engine;
 
-/// Longer output is not compared: it would have to fit into memory twice.
+/// Longest output that is compared: it has to fit into memory twice.
 const STREAM_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a run printed.
+/// Printed output of a run.
 #[derive(Default)]
 struct Printed {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// Compares what two runs printed, if both logs are whole.
+/// Compares the printed output of two runs, if both logs are whole.
 pub(super) fn compare(
     engine: &Engine,
     of: &RunId,
@@ -51,7 +51,7 @@ fn same(
     Err(Divergence::new(what, Some(&left), Some(&right)))
 }
 
-/// What a log says was printed; `None` if it is not there, not whole, or too long.
+/// Returns the printed output in a log; `None` if the log is missing, partial, or too long.
 fn printed(path: &Path) -> Option<Printed> {
     if !path.exists() {
         return None;
@@ -75,10 +75,10 @@ fn printed(path: &Path) -> Option<Printed> {
     Some(printed)
 }
 
-/// Lines of stderr that say why an agent ended.
+/// Lines of stderr that explain the end of an agent.
 const LAST_LINES: usize = 6;
 
-/// What a run said last on stderr.
+/// Returns the last lines of a run's stderr.
 pub(super) fn last_words(engine: &Engine, run_id: &RunId) -> String {
     let Some(printed) = printed(&engine.registry().run_log(run_id)) else {
         return String::new();

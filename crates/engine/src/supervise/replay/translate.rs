@@ -1,9 +1,10 @@
-//! What differs from run to run by itself: the run's id, and the parcel's digest.
+//! Translation of values that differ between two runs by nature: the run's id, and the parcel's
+//! digest.
 
 use errand_model::run::Run;
 use serde_json::Value;
 
-/// From a replay's words to those of the run that it repeats.
+/// Translation from a replay's values to those of the repeated run.
 #[derive(Clone, Debug)]
 pub(super) struct Translate {
     words: Vec<(String, String)>,
@@ -27,7 +28,7 @@ impl Translate {
         text
     }
 
-    /// The same for bytes; `None`: nothing changes.
+    /// Translates bytes; `None` if nothing changes.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut changed: Option<Vec<u8>> = None;
         for (from, to) in &self.words {
@@ -49,7 +50,7 @@ impl Translate {
         changed
     }
 
-    /// The same for every text in a document, names of members included.
+    /// Translates every text in a document, including names of members.
     pub(super) fn json(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(&text)),
