@@ -8,7 +8,7 @@
 //! 3. the record file, a copy for people.
 //!
 //! Starting a helper comes after that and is the caller's. A process may die between any two of
-//! these: reconciliation, or a rebuild of the registry from files, goes on from there.
+//! these: reconciliation, or a rebuild of the registry from files, continues from there.
 //!
 //! Deliberately absent: decisions. They are in a [`JournalDraft`] by then.
 

@@ -116,7 +116,7 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         let Some(stored) = engine.store().load(&run_id).await? else { continue };
         let waits = matches!(stored.run.status, Status::Pending { .. }) && stored.lease.is_none();
         let stored = if is_top(&stored.run) && waits {
-            // This process takes it from the queue.
+            // The run stays in the queue for this process.
             stored
         } else {
             Box::pin(reconcile::reconcile(engine, stored)).await?

@@ -84,7 +84,7 @@ impl Carrier {
         }
     }
 
-    /// Sends the rest. A slow send goes on in the background.
+    /// Sends the rest. A slow send continues in the background.
     pub(crate) async fn finish(self: Arc<Self>) {
         drop(tokio::time::timeout(FINISH_WITHIN, self.carry()).await);
     }

@@ -116,8 +116,8 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
     }
 }
 
-/// Cancels a run that nobody holds, if that was asked of a supervisor which let go of the run
-/// before it read the request. Returns true if the run has to be loaded again.
+/// Cancels a run that nobody holds, if its supervisor released it before it read a request to
+/// cancel. Returns true if the run has to be loaded again.
 async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let is_left = stored.open_requests > 0 && stored.lease.is_none() && unheld::is_free(stored);
     if !is_left || stored.run.is_coordinating() {
@@ -149,7 +149,7 @@ enum Changed {
 /// of this process may be another person's, and count only for `resume`.
 async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     let run = &stored.run;
-    // Where other machines make the attempts, their secret stores count.
+    // If other machines make the attempts, their secret stores count.
     let is_elsewhere = run.spec.placement.is_some() && engine.store().shared_blobs().is_some();
     if !ask::awaits_secrets(run) || run.coordination.is_some() || is_elsewhere {
         return Ok(Changed::Nothing);
@@ -225,7 +225,7 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     if stored.run.spec.host != engine.holder().host {
         return true;
     }
-    // Nobody holds the run. Before its first attempt, its launcher may be about to hand it over.
+    // No lease is held. Before its first attempt, its launcher may be about to hand it over.
     stored.run.attempts.is_empty()
         && stored.run.spec.launcher.as_ref().is_some_and(|it| os::liveness(it) == Liveness::Alive)
 }

@@ -26,7 +26,7 @@ pub(crate) struct DiskReserve {
 
 impl DiskReserve {
     /// Reserves the space. `None` if there is not enough, or no file can be created: the attempt
-    /// goes on without.
+    /// continues without it.
     pub(crate) fn take(registry: &Registry, run_id: &RunId) -> Option<Self> {
         // Dropped, and so removed, unless all of it is allocated.
         let reserve = Self { path: registry.run_reserve(run_id) };

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_a_stream_is_cut_its_events_come_back_whole() {
+    fn a_stream_split_anywhere_gives_the_same_events() {
         let stream = b": heartbeat\n\nid: 1\nevent: run.created\ndata: {\"a\":1}\n\nevent: end\ndata: {}\n\n";
         for piece in 1..stream.len() {
             let mut frames = Frames::default();

@@ -11,8 +11,8 @@ use super::patience::Patience;
 use crate::failure::Failure;
 
 impl Remote {
-    /// Hands on lines in the log's own format, whole lines at once. A log that is followed goes on
-    /// behind the last line that came where the connection breaks.
+    /// Passes on lines in the log's own format, whole lines at once. After a broken connection, a
+    /// followed log continues behind the last line that came.
     pub(crate) async fn raw_log(
         &self,
         run_id: &RunId,

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_a_server_is_found_below_its_path() {
+    fn addresses_of_resources_are_below_the_path_of_the_server() {
         let url = Url::parse("https://a.example/errand/").unwrap();
         assert_eq!(
             url.to(&["v1", "sessions", "team/chat ü"]),

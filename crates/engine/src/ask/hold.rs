@@ -195,7 +195,7 @@ async fn with_secrets(
         }
         return wait::load(engine, &run.id).await;
     }
-    // Where another process makes the attempt, only that process knows its secrets.
+    // If another process makes the attempt, only that process knows its secrets.
     if run.spec.placement.is_none() {
         let parcel = parcels::open(engine, &run.spec.agent.digest)?;
         let names = environment::lacking(engine.surroundings(), &parcel.agent);

@@ -1,4 +1,4 @@
-//! One turn of a coordinator: news and their consequences, in one commit.
+//! Turn of a coordinator: news and their consequences, in one commit.
 
 use std::time::Duration;
 

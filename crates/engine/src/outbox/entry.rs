@@ -22,7 +22,7 @@ pub struct Entry {
     pub at: Timestamp,
     /// URL of the receiver.
     pub url: String,
-    /// Data of the report while the run goes on; the report of a run that is over is made from its
+    /// Data of the report while the run lives; the report of a run that is over is made from its
     /// record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,

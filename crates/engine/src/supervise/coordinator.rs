@@ -7,7 +7,7 @@ use super::{of_preparation, start};
 use crate::journal::Journal;
 use crate::{Engine, Error};
 
-/// Begins the next attempt and lets go of the run. Its first turn is left for it as news.
+/// Begins the next attempt and releases the run. News for its first turn is left as documents.
 ///
 /// # Errors
 ///

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_nobody_stops_ends_by_itself() {
+    fn an_agent_without_a_stop_event_ends_by_itself() {
         let at = Timestamp::from_millis(1);
         let nothing = [Effect::SpawnAgent, Effect::Dispatch { not_before: at }];
         check(
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_to_stop_is_kept_and_the_agent_hears_of_each() {
+    fn the_first_stop_reason_is_kept_and_the_agent_is_told_each() {
         let stop = [Effect::StopAgent { grace: SHORT }];
         let now = Duration::ZERO;
         check(

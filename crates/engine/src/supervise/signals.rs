@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 /// Signals that a supervising process got so far. Counts, so that none is acted on twice or missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlState {
-    /// Number of times that it was told to look at its runs' requests (SIGUSR1).
+    /// Number of times that it was told to read its runs' requests (SIGUSR1).
     pub looks: u64,
     /// Number of times that it was asked to shut down (SIGTERM, or SIGHUP in the background).
     pub drains: u64,
@@ -16,7 +16,7 @@ pub struct ControlState {
 }
 
 impl ControlState {
-    /// Returns whether the process is to hand on its runs and end.
+    /// Returns whether the process has to hand its runs on and end.
     pub const fn is_drained(&self) -> bool {
         self.drains > 0
     }

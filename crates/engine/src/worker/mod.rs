@@ -32,7 +32,7 @@ pub enum Until {
     Told,
     /// No queued run is due, and all slots are free.
     Empty,
-    /// That run is over.
+    /// A run is over: that one.
     Over(RunId),
 }
 

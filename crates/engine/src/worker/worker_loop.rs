@@ -147,7 +147,7 @@ impl WorkerLoop {
             change = self.changes.recv() => self.heard(change),
             changed = self.orders.changed() => {
                 if changed.is_err() {
-                    // Nobody is left who could order its end.
+                    // The sender is gone: no order to end can come.
                     self.orders = watch::Sender::new(ControlState { drains: 1, ..ControlState::default() }).subscribe();
                     self.orders.mark_changed();
                 }

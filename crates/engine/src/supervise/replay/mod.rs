@@ -78,7 +78,7 @@ impl Replayed {
         let found = failed.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
         match found {
             Some(failure) => failure,
-            // This struct owns the sender, so it cannot be gone.
+            // The struct owns the sender, so the channel is open.
             None => std::future::pending().await,
         }
     }

@@ -37,7 +37,7 @@ impl Replayed {
         let last_words = streams::last_words(&self.engine, own);
         record.exited(exit_code, signal, &last_words)?;
         record.finished()?;
-        // One log has the streams of several attempts, and the printed output of failing commands
+        // A log has the streams of several attempts, and the printed output of failing commands
         // is in none of the steps.
         if record.attempts() == 1 && !record.has_failed_steps() {
             streams::compare(&self.engine, &self.of, own, &self.translate)?;

@@ -274,8 +274,8 @@ impl Wakes {
         admit::admission_as(&self.engine, run_id, submission).await
     }
 
-    /// Records that a wake cannot be admitted; the service goes on. Dropping the reply informs the
-    /// client.
+    /// Records that a wake cannot be admitted; the service continues. Dropping the reply informs
+    /// the client.
     async fn give_up(&self, wake: Wake, error: &Error) -> Result<(), Error> {
         let why = format!("it cannot be admitted: {}", crate::supervise::chain(error));
         for request in &wake.answered {
