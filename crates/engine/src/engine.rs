@@ -19,9 +19,9 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::garbage::{RENEWED_FOR, Renewal};
 use crate::live::Live;
 use crate::metrics::{Metered, Metrics};
+use crate::renewal::{RENEWED_FOR, Renewal};
 
 /// Folder of copies of shared blobs: each of them is certainly shared.
 const SHARED_COPY: &str = "blobs-shared";

@@ -1,11 +1,15 @@
 //! Errors of the engine.
 
+pub mod code;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use errand_model::RunId;
 use errand_model::run::{IllegalTransition, Rejection};
 use thiserror::Error;
+
+pub(crate) use self::code::is_full_disk;
 
 /// Error of an operation of the engine.
 #[derive(Debug, Error)]

@@ -6,14 +6,12 @@
 //! registry, no grace period is needed. See "Garbage" in `ARCHITECTURE.md`.
 
 mod names;
-mod renewal;
 mod sweep;
 mod usage;
 
 use std::time::Duration;
 
 pub use names::Released;
-pub(crate) use renewal::{RENEWED_FOR, Renewal};
 pub use sweep::{Freed, collect, free, unnamed};
 pub use usage::{AgentUsage, Kind, Owner, SpaceUsage, usage};
 

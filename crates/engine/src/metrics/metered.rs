@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::Metrics;
 use super::saw::Facts;
-use crate::garbage::Renewal;
+use crate::renewal::Renewal;
 
 /// A store with its counters.
 #[derive(Debug)]

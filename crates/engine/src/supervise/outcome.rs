@@ -15,7 +15,7 @@ use super::attempt_code::code_for_attempt;
 use super::blame::Blamed;
 use super::prepare::Prepared;
 use super::produced;
-use crate::code::is_full_disk;
+use crate::error::is_full_disk;
 use crate::{Engine, Error};
 
 /// Name of an output in a call of the agent API, for messages.
