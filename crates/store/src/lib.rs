@@ -64,6 +64,6 @@ pub use shared::{
 };
 pub use traits::{Removal, Store};
 pub use usage::{
-    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageQuery, UsageRow,
+    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageFilter, UsageRow,
 };
 pub use verify::{Verified, verify};

@@ -14,7 +14,7 @@ use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
 };
-use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
+use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageFilter};
 use crate::{
     Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore, SharedBlobs, SharedLogs,
 };
@@ -332,7 +332,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error>;
+    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error>;
 
     /// Lists dead letters, newest run first.
     ///

@@ -8,7 +8,7 @@ use crate::Namespaces;
 
 /// Query for sums of use.
 #[derive(Clone, Debug)]
-pub struct UsageQuery {
+pub struct UsageFilter {
     /// Namespaces whose runs are selected.
     pub namespaces: Namespaces,
     /// Property by which the rows are grouped.

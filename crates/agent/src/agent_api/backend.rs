@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    ApprovalAnswer, ApprovalDefault, CheckbackStatus, CheckinAnswer, ControlEvent, InputAnswer,
-    ReportedEvent, Reserve, ReserveAnswer, StepError, limit,
+    ApprovalAnswer, CheckbackStatus, CheckinAnswer, ControlEvent, InputAnswer, ReportedEvent,
+    Reserve, ReserveAnswer, StepError, limit,
 };
-use errand_model::event::Failure;
+use errand_model::event::{DeadlineDefault, Failure};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -158,7 +158,7 @@ pub struct AskApproval {
     /// Digest of the exact action, if the agent knows it.
     pub digest: Option<Digest>,
     /// Effect if no person decides in time; `None`: the action is rejected.
-    pub default: Option<ApprovalDefault>,
+    pub default: Option<DeadlineDefault>,
     /// Terms of the question.
     pub terms: Terms,
 }

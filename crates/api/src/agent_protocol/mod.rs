@@ -31,10 +31,7 @@ pub use output::{
     ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,
     OutputPart, SaveCheckpoint, SetOutput, check_artifact_name,
 };
-pub use person::{
-    ApprovalAnswer, ApprovalDecision, ApprovalDefault, AskApproval, AskInput, InputAnswer,
-    InputStatus,
-};
+pub use person::{ApprovalAnswer, AskApproval, AskInput, InputAnswer, InputStatus};
 pub use problem::Problem;
 pub use session::{
     AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,

@@ -3,6 +3,7 @@
 //! Both are long polls: the call answers after the decision, or after `wait_ms` without one, and is
 //! then repeated. The same question gets the same id and the same answer in every attempt.
 
+use errand_model::event::{ApprovalVerdict, DeadlineDefault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub struct AskApproval {
     pub timeout_ms: Option<u64>,
     /// Decision if no person decides in time; by default `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<ApprovalDefault>,
+    pub default: Option<DeadlineDefault>,
     /// True if the process ends meanwhile, and another attempt continues after the decision.
     #[serde(default)]
     pub park: bool,
@@ -45,35 +46,13 @@ pub struct AskApproval {
     pub wait_ms: Option<u64>,
 }
 
-/// Decision of an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ApprovalDecision {
-    /// Do it.
-    Approve,
-    /// Do not.
-    Reject,
-}
-
-/// Decision if no person decides in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ApprovalDefault {
-    /// Do it.
-    Approve,
-    /// Do not.
-    Reject,
-    /// End the run.
-    Cancel,
-}
-
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalAnswer {
     /// The approval's id.
     pub approval_id: String,
     /// `null`: not decided yet; ask again, or exit with code 75 if parked.
-    pub decision: Option<ApprovalDecision>,
+    pub decision: Option<ApprovalVerdict>,
     /// Person who decided.
     pub decided_by: Option<String>,
     /// Comment of that person.

@@ -72,40 +72,12 @@ pub struct QuestionQuery {
     pub all: Option<bool>,
 }
 
-/// Yes or no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Approved.
-    Approve,
-    /// Rejected.
-    Reject,
-}
-
-impl From<ApprovalVerdict> for Verdict {
-    fn from(verdict: ApprovalVerdict) -> Self {
-        match verdict {
-            ApprovalVerdict::Approve => Self::Approve,
-            ApprovalVerdict::Reject => Self::Reject,
-        }
-    }
-}
-
-impl From<Verdict> for ApprovalVerdict {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Approve => Self::Approve,
-            Verdict::Reject => Self::Reject,
-        }
-    }
-}
-
 /// The decision about what an agent wants to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecideApproval {
     /// Yes or no.
-    pub decision: Verdict,
+    pub decision: ApprovalVerdict,
     /// A word for the agent and the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
@@ -128,7 +100,7 @@ pub struct Decided {
     /// About what.
     pub approval_id: String,
     /// Yes or no.
-    pub decision: Verdict,
+    pub decision: ApprovalVerdict,
     /// Person who decided, as in the record.
     pub decided_by: String,
     /// Comment of that person.

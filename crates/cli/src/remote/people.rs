@@ -27,7 +27,7 @@ impl Remote {
     /// Decides an approval. Returns its id and run.
     pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<Decided, Failure> {
         let body = DecideApproval {
-            decision: decide.verdict.into(),
+            decision: decide.verdict,
             comment: decide.comment.clone(),
             digest: decide.digest.as_ref().map(ToString::to_string),
             by: Some(decide.by.clone()),

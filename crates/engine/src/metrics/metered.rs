@@ -17,7 +17,7 @@ use errand_store::{
     DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease, Name,
     NameStore, Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup,
     Session, SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
-    SharedLogs, Standing, Store, Stored, Turn, Usage, UsageQuery, Waiting,
+    SharedLogs, Standing, Store, Stored, Turn, Usage, UsageFilter, Waiting,
 };
 use tokio::time::Instant;
 
@@ -399,7 +399,7 @@ impl Store for Metered {
         self.inner.day_standing(agent, day).await
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
         self.inner.usage(query).await
     }
 

@@ -12,7 +12,7 @@ use errand_api::verification::Verification;
 use errand_model::event::{MessageType, RunKind};
 use errand_model::price::Day;
 use errand_model::{RunId, Timestamp};
-use errand_store::{Filter, Namespaces, Page, Stored, UsageBy, UsageQuery};
+use errand_store::{Filter, Namespaces, Page, Stored, UsageBy, UsageFilter};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -290,7 +290,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
         let UsageQuestion { by, by_word, agent, run_id, since, until } = question;
         let is_by_session = by == UsageBy::Session;
         let namespaces = self.namespaces().clone();
-        let query = UsageQuery { namespaces, by, since, until, agent, run_id };
+        let query = UsageFilter { namespaces, by, since, until, agent, run_id };
         let found = self.engine().store().usage(&query).await?;
         let mut rows: Vec<_> = found.rows.into_iter().map(view::usage_sums).collect();
         if is_by_session {

@@ -3,7 +3,7 @@
 use errand_api::record::usd;
 use errand_api::usage::UsageSums;
 use errand_model::run::Run;
-use errand_store::{Namespaces, UsageBy, UsageQuery, UsageRow};
+use errand_store::{Namespaces, UsageBy, UsageFilter, UsageRow};
 
 use crate::{Engine, Error};
 
@@ -34,7 +34,7 @@ pub async fn usage_by_step(engine: &Engine, run: &Run) -> Result<Vec<UsageSums>,
     if run.counters.model_calls + run.counters.tool_calls == 0 {
         return Ok(Vec::new());
     }
-    let query = UsageQuery {
+    let query = UsageFilter {
         namespaces: Namespaces::All,
         by: UsageBy::Step,
         since: None,

@@ -1,10 +1,11 @@
 //! `errand.v1.Runs`.
 
 use axum::Router;
-use errand_api::gateway::people::{Decided, Provided, Verdict};
+use errand_api::gateway::people::{Decided, Provided};
 use errand_api::gateway::run::RunPage;
 use errand_api::record::Record;
 use errand_model::RunId;
+use errand_model::event::ApprovalVerdict;
 use serde_json::{Map, Value, json};
 use tonic::{Request, Response, Status};
 
@@ -227,7 +228,7 @@ impl Runs for Service {
         Ok(Response::new(proto::DecideApprovalResponse {
             run_id: decided.run_id,
             approval_id: decided.approval_id,
-            approved: decided.decision == Verdict::Approve,
+            approved: decided.decision == ApprovalVerdict::Approve,
             decided_by: decided.decided_by,
         }))
     }

@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::people::{
-    DecideApproval, Decided, ProvideInput, Provided, QuestionQuery, Verdict,
-};
+use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided, QuestionQuery};
 use errand_api::question::QuestionList;
 use errand_engine::ask::{self, Decide, Provide};
 use errand_engine::people::{self, What};
@@ -66,7 +64,7 @@ async fn decide(
     let decided_by = by(caller, body.by.as_deref());
     let decide = Decide {
         approval_id,
-        verdict: body.decision.into(),
+        verdict: body.decision,
         by: decided_by.clone(),
         comment: body.comment.clone(),
         digest,
@@ -77,7 +75,7 @@ async fn decide(
     Ok(Json(Decided {
         run_id: run_id.to_string(),
         approval_id: approval.request.approval_id,
-        decision: Verdict::from(decide.verdict),
+        decision: decide.verdict,
         decided_by,
         comment: body.comment,
     }))

@@ -7,7 +7,7 @@ use errand_api::usage::{USAGE_SCHEMA, Usage};
 use errand_engine::view;
 use errand_model::price::Day;
 use errand_model::{RunId, unscoped};
-use errand_store::{Namespaces, UsageBy, UsageQuery};
+use errand_store::{Namespaces, UsageBy, UsageFilter};
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -27,7 +27,7 @@ pub(crate) async fn get_usage(
     })?;
     let is_session = by == UsageBy::Session;
     let (since, until) = (day("since", asked.since)?, day("until", asked.until)?);
-    let query = UsageQuery {
+    let query = UsageFilter {
         namespaces: Namespaces::One(caller.namespace.clone()),
         by,
         since,

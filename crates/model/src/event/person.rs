@@ -1,5 +1,6 @@
 //! Events about questions to people: approvals and inputs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,8 +32,9 @@ pub struct ApprovalRequested {
 }
 
 /// Decision of an approval if no person decides in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ApprovalDefault")]
 pub enum DeadlineDefault {
     /// Approved.
     Approve,
@@ -44,8 +46,9 @@ pub enum DeadlineDefault {
 }
 
 /// Decision of an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Verdict")]
 pub enum ApprovalVerdict {
     /// Approved.
     Approve,

@@ -22,7 +22,7 @@ use crate::row::{
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, Usage, UsageQuery,
+    SharedLogs, Store, Usage, UsageFilter,
 };
 
 #[async_trait]
@@ -212,7 +212,7 @@ impl Store for Postgres {
         ask!(self, "reads a budget", |db| read::day_standing(db, agent, day))
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
         ask!(self, "sums up usage", |db| read::usage(db, query))
     }
 

@@ -22,7 +22,7 @@ use crate::row::{
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, Usage, UsageQuery,
+    SharedLogs, Store, Usage, UsageFilter,
 };
 
 #[async_trait]
@@ -197,7 +197,7 @@ impl Store for Sqlite {
         self.read("reads a budget", |connection| read::day_standing(connection, agent, day))
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
         self.read("sums up usage", |connection| read::usage(connection, query))
     }
 

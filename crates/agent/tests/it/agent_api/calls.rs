@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use errand_agent::agent_api::{ClientError, StepResult};
 use errand_api::agent_protocol::{
-    ApprovalDefault, AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback, CheckbackStatus,
-    CompleteStep, ControlEvent, Encoding, FailStep, InputStatus, OutputPart, PutSession,
-    ReportEvents, ReportedEvent, SaveCheckpoint, SetOutput, StepError,
+    AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback, CheckbackStatus, CompleteStep,
+    ControlEvent, Encoding, FailStep, InputStatus, OutputPart, PutSession, ReportEvents,
+    ReportedEvent, SaveCheckpoint, SetOutput, StepError,
 };
 use errand_api::error_code::ErrorCode;
+use errand_model::event::DeadlineDefault;
 use errand_model::{Digest, Payload};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -205,7 +206,7 @@ async fn questions_to_people_are_checked_and_reach_the_backend() {
         action: "deploy".to_owned(),
         target: "production".to_owned(),
         digest: Some(digest.to_string()),
-        default: Some(ApprovalDefault::Cancel),
+        default: Some(DeadlineDefault::Cancel),
         timeout_ms: Some(1500),
         wait_ms: Some(1),
         ..AskApproval::default()

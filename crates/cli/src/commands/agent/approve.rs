@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use errand_agent::agent_api::{Client, ClientError};
-use errand_api::agent_protocol::{ApprovalDecision, ApprovalDefault, AskApproval, limit};
+use errand_api::agent_protocol::{AskApproval, limit};
 use errand_api::exit_code;
+use errand_model::event::{ApprovalVerdict, DeadlineDefault};
 use serde_json::json;
 
 use super::{failed, print, step_around, submit};
@@ -73,9 +74,9 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
         key: args.key,
         timeout_ms: args.timeout.map(millis),
         default: Some(match args.default {
-            Default::Approve => ApprovalDefault::Approve,
-            Default::Reject => ApprovalDefault::Reject,
-            Default::Cancel => ApprovalDefault::Cancel,
+            Default::Approve => DeadlineDefault::Approve,
+            Default::Reject => DeadlineDefault::Reject,
+            Default::Cancel => DeadlineDefault::Cancel,
         }),
         park: args.park,
         wait_ms: Some(limit::ASK_WAIT_LIMIT_MS),
@@ -88,8 +89,8 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
             answer => answer.map_err(failed)?,
         };
         let code = match answer.decision {
-            Some(ApprovalDecision::Approve) => exit_code::SUCCESS,
-            Some(ApprovalDecision::Reject) => exit_code::REJECTED,
+            Some(ApprovalVerdict::Approve) => exit_code::SUCCESS,
+            Some(ApprovalVerdict::Reject) => exit_code::REJECTED,
             None if answer.parked => exit_code::PARKED,
             None => continue,
         };

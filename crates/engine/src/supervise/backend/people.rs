@@ -4,12 +4,10 @@
 //! it.
 
 use errand_agent::agent_api::{AskApproval, AskInput, Refusal, Terms};
-use errand_api::agent_protocol::{
-    ApprovalAnswer, ApprovalDecision, ApprovalDefault, InputAnswer, InputStatus,
-};
+use errand_api::agent_protocol::{ApprovalAnswer, InputAnswer, InputStatus};
 use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
-use errand_model::event::{ApprovalVerdict, CheckbackRefused, DeadlineDefault, EventBody};
+use errand_model::event::{CheckbackRefused, EventBody};
 use errand_model::run::{self, Command, Rejection, Reply, Run, Verdict};
 use serde_json::{Value, json};
 
@@ -46,10 +44,7 @@ pub(in crate::supervise) fn approval_answer(
 ) -> ApprovalAnswer {
     ApprovalAnswer {
         approval_id: id,
-        decision: verdict.as_ref().map(|verdict| match verdict.decision {
-            ApprovalVerdict::Approve => ApprovalDecision::Approve,
-            ApprovalVerdict::Reject => ApprovalDecision::Reject,
-        }),
+        decision: verdict.as_ref().map(|verdict| verdict.decision),
         digest,
         parked: verdict.is_none() && park,
         by_deadline: verdict.as_ref().is_some_and(|verdict| verdict.by_deadline),
@@ -71,11 +66,7 @@ impl AttemptBackend {
             summary: asked.summary,
             step: asked.step,
             timeout: ask.terms.timeout,
-            default: match ask.default {
-                Some(ApprovalDefault::Approve) => DeadlineDefault::Approve,
-                Some(ApprovalDefault::Cancel) => DeadlineDefault::Cancel,
-                Some(ApprovalDefault::Reject) | None => DeadlineDefault::Reject,
-            },
+            default: ask.default.unwrap_or_default(),
             park: ask.terms.park,
         };
         let terms = ask.terms;

@@ -10,7 +10,7 @@ use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::number;
 use crate::postgres::text::{self, plain};
-use crate::{DayStanding, Usage, UsageBy, UsageQuery, UsageRow};
+use crate::{DayStanding, Usage, UsageBy, UsageFilter, UsageRow};
 
 /// See [`crate::Store::day_standing`].
 pub(in crate::postgres) async fn day_standing(
@@ -58,7 +58,7 @@ const SUMS: &str = "count(DISTINCT u.run), \
      coalesce(sum(u.cost_micro_usd), 0)::bigint, coalesce(sum(u.wall_time_ms), 0)::bigint";
 
 /// See [`crate::Store::usage`].
-pub(in crate::postgres) async fn usage(db: &Db, query: &UsageQuery) -> Result<Usage, Failure> {
+pub(in crate::postgres) async fn usage(db: &Db, query: &UsageFilter) -> Result<Usage, Failure> {
     let mut all = conditions(query);
     let key = key(&query.by, &mut all);
     let from = format!("FROM usage u JOIN runs r ON r.run = u.run {}", all.sql());
@@ -86,7 +86,7 @@ pub(in crate::postgres) async fn usage(db: &Db, query: &UsageQuery) -> Result<Us
     Ok(usage)
 }
 
-fn conditions(query: &UsageQuery) -> Conditions {
+fn conditions(query: &UsageFilter) -> Conditions {
     let mut all = Conditions::default();
     if let Some(since) = query.since {
         all.with("u.day >= ?", since.number());

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
-use crate::{DayStanding, Usage, UsageBy, UsageQuery, UsageRow};
+use crate::{DayStanding, Usage, UsageBy, UsageFilter, UsageRow};
 
 /// See [`crate::Store::day_standing`].
 pub(in crate::sqlite) fn day_standing(
@@ -53,7 +53,7 @@ fn amounts(row: &Row<'_>) -> Result<Amounts, Failure> {
 /// See [`crate::Store::usage`].
 pub(in crate::sqlite) fn usage(
     connection: &Connection,
-    query: &UsageQuery,
+    query: &UsageFilter,
 ) -> Result<Usage, Failure> {
     let mut values: Vec<Value> = Vec::new();
     let sql = sql(query, &mut values);
@@ -83,7 +83,7 @@ pub(in crate::sqlite) fn usage(
     Ok(sums.finish(&query.by))
 }
 
-fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
+fn sql(query: &UsageFilter, values: &mut Vec<Value>) -> String {
     let mut conditions = vec!["1"];
     if let Some(since) = query.since {
         conditions.push("day >= ?");
@@ -119,7 +119,7 @@ struct Current {
 }
 
 impl Current {
-    fn of(connection: &Connection, run: i64, query: &UsageQuery) -> Result<Self, Failure> {
+    fn of(connection: &Connection, run: i64, query: &UsageFilter) -> Result<Self, Failure> {
         const NOTHING: &str = "SELECT agent, NULL FROM runs WHERE run = ?1";
         const BY_RUN: &str = "SELECT agent, run_id FROM runs WHERE run = ?1";
         const BY_AGENT: &str = "SELECT agent, agent FROM runs WHERE run = ?1";

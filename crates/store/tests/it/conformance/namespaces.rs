@@ -5,7 +5,7 @@ use errand_model::price::Day;
 use errand_model::{RunId, scoped};
 use errand_store::{
     Admitted, DeadLetterFilter, Filter, Namespaces, Page, Questions, SessionPage, Store, UsageBy,
-    UsageQuery,
+    UsageFilter,
 };
 use serde_json::json;
 
@@ -69,7 +69,7 @@ pub(crate) async fn usage_is_summed_by_namespace(factory: &impl StoreFactory) {
         store.append(writer.append(&[called])).await.unwrap();
     }
     let sums = async |namespaces: Namespaces| {
-        let query = UsageQuery {
+        let query = UsageFilter {
             namespaces,
             by: UsageBy::Agent,
             since: None,

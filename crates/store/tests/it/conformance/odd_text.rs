@@ -6,7 +6,7 @@ use errand_model::Digest;
 use errand_model::Payload;
 use errand_model::event::{EventBody, Reported, RunKind, SessionAppended, SessionCached};
 use errand_model::price::Day;
-use errand_store::{Discard, Filter, Page, ResultLookup, Store, UsageBy, UsageQuery};
+use errand_store::{Discard, Filter, Page, ResultLookup, Store, UsageBy, UsageFilter};
 use serde_json::json;
 
 use super::StoreFactory;
@@ -97,7 +97,7 @@ async fn check(factory: &impl StoreFactory, odd: &str) {
     assert_eq!(store.day_standing(odd, Day::of(START)).await.unwrap().used.tokens, 5);
     let label = UsageBy::Label(odd.to_owned());
     for by in [UsageBy::Model, UsageBy::Tool, UsageBy::Step, UsageBy::Agent, label] {
-        let query = UsageQuery {
+        let query = UsageFilter {
             namespaces: errand_store::Namespaces::All,
             by,
             since: None,

@@ -4,7 +4,7 @@ use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
 use errand_store::Namespaces;
-use errand_store::{Removal, Store, Usage, UsageBy, UsageQuery, UsageRow};
+use errand_store::{Removal, Store, Usage, UsageBy, UsageFilter, UsageRow};
 use serde_json::{Value, json};
 
 use super::StoreFactory;
@@ -17,8 +17,8 @@ fn called(kind: &str, data: Value) -> EventBody {
     EventBody::Reported(Reported::new(kind, data).unwrap())
 }
 
-fn by(by: UsageBy) -> UsageQuery {
-    UsageQuery {
+fn by(by: UsageBy) -> UsageFilter {
+    UsageFilter {
         namespaces: Namespaces::All,
         by,
         since: None,
@@ -77,7 +77,7 @@ pub(crate) async fn calls_are_summed_by_each_property(factory: &impl StoreFactor
     worked(store.as_ref(), "writer", Some("blue")).await;
     worked(store.as_ref(), "editor", None).await;
     let other = factory.open();
-    let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap().rows);
+    let rows = async |query: UsageFilter| shown(&other.usage(&query).await.unwrap().rows);
     let whole = "calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
     let total = other.usage(&by(UsageBy::Model)).await.unwrap().total;
     // Tool calls are in no row of models, and so not in their total.
@@ -122,14 +122,14 @@ pub(crate) async fn calls_are_summed_by_each_property(factory: &impl StoreFactor
     assert_eq!(rows(by(UsageBy::Tool)).await, ["send runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
     let total = other.usage(&by(UsageBy::Tool)).await.unwrap().total;
     assert_eq!(shown(&[total]), ["- runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
-    let query = UsageQuery { run_id: Some(first.run.id.clone()), ..by(UsageBy::Run) };
+    let query = UsageFilter { run_id: Some(first.run.id.clone()), ..by(UsageBy::Run) };
     assert_eq!(rows(query).await, [format!("{} runs=1 {whole}", first.run.id)]);
-    let query = UsageQuery { agent: Some("editor".to_owned()), ..by(UsageBy::Session) };
+    let query = UsageFilter { agent: Some("editor".to_owned()), ..by(UsageBy::Session) };
     assert_eq!(rows(query).await, [format!("- {one}")]);
     let after = Day::from_number(DAY.number() + 1);
-    let query = UsageQuery { since: Some(after), ..by(UsageBy::Day) };
+    let query = UsageFilter { since: Some(after), ..by(UsageBy::Day) };
     assert_eq!(rows(query).await, [""; 0]);
-    let query = UsageQuery {
+    let query = UsageFilter {
         namespaces: Namespaces::All,
         since: Some(DAY),
         until: Some(DAY),

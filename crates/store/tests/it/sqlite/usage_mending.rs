@@ -4,7 +4,7 @@ use errand_model::budget::Limits;
 use errand_model::event::{EventBody, Reported, RunKind};
 use errand_model::price::Day;
 use errand_store::Namespaces;
-use errand_store::{Store as _, UsageBy, UsageQuery, rebuild};
+use errand_store::{Store as _, UsageBy, UsageFilter, rebuild};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use super::Fresh;
 use crate::conformance::appending::start;
 use crate::world::{START, created};
 
-const BY_MODEL: UsageQuery = UsageQuery {
+const BY_MODEL: UsageFilter = UsageFilter {
     namespaces: Namespaces::All,
     by: UsageBy::Model,
     since: None,
