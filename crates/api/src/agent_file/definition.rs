@@ -24,6 +24,7 @@ use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, Environment, GitRef, SecretName,
     SkillName, TimeZoneName,
 };
+use super::section::Section;
 use super::unsupported::Refused;
 use super::written::{CoordinatorForm, Handoffs};
 
@@ -61,10 +62,13 @@ pub struct Agent {
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
     /// Target of the agent's process: a process of this machine if left out.
+    #[schemars(with = "Section<Target>")]
     pub target: Target,
     /// The directory that an attempt works in: a fresh one if left out.
+    #[schemars(with = "Section<Workspace>")]
     pub workspace: Workspace,
     /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call it.
+    #[schemars(with = "Section<Model>")]
     pub model: Option<Model>,
     /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, which
     /// have to be there. The brief holds their text.
@@ -83,10 +87,11 @@ pub struct Agent {
     pub env: BTreeMap<String, String>,
     /// Tools that the agent calls, for its inventory (`errand bom`) alone: errand neither runs them nor
     /// keeps the agent from calling others.
-    #[schemars(with = "Vec<ToolForm>")]
+    #[schemars(with = "Vec<Section<ToolForm>>")]
     pub tools: Vec<Tool>,
     /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not start
     /// or reach them.
+    #[schemars(with = "Vec<Section<McpServer>>")]
     pub mcp_servers: Vec<McpServer>,
     /// Not supported by this version of errand: runs are not dispatched to tiers.
     #[schemars(with = "Refused")]
@@ -105,6 +110,7 @@ pub struct Agent {
     #[schemars(with = "AnySchema")]
     pub output_schema: Option<Value>,
     /// Resources that the agent needs.
+    #[schemars(with = "Section<Resources>")]
     pub resources: Resources,
     /// Largest number of the agent's runs that all workers together execute at once: as many as
     /// there are slots if left out.
@@ -112,32 +118,34 @@ pub struct Agent {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,
     /// Time limits.
+    #[schemars(with = "Section<Timeouts>")]
     pub timeouts: Timeouts,
     /// Retry policy: no retry if left out.
-    #[schemars(with = "RetryPolicyForm")]
+    #[schemars(with = "Section<RetryPolicyForm>")]
     pub retry_policy: RetryPolicy,
     /// Limits on tokens, money and calls.
+    #[schemars(with = "Section<Budgets>")]
     pub budgets: Budgets,
     /// Not supported by this version of errand: nothing would enforce them.
     #[schemars(with = "Refused", extend("x-unsupported" = "limits in `budgets` are enforced"))]
     pub policies: Vec<String>,
     /// Cron lines that wake the agent when it is served.
-    #[schemars(length(max = 100))]
+    #[schemars(with = "Vec<Section<Schedule>>", length(max = 100))]
     pub schedules: Vec<Schedule>,
     /// The HTTP listener that wakes the agent when it is served, or a list of them.
     #[serde(with = "one_or_many")]
-    #[schemars(with = "one_or_many::Listeners")]
+    #[schemars(with = "Section<one_or_many::Listeners>")]
     pub listen: Vec<Listen>,
     /// Condition for the agent to come back as a service without a request. `on_failure` if left
     /// out and the service is detached, else `no`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<ServiceRestart>,
     /// Makes this a run whose steps are other agents' runs.
-    #[schemars(with = "CoordinatorForm")]
+    #[schemars(with = "Section<CoordinatorForm>")]
     pub coordinator: Option<Coordinator>,
     /// Agents that a run may be handed over to when it ends well, by the names that it has for them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "Handoffs")]
+    #[schemars(with = "Section<Handoffs>")]
     pub handoffs: BTreeMap<String, Member>,
 }
 

@@ -6,13 +6,18 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::at::At;
-use super::definition::{API_VERSION, Agent, KIND};
+use super::definition::{API_VERSION, Agent, KIND, Schedule, Target, Workspace};
+use super::inventory::{McpServer, Model, ToolForm};
 use super::known::Known;
+use super::limits::{Budgets, Resources, Timeouts};
+use super::listen::one_or_many::Listeners;
 use super::problem::Problem;
 use super::reader::Reader;
+use super::retry::RetryPolicyForm;
 use super::scalar::{AgentName, Labels, SemanticVersion};
-use super::shape::{ReadNamed, Shape, value_of};
+use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::unsupported::{REFUSED, refuse};
+use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
 use super::{command_files, read_coordinator, retry, scalar, whole};
 
@@ -71,7 +76,40 @@ pub struct Metadata {
     pub labels: Option<Labels>,
 }
 
-static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::of::<AgentFile>(reader_of));
+static SHAPE: LazyLock<Shape> = LazyLock::new(|| Shape::of::<AgentFile>(TYPES));
+
+const TYPES: Types = Types { reader_of, section };
+
+macro_rules! sections {
+    ($($name:literal = $type:ty;)*) => {
+        /// Returns the shape of the section of that name.
+        fn section(name: &str) -> Option<&'static Shape> {
+            match name {
+                $($name => {
+                    static SECTION: LazyLock<Shape> = LazyLock::new(|| Shape::of::<$type>(TYPES));
+                    Some(&SECTION)
+                })*
+                _ => None,
+            }
+        }
+    };
+}
+
+sections! {
+    "Target" = Target;
+    "Workspace" = Workspace;
+    "Model" = Model;
+    "Tool" = ToolForm;
+    "McpServer" = McpServer;
+    "Resources" = Resources;
+    "Timeouts" = Timeouts;
+    "RetryPolicy" = RetryPolicyForm;
+    "Budgets" = Budgets;
+    "Schedule" = Schedule;
+    "Listeners" = Listeners;
+    "Coordinator" = CoordinatorForm;
+    "Handoffs" = Handoffs;
+}
 
 /// The functions that read what a schema cannot say.
 fn reader_of(name: &str) -> Option<ReadNamed> {

@@ -18,6 +18,7 @@ mod read_coordinator;
 pub(crate) mod reader;
 mod retry;
 pub mod scalar;
+mod section;
 mod shape;
 mod suggest;
 mod unsupported;

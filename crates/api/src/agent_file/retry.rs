@@ -45,7 +45,7 @@ const fn exponential() -> Backoff {
 
 /// Reads a policy into the JSON of the model's.
 pub(super) fn read(shape: &Shape, reader: &mut Reader, at: &At<'_>, _: &Value) -> Option<Value> {
-    let form: RetryPolicyForm = shape.read_as(reader, at, shape.definition("RetryPolicy"))?;
+    let form: RetryPolicyForm = shape.read_as(reader, at, shape.root())?;
     let (initial, longest) =
         (form.initial_delay.map(Duration::from_millis), form.max_delay.map(Duration::from_millis));
     if let (Some(initial), Some(longest), Some(at)) = (initial, longest, at.field("max_delay"))

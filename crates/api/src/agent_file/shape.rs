@@ -10,13 +10,13 @@
 
 use std::collections::HashSet;
 
-use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::at::{At, describe, field_of};
 use super::reader::Reader;
+use super::section::settings_without_sections;
 use super::yaml::Kind;
 
 /// Mark of what this version refuses: words that an enum will have, an array beside its `oneOf`; beside
@@ -34,7 +34,16 @@ pub(crate) type ReadNamed = fn(&Shape, &mut Reader, &At<'_>, &Value) -> Option<V
 #[derive(Debug)]
 pub(crate) struct Shape {
     root: Value,
-    named: fn(&str) -> Option<ReadNamed>,
+    types: Types,
+}
+
+/// Types by their names in the schema that are not read by the schema that refers to them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Types {
+    /// Returns the function that reads a type.
+    pub(crate) reader_of: fn(&str) -> Option<ReadNamed>,
+    /// Returns the shape of a [`Section`](super::section::Section).
+    pub(crate) section: fn(&str) -> Option<&'static Shape>,
 }
 
 /// Fields of an object.
@@ -47,10 +56,10 @@ pub(crate) struct Fields {
 }
 
 impl Shape {
-    /// The shape of `T`, with functions for some of the types in it by name.
-    pub(crate) fn of<T: JsonSchema>(named: fn(&str) -> Option<ReadNamed>) -> Self {
-        let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
-        Self { root: generator.into_root_schema_for::<T>().to_value(), named }
+    /// Makes the shape of `T`. Its sections are only named in it.
+    pub(crate) fn of<T: JsonSchema>(types: Types) -> Self {
+        let generator = SchemaGenerator::new(settings_without_sections());
+        Self { root: generator.into_root_schema_for::<T>().to_value(), types }
     }
 
     /// The schema of the whole.
@@ -66,9 +75,13 @@ impl Shape {
     /// Reads a node by a schema. `None`: the reader has the problem.
     pub(crate) fn read(&self, reader: &mut Reader, at: &At<'_>, schema: &Value) -> Option<Value> {
         if let Some(name) = type_name(schema) {
-            return match (self.named)(name) {
-                Some(read) => read(self, reader, at, schema),
-                None => self.read(reader, at, self.definition(name)),
+            let section = (self.types.section)(name);
+            return match (self.types.reader_of)(name) {
+                Some(read) => read(section.unwrap_or(self), reader, at, schema),
+                None => match section {
+                    Some(section) => section.read(reader, at, section.root()),
+                    None => self.read(reader, at, self.definition(name)),
+                },
             };
         }
         if let Some(options) = schema["anyOf"].as_array() {

@@ -11,7 +11,7 @@ pub fn closest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// None in a word that is hardly one, one slip in a short word, two in a long one.
+/// Slips that are allowed: none in a word of two letters, one in a short word, two in a long one.
 fn allowed(candidate: &str) -> usize {
     match candidate.len() {
         0..=2 => 0,

@@ -47,7 +47,7 @@ pub(super) fn reader_of(name: &str) -> Option<ReadNamed> {
 
 fn read(shape: &Shape, reader: &mut Reader, at: &At<'_>, _: &Value) -> Option<Value> {
     reader.members = member::names_in(at);
-    let form = shape.read_as(reader, at, shape.definition("Coordinator"))?;
+    let form = shape.read_as(reader, at, shape.root())?;
     let coordinator = match form {
         CoordinatorForm::Chain { agents, max_messages } => {
             let max_messages = max_messages.unwrap_or(DEFAULT_MAX_MESSAGES);
