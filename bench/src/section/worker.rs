@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
@@ -59,13 +61,14 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd: cwd.display().to_string(), ..Wishes::default() },
+            options: RunOptions { cwd: cwd.display().to_string(), ..RunOptions::default() },
             service: None,
             parent: None,
             origin: None,
             lineage: Lineage::default(),
             member: None,
         };
+        let submission = CheckedSubmission::for_any_worker(engine, submission)?;
         let mut admission = admit::admission(engine, submission).await?;
         admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
         engine.store().admit(admission).await?;

@@ -7,7 +7,8 @@ use errand_model::placement::Placement;
 use errand_model::scoped;
 use errand_store::DocumentWrite;
 
-use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::run_options::RunOptions;
+use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, agents};
 
 /// A run to be fired.
@@ -33,20 +34,15 @@ impl Firing {
     /// # Errors
     ///
     /// [`agents::Error::NotFound`], [`Error::InputSchema`], and other errors of agent and input.
-    pub(crate) async fn check(&self, engine: &Engine) -> Result<Submission, Error> {
+    pub(crate) async fn check(&self, engine: &Engine) -> Result<CheckedSubmission, Error> {
         let (name, version) = agents::split_reference(&self.agent);
         let namespace = self.namespace.as_deref();
         let version = agents::find(engine, namespace, name, version).await?;
         let parcel = agents::open(engine, &version)?;
         let kind = if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat };
-        let files = parcel.files_path();
-        let env = BTreeMap::new();
-        let input = self.input.as_deref();
-        let draft = Draft { agent: &parcel.agent, files: &files, kind, input, env: &env };
-        admit::check_elsewhere(engine.surroundings(), &draft)?;
         let root = engine.registry().root();
         let session_id = self.session_id.as_ref().map(|id| scoped(namespace, id));
-        let wishes = Wishes {
+        let options = RunOptions {
             labels: self.labels.clone(),
             session_turn: session_id.as_ref().map(|_| OnBusy::Enqueue),
             session_id,
@@ -55,28 +51,31 @@ impl Firing {
             cwd: root.parent().unwrap_or(root).display().to_string(),
             namespace: self.namespace.clone(),
             placement: Some(Placement::default()),
-            ..Wishes::default()
+            ..RunOptions::default()
         };
-        Ok(Submission {
-            parcel,
-            source: version.source,
-            kind,
-            trigger: self.trigger.clone(),
-            input: self.input.clone(),
-            wishes,
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        })
+        CheckedSubmission::for_any_worker(
+            engine,
+            Submission {
+                parcel,
+                source: version.source,
+                kind,
+                trigger: self.trigger.clone(),
+                input: self.input.clone(),
+                options,
+                service: None,
+                parent: None,
+                origin: None,
+                member: None,
+                lineage: Lineage::default(),
+            },
+        )
     }
 }
 
 /// Returns true if a text can name a session of a namespace: with a slash in it, it could mean one
 /// of another namespace.
 pub(crate) fn is_session(text: &str) -> bool {
-    crate::wishes::is_name(text) && !text.contains('/')
+    crate::run_options::is_name(text) && !text.contains('/')
 }
 
 /// Returns true if another process changed the document first.

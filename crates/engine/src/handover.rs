@@ -13,7 +13,9 @@ use errand_model::{Digest, Payload, Timestamp};
 use errand_store::Admission;
 use serde::{Deserialize, Serialize};
 
-use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::admit;
+use crate::run_options::RunOptions;
+use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, family, parcels, payload};
 
 /// Folder of the handed artifacts in the successor's workspace.
@@ -89,7 +91,7 @@ fn submission(
     run: &Run,
     requested: &HandoffRequested,
     now: Timestamp,
-) -> Result<Submission, Error> {
+) -> Result<CheckedSubmission, Error> {
     let spec = &run.spec;
     let agent = spec.handoffs.get(&requested.to).ok_or_else(|| Error::Unsupported {
         what: format!("{:?}, which the agent file does not name", requested.to),
@@ -97,24 +99,23 @@ fn submission(
     let parcel = parcels::open(engine, &agent.digest)?;
     let given: Option<&Payload> = requested.input.as_ref().or(spec.input.as_ref());
     let input = given.map(|given| payload::input_of(&engine.blobs(), given)).transpose()?;
-    let files = parcel.files_path();
-    let (kind, env) = (RunKind::Job, &spec.env);
-    let draft = Draft { agent: &parcel.agent, files: &files, kind, input: input.as_deref(), env };
-    admit::check_elsewhere(engine.surroundings(), &draft)?;
     let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
-    Ok(Submission {
-        wishes: wishes(run, own_timeout, now),
-        parcel,
-        source: agent.path.clone(),
-        kind,
-        trigger: trigger(run, requested),
-        input,
-        service: None,
-        parent: spec.parent_run_id.clone(),
-        origin: None,
-        lineage: Lineage::default(),
-        member: spec.member.clone(),
-    })
+    CheckedSubmission::for_any_worker(
+        engine,
+        Submission {
+            options: options(run, own_timeout, now),
+            parcel,
+            source: agent.path.clone(),
+            kind: RunKind::Job,
+            trigger: trigger(run, requested),
+            input,
+            service: None,
+            parent: spec.parent_run_id.clone(),
+            origin: None,
+            lineage: Lineage::default(),
+            member: spec.member.clone(),
+        },
+    )
 }
 
 fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
@@ -141,14 +142,13 @@ fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
     }
 }
 
-/// Returns the successor's options: labels, environment, session, placement, and the rest of time
-/// and budgets.
-fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
+/// What goes along: labels, environment, session, place, and what is left of time and budgets.
+fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptions {
     let spec = &run.spec;
     // A deadline in the past leaves the shortest time, since no time at all means no limit.
     let soonest = Duration::from_millis(1);
     let left = run.run_deadline().map(|deadline| deadline.since(now).max(soonest));
-    Wishes {
+    RunOptions {
         name: None,
         labels: spec.labels.clone(),
         env: spec.env.clone(),

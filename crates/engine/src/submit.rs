@@ -4,7 +4,8 @@ use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease};
 
-use crate::admit::{Submission, admission};
+use crate::admit::admission;
+use crate::submission::CheckedSubmission;
 use crate::{Engine, Error, ask, record_file, sessions};
 
 /// Admits a checked submission that another process will run.
@@ -12,7 +13,10 @@ use crate::{Engine, Error, ask, record_file, sessions};
 /// # Errors
 ///
 /// As [`errand_store::Store::admit`].
-pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
+pub async fn admit(
+    engine: &Engine,
+    submission: CheckedSubmission,
+) -> Result<(RunId, Admitted), Error> {
     admit_prepared(engine, admission(engine, submission).await?).await
 }
 
@@ -47,7 +51,7 @@ pub async fn admit_prepared(
 /// As [`errand_store::Store::admit_held`].
 pub async fn admit_held(
     engine: &Engine,
-    submission: Submission,
+    submission: CheckedSubmission,
 ) -> Result<(RunId, Result<Lease, RunId>), Error> {
     let admission = admission(engine, submission).await?;
     let (run, head) = (admission.run.clone(), admission.head);

@@ -1,8 +1,8 @@
 //! Admission of runs that repeat another run.
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::admit::Submission;
 use errand_engine::again::AgentChoice;
+use errand_engine::submission::Submission;
 use errand_model::placement::Placement;
 
 use crate::Gateway;
@@ -33,12 +33,11 @@ pub(crate) async fn start(
     caller: &Caller,
     mut submission: Submission,
 ) -> Result<Submitted, Refusal> {
-    submission.wishes.by = Some(caller.name());
-    submission.wishes.detached = true;
-    let placement = submission.wishes.placement.take();
+    submission.options.by = Some(caller.name());
+    submission.options.detached = true;
+    let placement = submission.options.placement.take();
     // The delayed start of the original does not apply to its repetition.
     let placement = placement.map(|placement| Placement { not_before: None, ..placement });
-    submission.wishes.placement = Some(placement.unwrap_or_default());
-    check(gateway, &submission)?;
-    admit(gateway, submission).await
+    submission.options.placement = Some(placement.unwrap_or_default());
+    admit(gateway, check(gateway, submission)?).await
 }

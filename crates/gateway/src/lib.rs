@@ -19,6 +19,7 @@ mod lock;
 mod loops;
 mod metrics;
 mod middleware;
+mod operations;
 mod otlp;
 mod over;
 mod parcels;

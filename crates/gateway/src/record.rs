@@ -1,7 +1,7 @@
 //! Records of runs for responses.
 
 use errand_api::record::Record;
-use errand_engine::{record_file, sessions, values};
+use errand_engine::{record_file, view};
 use errand_store::Stored;
 
 use crate::Gateway;
@@ -15,8 +15,5 @@ pub(crate) fn record(gateway: &Gateway, stored: &Stored) -> Record {
 /// Returns the record for a response about one run: with input and output unless they are too long,
 /// and with the run that it waits for.
 pub(crate) async fn whole_record(gateway: &Gateway, stored: &Stored) -> Result<Record, Refusal> {
-    let mut record = record(gateway, stored);
-    values::put_in(gateway.engine(), &stored.run, &mut record, values::ANSWER_VALUE_BYTES);
-    record.waits_behind = sessions::waits_behind(gateway.engine(), stored).await?;
-    Ok(record)
+    Ok(view::answered(gateway.engine(), stored).await?)
 }

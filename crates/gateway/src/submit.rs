@@ -1,17 +1,16 @@
 //! Submission of runs: everything is checked before anything is created.
 
-use std::path::Path;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest};
-use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::agents::{self, Version};
 use errand_engine::payload;
+use errand_engine::run_options::{NAME_LIMIT_CHARS, RunOptions, check_variable, is_name};
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::submit;
 use errand_engine::trace_context;
-use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement};
@@ -53,7 +52,10 @@ pub(crate) async fn submit(
 }
 
 /// Admits a checked submission.
-pub(crate) async fn admit(gateway: &Gateway, submission: Submission) -> Result<Submitted, Refusal> {
+pub(crate) async fn admit(
+    gateway: &Gateway,
+    submission: CheckedSubmission,
+) -> Result<Submitted, Refusal> {
     let engine = gateway.engine();
     let (run_id, admitted) = submit::admit(engine, submission).await?;
     let (run_id, is_old) = match admitted {
@@ -76,7 +78,7 @@ async fn submission(
     caller: &Caller,
     headers: &HeaderMap,
     request: RunRequest,
-) -> Result<Submission, Refusal> {
+) -> Result<CheckedSubmission, Refusal> {
     let version = version(gateway, caller, &request.agent, request.version.as_deref()).await?;
     let parcel = gateway.parcel(&version)?;
     let kind = match request.kind {
@@ -87,40 +89,33 @@ async fn submission(
     if let Some(url) = &request.callback_url {
         allowed(gateway, url).await.map_err(|refusal| refusal.at("/callback_url"))?;
     }
-    let wishes = wishes(gateway, caller, headers, request)?;
+    let options = options(gateway, caller, headers, request)?;
     let submission = Submission {
         parcel: parcel.as_ref().clone(),
         source: version.source,
         kind,
         trigger: Trigger { kind: TriggerKind::Manual, source: Some(caller.name()), payload: None },
         input,
-        wishes,
+        options,
         service: None,
         parent: None,
         origin: None,
         member: None,
         lineage: Lineage::default(),
     };
-    check(gateway, &submission)?;
-    Ok(submission)
+    check(gateway, submission)
 }
 
 /// Checks everything that can be checked before anything is created.
-pub(crate) fn check(gateway: &Gateway, submission: &Submission) -> Result<(), Refusal> {
-    let files = submission.parcel.files_path();
-    let draft = Draft {
-        agent: &submission.parcel.agent,
-        files: Path::new(&files),
-        kind: submission.kind,
-        input: submission.input.as_deref(),
-        env: &submission.wishes.env,
-    };
-    if gateway.config().workers_elsewhere {
-        admit::check_elsewhere(gateway.engine().surroundings(), &draft)?;
+pub(crate) fn check(
+    gateway: &Gateway,
+    submission: Submission,
+) -> Result<CheckedSubmission, Refusal> {
+    Ok(if gateway.config().workers_elsewhere {
+        CheckedSubmission::for_any_worker(gateway.engine(), submission)?
     } else {
-        admit::check(gateway.engine().surroundings(), &draft)?;
-    }
-    Ok(())
+        CheckedSubmission::for_here(gateway.engine(), submission)?
+    })
 }
 
 /// Finds the version that a caller names: `name`, `name@version`, or both separately.
@@ -151,12 +146,12 @@ pub(crate) fn input(value: &Value) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn wishes(
+fn options(
     gateway: &Gateway,
     caller: &Caller,
     headers: &HeaderMap,
     request: RunRequest,
-) -> Result<Wishes, Refusal> {
+) -> Result<RunOptions, Refusal> {
     for (name, pointer) in [(&request.name, "/name"), (&request.session_id, "/session_id")] {
         if let Some(name) = name.as_ref().filter(|name| !is_name(name)) {
             let detail = format!("{name:?} cannot be a name");
@@ -195,7 +190,7 @@ fn wishes(
         not_before,
         demands: Demands { affinity: request.affinity, ..Demands::default() },
     };
-    Ok(Wishes {
+    Ok(RunOptions {
         name: request.name,
         labels: request.labels,
         env: request.env,

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use errand_agent::parcel;
 use errand_engine::Engine;
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{InProcess, Options, Until, work};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
@@ -119,10 +121,10 @@ async fn admit(
         kind: RunKind::Job,
         trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
         input: Some(input),
-        wishes: Wishes {
+        options: RunOptions {
             cwd: cwd.display().to_string(),
             placement: Some(Placement::default()),
-            ..Wishes::default()
+            ..RunOptions::default()
         },
         service: None,
         parent: None,
@@ -130,6 +132,7 @@ async fn admit(
         lineage: Lineage::default(),
         member: None,
     };
+    let submission = CheckedSubmission::for_any_worker(engine, submission)?;
     let mut admission = admit::admission(engine, submission).await?;
     admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
     let run_id = admission.run.id.clone();

@@ -9,9 +9,9 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest, RunTimeouts};
 use errand_api::record::Record;
-use errand_engine::admit::Wishes;
 use errand_engine::ask::Stop;
-use errand_engine::operations::{JournalOperations as _, LogQuery, More};
+use errand_engine::operations::{ActionOperations as _, JournalOperations as _, LogQuery, More};
+use errand_engine::run_options::RunOptions;
 use errand_model::budget::LimitName;
 use errand_model::event::{CancelCause, RunKind};
 use errand_model::{Event, RunId};
@@ -19,11 +19,11 @@ use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Screen;
-use super::run::{self, Asked};
+use super::run::{self, RunInput};
 use super::{family, held_up, push, submit};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::remote::{self, Remote};
+use crate::remote::{self, Remote, input};
 use crate::user::user;
 
 /// Time that an agent has to end after its command was interrupted.
@@ -36,7 +36,7 @@ pub(super) async fn run(
     args: run::Args,
 ) -> Result<u8, Failure> {
     let (detached, json) = (args.common().detach, args.common().json);
-    let asked = args.asked(context)?;
+    let asked = args.run_input(context)?;
     let path = &args.common().path;
     let agent = if is_path(path) {
         push::push(remote, path).await?.reference()
@@ -44,7 +44,7 @@ pub(super) async fn run(
         path.display().to_string()
     };
     let wanted = request(agent, &asked)?;
-    let record = remote.start(&wanted, asked.wishes.idempotency_key.as_deref()).await?;
+    let record = remote.start(&wanted, asked.options.idempotency_key.as_deref()).await?;
     Away { context, remote, detached, json }.carry_on(record).await
 }
 
@@ -79,21 +79,21 @@ fn is_path(path: &Path) -> bool {
     text.contains('/') || text.starts_with('.') || path.exists()
 }
 
-fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
-    let Wishes { name, labels, env, session_id, session_turn, .. } = &asked.wishes;
-    let wishes = &asked.wishes;
-    if wishes.dedup {
+fn request(agent: String, asked: &RunInput) -> Result<RunRequest, Failure> {
+    let RunOptions { name, labels, env, session_id, session_turn, .. } = &asked.options;
+    let options = &asked.options;
+    if options.dedup {
         return Err(Failure::new(ErrorCode::OnlyLocal, "--dedup works on this machine only")
             .hint("--idempotency-key works everywhere"));
     }
     let duration =
         |limit: Option<std::time::Duration>| limit.map(|it| format!("{}ms", it.as_millis()));
     let timeouts =
-        RunTimeouts { run: duration(wishes.timeout), queue: duration(wishes.queue_timeout) };
+        RunTimeouts { run: duration(options.timeout), queue: duration(options.queue_timeout) };
     let has_timeouts = timeouts.run.is_some() || timeouts.queue.is_some();
     Ok(RunRequest {
         agent,
-        input: asked.input.as_deref().map(exact_input).transpose()?,
+        input: asked.input.as_deref().map(input::exact_text).transpose()?,
         kind: (asked.kind == RunKind::Heartbeat).then_some(RequestedKind::Heartbeat),
         name: name.clone(),
         session_id: session_id.clone(),
@@ -101,30 +101,11 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
         labels: labels.clone(),
         env: env.clone(),
         timeouts: has_timeouts.then_some(timeouts),
-        budgets: budgets(&wishes.budgets)?,
-        callback_url: wishes.callback_url.clone(),
-        callback_events: wishes.callback_events.clone(),
+        budgets: budgets(&options.budgets)?,
+        callback_url: options.callback_url.clone(),
+        callback_events: options.callback_events.clone(),
         ..RunRequest::default()
     })
-}
-
-/// Returns the input of a definition: an object or array as JSON, any other payload as text.
-pub(super) fn input(bytes: &[u8]) -> Result<Value, Failure> {
-    match serde_json::from_slice(bytes) {
-        Ok(document @ (Value::Object(_) | Value::Array(_))) => Ok(document),
-        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | Err(_) => {
-            exact_input(bytes)
-        }
-    }
-}
-
-/// Returns the input of a run byte for byte: a JSON string stands for its text.
-fn exact_input(bytes: &[u8]) -> Result<Value, Failure> {
-    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
-        Failure::new(ErrorCode::PayloadUnreadable, "the payload is no UTF-8 text")
-            .hint("bytes of another kind cannot be given to a run of a server: send them encoded")
-    })?;
-    Ok(Value::String(text))
 }
 
 fn budgets(limits: &[(LimitName, u64)]) -> Result<Option<RunBudgets>, Failure> {
@@ -265,5 +246,5 @@ impl Away<'_> {
 
 /// Returns a typed payload as the input of a run on a server.
 pub(super) fn typed_input(text: &str) -> Result<Value, Failure> {
-    exact_input(&submit::payload(text)?)
+    input::exact_text(&submit::payload(text)?)
 }

@@ -1,9 +1,8 @@
 //! `errand approve` and `errand reject`: decisions about approvals.
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::ask::{self, Decide};
-use errand_engine::operations::RunOperations as _;
-use errand_engine::people::{self, What};
+use errand_api::gateway::people::Decided;
+use errand_engine::ask::Decide;
 use errand_model::event::ApprovalVerdict;
 use errand_model::{Digest, RunId};
 use serde_json::json;
@@ -57,26 +56,16 @@ pub(crate) async fn run(
     };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let (run_id, approval_id) = match &place {
-        Place::Here(engine) => {
-            let id = decide.approval_id.as_deref();
-            let run_id = people::asker(engine, &run_id, What::Approval, id).await?;
-            let approval = ask::decide(engine, &run_id, &decide).await?;
-            (run_id.to_string(), approval.request.approval_id)
-        }
-        Place::There(remote) => {
-            let decided = remote.decide(&run_id, &decide).await?;
-            (decided.run_id, decided.approval_id)
-        }
-    };
+    let (by, comment) = (decide.by.clone(), decide.comment.clone());
+    let Decided { run_id, approval_id, .. } = place.decide(&run_id, decide).await?;
     if args.json {
         context.printer.json(&json!({
             "schema": 1,
             "run_id": run_id,
             "approval_id": approval_id,
-            "decision": decide.verdict,
-            "decided_by": decide.by,
-            "comment": decide.comment,
+            "decision": verdict,
+            "decided_by": by,
+            "comment": comment,
         }))?;
     } else {
         context.printer.line(&approval_id)?;
@@ -102,12 +91,7 @@ pub(super) async fn check_decided(
 /// Fails if a run cannot continue, since its next attempt lacks secrets.
 pub(super) async fn check_goes_on(place: &Place, run_id: &str) -> Result<(), Failure> {
     let Ok(run_id) = run_id.parse::<RunId>() else { return Ok(()) };
-    let names = match place {
-        Place::Here(engine) => ask::awaited_secrets(engine, &run_id).await?,
-        Place::There(remote) => {
-            remote.record(&run_id).await?.pause.map(|pause| pause.secrets).unwrap_or_default()
-        }
-    };
+    let names = place.awaited_secrets(&run_id).await?;
     if names.is_empty() {
         return Ok(());
     }

@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             if let Some(input) = &args.input {
                 submission.input = Some(submit::payload(input)?);
             }
-            submission.wishes.detached = args.detach;
+            submission.options.detached = args.detach;
             carry_on(context, engine, submission, args.json).await
         }
         Place::There(remote) => {

@@ -1,15 +1,13 @@
 //! `errand input`: the answer to a question of an agent.
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::ask::{self, Provide};
-use errand_engine::people::{self, What};
+use errand_engine::ask::Provide;
 
 use super::decide::check_decided;
 use super::stop::decider;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 
 /// Arguments of `errand input`.
 #[derive(Debug, clap::Args)]
@@ -45,19 +43,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let provide = Provide { input_id: args.input, answer, by: decider(context, args.by)? };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let (run_id, provided) = match &place {
-        Place::Here(engine) => {
-            let id = provide.input_id.as_deref();
-            let run_id = people::asker(engine, &run_id, What::Input, id).await?;
-            let provided = ask::provide(engine, &run_id, &provide).await?;
-            (run_id, provided)
-        }
-        Place::There(remote) => {
-            let provided = remote.provide(&run_id, &provide).await?;
-            (run_id, provided)
-        }
-    };
-    context.printer.line(&provided)?;
-    check_decided(context, &place, run_id.as_str()).await?;
+    let provided = place.provide(&run_id, provide).await?;
+    context.printer.line(&provided.input_id)?;
+    check_decided(context, &place, &provided.run_id).await?;
     Ok(0)
 }

@@ -1,10 +1,7 @@
 //! `errand pause`: freezes all processes of a run.
 
-use errand_engine::ask;
-
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::user::user;
 
 /// Arguments of `errand pause`.
@@ -19,12 +16,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     for run_id in place.resolve_all(context, &args.runs).await? {
-        match &place {
-            Place::Here(engine) => {
-                ask::pause(engine, &run_id, Some(user(context))).await?;
-            }
-            Place::There(remote) => remote.pause(&run_id).await?,
-        }
+        place.pause(&run_id, user(context)).await?;
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)

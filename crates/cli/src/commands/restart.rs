@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             let stop = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
             let choice = args.agent.here(engine)?;
             let mut submission = Box::pin(replace(engine, &run_id, &stop, choice)).await?;
-            submission.wishes.by = stop.by;
+            submission.options.by = stop.by;
             super::run::record(engine, &again::start(engine, submission).await?).await?
         }
         Place::Here(engine) => {

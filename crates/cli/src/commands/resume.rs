@@ -1,13 +1,10 @@
 //! `errand resume`: continues a paused run.
 
-use errand_engine::{Engine, ask};
-use errand_model::RunId;
 use errand_model::budget::LimitName;
 
 use super::decide::check_goes_on;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::user::user;
 
 /// Arguments of `errand resume`.
@@ -21,7 +18,7 @@ pub(crate) struct Args {
     #[arg(required = true)]
     runs: Vec<String>,
     /// Allow more: a limit of the run and its new value; may be given again
-    #[arg(long = "raise", value_name = "LIMIT=VALUE", value_parser = super::run::limit)]
+    #[arg(long = "raise", value_name = "LIMIT=VALUE", value_parser = super::submit::limit)]
     raise: Vec<(LimitName, u64)>,
 }
 
@@ -29,30 +26,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     for run_id in place.resolve_all(context, &args.runs).await? {
-        let by = user(context);
-        match &place {
-            Place::Here(engine) => here(engine, &run_id, &args.raise, by).await?,
-            Place::There(remote) => remote.resume(&run_id, &args.raise).await?,
-        }
+        place.resume(&run_id, &args.raise, user(context)).await?;
         check_goes_on(&place, run_id.as_str()).await?;
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
-}
-
-async fn here(
-    engine: &Engine,
-    run_id: &RunId,
-    raise: &[(LimitName, u64)],
-    by: String,
-) -> Result<(), Failure> {
-    if !raise.is_empty() {
-        let raised = ask::raise(engine, run_id, raise, by.clone()).await?;
-        // A run that is not paused continues with the raised limit.
-        if !ask::is_held(&raised.run) {
-            return Ok(());
-        }
-    }
-    ask::resume(engine, run_id, Some(by)).await?;
-    Ok(())
 }

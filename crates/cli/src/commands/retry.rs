@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             let submission = again::retry(engine, &run_id).await?;
             let mut submission =
                 again::chosen(engine, submission, args.agent.here(engine)?).await?;
-            submission.wishes.detached = args.detach;
+            submission.options.detached = args.detach;
             carry_on(context, engine, submission, args.json).await
         }
         Place::There(remote) => {

@@ -8,13 +8,13 @@ use errand_agent::target::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;
-use errand_engine::admit::{Submission, Wishes};
+use errand_engine::agents;
 use errand_engine::launch::{self, Needs, Ready};
-use errand_engine::outbox::CallbackUrl;
+use errand_engine::run_options::RunOptions;
 use errand_engine::service::address_holder;
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, record_file, sessions, values, wait};
-use errand_engine::{again, agents};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::callback::CallbackEvent;
@@ -23,7 +23,7 @@ use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
-use super::submit::{self, Checked, Common};
+use super::submit::{self, CheckedRunDraft, Common, RunDraft};
 use super::{away, family, held_up};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -65,10 +65,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     queue_timeout: Option<Duration>,
     /// Tighten a limit, such as `cost_usd_per_run=0.50`; may be given again
-    #[arg(long = "budget", value_name = "LIMIT=VALUE", value_parser = limit)]
+    #[arg(long = "budget", value_name = "LIMIT=VALUE", value_parser = submit::limit)]
     budgets: Vec<(LimitName, u64)>,
     /// Report how the run ends to this URL; a server (`errand up`) on this registry delivers it
-    #[arg(long, value_name = "URL", value_parser = callback_url)]
+    #[arg(long, value_name = "URL", value_parser = submit::callback_url)]
     callback_url: Option<String>,
     /// Report these as well or instead, such as run.completed,approval.requested
     #[arg(
@@ -149,26 +149,16 @@ async fn say_if_registered(context: &Context, failure: Failure, path: &Path) -> 
     }
 }
 
-/// Parses a callback URL; the server that delivers reports also checks its address.
-fn callback_url(text: &str) -> Result<String, String> {
-    CallbackUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-/// Parses a limit, named as in the agent file.
-pub(crate) fn limit(text: &str) -> Result<(LimitName, u64), String> {
-    errand_api::budget::parse_limit(text).map_err(|error| error.hint)
-}
-
 /// Refuses a run that would wait for itself or end itself: one of a session, started by the agent
 /// that has the turn in that session.
 async fn refuse_own_session(
     context: &Context,
     engine: &Engine,
-    checked: &Checked,
+    draft: &CheckedRunDraft,
     detached: bool,
 ) -> Result<(), Failure> {
-    let wishes = &checked.wishes;
-    let waits = match wishes.session_turn {
+    let options = draft.options();
+    let waits = match options.session_turn {
         Some(OnBusy::Enqueue) => !detached,
         Some(OnBusy::Interrupt | OnBusy::Rollback) => true,
         // Refused like any other run.
@@ -178,7 +168,7 @@ async fn refuse_own_session(
     let Some(own) = own.filter(|_| waits) else { return Ok(()) };
     let Some(stored) = engine.store().load(&own).await? else { return Ok(()) };
     let spec = &stored.run.spec;
-    if spec.session_turn.is_none() || spec.session_id != wishes.session_id {
+    if spec.session_turn.is_none() || spec.session_id != options.session_id {
         return Ok(());
     }
     let message = format!("run {own}, in which this command was given, has the turn itself");
@@ -187,10 +177,10 @@ async fn refuse_own_session(
 }
 
 /// Options and input of a run as typed, without its agent.
-pub(super) struct Asked {
+pub(super) struct RunInput {
     pub(super) kind: RunKind,
     pub(super) input: Option<Vec<u8>>,
-    pub(super) wishes: Wishes,
+    pub(super) options: RunOptions,
 }
 
 impl Args {
@@ -199,34 +189,34 @@ impl Args {
     }
 
     /// Parses and checks options and input.
-    pub(super) fn asked(&self, context: &Context) -> Result<Asked, Failure> {
+    pub(super) fn run_input(&self, context: &Context) -> Result<RunInput, Failure> {
         let (kind, payload) = match (&self.job, &self.heartbeat) {
             (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
             (None, Some(payload)) => (RunKind::Heartbeat, payload.as_deref()),
             (None, None) => (RunKind::Job, None),
         };
-        let mut wishes = submit::wishes(context, &self.common)?;
-        wishes.timeout = self.timeout;
-        wishes.queue_timeout = self.queue_timeout;
+        let mut options = submit::options(context, &self.common)?;
+        options.timeout = self.timeout;
+        options.queue_timeout = self.queue_timeout;
         let on_busy = self.on_busy.map_or(OnBusy::default(), Into::into);
-        wishes.session_turn = wishes.session_id.as_ref().map(|_| on_busy);
-        wishes.budgets.clone_from(&self.budgets);
-        wishes.dedup = self.dedup && !self.force;
+        options.session_turn = options.session_id.as_ref().map(|_| on_busy);
+        options.budgets.clone_from(&self.budgets);
+        options.dedup = self.dedup && !self.force;
         if self.idempotency_key.as_deref() == Some("") {
             return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));
         }
-        wishes.idempotency_key.clone_from(&self.idempotency_key);
-        wishes.callback_url.clone_from(&self.callback_url);
-        wishes.callback_events.clone_from(&self.callback_events);
+        options.idempotency_key.clone_from(&self.idempotency_key);
+        options.callback_url.clone_from(&self.callback_url);
+        options.callback_events.clone_from(&self.callback_events);
         let input = payload.map(submit::payload).transpose()?;
-        Ok(Asked { kind, input, wishes })
+        Ok(RunInput { kind, input, options })
     }
 }
 
-fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
+fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
     let source = submit::read_agent(&args.common.path)?;
-    let Asked { kind, input, wishes } = args.asked(context)?;
-    Checked { source, kind, input, wishes, service: None }.check(context)
+    let RunInput { kind, input, options } = args.run_input(context)?;
+    RunDraft { source, kind, input, options, service: None }.check(context)
 }
 
 /// Executes a submission that repeats another run: in the foreground, or detached.
@@ -236,9 +226,10 @@ pub(crate) async fn carry_on(
     mut submission: Submission,
     json: bool,
 ) -> Result<u8, Failure> {
-    submission.wishes.by = Some(user(context));
-    again::check(engine, &submission)?;
-    if submission.wishes.detached || submission.wishes.placement.is_some() {
+    submission.options.by = Some(user(context));
+    let submission = CheckedSubmission::for_here(engine, submission)?;
+    let options = &submission.submission().options;
+    if options.detached || options.placement.is_some() {
         return detach(context, engine, submission, json).await;
     }
     foreground(context, engine, submission, json).await
@@ -248,14 +239,15 @@ pub(crate) async fn carry_on(
 pub(crate) async fn detach(
     context: &Context,
     engine: &Engine,
-    submission: Submission,
+    submission: CheckedSubmission,
     json: bool,
 ) -> Result<u8, Failure> {
-    let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
-    let is_coordinator = submission.parcel.agent.coordinator.is_some();
-    let hands_over = !submission.parcel.agent.handoffs.is_empty();
+    let agent = &submission.submission().parcel.agent;
+    let mut needs = Needs { secrets: agent.secrets.clone(), is_family: false };
+    let is_coordinator = agent.coordinator.is_some();
+    let hands_over = !agent.handoffs.is_empty();
     // A worker claims the run: no process here runs it or waits for it.
-    let is_placed = submission.wishes.placement.is_some();
+    let is_placed = submission.submission().options.placement.is_some();
     let (run_id, admitted) = errand_engine::submit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
@@ -312,13 +304,13 @@ pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Fa
 pub(crate) async fn foreground(
     context: &Context,
     engine: &Engine,
-    submission: Submission,
+    submission: CheckedSubmission,
     json: bool,
 ) -> Result<u8, Failure> {
     // Signals are listened for before there is a run that they could be about.
     let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-    if submission.parcel.agent.coordinator.is_some() {
+    if submission.submission().parcel.agent.coordinator.is_some() {
         let (run_id, admitted) = errand_engine::submit::admit(engine, submission).await?;
         if let Admitted::Existing(existing) = admitted {
             return follow(context, engine, &existing, json).await;

@@ -9,11 +9,11 @@ use errand_api::gateway::schedule::{MissedPolicy, OverlapPolicy, Schedule, Sched
 use errand_model::Timestamp;
 use serde_json::json;
 
-use super::away::input;
 use super::submit::{pairs, payload};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
+use crate::remote::input::document_or_text;
 use crate::render;
 
 /// Commands on schedules.
@@ -156,7 +156,7 @@ async fn add(context: &Context, args: Add) -> Result<(), Failure> {
         agent: args.agent,
         cron: args.cron,
         timezone: Some(args.timezone),
-        input: given.as_deref().map(input).transpose()?,
+        input: given.as_deref().map(document_or_text).transpose()?,
         missed: args.missed,
         overlap: args.overlap,
         labels: pairs(&args.labels, "--label", ErrorCode::LabelInvalid)?,

@@ -9,7 +9,7 @@ use errand_engine::service::service_spec;
 use errand_model::event::{RunKind, ServiceRestart};
 
 use super::run::{detach, foreground};
-use super::submit::{self, Checked, Common};
+use super::submit::{self, CheckedRunDraft, Common, RunDraft};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -63,7 +63,7 @@ fn restart_policy(text: &str) -> Result<ServiceRestart, String> {
     known.ok_or_else(|| "write always, on_failure or no".to_owned())
 }
 
-fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
+fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
     let source = submit::read_agent(&args.common.path)?;
     let flags =
         args.schedules.iter().map(|expr| submit::schedule(expr)).collect::<Result<_, _>>()?;
@@ -73,7 +73,7 @@ fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
         .map_err(|error| Failure::new(ErrorCode::CronInvalid, error.to_string()))?;
     let by_kind = if args.common.detach { ServiceRestart::OnFailure } else { ServiceRestart::No };
     service.restart = args.restart.or(source.agent().restart).unwrap_or(by_kind);
-    let wishes = submit::wishes(context, &args.common)?;
+    let options = submit::options(context, &args.common)?;
     let kind = RunKind::Service;
-    Checked { source, kind, input: None, wishes, service: Some(service) }.check(context)
+    RunDraft { source, kind, input: None, options, service: Some(service) }.check(context)
 }

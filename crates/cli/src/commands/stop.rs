@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::ask::{self, Stop};
-use errand_engine::{Engine, reconcile, wait};
-use errand_model::RunId;
+use errand_engine::ask::Stop;
+use errand_engine::operations::Stopped;
 use errand_model::event::CancelCause;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::user::user;
 
 /// Arguments of `errand stop`.
@@ -35,10 +33,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
     let ask = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
     for run_id in ids {
-        let (was_over, status) = match &place {
-            Place::Here(engine) => here(engine, &run_id, &ask).await?,
-            Place::There(remote) => remote.stop(&run_id, &ask).await?,
-        };
+        let Stopped { was_over, status } = place.stop(&run_id, &ask).await?;
         if was_over {
             context.printer.note(&format!("run {run_id} is {status} already"));
         } else if status != "cancelled" {
@@ -47,16 +42,6 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
-}
-
-/// Ends a local run. Returns true if it was over already, and its final status.
-async fn here(engine: &Engine, run_id: &RunId, ask: &Stop) -> Result<(bool, String), Failure> {
-    let before = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
-    if before.run.status.is_terminal() {
-        return Ok((true, before.run.status.name().to_owned()));
-    }
-    let ended = ask::stop(engine, run_id, ask).await?;
-    Ok((false, ended.run.status.name().to_owned()))
 }
 
 /// Longest name of a person who decides.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use errand_agent::parcel::{self, Parcel, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
-use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
-use errand_engine::wishes::{self, Unsettable};
+use errand_engine::outbox::CallbackUrl;
+use errand_engine::run_options::{self, RunOptions, Unsettable};
+use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Lineage, Submission};
 use errand_engine::{Engine, service, trace_context};
+use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
 use crate::context::Context;
@@ -74,7 +76,7 @@ pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
 }
 
 /// Returns the options that `run` and `serve` share, checked.
-pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failure> {
+pub(crate) fn options(context: &Context, common: &Common) -> Result<RunOptions, Failure> {
     if let Some(name) = &common.name {
         check_name(name)?;
     }
@@ -84,7 +86,7 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
     let variable = |name| context.variable(name).and_then(OsStr::to_str).map(str::to_owned);
     let traceparent = variable("TRACEPARENT");
     let traceparent = traceparent.filter(|it| trace_context::Parent::read(it).is_some());
-    Ok(Wishes {
+    Ok(RunOptions {
         name: common.name.clone(),
         labels: pairs(&common.labels, "--label", ErrorCode::LabelInvalid)?,
         env: variables(context, &common.env)?,
@@ -118,12 +120,12 @@ fn utf8(path: &Path) -> Result<String, Failure> {
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
-    if wishes::is_name(name) {
+    if run_options::is_name(name) {
         return Ok(());
     }
     Err(Failure::new(ErrorCode::NameInvalid, format!("{name:?} cannot be a name")).hint(format!(
         "1 to {} characters without control characters or blanks at the ends",
-        wishes::NAME_LIMIT_CHARS
+        run_options::NAME_LIMIT_CHARS
     )))
 }
 
@@ -148,7 +150,7 @@ fn variables(context: &Context, given: &[String]) -> Result<BTreeMap<String, Str
         given.iter().map(|text| with_own_value(context, text)).collect::<Result<_, _>>()?;
     let env = pairs(&given, "--env", ErrorCode::EnvInvalid)?;
     for (name, value) in &env {
-        match wishes::check_variable(name, value) {
+        match run_options::check_variable(name, value) {
             Ok(()) => {}
             Err(Unsettable::Malformed) => {
                 let message = format!("--env {name:?} cannot be set");
@@ -226,53 +228,68 @@ pub(crate) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// A checked submission whose agent is not packed yet.
-pub(crate) struct Checked {
+/// Run that was asked for, with its agent not packed yet.
+pub(crate) struct RunDraft {
     pub(crate) source: Source,
     pub(crate) kind: RunKind,
     pub(crate) input: Option<Vec<u8>>,
-    pub(crate) wishes: Wishes,
+    pub(crate) options: RunOptions,
     pub(crate) service: Option<ServiceSpec>,
 }
 
-impl Checked {
+/// Draft that was checked: its agent may be packed.
+pub(crate) struct CheckedRunDraft {
+    draft: RunDraft,
+    checked: DraftCheck,
+}
+
+impl RunDraft {
     /// Checks everything that can be checked before anything is created.
-    pub(crate) fn check(self, context: &Context) -> Result<Self, Failure> {
+    pub(crate) fn check(self, context: &Context) -> Result<CheckedRunDraft, Failure> {
         let draft = Draft {
             agent: self.source.agent(),
             files: &self.source.plan.source().folder,
             kind: self.kind,
             input: self.input.as_deref(),
-            env: &self.wishes.env,
+            env: &self.options.env,
         };
         let around = context.surroundings();
-        // Agents that it names by path are no parcels yet.
+        // Those that it names by path are no parcels yet.
         for member in self.source.plan.members() {
             let files = &member.source().folder;
             let draft = Draft { agent: member.agent(), files, kind: RunKind::Heartbeat, ..draft };
-            admit::check(&around, &draft)
+            submission::check(&around, &draft)
                 .map_err(|error| error.of_member(&files.display().to_string()))?;
         }
-        admit::check(&around, &draft)?;
-        Ok(self)
+        let checked = submission::check(&around, &draft)?;
+        Ok(CheckedRunDraft { draft: self, checked })
+    }
+}
+
+impl CheckedRunDraft {
+    /// Options of the run.
+    pub(crate) const fn options(&self) -> &RunOptions {
+        &self.draft.options
     }
 
     /// Packs the agent.
-    pub(crate) fn pack(self, engine: &Engine) -> Result<Submission, Failure> {
-        let parcel = self.source.plan.publish(&engine.registry().parcels())?;
-        Ok(Submission {
+    pub(crate) fn pack(self, engine: &Engine) -> Result<CheckedSubmission, Failure> {
+        let RunDraft { source, kind, input, options, service } = self.draft;
+        let parcel = source.plan.publish(&engine.registry().parcels())?;
+        let submission = Submission {
             parcel,
-            source: self.source.shown,
-            kind: self.kind,
+            source: source.shown,
+            kind,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: self.input,
-            wishes: self.wishes,
-            service: self.service,
+            input,
+            options,
+            service,
             parent: None,
             origin: None,
             member: None,
             lineage: Lineage::default(),
-        })
+        };
+        Ok(CheckedSubmission::of_draft(submission, self.checked))
     }
 }
 
@@ -283,4 +300,14 @@ pub(crate) fn schedule(expr: &str) -> Result<errand_model::event::ScheduleSpec, 
             .because(&error)
             .hint("write `minute hour day month weekday`, with the second in front if you like, @hourly, or @every 30s")
     })
+}
+
+/// Parses a callback URL; the server that delivers reports also checks its address.
+pub(crate) fn callback_url(text: &str) -> Result<String, String> {
+    CallbackUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Parses a limit, named as in the agent file.
+pub(crate) fn limit(text: &str) -> Result<(LimitName, u64), String> {
+    errand_api::budget::parse_limit(text).map_err(|error| error.hint)
 }

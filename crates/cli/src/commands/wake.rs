@@ -1,12 +1,10 @@
 //! `errand wake`: wakes a service by hand.
 
-use errand_engine::ask::{self, Wake};
-use errand_engine::operations::RunOperations as _;
-use errand_engine::{record_file, wait};
+use errand_engine::ask::Wake;
 use errand_model::RunId;
 
 use super::stop::decider;
-use super::{away, submit};
+use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -45,13 +43,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let service = place.resolve(context, &args.service).await?;
     let input = args.payload.as_deref().map(submit::payload).transpose()?;
     let by = Some(decider(context, args.by.clone())?);
-    let woken = match &place {
-        Place::Here(engine) => ask::wake(engine, &service, &Wake { input, by }).await?,
-        Place::There(remote) => {
-            let input = input.as_deref().map(away::input).transpose()?;
-            remote.wake(&service, input).await?.run_id
-        }
-    };
+    let woken = place.wake(&service, Wake { input, by }).await?;
     if !args.json {
         context.printer.line(woken.as_str())?;
         if !args.wait {
@@ -67,16 +59,8 @@ async fn shown(
     place: &Place,
     (args, woken): (&Args, &RunId),
 ) -> Result<u8, Failure> {
-    let record = match (place, args.wait) {
-        (Place::Here(engine), true) => {
-            let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) =
-                wait::until_over(engine, woken, None).await?;
-            record_file::record(engine, &stored)
-        }
-        (Place::Here(engine), false) => super::run::record(engine, woken).await?,
-        (Place::There(remote), true) => remote.wait(woken, None).await?,
-        (Place::There(remote), false) => remote.record(woken).await?,
-    };
+    let record =
+        if args.wait { place.wait(woken, None).await? } else { place.record(woken).await? };
     if args.json {
         context.printer.json(&record)?;
     }

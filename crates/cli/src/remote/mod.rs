@@ -4,12 +4,14 @@
 //! the server becomes the `Failure` of the same command on this machine. Deliberately absent:
 //! rendering. A command without a server builds nothing of this.
 
+mod actions;
 mod agents;
 mod answer;
 mod connect;
 mod dead_letters;
 mod files;
 mod follow;
+pub(crate) mod input;
 mod journals;
 mod log;
 mod patience;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use errand_api::gateway::prune::{PruneRuns, Pruned};
 use errand_api::gateway::run::RunRequest;
 use errand_api::record::Record;
-use errand_engine::ask::Stop;
 use errand_engine::operations::{JournalOperations as _, More, RunListQuery, RunOperations as _};
 use errand_model::budget::LimitName;
 use errand_model::{RunId, Timestamp};
@@ -102,21 +101,6 @@ impl Remote {
         Ok(true)
     }
 
-    /// Ends a run. Returns whether it was over already, and its final status.
-    pub(crate) async fn stop(
-        &self,
-        run_id: &RunId,
-        stop: &Stop,
-    ) -> Result<(bool, String), Failure> {
-        let before = self.record(run_id).await?;
-        if before.is_terminal() {
-            return Ok((true, before.status));
-        }
-        let request = self.request(Method::POST, &["runs", run_id.as_str(), "cancel"]);
-        let request = request.query(&[("wait", true)]).json(&grace(stop.grace));
-        Ok((false, self.ask::<Record>(request).await?.status))
-    }
-
     /// Restarts a run. Returns the run with the new attempt: the same one if it was live.
     pub(crate) async fn restart(
         &self,
@@ -126,40 +110,6 @@ impl Remote {
     ) -> Result<Record, Failure> {
         let body = with_choice(grace(time), choice);
         self.post(&["runs", run_id.as_str(), "restart"], &body).await
-    }
-
-    /// Pauses a run.
-    pub(crate) async fn pause(&self, run_id: &RunId) -> Result<(), Failure> {
-        let request = self.request(Method::POST, &["runs", run_id.as_str(), "pause"]);
-        self.ask::<Record>(request).await?;
-        Ok(())
-    }
-
-    /// Resumes a run, with raised limits if given.
-    pub(crate) async fn resume(
-        &self,
-        run_id: &RunId,
-        raise: &[(LimitName, u64)],
-    ) -> Result<(), Failure> {
-        let body = match budgets(raise) {
-            Some(raise) => json!({ "raise": raise }),
-            None => json!({}),
-        };
-        self.post::<Record>(&["runs", run_id.as_str(), "resume"], &body).await?;
-        Ok(())
-    }
-
-    /// Wakes a service. Returns the wake's run.
-    pub(crate) async fn wake(
-        &self,
-        service: &RunId,
-        input: Option<Value>,
-    ) -> Result<Record, Failure> {
-        let body = match input {
-            Some(input) => json!({ "input": input }),
-            None => json!({}),
-        };
-        self.post(&["runs", service.as_str(), "wake"], &body).await
     }
 
     /// Removes a run.
@@ -224,7 +174,7 @@ impl Remote {
 }
 
 /// Returns a request with the time for the agent to end by itself; no time kills it at once.
-fn grace(time: Duration) -> Value {
+pub(super) fn grace(time: Duration) -> Value {
     if time.is_zero() {
         return json!({ "force": true });
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{Lineage, Submission, Wishes};
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::submit;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::Timestamp;
@@ -58,29 +59,30 @@ impl Queue {
         &self,
         agent: &Path,
         placement: Placement,
-        wish: impl FnOnce(&mut Wishes),
+        change: impl FnOnce(&mut RunOptions),
     ) -> String {
         let parcel = parcel::build(agent, &self.engine.registry().parcels()).unwrap();
-        let mut wishes = Wishes {
+        let mut options = RunOptions {
             cwd: agent.display().to_string(),
             detached: true,
             placement: Some(placement),
-            ..Wishes::default()
+            ..RunOptions::default()
         };
-        wish(&mut wishes);
+        change(&mut options);
         let submission = Submission {
             parcel,
             source: agent.display().to_string(),
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes,
+            options,
             service: None,
             parent: None,
             origin: None,
             member: None,
             lineage: Lineage::default(),
         };
+        let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let (run_id, _) = self.runtime.block_on(submit::admit(&self.engine, submission)).unwrap();
         run_id.to_string()
     }
@@ -450,8 +452,8 @@ fn a_run_that_no_worker_takes_in_time_is_cancelled() {
         affinity: BTreeMap::from([("no".to_owned(), "where".to_owned())]),
         ..Demands::default()
     };
-    let run_id = queue.add_with(&agent, Placement { demands, ..Placement::default() }, |wishes| {
-        wishes.queue_timeout = Some(Duration::from_millis(300));
+    let run_id = queue.add_with(&agent, Placement { demands, ..Placement::default() }, |options| {
+        options.queue_timeout = Some(Duration::from_millis(300));
     });
     let record =
         wait_for_record(&sandbox, &run_id, "it is over", |record| record["status"] == "cancelled");
@@ -508,9 +510,9 @@ fn a_run_that_interrupts_its_session_ends_the_one_that_holds_the_only_slot() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let in_session = |agent: &Path, on_busy| {
-        queue.add_with(agent, Placement::default(), |wishes| {
-            wishes.session_id = Some("chat".to_owned());
-            wishes.session_turn = Some(on_busy);
+        queue.add_with(agent, Placement::default(), |options| {
+            options.session_id = Some("chat".to_owned());
+            options.session_turn = Some(on_busy);
         })
     };
     let sleeps = sandbox.agent(&sleeper());

@@ -9,8 +9,8 @@ use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
 use errand_model::{Digest, RunId};
 
-use super::Submission;
 use crate::family::FAMILY;
+use crate::submission::Submission;
 use crate::{Engine, Error, agents, parcels};
 
 /// Agents that a run pins besides its own.
@@ -90,7 +90,7 @@ async fn find(
         return of_parcel(engine, digest, source(&submission.source, &member.agent));
     }
     let (name, version) = agents::split_reference(&member.agent);
-    let namespace = submission.wishes.namespace.as_deref();
+    let namespace = submission.options.namespace.as_deref();
     let found = agents::find(engine, namespace, name, version).await?;
     // Opening the parcel now reports a missing one before the run exists.
     of_parcel(engine, &found.digest, found.source)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_agent::parcel::Parcel;
 use errand_model::budget::Limits;
 
-use crate::admit::Submission;
+use crate::submission::Submission;
 use crate::{Engine, Error, agents};
 
 /// The agent of a run that repeats another one.
@@ -40,7 +40,7 @@ pub async fn chosen(
     submission: Submission,
     choice: AgentChoice,
 ) -> Result<Submission, Error> {
-    let namespace = submission.wishes.namespace.as_deref();
+    let namespace = submission.options.namespace.as_deref();
     let name = &submission.parcel.agent.name;
     let version = match choice {
         AgentChoice::Recorded => return Ok(submission),
@@ -60,11 +60,11 @@ fn with_agent(mut submission: Submission, parcel: Parcel, source: String) -> Sub
     let before = &submission.parcel.agent;
     let own: Vec<_> = Limits::from(&before.budgets).named().collect();
     let (run, queue) = (before.timeouts.run_ms, before.timeouts.queue_ms);
-    let wishes = &mut submission.wishes;
-    wishes.budgets.retain(|limit| !own.contains(limit));
+    let options = &mut submission.options;
+    options.budgets.retain(|limit| !own.contains(limit));
     let is_own =
         |limit: &Duration, own: Option<u64>| own.map(Duration::from_millis) == Some(*limit);
-    wishes.timeout = wishes.timeout.filter(|limit| !is_own(limit, run));
-    wishes.queue_timeout = wishes.queue_timeout.filter(|limit| !is_own(limit, queue));
+    options.timeout = options.timeout.filter(|limit| !is_own(limit, run));
+    options.queue_timeout = options.queue_timeout.filter(|limit| !is_own(limit, queue));
     Submission { parcel, source, ..submission }
 }

@@ -5,7 +5,7 @@ use errand_model::event::RunKind;
 use errand_model::inherit::Upto;
 
 use super::{onward, reconciled};
-use crate::admit::Submission;
+use crate::submission::Submission;
 use crate::{Engine, Error};
 
 /// Returns the submission of a run that repeats `run_id` from the step `key` on, with the steps

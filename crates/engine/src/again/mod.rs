@@ -21,9 +21,10 @@ pub use fork::fork;
 pub use redrive::{Redrive, redrive};
 pub use retry::retry;
 
-use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::family;
 use crate::launch::{self, Needs, Ready};
+use crate::run_options::RunOptions;
+use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, parcels, payload, reconcile, submit, wait};
 
 /// Events read at once.
@@ -68,7 +69,7 @@ pub(crate) fn with_parcel(
         kind: spec.kind,
         trigger: spec.trigger.clone(),
         input,
-        wishes: Wishes {
+        options: RunOptions {
             budgets: spec.budgets.named().collect(),
             name: spec.name.clone(),
             labels: spec.labels.clone(),
@@ -154,22 +155,6 @@ pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored
     reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
 }
 
-/// Checks everything that can be checked before anything is created.
-///
-/// # Errors
-///
-/// As [`admit::check`].
-pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
-    let draft = Draft {
-        agent: &submission.parcel.agent,
-        files: &submission.parcel.files_path(),
-        kind: submission.kind,
-        input: submission.input.as_deref(),
-        env: &submission.wishes.env,
-    };
-    admit::check(engine.surroundings(), &draft)
-}
-
 /// Admits a submission, launches its supervisor, and returns once that began. A run that any worker
 /// may claim is queued, and waits for its worker.
 ///
@@ -177,11 +162,12 @@ pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
 ///
 /// Errors of admission, and [`Error::Helper`].
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
-    check(engine, &submission)?;
-    let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
-    let is_coordinator = submission.parcel.agent.coordinator.is_some();
-    let hands_over = !submission.parcel.agent.handoffs.is_empty();
-    let is_placed = submission.wishes.placement.is_some();
+    let submission = CheckedSubmission::for_here(engine, submission)?;
+    let agent = &submission.submission().parcel.agent;
+    let mut needs = Needs { secrets: agent.secrets.clone(), is_family: false };
+    let is_coordinator = agent.coordinator.is_some();
+    let hands_over = !agent.handoffs.is_empty();
+    let is_placed = submission.submission().options.placement.is_some();
     let (run_id, _) = submit::admit(engine, submission).await?;
     if is_placed {
         return Ok(run_id);

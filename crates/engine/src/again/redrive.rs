@@ -4,7 +4,7 @@ use errand_model::RunId;
 use errand_model::inherit::Upto;
 
 use super::{onward, reconciled, submission};
-use crate::admit::Submission;
+use crate::submission::Submission;
 use crate::{Engine, Error};
 
 /// Options of a redrive.

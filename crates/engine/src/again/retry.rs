@@ -6,7 +6,7 @@ use errand_model::inherit::Upto;
 use errand_model::run::{Run, Status};
 
 use super::{onward, reconciled};
-use crate::admit::Submission;
+use crate::submission::Submission;
 use crate::{Engine, Error};
 
 /// Returns the submission of a run that continues `run_id`, with all its completed steps and its

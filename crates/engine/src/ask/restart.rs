@@ -8,8 +8,8 @@ use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
 use super::{Stop, ask};
-use crate::admit::Submission;
 use crate::again::AgentChoice;
+use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, again, reconcile, unheld};
 
@@ -103,7 +103,7 @@ pub async fn replace(
     }
     let submission = again::submission(engine, &stored.run)?;
     let submission = again::chosen(engine, submission, choice).await?;
-    again::check(engine, &submission)?;
+    let submission = CheckedSubmission::for_here(engine, submission)?.into_submission();
     if stored.run.status.is_terminal() {
         return Ok(submission);
     }
@@ -117,6 +117,6 @@ pub async fn replace(
 /// Starts a new run of the same parcel with the same input and settings.
 async fn again(engine: &Engine, old: &Stored, by: Option<String>) -> Result<RunId, Error> {
     let mut submission = again::submission(engine, &old.run)?;
-    submission.wishes.by = by;
+    submission.options.by = by;
     again::start(engine, submission).await
 }

@@ -15,7 +15,9 @@ use errand_store::Admission;
 use serde_json::Value;
 
 use super::{earlier_try, material};
-use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::admit;
+use crate::run_options::RunOptions;
+use crate::submission::{self, CheckedSubmission, Draft, Lineage, Submission};
 use crate::{Engine, Error, parcels};
 
 /// Agents of one coordinator, as they were opened for a turn.
@@ -95,10 +97,11 @@ pub(super) async fn admission(
         input: input.as_deref(),
         env: &spec.env,
     };
-    if let Err(error) = admit::check_elsewhere(engine.surroundings(), &draft) {
-        return refused(error.code(), error.to_string());
-    }
-    let wishes = wishes(coordinator, start, &parcel, now);
+    let checked = match submission::check_elsewhere(engine.surroundings(), &draft) {
+        Ok(checked) => checked,
+        Err(error) => return refused(error.code(), error.to_string()),
+    };
+    let options = options(coordinator, start, &parcel, now);
     let member = Membership {
         coordinator: coordinator.id.clone(),
         key: start.key.clone(),
@@ -124,13 +127,14 @@ pub(super) async fn admission(
             payload: None,
         },
         input,
-        wishes,
+        options,
         service: None,
         parent: Some(coordinator.id.clone()),
         origin,
         member: Some(Box::new(member)),
         lineage,
     };
+    let submission = CheckedSubmission::of_draft(submission, checked);
     match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
         Ok(admission) => Ok(Ok(admission)),
         Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness { .. })) => Err(error),
@@ -140,11 +144,11 @@ pub(super) async fn admission(
 
 /// Returns a child's options: the coordinator's labels, environment and namespace, and the rest of
 /// its time.
-fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> Wishes {
+fn options(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> RunOptions {
     let spec = &coordinator.spec;
     let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
     let left = coordinator.run_deadline().map(|deadline| deadline.since(now));
-    Wishes {
+    RunOptions {
         labels: spec.labels.clone(),
         env: spec.env.clone(),
         budgets: start.budgets.clone(),
@@ -156,7 +160,7 @@ fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> 
         traceparent: spec.traceparent.clone(),
         tracestate: spec.tracestate.clone(),
         caller_env: spec.caller_env.clone(),
-        ..Wishes::default()
+        ..RunOptions::default()
     }
 }
 

@@ -9,6 +9,7 @@
 //! foreground, signals, upkeep of the registry), and a server's additions for HTTP (paging by
 //! cursor, ranges of bytes, streams).
 
+mod actions;
 mod dead_letters;
 mod journals;
 mod local;
@@ -17,6 +18,7 @@ mod runs;
 mod sessions;
 mod triggers;
 
+pub use actions::{ActionOperations, Stopped};
 pub use dead_letters::DeadLetterOperations;
 pub use journals::{EventList, JournalOperations, LogFile, LogQuery, More, TakeEvent, TakeLine};
 pub use local::{LocalError, LocalOperations};
@@ -33,6 +35,7 @@ pub trait Operations<E: Send + 'static>:
     + DeadLetterOperations<E>
     + TriggerOperations<E>
     + PeopleOperations<E>
+    + ActionOperations<E>
     + std::fmt::Debug
 {
 }
@@ -44,6 +47,7 @@ impl<E: Send + 'static, T> Operations<E> for T where
         + DeadLetterOperations<E>
         + TriggerOperations<E>
         + PeopleOperations<E>
+        + ActionOperations<E>
         + std::fmt::Debug
 {
 }

@@ -5,8 +5,8 @@ use errand_model::RunId;
 use errand_model::event::{EventBody, PolicyDecided, Replay, ReplayPolicy, RunKind, StepStarted};
 
 use super::effects::{Call, effects};
-use crate::admit::Submission;
 use crate::again::{journal, reconciled, submission, with_parcel};
+use crate::submission::Submission;
 use crate::{Engine, Error};
 
 /// Most calls named in a message.

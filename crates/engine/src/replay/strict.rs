@@ -6,8 +6,8 @@ use errand_model::event::{EventBody, Replay, ReplayPolicy, RunCreated};
 use errand_model::inherit::Heritage;
 use errand_model::replay::Record;
 
-use crate::admit::Submission;
 use crate::again::{journal, reconciled, submission, with_parcel};
+use crate::submission::Submission;
 use crate::{Engine, Error};
 
 /// Returns the submission of a strict replay of `run_id`, with the recorded agent, or with another
@@ -42,7 +42,7 @@ pub async fn strict(
     submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Strict });
     // A replay has no parent, session turn or callbacks: only its caller sees it.
     submission.parent = None;
-    submission.wishes.session_turn = None;
-    submission.wishes.callback_url = None;
+    submission.options.session_turn = None;
+    submission.options.callback_url = None;
     Ok(submission)
 }

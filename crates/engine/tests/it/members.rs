@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use errand_agent::parcel;
 use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
-use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
+use errand_engine::admit;
 use errand_engine::agents::{self, Registration, Replace};
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{self, CheckedSubmission, Draft, Lineage, Submission};
 use errand_engine::{Engine, Error};
 use errand_model::RunId;
 use errand_model::coordination::{DEPTH_LIMIT, Membership, Pattern};
@@ -59,7 +61,7 @@ impl Place {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes::default(),
+            options: RunOptions::default(),
             service: None,
             parent: None,
             origin: None,
@@ -69,6 +71,7 @@ impl Place {
     }
 
     async fn created(&self, submission: Submission) -> Result<RunCreated, Error> {
+        let submission = CheckedSubmission::for_any_worker(&self.engine, submission)?;
         let admission = admit::admission(&self.engine, submission).await?;
         Ok(admission.run.spec)
     }
@@ -127,7 +130,7 @@ async fn an_agent_that_is_not_registered_is_named() {
     assert!(error.to_string().contains("far"), "{error}");
     // Names are looked up in the run's own namespace.
     let mut submission = place.submission(&team);
-    submission.wishes.namespace = Some("theirs".to_owned());
+    submission.options.namespace = Some("theirs".to_owned());
     assert!(place.created(submission).await.unwrap().plan.is_some());
 }
 
@@ -186,11 +189,11 @@ async fn a_run_is_checked_with_the_agents_that_are_named_by_path() {
         input: None,
         env: &env,
     };
-    let error = admit::check(place.engine.surroundings(), &draft).unwrap_err();
+    let error = submission::check(place.engine.surroundings(), &draft).unwrap_err();
     assert_eq!(error.code(), ErrorCode::CommandNotFound);
     // Another machine may have the parcel.
-    admit::check_elsewhere(place.engine.surroundings(), &draft).unwrap();
+    submission::check_elsewhere(place.engine.surroundings(), &draft).unwrap();
     draft.kind = RunKind::Service;
-    let error = admit::check_elsewhere(place.engine.surroundings(), &draft).unwrap_err();
+    let error = submission::check_elsewhere(place.engine.surroundings(), &draft).unwrap_err();
     assert_eq!(error.code(), ErrorCode::AgentUnsupported);
 }

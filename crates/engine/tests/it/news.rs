@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
 use errand_engine::ask::{self, Stop};
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Executor, InProcess, Options, Processes, Until, work};
 use errand_engine::{Engine, Inner, Surroundings, reconcile};
@@ -68,13 +70,14 @@ impl World {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
+            options: RunOptions { cwd, detached: true, placement, ..RunOptions::default() },
             service: None,
             parent: Some(self.coordinator.clone()),
             origin: None,
             member: Some(Box::new(member)),
             lineage: Lineage::default(),
         };
+        let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let admission = admit::admission(&self.engine, submission).await.unwrap();
         let run_id = admission.run.id.clone();
         self.engine.store().admit(admission).await.unwrap();

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::{Clock, os, parcel};
-use errand_engine::admit::{Lineage, Submission, Wishes};
 use errand_engine::outbox::{
     self, Addresses, CallbackUrl, EntryState, Logged, Names, Outbox, Settings, SystemNames,
 };
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::submit;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::callback::CallbackEvent;
@@ -85,10 +86,10 @@ impl World {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes {
+            options: RunOptions {
                 callback_url: Some(url.to_owned()),
                 callback_events,
-                ..Wishes::default()
+                ..RunOptions::default()
             },
             service: None,
             parent: None,
@@ -96,6 +97,7 @@ impl World {
             member: None,
             lineage: Lineage::default(),
         };
+        let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         submit::admit(&self.engine, submission).await.unwrap().0
     }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
 use errand_engine::ask;
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::{Engine, Error, Inner, Surroundings, reaper, reconcile, sessions};
 use errand_model::draft::JournalDraft;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
@@ -66,13 +68,20 @@ impl World {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd, detached: true, placement, session_id, ..Wishes::default() },
+            options: RunOptions {
+                cwd,
+                detached: true,
+                placement,
+                session_id,
+                ..RunOptions::default()
+            },
             service: None,
             parent: None,
             origin: None,
             member: None,
             lineage: Lineage::default(),
         };
+        let submission = CheckedSubmission::for_any_worker(&self.dead, submission).unwrap();
         admit::admission(&self.dead, submission).await.unwrap()
     }
 

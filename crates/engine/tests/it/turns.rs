@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use errand_agent::{os, parcel};
 use errand_engine::Engine;
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_model::RunId;
@@ -79,13 +81,14 @@ impl Team {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
+            options: RunOptions { cwd, detached: true, placement, ..RunOptions::default() },
             service: None,
             parent: None,
             origin: None,
             member: None,
             lineage: Lineage::default(),
         };
+        let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let admission = admit::admission(&self.engine, submission).await.unwrap();
         let run_id = admission.run.id.clone();
         self.engine.store().admit(admission).await.unwrap();

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit;
 use errand_engine::ask::{self, Stop};
+use errand_engine::run_options::RunOptions;
+use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::{Charge, ControlState};
 use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
@@ -62,13 +64,14 @@ async fn admission(
         kind: RunKind::Job,
         trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
         input: None,
-        wishes: Wishes { cwd: cwd.display().to_string(), placement, ..Wishes::default() },
+        options: RunOptions { cwd: cwd.display().to_string(), placement, ..RunOptions::default() },
         service: None,
         parent: None,
         origin: None,
         member: None,
         lineage: Lineage::default(),
     };
+    let submission = CheckedSubmission::for_any_worker(engine, submission).unwrap();
     admit::admission(engine, submission).await.unwrap()
 }
 

@@ -5,11 +5,10 @@ use axum::extract::State;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided, QuestionQuery};
 use errand_api::question::QuestionList;
-use errand_engine::ask::{self, Decide, Provide};
-use errand_engine::people::{self, What};
-use errand_engine::view;
+use errand_engine::ask::{Decide, Provide};
+use errand_engine::operations::{ActionOperations as _, PeopleOperations as _};
 use errand_model::{Digest, RunId};
-use errand_store::{Namespaces, Questions};
+use errand_store::Questions;
 
 use super::by::by;
 use crate::Gateway;
@@ -24,9 +23,7 @@ pub(crate) async fn list_approvals(
     Query(query): Query<QuestionQuery>,
 ) -> Result<Json<QuestionList>, Refusal> {
     let which = if query.all.unwrap_or_default() { Questions::All } else { Questions::Open };
-    let whose = Namespaces::One(caller.namespace);
-    let listed = people::list(gateway.engine(), which, &whose).await?;
-    Ok(Json(view::questions(listed)))
+    Ok(Json(gateway.operations(&caller).questions(which).await?))
 }
 
 /// Decides the approval that the path names.
@@ -61,24 +58,14 @@ async fn decide(
         body.digest.map(Digest::try_from).transpose().map_err(|error| {
             Refusal::field(ErrorCode::RequestInvalid, "/digest", error.to_string())
         })?;
-    let decided_by = by(caller, body.by.as_deref());
     let decide = Decide {
         approval_id,
         verdict: body.decision,
-        by: decided_by.clone(),
-        comment: body.comment.clone(),
+        by: by(caller, body.by.as_deref()),
+        comment: body.comment,
         digest,
     };
-    let id = decide.approval_id.as_deref();
-    let run_id = people::asker(gateway.engine(), run_id, What::Approval, id).await?;
-    let approval = Box::pin(ask::decide(gateway.engine(), &run_id, &decide)).await?;
-    Ok(Json(Decided {
-        run_id: run_id.to_string(),
-        approval_id: approval.request.approval_id,
-        decision: decide.verdict,
-        decided_by,
-        comment: body.comment,
-    }))
+    Ok(Json(gateway.operations(caller).decide(run_id, decide).await?))
 }
 
 /// Answers a question of a run.
@@ -88,10 +75,7 @@ pub(crate) async fn provide_input(
     OneRun(stored): OneRun,
     JsonBody(body): JsonBody<ProvideInput>,
 ) -> Result<Json<Provided>, Refusal> {
-    let answered_by = by(&caller, body.by.as_deref());
-    let provide = Provide { input_id: body.input_id, answer: body.answer, by: answered_by.clone() };
-    let (engine, id) = (gateway.engine(), provide.input_id.as_deref());
-    let run_id = people::asker(engine, &stored.run.id, What::Input, id).await?;
-    let input_id = Box::pin(ask::provide(engine, &run_id, &provide)).await?;
-    Ok(Json(Provided { run_id: run_id.to_string(), input_id, answered_by }))
+    let by = by(&caller, body.by.as_deref());
+    let provide = Provide { input_id: body.input_id, answer: body.answer, by };
+    Ok(Json(gateway.operations(&caller).provide(&stored.run.id, provide).await?))
 }

@@ -7,10 +7,10 @@ use errand_api::gateway::callback::{
     Callback, CallbackList, CallbackPage, CallbackQuery, CallbackTarget, CallbackTargetList,
     CallbackTargetRequest,
 };
-use errand_engine::outbox::{self, EntryState};
+use errand_engine::operations::{CallbackTargetChange, TriggerOperations as _};
+use errand_engine::outbox;
 use errand_engine::view;
 
-use super::agents::page;
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::auth::Caller;
@@ -41,14 +41,8 @@ pub(crate) async fn list_callbacks(
     Query(query): Query<CallbackQuery>,
 ) -> Result<Json<CallbackPage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let states: Vec<EntryState> = query.state.into_iter().map(view::callback_state).collect();
-    let which = (states.as_slice(), query.cursor.as_deref(), limit + 1);
-    let found = outbox::entries(gateway.engine(), caller.namespace(), which).await?;
-    let (found, next_cursor) = page(found, limit, |logged| logged.id.clone());
-    Ok(Json(CallbackPage {
-        callbacks: found.into_iter().map(view::callback).collect(),
-        next_cursor,
-    }))
+    let query = CallbackQuery { limit: Some(limit), ..query };
+    Ok(Json(gateway.operations(&caller).list_callbacks(&query).await?))
 }
 
 /// `POST /v1/callbacks/{callback}/redeliver`
@@ -58,8 +52,8 @@ pub(crate) async fn redeliver_callback(
     params: Params,
 ) -> Result<(StatusCode, Json<Callback>), Refusal> {
     let id = params.get("callback")?;
-    let due = outbox::redeliver(gateway.engine(), caller.namespace(), id).await?;
-    Ok((StatusCode::ACCEPTED, Json(view::callback(due))))
+    let due = gateway.operations(&caller).redeliver_callback(id).await?;
+    Ok((StatusCode::ACCEPTED, Json(due)))
 }
 
 /// `GET /v1/callback-targets`
@@ -67,8 +61,7 @@ pub(crate) async fn list_callback_targets(
     State(gateway): State<Gateway>,
     caller: Caller,
 ) -> Result<Json<CallbackTargetList>, Refusal> {
-    let found = outbox::targets(gateway.engine(), caller.namespace()).await?;
-    let targets = found.into_iter().map(|it| view::callback_target(it, None)).collect();
+    let targets = gateway.operations(&caller).callback_targets().await?;
     Ok(Json(CallbackTargetList { targets }))
 }
 
@@ -78,9 +71,9 @@ pub(crate) async fn create_callback_target(
     caller: Caller,
     JsonBody(request): JsonBody<CallbackTargetRequest>,
 ) -> Result<(StatusCode, Json<CallbackTarget>), Refusal> {
-    let url = allowed(&gateway, &request.url).await.map_err(|refusal| refusal.at("/url"))?;
-    let (made, secret) = outbox::add_target(gateway.engine(), caller.namespace(), &url).await?;
-    Ok((StatusCode::CREATED, Json(view::callback_target(made, Some(&secret)))))
+    drop(allowed(&gateway, &request.url).await.map_err(|refusal| refusal.at("/url"))?);
+    let made = gateway.operations(&caller).add_callback_target(&request.url).await?;
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// `DELETE /v1/callback-targets/{origin}`
@@ -100,9 +93,7 @@ pub(crate) async fn enable_callback_target(
     caller: Caller,
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
-    let origin = params.get("origin")?;
-    let made = outbox::enable(gateway.engine(), caller.namespace(), origin).await?;
-    Ok(Json(view::callback_target(made, None)))
+    change(&gateway, &caller, &params, CallbackTargetChange::Enable).await
 }
 
 /// `POST /v1/callback-targets/{origin}/disable`
@@ -111,9 +102,8 @@ pub(crate) async fn disable_callback_target(
     caller: Caller,
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
-    let (origin, why) = (params.get("origin")?, format!("disabled by {}", caller.name()));
-    let made = outbox::disable(gateway.engine(), caller.namespace(), origin, &why).await?;
-    Ok(Json(view::callback_target(made, None)))
+    let why = format!("disabled by {}", caller.name());
+    change(&gateway, &caller, &params, CallbackTargetChange::Disable { why }).await
 }
 
 /// `POST /v1/callback-targets/{origin}/rotate`
@@ -122,7 +112,15 @@ pub(crate) async fn rotate_callback_secret(
     caller: Caller,
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
+    change(&gateway, &caller, &params, CallbackTargetChange::RotateSecret).await
+}
+
+async fn change(
+    gateway: &Gateway,
+    caller: &Caller,
+    params: &Params,
+    change: CallbackTargetChange,
+) -> Result<Json<CallbackTarget>, Refusal> {
     let origin = params.get("origin")?;
-    let (made, secret) = outbox::rotate(gateway.engine(), caller.namespace(), origin).await?;
-    Ok(Json(view::callback_target(made, Some(&secret))))
+    Ok(Json(gateway.operations(caller).change_callback_target(origin, change).await?))
 }

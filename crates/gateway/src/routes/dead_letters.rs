@@ -8,13 +8,14 @@ use errand_api::gateway::dead_letter::{
     DeadLetterPage, DeadLetterQuery, DiscardLetter, DiscardLetters, DiscardedLetters,
     RedriveLetter, RedriveLetters, RedrivenLetters, RefusedLetter, TailQuery,
 };
-use errand_engine::admit::Submission;
 use errand_engine::again::{self, AgentChoice, Redrive};
+use errand_engine::operations::DeadLetterOperations as _;
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::view;
 use errand_model::{RunId, Timestamp};
 use errand_store::Admitted;
-use errand_store::{DeadLetterFilter, Discard, Namespaces};
+use errand_store::{DeadLetterFilter, Namespaces};
 
 use super::by::by;
 use super::list_runs::page_limit;
@@ -49,12 +50,7 @@ pub(crate) async fn list_dead_letters(
         since: query.since_ms.map(Timestamp::from_millis),
         ..filter(&caller, query.agent, query.code)
     };
-    // One more than the page tells whether there is another page.
-    let mut found = view::dead_letters(gateway.engine(), &filter, after, limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| has_more).map(|last| last.run_id.to_string());
-    Ok(Json(DeadLetterPage { dead_letters: found, next_cursor }))
+    Ok(Json(gateway.operations(&caller).list_dead_letters(&filter, after, limit).await?))
 }
 
 fn cursor(text: &str) -> Result<RunId, Refusal> {
@@ -69,12 +65,12 @@ fn filter(caller: &Caller, agent: Option<String>, code: Option<String>) -> DeadL
 /// Returns all facts about a dead letter.
 pub(crate) async fn get_dead_letter(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
     Query(query): Query<TailQuery>,
 ) -> Result<Json<DeadLetterDetail>, Refusal> {
     let tail = usize::try_from(query.tail.unwrap_or(LOG_LINES).min(10_000)).unwrap_or(0);
-    let found = view::dead_letter_detail(gateway.engine(), &stored.run.id, tail).await?;
-    Ok(Json(found))
+    Ok(Json(gateway.operations(&caller).dead_letter(&stored.run.id, tail).await?))
 }
 
 /// Redrives a dead letter.
@@ -98,15 +94,15 @@ async fn redrive(
 ) -> Result<Redriven, Refusal> {
     let submission = again::redrive(gateway.engine(), run_id, how).await?;
     let mut submission = again::chosen(gateway.engine(), submission, choice).await?;
-    submission.wishes.by = Some(caller.name());
+    submission.options.by = Some(caller.name());
     let redriven_as = queue(gateway, submission).await?;
     Ok(Redriven { run_id: run_id.clone(), redriven_as })
 }
 
 /// Admits a run that repeats another one, for any worker to claim.
 async fn queue(gateway: &Gateway, mut submission: Submission) -> Result<RunId, Refusal> {
-    submission.wishes.placement.get_or_insert_default();
-    again::check(gateway.engine(), &submission)?;
+    submission.options.placement.get_or_insert_default();
+    let submission = CheckedSubmission::for_here(gateway.engine(), submission)?;
     let (run_id, admitted) = Box::pin(submit::admit(gateway.engine(), submission)).await?;
     Ok(match admitted {
         Admitted::Created => run_id,
@@ -121,13 +117,9 @@ pub(crate) async fn discard_dead_letter(
     OneRun(stored): OneRun,
     JsonBody(body): JsonBody<DiscardLetter>,
 ) -> Result<StatusCode, Refusal> {
-    discard(&gateway, stored.run.id.clone(), by(&caller, body.by.as_deref())).await?;
+    let who = by(&caller, body.by.as_deref());
+    gateway.operations(&caller).discard(&stored.run.id, who).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn discard(gateway: &Gateway, run_id: RunId, by: String) -> Result<(), Refusal> {
-    let at = gateway.engine().now();
-    Ok(gateway.engine().store().discard(Discard { run_id, by: Some(by), at }).await?)
 }
 
 /// Lists open dead letters, oldest first.
@@ -171,10 +163,11 @@ pub(crate) async fn discard_dead_letters(
     JsonBody(body): JsonBody<DiscardLetters>,
 ) -> Result<Json<DiscardedLetters>, Refusal> {
     let who = by(&caller, body.by.as_deref());
+    let operations = gateway.operations(&caller);
     let mut done = DiscardedLetters { discarded: Vec::new(), refused: Vec::new() };
     let filter = filter(&caller, body.agent, body.code);
     for run_id in chosen(&gateway, filter, body.limit).await? {
-        match discard(&gateway, run_id.clone(), who.clone()).await {
+        match operations.discard(&run_id, who.clone()).await {
             Ok(()) => done.discarded.push(run_id.to_string()),
             Err(refusal) => done.refused.push(refused(&run_id, &refusal)),
         }

@@ -15,9 +15,10 @@ use errand_api::bom_page::BomPage;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LOG_OFFSET_HEADER, LogQuery};
 use errand_engine::log::{Lines, Log, Whole};
-use errand_engine::{Error as EngineError, bom, record_file, view};
+use errand_engine::operations::RunOperations as _;
+use errand_engine::{Error as EngineError, bom, record_file};
 use errand_model::run::Run;
-use errand_model::{Digest, Timestamp, scoped, unscoped};
+use errand_model::{Digest, Timestamp, scoped};
 use futures_util::{StreamExt as _, stream};
 
 use crate::Gateway;
@@ -291,12 +292,8 @@ pub(crate) async fn list_boms(
     params: Params,
     Query(query): Query<BomsQuery>,
 ) -> Result<Json<BomPage>, Refusal> {
-    let agent = scoped(caller.namespace(), params.get("agent")?);
-    let last = query.last.unwrap_or(GENERATIONS);
-    let mut boms = view::boms(gateway.engine().store().boms(&agent, last).await?);
-    for bom in &mut boms {
-        bom.agent = unscoped(caller.namespace(), &bom.agent).to_owned();
-    }
+    let last = Some(query.last.unwrap_or(GENERATIONS));
+    let boms = gateway.operations(&caller).boms(params.get("agent")?, last).await?;
     Ok(Json(BomPage { boms }))
 }
 

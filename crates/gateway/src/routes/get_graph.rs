@@ -7,19 +7,21 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::gateway::run::{GraphFormat, GraphQuery};
 use errand_api::graph::{dot, mermaid, svg};
-use errand_engine::view;
+use errand_engine::operations::RunOperations as _;
 
 use crate::Gateway;
+use crate::auth::Caller;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
 /// Responds with the graph in the requested format.
 pub(crate) async fn get_graph(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
     Query(query): Query<GraphQuery>,
 ) -> Result<Response, Refusal> {
-    let graph = view::graph(gateway.engine(), &stored.run.id).await?;
+    let graph = gateway.operations(&caller).graph(&stored.run.id).await?;
     let format = query.format.unwrap_or_default();
     let text = match format {
         GraphFormat::Json => return Ok(Json(graph).into_response()),

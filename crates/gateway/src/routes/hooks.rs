@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::hook::{Hook, HookDeliveryPage, HookPage, HookRequest};
+use errand_engine::operations::TriggerOperations as _;
 use errand_engine::{hooks, view};
 
-use super::agents::page;
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::auth::Caller;
@@ -26,11 +26,8 @@ pub(crate) async fn list_hooks(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<HookPage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let (engine, namespace) = (gateway.engine(), caller.namespace());
-    let found = hooks::list(engine, namespace, query.cursor.as_deref(), limit + 1).await?;
-    let (found, next_cursor) = page(found, limit, |found| found.name.clone());
-    let hooks = found.into_iter().map(|it| view::hook(namespace, it, None)).collect();
-    Ok(Json(HookPage { hooks, next_cursor }))
+    let after = query.cursor.as_deref();
+    Ok(Json(gateway.operations(&caller).list_hooks(after, limit).await?))
 }
 
 /// `PUT /v1/hooks/{hook}`
@@ -41,13 +38,9 @@ pub(crate) async fn put_hook(
     JsonBody(request): JsonBody<HookRequest>,
 ) -> Result<(StatusCode, Json<Hook>), Refusal> {
     let name = params.get("hook")?;
-    let (definition, secret) =
-        view::hook_definition(request).map_err(errand_engine::Error::from)?;
-    let (engine, namespace) = (gateway.engine(), caller.namespace());
-    let (defined, is_new, made_up) =
-        hooks::define(engine, namespace, name, (&definition, secret.as_ref())).await?;
+    let (defined, is_new) = gateway.local_operations(&caller).define_hook(name, request).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(view::hook(namespace, defined, made_up.as_ref()))))
+    Ok((status, Json(defined)))
 }
 
 /// `GET /v1/hooks/{hook}`
@@ -67,7 +60,7 @@ pub(crate) async fn delete_hook(
     caller: Caller,
     params: Params,
 ) -> Result<StatusCode, Refusal> {
-    hooks::remove(gateway.engine(), caller.namespace(), params.get("hook")?).await?;
+    gateway.operations(&caller).remove_hook(params.get("hook")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -79,11 +72,6 @@ pub(crate) async fn list_hook_deliveries(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<HookDeliveryPage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let (engine, namespace, name) = (gateway.engine(), caller.namespace(), params.get("hook")?);
-    hooks::get(engine, namespace, name).await?;
-    let which = (query.cursor.as_deref(), limit + 1);
-    let found = hooks::deliveries(engine, namespace, name, which).await?;
-    let (found, next_cursor) = page(found, limit, |logged| logged.id.clone());
-    let deliveries = found.into_iter().map(view::hook_delivery).collect();
-    Ok(Json(HookDeliveryPage { deliveries, next_cursor }))
+    let (name, after) = (params.get("hook")?, query.cursor.as_deref());
+    Ok(Json(gateway.operations(&caller).hook_deliveries(name, after, limit).await?))
 }

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::run::MessageQuery;
 use errand_api::message::MessagePage;
-use errand_engine::view;
+use errand_engine::operations::RunOperations as _;
 
 use super::list_runs::page_limit;
 use crate::Gateway;
+use crate::auth::Caller;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
@@ -19,11 +20,12 @@ const LARGEST_LIMIT: u32 = 5_000;
 /// Lists a page of messages.
 pub(crate) async fn list_messages(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
     Query(query): Query<MessageQuery>,
 ) -> Result<Json<MessagePage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let part = (query.after.unwrap_or(0), usize::try_from(limit).unwrap_or(usize::MAX));
-    let (engine, run_id) = (gateway.engine(), &stored.run.id);
-    Ok(Json(view::sent_messages(engine, run_id, part, query.kind).await?))
+    let messages = gateway.operations(&caller).messages(&stored.run.id, part, query.kind).await?;
+    Ok(Json(messages))
 }

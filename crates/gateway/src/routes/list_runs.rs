@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run::{RunPage, RunQuery};
-use errand_engine::view;
+use errand_engine::operations::{RunListQuery, RunOperations as _};
 use errand_model::{RunId, scoped};
-use errand_store::{Filter, Namespaces, Page};
+use errand_store::{Filter, Namespaces};
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -29,20 +29,12 @@ pub(crate) async fn list_runs(
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let after = query.cursor.as_deref().map(|text| run_id("cursor", text)).transpose()?;
     let filter = filter(&caller, query)?;
-    // One more than the page tells whether there is another page.
-    let page = Page { after, limit: limit + 1 };
-    let (mut found, damaged) = gateway.engine().store().list(&filter, &page).await?;
-    for error in damaged {
-        tracing::warn!("a run is left out of a list: {error}");
+    let list = RunListQuery { filter, with_children: true, since: None, after, limit };
+    let list = gateway.operations(&caller).list_runs(&list).await?;
+    for refusal in &list.errors {
+        tracing::warn!("a run of a list cannot be read: {}", refusal.detail());
     }
-    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let last = found.last().map(|stored| stored.run.id.to_string());
-    let mut runs = Vec::with_capacity(found.len());
-    for stored in &found {
-        runs.push(view::listed(gateway.engine(), stored).await?);
-    }
-    Ok(Json(RunPage { runs, next_cursor: last.filter(|_| has_more) }))
+    Ok(Json(RunPage { runs: list.runs, next_cursor: list.next.map(|next| next.to_string()) }))
 }
 
 /// Converts the query into a filter.

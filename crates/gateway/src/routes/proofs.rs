@@ -4,28 +4,28 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
 use errand_api::story::Comparison;
-use errand_engine::{reconcile, view};
+use errand_engine::operations::{JournalOperations as _, RunOperations as _};
+use errand_engine::reconcile;
 use serde_json::Value;
 
 use crate::Gateway;
+use crate::auth::Caller;
 use crate::extract::OneRun;
 use crate::refusal::Refusal;
 
 /// Responds with the manifest.
 pub(crate) async fn get_manifest(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
 ) -> Result<Json<Value>, Refusal> {
-    let manifest = Box::pin(view::manifest(gateway.engine(), &stored.run.id)).await?;
-    serde_json::to_value(manifest).map(Json).map_err(|error| {
-        tracing::error!("a document cannot be written: {error}");
-        Refusal::new(ErrorCode::Internal, "the server could not do it; its log says why")
-    })
+    Ok(Json(gateway.operations(&caller).manifest(&stored.run.id).await?))
 }
 
 /// Responds with the result of a strict replay.
 pub(crate) async fn get_comparison(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
 ) -> Result<Json<Comparison>, Refusal> {
     let run_id = stored.run.id.clone();
@@ -38,5 +38,5 @@ pub(crate) async fn get_comparison(
         let detail = format!("run {run_id} is no strict replay");
         return Err(Refusal::new(ErrorCode::ReplayRefused, detail));
     }
-    Ok(Json(Box::pin(view::comparison(gateway.engine(), &run_id)).await?))
+    Ok(Json(gateway.operations(&caller).comparison(&run_id).await?))
 }

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::schedule::{FiredRun, Schedule, SchedulePage, ScheduleRequest};
+use errand_engine::operations::TriggerOperations as _;
 use errand_engine::schedules::{self, Existing};
 use errand_engine::view;
 
-use super::agents::page;
 use super::create_run::location;
 use super::list_runs::page_limit;
 use crate::Gateway;
@@ -30,13 +30,8 @@ pub(crate) async fn list_schedules(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<SchedulePage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let (engine, namespace) = (gateway.engine(), caller.namespace());
-    let found = schedules::list(engine, namespace, query.cursor.as_deref(), limit + 1).await?;
-    let (found, next_cursor) = page(found, limit, |found| found.name.clone());
-    Ok(Json(SchedulePage {
-        schedules: found.into_iter().map(view::schedule).collect(),
-        next_cursor,
-    }))
+    let after = query.cursor.as_deref();
+    Ok(Json(gateway.operations(&caller).list_schedules(after, limit).await?))
 }
 
 /// `POST /v1/schedules`
@@ -73,16 +68,13 @@ async fn define(
     (name, existing): (&str, Existing),
     request: ScheduleRequest,
 ) -> Result<Response, Refusal> {
-    let definition = view::schedule_definition(request);
-    let (engine, namespace) = (gateway.engine(), caller.namespace());
-    let defined = schedules::define(engine, namespace, (name, existing), &definition).await;
-    let (defined, is_new) = defined?;
+    let local = gateway.local_operations(caller);
+    let (defined, is_new) = local.define_schedule(name, existing, request).await?;
     if !is_new {
-        return Ok(Json(view::schedule(defined)).into_response());
+        return Ok(Json(defined).into_response());
     }
     let path = format!("/v1/schedules/{name}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, path)], Json(view::schedule(defined)))
-        .into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, path)], Json(defined)).into_response())
 }
 
 /// `GET /v1/schedules/{schedule}`
@@ -102,7 +94,7 @@ pub(crate) async fn delete_schedule(
     params: Params,
 ) -> Result<StatusCode, Refusal> {
     let name = params.get("schedule")?;
-    schedules::remove(gateway.engine(), caller.namespace(), name).await?;
+    gateway.operations(&caller).remove_schedule(name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -113,7 +105,7 @@ pub(crate) async fn pause_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(view::schedule(schedules::pause(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(gateway.operations(&caller).pause_schedule(name).await?))
 }
 
 /// `POST /v1/schedules/{schedule}/resume`
@@ -123,7 +115,7 @@ pub(crate) async fn resume_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(view::schedule(schedules::resume(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(gateway.operations(&caller).resume_schedule(name).await?))
 }
 
 /// `POST /v1/schedules/{schedule}/fire`
@@ -133,7 +125,7 @@ pub(crate) async fn fire_schedule(
     params: Params,
 ) -> Result<Response, Refusal> {
     let name = params.get("schedule")?;
-    let run_id = schedules::fire_now(gateway.engine(), caller.namespace(), name).await?;
+    let run_id = gateway.operations(&caller).fire_schedule(name).await?;
     let path = location(run_id.as_str());
     let answer = Json(FiredRun { run_id });
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, path)], answer).into_response())

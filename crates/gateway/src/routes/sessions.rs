@@ -9,10 +9,11 @@ use errand_api::gateway::session::{
     CreateSession, ForgetQuery, History, HistoryQuery, PutState, SessionQuery, SessionsQuery,
     State as Document,
 };
-use errand_api::session::{SESSION_SCHEMA, SessionDetail, SessionList};
+use errand_api::session::{SessionDetail, SessionList};
+use errand_engine::operations::{SessionCursor, SessionOperations as _};
 use errand_engine::{sessions, view};
 use errand_model::{Timestamp, scoped, unscoped};
-use errand_store::{Namespaces, SessionPage, SessionState};
+use errand_store::SessionState;
 
 use super::list_runs::page_limit;
 use crate::Gateway;
@@ -38,38 +39,14 @@ pub(crate) async fn list_sessions(
     Query(query): Query<SessionsQuery>,
 ) -> Result<Json<SessionList>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let page = SessionPage {
-        namespaces: Namespaces::One(caller.namespace.clone()),
-        unused_since: query.unused_since_ms.map(Timestamp::from_millis),
-        after: query.cursor.as_deref().map(|text| after(&caller, text)).transpose()?,
-        // One more than the page tells whether there is another page.
-        limit: limit + 1,
-    };
-    let mut found = gateway.engine().store().sessions(&page).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = found.len() > shown;
-    found.truncate(shown);
-    let sessions: Vec<_> = found
-        .into_iter()
-        .map(|session| {
-            let mut summary = view::session_summary(session);
-            summary.session_id = own_name(&caller, &summary.session_id);
-            summary
-        })
-        .collect();
-    let cursor =
-        sessions.last().map(|last| format!("{}.{}", last.used_at_ms.as_millis(), last.session_id));
-    let next_cursor = cursor.filter(|_| has_more);
-    Ok(Json(SessionList { schema: SESSION_SCHEMA, sessions, next_cursor }))
+    let after = query.cursor.as_deref().map(cursor).transpose()?;
+    let unused_since = query.unused_since_ms.map(Timestamp::from_millis);
+    Ok(Json(gateway.operations(&caller).list_sessions(unused_since, after, limit).await?))
 }
 
-/// Parses a cursor into a place in the list.
-fn after(caller: &Caller, text: &str) -> Result<(Timestamp, String), Refusal> {
-    let parts = text.split_once('.');
-    let read = parts.and_then(|(at, name)| Some((at.parse::<i64>().ok()?, name)));
-    let (at, name) =
-        read.ok_or_else(|| Refusal::parameter("cursor", format!("{text:?} is no cursor")))?;
-    Ok((Timestamp::from_millis(at), scoped(caller.namespace(), name)))
+/// Parses a cursor of the list.
+fn cursor(text: &str) -> Result<SessionCursor, Refusal> {
+    text.parse().map_err(|_| Refusal::parameter("cursor", format!("{text:?} is no cursor")))
 }
 
 fn own_name(caller: &Caller, kept: &str) -> String {
@@ -150,11 +127,9 @@ pub(crate) async fn get_session(
 ) -> Result<Json<SessionDetail>, Refusal> {
     let name = named(&caller, &params)?;
     let last = query.last.unwrap_or(LAST).min(LARGEST_LAST);
-    let shown = sessions::show(gateway.engine(), &name, last).await?;
-    let shown = shown.ok_or_else(|| not_found(&own_name(&caller, &name)))?;
-    let mut detail = view::session(shown);
-    detail.session_id = own_name(&caller, &detail.session_id);
-    Ok(Json(detail))
+    let own = own_name(&caller, &name);
+    let detail = gateway.operations(&caller).session(&own, last).await?;
+    Ok(Json(detail.ok_or_else(|| not_found(&own))?))
 }
 
 /// Removes a session.

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::usage::UsageQuery as Asked;
-use errand_api::usage::{USAGE_SCHEMA, Usage};
-use errand_engine::view;
+use errand_api::usage::Usage;
+use errand_engine::operations::{RunOperations as _, UsageQuestion};
+use errand_model::RunId;
 use errand_model::price::Day;
-use errand_model::{RunId, unscoped};
-use errand_store::{Namespaces, UsageBy, UsageFilter};
+use errand_store::UsageBy;
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -25,31 +25,15 @@ pub(crate) async fn get_usage(
         Refusal::parameter("by", format!("{typed:?} is nothing to sum up by"))
             .hint("run, agent, model, session, day, step, tool, label=KEY")
     })?;
-    let is_session = by == UsageBy::Session;
-    let (since, until) = (day("since", asked.since)?, day("until", asked.until)?);
-    let query = UsageFilter {
-        namespaces: Namespaces::One(caller.namespace.clone()),
+    let question = UsageQuestion {
         by,
-        since,
-        until,
+        by_word: typed,
+        since: day("since", asked.since)?,
+        until: day("until", asked.until)?,
         agent: asked.agent,
         run_id: run(&gateway, &caller, asked.run_id).await?,
     };
-    let found = gateway.engine().store().usage(&query).await?;
-    let mut rows: Vec<_> = found.rows.into_iter().map(view::usage_sums).collect();
-    if is_session {
-        for row in &mut rows {
-            row.key = row.key.take().map(|it| unscoped(caller.namespace(), &it).to_owned());
-        }
-    }
-    Ok(Json(Usage {
-        schema: USAGE_SCHEMA,
-        by: typed,
-        since: since.map(|day| day.to_string()),
-        until: until.map(|day| day.to_string()),
-        rows,
-        total: view::usage_sums(found.total),
-    }))
+    Ok(Json(gateway.operations(&caller).usage(question).await?))
 }
 
 fn day(name: &str, text: Option<String>) -> Result<Option<Day>, Refusal> {

@@ -147,7 +147,7 @@ async fn redrive(
         Place::Here(engine) => {
             let submission = again::redrive(engine, run_id, how).await?;
             let mut submission = again::chosen(engine, submission, with.here(engine)?).await?;
-            submission.wishes.by = Some(user(context));
+            submission.options.by = Some(user(context));
             Ok(again::start(engine, submission).await?)
         }
         Place::There(remote) => {

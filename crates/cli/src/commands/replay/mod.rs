@@ -95,7 +95,7 @@ async fn here(
             let by = args.allow_effects.then(|| user(context));
             let agent = agent(engine, args.agent.as_deref())?;
             let mut submission = replay::live(engine, run_id, by, agent).await?;
-            submission.wishes.detached = args.detach;
+            submission.options.detached = args.detach;
             carry_on(context, engine, submission, args.json).await
         }
     }

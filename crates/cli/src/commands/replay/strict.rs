@@ -2,10 +2,10 @@
 
 use errand_api::exit_code;
 use errand_api::story::Comparison;
-use errand_engine::admit::Submission;
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
-use errand_engine::{Engine, again, view};
+use errand_engine::{Engine, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(
     submission: Submission,
     as_json: bool,
 ) -> Result<u8, Failure> {
-    again::check(engine, &submission)?;
+    let submission = CheckedSubmission::for_here(engine, submission)?;
     // Signals are listened for before there is a run that they could be about.
     let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;

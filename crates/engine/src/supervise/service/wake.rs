@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::task::Id;
 
 use crate::Error;
-use crate::admit::Submission;
 use crate::listener::IngressOutcome;
+use crate::submission::Submission;
 
 /// A running wake.
 #[derive(Debug)]

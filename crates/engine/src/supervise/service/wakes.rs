@@ -21,10 +21,12 @@ use super::echo::Echo;
 use super::ingress::Arrival;
 use super::recovery;
 use super::wake::{Active, EndedWake, Reply, Wake};
-use crate::admit::{self, Lineage, Submission, Wishes};
+use crate::admit;
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
 use crate::payload::stored_word;
+use crate::run_options::RunOptions;
+use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::supervise::{ControlState, SupervisorChannels, supervise_boxed};
 use crate::{Engine, Error, payload};
 
@@ -271,6 +273,7 @@ impl Wakes {
             Some((_, submission)) => *submission,
             None => self.submission(wake, input),
         };
+        let submission = CheckedSubmission::of_wake(submission);
         admit::admission_as(&self.engine, run_id, submission).await
     }
 
@@ -295,7 +298,7 @@ impl Wakes {
     }
 
     fn submission(&self, wake: &Wake, input: Option<Vec<u8>>) -> Submission {
-        let wishes = self.journal.look(|run, _| Wishes {
+        let options = self.journal.look(|run, _| RunOptions {
             budgets: run.spec.budgets.named().collect(),
             // The name is the service's: a reference by name means the service.
             name: None,
@@ -325,7 +328,7 @@ impl Wakes {
             kind: if input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
             trigger: wake.trigger.clone(),
             input,
-            wishes,
+            options,
             service: None,
             parent: Some(self.journal.run_id().clone()),
             origin: None,

@@ -1,0 +1,83 @@
+//! Actions on live runs of a server.
+
+use async_trait::async_trait;
+use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
+use errand_api::record::Record;
+use errand_engine::ask::{Decide, Provide, Stop, Wake};
+use errand_engine::operations::{ActionOperations, RunOperations as _, Stopped};
+use errand_model::RunId;
+use errand_model::budget::LimitName;
+use reqwest::Method;
+use serde_json::json;
+
+use super::runs::{budgets, grace};
+use super::{Remote, input};
+use crate::failure::Failure;
+
+#[async_trait]
+impl ActionOperations<Failure> for Remote {
+    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, Failure> {
+        let before = self.record(run_id).await?;
+        if before.is_terminal() {
+            return Ok(Stopped { was_over: true, status: before.status });
+        }
+        let request = self.request(Method::POST, &["runs", run_id.as_str(), "cancel"]);
+        let request = request.query(&[("wait", true)]).json(&grace(stop.grace));
+        let status = self.ask::<Record>(request).await?.status;
+        Ok(Stopped { was_over: false, status })
+    }
+
+    async fn pause(&self, run_id: &RunId, _by: String) -> Result<(), Failure> {
+        let request = self.request(Method::POST, &["runs", run_id.as_str(), "pause"]);
+        self.ask::<Record>(request).await?;
+        Ok(())
+    }
+
+    async fn resume(
+        &self,
+        run_id: &RunId,
+        raise: &[(LimitName, u64)],
+        _by: String,
+    ) -> Result<(), Failure> {
+        let body = match budgets(raise) {
+            Some(raise) => json!({ "raise": raise }),
+            None => json!({}),
+        };
+        self.post::<Record>(&["runs", run_id.as_str(), "resume"], &body).await?;
+        Ok(())
+    }
+
+    async fn wake(&self, service: &RunId, wake: Wake) -> Result<RunId, Failure> {
+        let body = match wake.input.as_deref().map(input::document_or_text).transpose()? {
+            Some(input) => json!({ "input": input }),
+            None => json!({}),
+        };
+        let record: Record = self.post(&["runs", service.as_str(), "wake"], &body).await?;
+        Ok(record.run_id)
+    }
+
+    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, Failure> {
+        let body = DecideApproval {
+            decision: decide.verdict,
+            comment: decide.comment,
+            digest: decide.digest.map(|digest| digest.to_string()),
+            by: Some(decide.by),
+        };
+        let run_id = run_id.as_str();
+        match &decide.approval_id {
+            Some(id) => self.post(&["runs", run_id, "approvals", id], &body).await,
+            None => self.post(&["runs", run_id, "approvals"], &body).await,
+        }
+    }
+
+    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, Failure> {
+        let Provide { input_id, answer, by } = provide;
+        let body = ProvideInput { input_id, answer, by: Some(by) };
+        self.post(&["runs", run_id.as_str(), "input"], &body).await
+    }
+
+    async fn awaited_secrets(&self, run_id: &RunId) -> Result<Vec<String>, Failure> {
+        let record = self.record(run_id).await?;
+        Ok(record.pause.map(|pause| pause.secrets).unwrap_or_default())
+    }
+}

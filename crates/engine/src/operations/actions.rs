@@ -1,0 +1,107 @@
+//! Actions on live runs: stopped, paused, resumed, woken, answered.
+
+use async_trait::async_trait;
+use errand_api::gateway::people::{Decided, Provided};
+use errand_model::RunId;
+use errand_model::budget::LimitName;
+
+use super::local::{LocalError, LocalOperations};
+use crate::ask::{self, Decide, Provide, Stop, Wake};
+use crate::people::{self, What};
+use crate::{reconcile, wait};
+
+/// Result of stopping a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Set if the run was over before it was stopped.
+    pub was_over: bool,
+    /// Status that the run ended with.
+    pub status: String,
+}
+
+/// Acts on live runs.
+#[async_trait]
+pub trait ActionOperations<E: Send + 'static>: Send + Sync {
+    /// Ends a run. Returns once none of its processes is alive.
+    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, E>;
+
+    /// Pauses a run, in the name of `by`. Returns once none of its processes executes.
+    async fn pause(&self, run_id: &RunId, by: String) -> Result<(), E>;
+
+    /// Resumes a paused run with raised limits, if any are given, in the name of `by`. A run that was
+    /// not paused continues with the raised limits.
+    async fn resume(&self, run_id: &RunId, raise: &[(LimitName, u64)], by: String)
+    -> Result<(), E>;
+
+    /// Wakes a service. Returns the run of the wake.
+    async fn wake(&self, service: &RunId, wake: Wake) -> Result<RunId, E>;
+
+    /// Decides an approval of a run, or of a child of it.
+    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, E>;
+
+    /// Answers a question of a run, or of a child of it.
+    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, E>;
+
+    /// Returns the names of the secrets for which a paused run waits.
+    async fn awaited_secrets(&self, run_id: &RunId) -> Result<Vec<String>, E>;
+}
+
+#[async_trait]
+impl<E: LocalError> ActionOperations<E> for LocalOperations {
+    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, E> {
+        let stored = wait::load(self.engine(), run_id).await?;
+        let before = reconcile::reconcile(self.engine(), stored).await?;
+        let was_over = before.run.status.is_terminal();
+        let ended = if was_over { before } else { ask::stop(self.engine(), run_id, stop).await? };
+        Ok(Stopped { was_over, status: ended.run.status.name().to_owned() })
+    }
+
+    async fn pause(&self, run_id: &RunId, by: String) -> Result<(), E> {
+        ask::pause(self.engine(), run_id, Some(by)).await?;
+        Ok(())
+    }
+
+    async fn resume(
+        &self,
+        run_id: &RunId,
+        raise: &[(LimitName, u64)],
+        by: String,
+    ) -> Result<(), E> {
+        if !raise.is_empty() {
+            let raised = ask::raise(self.engine(), run_id, raise, by.clone()).await?;
+            if !ask::is_held(&raised.run) {
+                return Ok(());
+            }
+        }
+        ask::resume(self.engine(), run_id, Some(by)).await?;
+        Ok(())
+    }
+
+    async fn wake(&self, service: &RunId, wake: Wake) -> Result<RunId, E> {
+        Ok(ask::wake(self.engine(), service, &wake).await?)
+    }
+
+    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, E> {
+        let id = decide.approval_id.as_deref();
+        let asker = people::asker(self.engine(), run_id, What::Approval, id).await?;
+        let approval = ask::decide(self.engine(), &asker, &decide).await?;
+        Ok(Decided {
+            run_id: asker.to_string(),
+            approval_id: approval.request.approval_id,
+            decision: decide.verdict,
+            decided_by: decide.by,
+            comment: decide.comment,
+        })
+    }
+
+    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, E> {
+        let id = provide.input_id.as_deref();
+        let asker = people::asker(self.engine(), run_id, What::Input, id).await?;
+        let input_id = ask::provide(self.engine(), &asker, &provide).await?;
+        Ok(Provided { run_id: asker.to_string(), input_id, answered_by: provide.by })
+    }
+
+    async fn awaited_secrets(&self, run_id: &RunId) -> Result<Vec<String>, E> {
+        Ok(ask::awaited_secrets(self.engine(), run_id).await?)
+    }
+}
