@@ -23,7 +23,7 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/cli", "", 10),
     ("crates/cli", "commands", 2),
     ("crates/cli", "commands::graph", 2),
-    ("crates/engine", "", 25),
+    ("crates/engine", "", 8),
     ("crates/engine", "agents", 2),
     ("crates/engine", "export", 5),
     ("crates/engine", "listener", 2),
