@@ -80,7 +80,9 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<DraftCheck, Err
     check_supported(around, draft.agent)?;
     crate::prices::check(&around.registry)?;
     check_kind(draft)?;
-    if draft.agent.coordinator.is_none() {
+    let target = around.targets.get(draft.agent.target.name());
+    let is_here = target.is_some_and(|target| target.sees_this_machine());
+    if draft.agent.coordinator.is_none() && is_here {
         let search_path = environment::search_path(around, None);
         command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
     }

@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+pub mod conformance;
 mod filters;
 mod http;
 mod output;
@@ -21,6 +22,7 @@ mod processes;
 mod receiver;
 mod running;
 mod sandbox;
+mod scripted;
 mod server;
 mod sse;
 mod tmpfs;
@@ -34,6 +36,7 @@ pub use processes::{Process, is_alive, processes_of_run, processes_with};
 pub use receiver::{Reaction, Received, Receiver};
 pub use running::Running;
 pub use sandbox::{Command, Sandbox};
+pub use scripted::{ScriptedHarness, ScriptedTarget};
 pub use server::Server;
 pub use sse::{Sse, SseEvent};
 pub use tmpfs::Tmpfs;

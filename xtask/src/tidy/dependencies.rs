@@ -46,7 +46,10 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "errand", may_use: ALL },
     Layer { name: "errand-bench", may_use: ALL_AND_THE_TEST_KIT },
-    Layer { name: "errand-testkit", may_use: &["errand-model", "errand-api", "errand-store"] },
+    Layer {
+        name: "errand-testkit",
+        may_use: &["errand-model", "errand-api", "errand-store", "errand-agent"],
+    },
     Layer { name: "xtask", may_use: &[] },
 ];
 

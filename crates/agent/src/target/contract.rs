@@ -19,6 +19,12 @@ pub trait Target: Debug + Send + Sync {
     /// Returns the name that agent files and journals use, such as `process`.
     fn name(&self) -> &'static str;
 
+    /// Returns whether agents see the programs and files of this machine under the same paths. If
+    /// not, the agent file's command is passed on as it is written, and found by the target.
+    fn sees_this_machine(&self) -> bool {
+        true
+    }
+
     /// Starts the agent of an attempt; returns once its program runs. Its output goes to `output`
     /// until it ends. Never starts a second agent for an attempt whose agent lives.
     ///

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use errand_api::agent_file;
 use errand_model::RunId;
+use errand_model::error_code::ErrorCode;
 use thiserror::Error;
 
 /// Order to start an agent.
@@ -82,6 +83,14 @@ pub enum StartError {
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,
+    },
+    /// The target refuses the agent, with a code of its own: an image that does not exist, for one.
+    #[error("{message}")]
+    Refused {
+        /// Code of the failure.
+        code: ErrorCode,
+        /// Text for people.
+        message: String,
     },
     /// The attempt's agent was started before, and still lives.
     #[error("the agent of attempt {attempt} of run {run_id} was started before")]

@@ -99,6 +99,7 @@ fn masked(prepared: &Prepared, failure: Failure) -> Failure {
 pub(super) fn of_start_error(error: &StartError) -> Failure {
     let code = match error {
         error if is_full_disk(error) => ErrorCode::DiskFull,
+        StartError::Refused { code, .. } => *code,
         StartError::NotFound { .. } => ErrorCode::CommandNotFound,
         StartError::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
         StartError::WorkingDirectory { .. } => ErrorCode::WorkspaceFailed,

@@ -112,7 +112,11 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
         place: agent.target.clone(),
-        argv: command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?,
+        argv: if target.sees_this_machine() {
+            command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?
+        } else {
+            agent.command.iter().map(OsString::from).collect()
+        },
         env: environment::of_attempt(engine.surroundings(), agent, &run.spec, &secrets, own),
         cwd: workspace,
         streams: match harness.streams() {

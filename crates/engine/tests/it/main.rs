@@ -12,6 +12,7 @@ mod news;
 mod outbox;
 mod reconcile;
 mod schedules;
+mod seams;
 mod shared;
 mod turns;
 mod worker;
