@@ -1,5 +1,7 @@
 //! Failures of commands: message, causes, hints and exit code.
 
+pub(crate) mod awaited_secrets;
+
 use std::error::Error;
 use std::io::ErrorKind;
 
@@ -11,7 +13,6 @@ use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
-use crate::awaited_secrets;
 use crate::moment::relative;
 use crate::render::{visible, visible_lines};
 

@@ -1,7 +1,6 @@
 //! `errand`: runs AI agents and keeps the record.
 
 mod args;
-mod awaited_secrets;
 mod command_line;
 mod commands;
 mod config;

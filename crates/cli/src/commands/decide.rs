@@ -8,9 +8,9 @@ use errand_model::{Digest, RunId};
 use serde_json::json;
 
 use super::stop::decider;
-use crate::awaited_secrets;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::failure::awaited_secrets;
 use crate::place::Place;
 
 /// Arguments of `errand approve` and `errand reject`.

@@ -16,8 +16,8 @@ use errand_store::{Change, Changes};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
-use crate::awaited_secrets;
 use crate::context::Context;
+use crate::failure::awaited_secrets;
 use crate::moment::relative;
 use crate::render;
 

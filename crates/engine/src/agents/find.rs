@@ -4,7 +4,7 @@ use errand_agent::parcel::Parcel;
 use errand_api::agent_file::closest;
 use errand_store::DocumentKind;
 
-use super::list::page;
+use super::page::page;
 use super::{Error, Version, read, version_key};
 use crate::{Engine, parcels};
 

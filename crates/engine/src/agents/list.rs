@@ -1,8 +1,9 @@
 //! Lists of registered agents.
 
-use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+use errand_store::DocumentKind;
 
-use super::{Error, Version, find, read};
+use super::page::page;
+use super::{Error, Version, find};
 use crate::Engine;
 
 /// Lists the current versions of all agents of a namespace by name: those after the name `after`,
@@ -50,23 +51,4 @@ pub async fn current(
     name: &str,
 ) -> Result<Version, Error> {
     find(engine, namespace, name, None).await
-}
-
-pub(super) async fn page(
-    engine: &Engine,
-    kind: DocumentKind,
-    namespace: Option<&str>,
-    (prefix, after): (String, Option<String>),
-    limit: u32,
-) -> Result<Vec<Version>, Error> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix,
-        order: DocumentOrder::Ascending,
-        after: after.map(|key| (namespace, key)),
-        limit,
-    };
-    engine.store().documents(&query).await?.iter().map(read).collect()
 }

@@ -6,6 +6,7 @@
 mod archive;
 mod find;
 mod list;
+mod page;
 mod register;
 mod remove;
 

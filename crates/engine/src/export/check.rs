@@ -7,14 +7,30 @@ use errand_agent::parcel::{self, Content, Listing};
 use errand_model::{Digest, RunId};
 use serde_json::Value;
 
+use super::fault::{damaged, foreign};
 use super::journal::Journal;
 use super::manifest::{EXPORT_SCHEMA, Entry, FAMILY_SCHEMA, Kind, Manifest};
-use super::read::{Contents, ParcelPart, RunPart, Said, Walk, damaged, foreign};
+use super::read::{self, ParcelPart, RunPart, Said, Walk};
 use super::{BLOBS, EVENTS, FileError, PARCEL, PARCELS, RUNS};
 use crate::evidence::{Finding, Place, Problem};
 
+/// Content of an export that was read and checked.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) manifest: Manifest,
+    /// By id, the top one included.
+    pub(super) runs: BTreeMap<RunId, Journal>,
+    /// By digest, each with its definition.
+    pub(super) parcels: BTreeMap<Digest, (Listing, Vec<u8>)>,
+}
+
+/// Reads an export from beginning to end, and checks it. The first problem found is the error.
+pub(super) fn read(file: &File) -> Result<Contents, FileError> {
+    finish(read::walk(file)?)
+}
+
 /// Checks everything that was read. The first problem found is the error.
-pub(super) fn finish(mut walk: Walk) -> Result<Contents, FileError> {
+fn finish(mut walk: Walk) -> Result<Contents, FileError> {
     let text = walk.manifest.as_ref().ok_or_else(|| foreign("it has no manifest.json"))?;
     let manifest = manifest(text)?;
     let mut runs = BTreeMap::new();

@@ -8,7 +8,7 @@ use errand_model::event::{EventBody, StepStarted};
 use errand_model::{Digest, Event, RunId};
 use errand_store::{Stored, blobs_of};
 
-use super::write::Wanted;
+use super::options::Wanted;
 use crate::{Engine, Error, parcels, wait};
 
 /// Events read at once.

@@ -17,9 +17,9 @@ use errand_store::{Admission, Registry, RemovedSessions};
 use sha2::Digest as _;
 
 use super::archive::Hashing;
+use super::check::{Contents, read};
 use super::journal::{self, Journal};
 use super::place::{Place, log_age, place};
-use super::read::{Contents, read};
 use super::{BRIEF, FileError, LOG};
 use crate::{Engine, Error, attempt_paths, record_file};
 

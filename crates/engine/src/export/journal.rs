@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::FileError;
 use super::family::child;
-use super::read::damaged;
+use super::fault::damaged;
 use crate::evidence::{Finding, LINE_LIMIT_BYTES, Place, Problem, is_terminal, no_event, parse};
 
 /// Bounds, in events and bytes, of the search behind the first invalid event for how it was

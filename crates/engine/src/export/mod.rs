@@ -21,9 +21,11 @@ mod archive;
 mod check;
 mod error;
 mod family;
+mod fault;
 mod import;
 mod journal;
 mod manifest;
+mod options;
 mod place;
 mod read;
 mod verify;
@@ -32,8 +34,9 @@ mod write;
 pub use error::FileError;
 pub use import::{Imported, import};
 pub use manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA};
+pub use options::Wanted;
 pub use verify::verify_file;
-pub use write::{Wanted, write, write_file};
+pub use write::{write, write_file};
 
 /// Names, and prefixes of names, of the entries.
 const BLOBS: &str = "blobs/";

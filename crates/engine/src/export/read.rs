@@ -11,6 +11,7 @@ use errand_model::{Digest, RunId};
 use sha2::Digest as _;
 
 use super::archive::{Hashing, beginning};
+use super::fault::{damaged, foreign};
 use super::journal::Journal;
 use super::manifest::{Entry, Kind, Manifest};
 use super::place::{Place, kind_of, place};
@@ -22,18 +23,8 @@ const TEXT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 const BLOCK_BYTES: u64 = 512;
 const BLOCK: usize = 512;
 
-/// Content of an export that was read and checked.
-#[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) manifest: Manifest,
-    /// By id, the top one included.
-    pub(super) runs: BTreeMap<RunId, Journal>,
-    /// By digest, each with its definition.
-    pub(super) parcels: BTreeMap<Digest, (Listing, Vec<u8>)>,
-}
-
 /// Reads an export from beginning to end. The first problem found is the error.
-pub(super) fn read(mut file: &File) -> Result<Contents, FileError> {
+pub(super) fn walk(mut file: &File) -> Result<Walk, FileError> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
     let mut walk = Walk::default();
@@ -59,9 +50,8 @@ pub(super) fn read(mut file: &File) -> Result<Contents, FileError> {
             return Err(damaged(format!("something stands behind {:?}", walk.last)));
         }
     }
-    let contents = super::check::finish(walk)?;
     if is_there(file, end, length, &[0; 2 * BLOCK])? {
-        return Ok(contents);
+        return Ok(walk);
     }
     Err(damaged("it does not end where it should"))
 }
@@ -74,16 +64,6 @@ fn is_there(file: &File, from: u64, to: u64, bytes: &[u8]) -> io::Result<bool> {
     let mut found = vec![0; bytes.len()];
     file.read_exact_at(&mut found, from)?;
     Ok(found == bytes)
-}
-
-/// Returns the error for a file that is no export.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
-pub(super) fn foreign(error: impl ToString) -> FileError {
-    FileError::Foreign { reason: error.to_string() }
-}
-
-pub(super) fn damaged(what: impl Into<String>) -> FileError {
-    FileError::Damaged { what: what.into() }
 }
 
 /// Parts of an export read so far.

@@ -7,7 +7,7 @@ use std::path::Path;
 use errand_model::Head;
 
 use super::FileError;
-use super::read::read;
+use super::check::read;
 use crate::evidence::{Finding, Lines, Place, Problem, Verified};
 
 /// Verifies an export or a journal file.

@@ -13,18 +13,9 @@ use errand_store::{BlobError, Stored};
 use super::archive::Archive;
 use super::family::{self, Family};
 use super::manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA, Kind, Manifest, Member};
+use super::options::Wanted;
 use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
 use crate::{Engine, Error, parcels, wait};
-
-/// Options of an export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Also export a run that is not over, in its present state. Such an export can be read but not
-    /// imported: only the journal of a run that is over stays the same.
-    pub live: bool,
-    /// Only the run itself: no children of a coordinator.
-    pub own: bool,
-}
 
 /// Writes a run to a file, atomically: an existing file is replaced only by a complete one.
 ///

@@ -9,7 +9,7 @@ use hyper::{Method, Request, Version};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::Refusal;
-use super::bind::Error;
+use super::error::Error;
 use crate::cross_site::SameSite;
 
 /// Header that may carry the shared secret, instead of `Authorization: Bearer …`.

@@ -10,10 +10,12 @@ mod bind;
 mod body;
 mod check;
 mod connection;
+mod error;
 mod ingress;
 pub mod limit;
 pub(crate) mod mask;
 mod serve;
 
-pub use bind::{Error, Listener};
+pub use bind::Listener;
+pub use error::Error;
 pub use ingress::{Ingress, IngressBody, IngressOutcome, IngressRequest};

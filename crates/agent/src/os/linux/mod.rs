@@ -1,6 +1,7 @@
 //! Linux: `/proc`, pidfds, subreapers, inotify.
 
 pub(super) mod alarm;
+mod children;
 pub(super) mod clock;
 pub(super) mod end;
 pub(super) mod footprint;

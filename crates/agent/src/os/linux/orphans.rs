@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use rustix::process::{self, Pid, WaitId, WaitIdOptions, WaitOptions};
 
+use super::children::children_of;
 use super::signal::pid_of;
-use super::{stat, tree};
+use super::stat;
 
 /// Read-locked while a leader is spawned, and write-locked while children are classified, so that
 /// no child is found before it is registered.
@@ -44,7 +45,7 @@ pub fn reap_orphans() -> usize {
         return 0;
     };
     let mut reaped = 0;
-    for pid in tree::children_of(own.pid) {
+    for pid in children_of(own.pid) {
         if is_supervised(pid) {
             continue;
         }

@@ -6,11 +6,12 @@
 //! are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 
 use errand_model::{ProcessIdentity, RunId};
 
+use super::children::{children_of, pids};
 use super::identity::identity;
 use super::orphans;
 use super::stat::{self, Stat};
@@ -216,41 +217,10 @@ fn processes(oldest_ticks: u64) -> BTreeMap<u32, Stat> {
         .collect()
 }
 
-fn pids() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
 /// Returns the leader of an attempt and all processes below it, including dead ones. Cheap: no
 /// other process is read. Processes that left the tree are not found.
 pub(crate) fn below_leader(leader: u32) -> Vec<u32> {
     below(vec![leader], |pid| Some(children_of(pid))).into_iter().collect()
-}
-
-/// Returns the children of `pid`, including dead ones.
-pub(super) fn children_of(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let mut children = Vec::new();
-    for thread in threads.flatten() {
-        match fs::read_to_string(thread.path().join("children")) {
-            Ok(text) => children
-                .extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok())),
-            Err(error) if stat::is_gone(&error) && thread.path().exists() => {
-                // The kernel has no lists of children.
-                let all = pids().filter_map(|pid| stat::read(pid).ok().flatten());
-                return all
-                    .filter(|process| process.parent == pid)
-                    .map(|process| process.pid)
-                    .collect();
-            }
-            Err(_) => {}
-        }
-    }
-    children
 }
 
 fn mark_of(pid: u32, run_id: &RunId, environment: &mut Vec<u8>, last_attempt: Option<u32>) -> Mark {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_api::amount;
 use errand_api::graph::{Edge, Graph, Node, NodeKind, NodeStatus};
-use errand_model::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::offset::offset;
 use super::sequence;
 use crate::render;
 
@@ -48,11 +48,6 @@ fn heading(graph: &Graph) -> String {
     }
     facts.extend(graph.usage.cost_micro_usd.map(amount::money));
     format!("run {}  {}\n{}", graph.run_id, render::at_most(&graph.agent, 60), facts.join("  "))
-}
-
-/// Formats the time between the run's beginning and `at`.
-pub(super) fn offset(graph: &Graph, at: Option<Timestamp>) -> String {
-    at.map_or("-".to_owned(), |at| amount::duration(at.since(graph.created_at_ms)))
 }
 
 /// Lists all edges, if the picture would be too wide.

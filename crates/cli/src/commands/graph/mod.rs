@@ -1,6 +1,7 @@
 //! `errand graph`: messages between the agents of a coordinated run.
 
 mod draw;
+mod offset;
 mod sequence;
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -3,7 +3,7 @@
 use errand_api::graph::{Edge, Graph};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::draw::offset;
+use super::offset::offset;
 use crate::render;
 
 /// Fewest characters between two columns.
