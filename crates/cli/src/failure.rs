@@ -8,8 +8,7 @@ use std::io::ErrorKind;
 use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
-use errand_engine::people::Unanswerable;
-use errand_engine::{Error as EngineError, code};
+use errand_engine::{Error as EngineError, code, people::Unanswerable};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 

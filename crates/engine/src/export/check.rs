@@ -2,6 +2,7 @@
 //! of its parcels.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 use errand_agent::parcel::{self, Content, Listing};
 use errand_model::{Digest, RunId};

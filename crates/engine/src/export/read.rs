@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
-use errand_agent::parcel::{self, Listing};
+use errand_agent::parcel;
 use errand_api::record::Record;
 use errand_model::{Digest, RunId};
 use sha2::Digest as _;
@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use super::archive::{Hashing, beginning};
 use super::fault::{damaged, foreign};
 use super::journal::Journal;
-use super::manifest::{Entry, Kind, Manifest};
+use super::manifest::{Entry, Kind};
 use super::place::{Place, kind_of, place};
 use super::{EVENTS, FileError, RECORD};
 

@@ -1,6 +1,5 @@
 //! A listener bound to its address, before it serves.
 
-use std::io;
 use std::net::SocketAddr;
 
 use errand_model::event::ListenerSpec;
