@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
-use errand_engine::{Error as EngineError, code, people::Unanswerable};
+use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
@@ -157,25 +157,55 @@ impl Failure {
     }
 }
 
-/// Returns the failure for a limit that holds a run, or that cannot be raised.
-fn of_budget(rejection: &Rejection) -> Option<Failure> {
-    if let Rejection::BudgetSpent { run_id, limit, used, allowed } = rejection {
-        let message = format!(
-            "{}: raise it with --raise {}=N",
-            spoken_spent(*limit, *used, *allowed),
-            spoken_name(*limit)
-        );
-        let hint = format!("`errand inspect-run {run_id}` shows what run {run_id} used");
-        return Some(Failure::new(ErrorCode::BudgetExceeded, message).hint(hint));
+/// Returns the failure for a command that the model refuses.
+fn of_rejection(error: &EngineError, rejection: &Rejection) -> Failure {
+    let mut message = rejection.to_string();
+    let hint = match rejection {
+        Rejection::BudgetSpent { run_id, limit, used, allowed } => {
+            let spent = spoken_spent(*limit, *used, *allowed);
+            message = format!("{spent}: raise it with --raise {}=N", spoken_name(*limit));
+            format!("`errand inspect-run {run_id}` shows what run {run_id} used")
+        }
+        Rejection::Decided { at, .. } | Rejection::Expired { at, .. } => {
+            use errand_agent::Clock as _;
+            message = format!("{message}, {}", relative(*at, errand_agent::SystemClock.now()));
+            rejection_hint(rejection).to_owned()
+        }
+        rejection => rejection_hint(rejection).to_owned(),
+    };
+    let failure = Failure::new(error.code(), message);
+    if hint.is_empty() { failure } else { failure.hint(hint) }
+}
+
+/// Returns what to do about a refused command, where the error itself does not say it.
+const fn rejection_hint(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::NoneAsked { .. } => {
+            "it may still ask: `errand ps` shows what it does, `errand approvals ls` what is open"
+        }
+        Rejection::NotAsked { .. } => "`errand approvals ls` lists what is open",
+        Rejection::Several { .. } => {
+            "name one with --approval ID or --input ID, or the run that asked"
+        }
+        Rejection::Decided { .. } => "`errand approvals ls -a` shows the decision",
+        Rejection::OtherDigest { .. } => {
+            "look at what would be done now: `errand approvals ls --json` shows its digest"
+        }
+        Rejection::AnswerInvalid { .. } => "`errand approvals ls --json` shows the schema",
+        Rejection::Terminal { .. } => "`errand ps -a` shows how it ended",
+        Rejection::NotPaused { .. } => "`errand ps` shows what it waits for",
+        Rejection::NotWoken { .. } => "`errand ps` shows services and how they stand",
+        Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } => {
+            "`errand inspect-run` shows the limits in force under `budgets`"
+        }
+        Rejection::Expired { .. }
+        | Rejection::NotNow { .. }
+        | Rejection::Stale { .. }
+        | Rejection::Fenced { .. }
+        | Rejection::TooManyQuestions { .. }
+        | Rejection::BudgetSpent { .. }
+        | Rejection::NotAService { .. } => "",
     }
-    let (code, hint) =
-        if let Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } = rejection {
-            let hint = "`errand inspect-run` shows the limits in force under `budgets`".to_owned();
-            (ErrorCode::BudgetInvalid, hint)
-        } else {
-            return None;
-        };
-    Some(Failure::new(code, rejection.to_string()).hint(hint))
 }
 
 /// Returns the failure for an invalid price table.
@@ -338,43 +368,6 @@ impl From<errand_engine::export::FileError> for Failure {
     }
 }
 
-impl From<Unanswerable> for Failure {
-    fn from(error: Unanswerable) -> Self {
-        let hint = match &error {
-            Unanswerable::NoneOpen { .. } => {
-                "it may still ask: `errand ps` shows what it does, `errand approvals ls` what is open"
-            }
-            Unanswerable::Unknown { .. } => "`errand approvals ls` lists what is open",
-            Unanswerable::Several { .. } => {
-                "name one with --approval ID or --input ID, or the run that asked"
-            }
-            Unanswerable::Decided { .. } => "`errand approvals ls -a` shows the decision",
-            Unanswerable::Expired { .. } => "",
-            Unanswerable::OtherDigest { .. } => {
-                "look at what would be done now: `errand approvals ls --json` shows its digest"
-            }
-            Unanswerable::Unfit { .. } => "`errand approvals ls --json` shows the schema",
-            Unanswerable::RunOver { .. } => "`errand ps -a` shows how it ended",
-            Unanswerable::NotPaused { .. } => "`errand ps` shows what it waits for",
-        };
-        let when = match &error {
-            Unanswerable::Decided { at, .. } | Unanswerable::Expired { at, .. } => {
-                use errand_agent::Clock as _;
-                format!(", {}", relative(*at, errand_agent::SystemClock.now()))
-            }
-            Unanswerable::NoneOpen { .. }
-            | Unanswerable::Unknown { .. }
-            | Unanswerable::Several { .. }
-            | Unanswerable::OtherDigest { .. }
-            | Unanswerable::Unfit { .. }
-            | Unanswerable::RunOver { .. }
-            | Unanswerable::NotPaused { .. } => String::new(),
-        };
-        let failure = Self::new(error.code(), format!("{error}{when}"));
-        if hint.is_empty() { failure } else { failure.hint(hint) }
-    }
-}
-
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         if let EngineError::Store(error) = error {
@@ -386,16 +379,11 @@ impl From<EngineError> for Failure {
         if let EngineError::Secret(error) = error {
             return error.into();
         }
-        if let EngineError::Unanswerable(error) = error {
-            return error.into();
-        }
         if let EngineError::AwaitsSecrets { run_id, names } = &error {
             return awaited_secrets::failure(run_id, names);
         }
-        if let EngineError::Rejected(rejection) = &error
-            && let Some(failure) = of_budget(rejection)
-        {
-            return failure;
+        if let EngineError::Rejected(rejection) = &error {
+            return of_rejection(&error, rejection);
         }
         if let EngineError::Prices(problems) = error {
             return price_table(&problems);
@@ -472,21 +460,20 @@ fn engine_hint(error: &EngineError) -> &'static str {
         }
         EngineError::Live { .. } => "stop it first with `errand stop`, or use --force",
         EngineError::ChildRemoved { .. } => "--own exports the coordinator alone",
-        EngineError::NotWoken { .. } => "`errand ps` shows services and how they stand",
         EngineError::NotCoordinated { .. } => "`errand trace` draws what a single agent did",
         EngineError::StillLive { .. } => "`errand logs` shows what it does",
         EngineError::Elsewhere { .. } => "do it on that machine",
         EngineError::Payload { .. } => "",
         EngineError::Io { .. } => "",
-        EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => "",
+        EngineError::Closed | EngineError::JournalLost { .. } => "",
         EngineError::LeaseOver { .. } => "",
-        EngineError::Blob(_)
+        EngineError::Rejected(_)
+        | EngineError::Blob(_)
         | EngineError::Step(_)
         | EngineError::Report(_)
         | EngineError::Fold(_)
         | EngineError::Helper { .. }
         | EngineError::AwaitsSecrets { .. }
-        | EngineError::Unanswerable(_)
         | EngineError::Randomness { .. }
         | EngineError::Store(_)
         | EngineError::Parcel(_)

@@ -1,53 +1,168 @@
-//! Requests to a run: carried out by its supervisor if one lives, else by the caller itself.
+//! Commands of callers to live runs.
+//!
+//! [`command`] is the one way from a caller to a decision, and back. If a supervisor holds the run's
+//! lease, the command is stored as a request, the supervisor is woken and decides it, and the caller
+//! waits until the run is as the command wants it. Otherwise the calling process decides and records
+//! it itself. Each command has a file with what only it needs.
 
-mod decide;
-mod hold;
-mod provide;
+mod approve;
+mod cancel;
+mod input;
+mod pause;
+mod raise;
 mod restart;
-mod stop;
+mod resume;
 mod supersede;
 mod wake;
 
+use std::time::Duration;
+
 use errand_agent::os::{self, Signal};
 use errand_model::RunId;
-use errand_store::{RequestKind, Stored};
+use errand_model::run::{CallerCommand, Run};
+use errand_store::Stored;
+use tokio::time::Instant;
 
-pub use decide::{Decide, decide};
-pub use hold::{awaited_secrets, awaits_secrets, is_held, pause, raise, resume};
-pub(crate) use hold::{begin_pause, begin_resume};
-pub use provide::{Provide, provide};
+pub use approve::decide_approval;
+pub use cancel::{begin_cancel, cancel};
+pub use input::{AnswerDraft, provide_input};
+pub(crate) use pause::begin_pause;
+pub use pause::pause;
+pub use raise::raise;
 pub use restart::{Restarted, replace, restart};
-pub use stop::{Stop, begin_stop, stop};
+pub(crate) use resume::begin_resume;
+pub use resume::{awaited_secrets, resume};
 pub(crate) use supersede::supersede;
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
-use crate::{Engine, Error, news, reconcile};
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, news, reconcile, unheld};
 
-/// Most rounds of a race with a supervisor or another client.
+/// Number of times that a lost race with a supervisor or another caller is run again.
 const TRIES: usize = 16;
+/// Time for a supervisor to carry out a command.
+const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
+/// For commands that a supervisor decides as soon as it reads them.
+const NO_LIMIT: Option<Duration> = None;
 
-/// Returns the id of a decision, unique among all decisions.
+/// Gives a command to a run, and returns the run once it has settled.
+///
+/// `stored` is the run as just loaded and reconciled. What the command leads to is durable when this
+/// returns.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] if the model refuses the command; [`Error::StillLive`] if the run has not
+/// settled within `limit`: the command is carried out later then.
+pub(crate) async fn command(
+    engine: &Engine,
+    mut stored: Stored,
+    command: &CallerCommand,
+    limit: Option<Duration>,
+    settled_when: impl Fn(&Run) -> bool + Send + Sync,
+) -> Result<Stored, Error> {
+    let run_id = stored.run.id.clone();
+    let as_command = command.clone().into();
+    for _ in 0..TRIES {
+        if settled_when(&stored.run) {
+            return Ok(stored);
+        }
+        stored.run.decide(&as_command, engine.now())?;
+        let is_free = unheld::is_free(&stored);
+        let given = if is_free {
+            unheld::command(engine, &stored, &as_command).await.map(drop)
+        } else {
+            ask(engine, &stored, command.clone()).await
+        };
+        match given {
+            Ok(()) if is_free => return wait::load(engine, &run_id).await,
+            Ok(()) => {
+                let is_settled = |stored: &Stored| {
+                    stored.run.status.is_terminal()
+                        || unheld::is_free(stored)
+                        || settled_when(&stored.run)
+                };
+                let deadline = limit.map(|limit| Instant::now() + limit);
+                match wait::until(engine, &run_id, deadline, is_settled).await? {
+                    // The run may be over already: with nothing to wait for, that takes no time.
+                    Waited::Reached(stored) if settled_when(&stored.run) => return Ok(*stored),
+                    Waited::Reached(_) => {}
+                    Waited::TimedOut(stored) => {
+                        return Err(still_live(&stored, limit.unwrap_or_default()));
+                    }
+                }
+            }
+            Err(error) if unheld::is_race(&error) => {}
+            Err(error) => return Err(error),
+        }
+        stored = reconciled(engine, &run_id).await?;
+    }
+    Err(still_live(&stored, limit.unwrap_or_default()))
+}
+
+/// Gives a command to a run without waiting until it has settled. Returns whether it has already.
+///
+/// # Errors
+///
+/// If the registry fails.
+async fn begin(
+    engine: &Engine,
+    run_id: &RunId,
+    command: CallerCommand,
+    settled_when: impl Fn(&Run) -> bool + Send + Sync,
+) -> Result<bool, Error> {
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(true) };
+    if stored.run.status.is_terminal() || settled_when(&stored.run) {
+        return Ok(true);
+    }
+    let given = if unheld::is_free(&stored) {
+        unheld::command(engine, &stored, &command.into()).await.map(|_| true)
+    } else {
+        ask(engine, &stored, command).await.map(|()| false)
+    };
+    match given {
+        // The next look says how it is.
+        Err(error) if unheld::is_race(&error) => Ok(false),
+        Err(Error::Rejected(_)) => Ok(true),
+        given => given,
+    }
+}
+
+/// Loads a run, and reconciles it if its supervisor is dead.
+async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
+    reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
+}
+
+fn still_live(stored: &Stored, waited: Duration) -> Error {
+    Error::StillLive {
+        run_id: stored.run.id.clone(),
+        status: stored.run.status.name(),
+        waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Returns a random id that tells one decision from every other one.
 fn new_decision_id() -> Result<String, Error> {
     Ok(format!("dec_{:016x}", random()?))
 }
 
-/// Leaves a request for the run's supervisor and notifies it.
+/// Stores a command for the run's supervisor and wakes it.
 ///
 /// # Errors
 ///
-/// If the registry fails, or [`errand_store::Error::Sealed`] if the run is over meanwhile.
-pub async fn ask(engine: &Engine, stored: &Stored, kind: RequestKind) -> Result<(), Error> {
-    engine.store().request(&stored.run.id, kind, engine.now()).await?;
+/// If the registry fails, or [`errand_store::Error::Sealed`] if the run ended meanwhile.
+pub async fn ask(engine: &Engine, stored: &Stored, command: CallerCommand) -> Result<(), Error> {
+    engine.store().request(&stored.run.id, command, engine.now()).await?;
     nudge(engine, &stored.run.id).await
 }
 
-/// Notifies the holder of the run's lease of new requests.
+/// Wakes the holder of the run's lease, so that it reads the requests.
 async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     // Loaded again: the lease may have been taken while the request was written.
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_coordinating() && stored.lease.is_none() {
-        // The holder released the run meanwhile.
+        // The holder released it meanwhile.
         return news::tell(engine, &stored.run).await;
     }
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {

@@ -197,14 +197,6 @@ pub enum Error {
         /// Id of the run.
         run_id: RunId,
     },
-    /// The run cannot be woken.
-    #[error("run {run_id} {reason}")]
-    NotWoken {
-        /// Id of the run.
-        run_id: RunId,
-        /// Reason, as a predicate of the run.
-        reason: &'static str,
-    },
     /// The run coordinates no agents.
     #[error("run {run_id} coordinates no agents, and was not handed over")]
     NotCoordinated {
@@ -239,9 +231,6 @@ pub enum Error {
         /// Name of that machine.
         host: String,
     },
-    /// A question to a person cannot be answered in this way.
-    #[error(transparent)]
-    Unanswerable(#[from] crate::people::Unanswerable),
     /// The system has no randomness to give.
     #[error("the system gives no randomness: {reason}")]
     Randomness {

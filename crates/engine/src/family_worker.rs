@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use errand_model::RunId;
 use errand_model::event::CancelCause;
-use errand_model::run::{Run, Status};
+use errand_model::run::{Cancel, Run, Status};
 use errand_store::Stored;
 use tokio::sync::watch;
 
-use crate::ask::{self, Stop};
+use crate::ask;
 use crate::family::{FAMILY, is_top, worker_name};
 use crate::supervise::ControlState;
 use crate::worker::{self, Options, Until};
@@ -143,8 +143,8 @@ async fn obey(
         if told.interrupts > interrupts {
             interrupts = told.interrupts;
             let grace = if interrupts > 1 { Duration::ZERO } else { INTERRUPTED_GRACE };
-            let stop = Stop { cause: CancelCause::Interrupted, by: None, grace };
-            Box::pin(ask::begin_stop(engine, run_id, &stop)).await?;
+            let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
+            Box::pin(ask::begin_cancel(engine, run_id, &cancel)).await?;
         }
         if orders.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -7,17 +7,17 @@ use errand_agent::os::{self, Liveness};
 use errand_model::draft::{DraftError, JournalDraft, Position};
 use errand_model::event::{CancelCause, ProcessUsage};
 use errand_model::run::{
-    Attempt, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Resume, Run,
-    Status,
+    Attempt, CallerCommand, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome,
+    Resume, Run, Status,
 };
 use errand_model::step::Steps;
 use errand_model::{RunId, Timestamp};
-use errand_store::{FinalSnapshot, Lease, RequestKind, Stored};
+use errand_store::{FinalSnapshot, Lease, Stored};
 
 use crate::commit::{self, Admits, Commit, Writer, commit};
 use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, Error, ask, attempt_paths, environment, family, handover, launch, lease, logs, parcels,
+    Engine, Error, attempt_paths, environment, family, handover, launch, lease, logs, parcels,
     reserve, stored, unheld,
 };
 
@@ -125,8 +125,8 @@ async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error
         return Ok(false);
     }
     for request in engine.store().requests(&stored.run.id).await? {
-        let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
-        return match unheld::command(engine, stored, &Cancel { cause, by, grace }.into()).await {
+        let CallerCommand::Cancel(cancel) = request.command else { continue };
+        return match unheld::command(engine, stored, &cancel.into()).await {
             Ok(decision) => Ok(!decision.events.is_empty()),
             Err(error) if unheld::is_race(&error) => Ok(true),
             Err(Error::Rejected(_) | Error::Store(errand_store::Error::ReadOnly { .. })) => {
@@ -151,7 +151,7 @@ async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed
     let run = &stored.run;
     // If other machines make the attempts, their secret stores count.
     let is_elsewhere = run.spec.placement.is_some() && engine.store().shared_blobs().is_some();
-    if !ask::awaits_secrets(run) || run.coordination.is_some() || is_elsewhere {
+    if !run.awaits_secrets() || run.coordination.is_some() || is_elsewhere {
         return Ok(Changed::Nothing);
     }
     let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
@@ -338,8 +338,8 @@ impl Verdict {
     ) -> Result<(), Error> {
         // Requests to the dead supervisor are answered in its place.
         for request in engine.store().requests(&self.draft.run().id).await? {
-            let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
-            self.command(&Cancel { cause, by, grace }.into(), now)?;
+            let CallerCommand::Cancel(cancel) = request.command else { continue };
+            self.command(&cancel.into(), now)?;
         }
         self.command(&Expire {}.into(), now)?;
         let run = self.draft.run();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use errand_agent::os::{self, Liveness};
 use errand_agent::workspace::Workspaces;
 use errand_model::event::CancelCause;
-use errand_model::run::Run;
+use errand_model::run::{Cancel, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
-use crate::ask::{Stop, stop};
+use crate::ask::cancel;
 use crate::garbage::Released;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, logs, outbox, reconcile, wait};
@@ -96,8 +96,8 @@ async fn remove_steps(
 ///
 /// If a process of it is still alive, or the registry fails.
 pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
-    let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
-    match stop(engine, run_id, &ask).await {
+    let at_once = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    match cancel(engine, run_id, &at_once).await {
         Ok(stored) => {
             let mut released = remove_rest(engine, &stored).await?;
             released.note(engine, run_id).await?;

@@ -5,7 +5,7 @@
 
 use errand_model::draft::JournalDraft;
 use errand_model::run::{Command, Decision, Effect};
-use errand_store::{Lease, RequestKind, Stored};
+use errand_store::{Lease, Stored};
 
 use crate::commit::{Admits, Commit, Writer, commit};
 use crate::family;
@@ -102,32 +102,16 @@ async fn write(
     Ok(())
 }
 
-/// Returns the requests that a command replaces: requests that a supervisor did not read before it
-/// released the run. Unanswered, they would be carried out with the next attempt, regardless of
-/// later decisions.
+/// Returns the requests that a command settles: a supervisor that released the run did not read
+/// them, and the next attempt would carry them out, whatever was decided since.
 async fn answered(engine: &Engine, stored: &Stored, command: &Command) -> Result<Vec<i64>, Error> {
+    let Command::Caller(command) = command else { return Ok(Vec::new()) };
     if stored.open_requests == 0 {
         return Ok(Vec::new());
     }
     let open = engine.store().requests(&stored.run.id).await?;
-    Ok(open.into_iter().filter(|open| makes_up_for(command, &open.kind)).map(|it| it.id).collect())
-}
-
-fn makes_up_for(command: &Command, kind: &RequestKind) -> bool {
-    match kind {
-        RequestKind::Cancel { .. } => matches!(command, Command::Cancel(_)),
-        RequestKind::Restart { .. } => matches!(command, Command::Restart(_)),
-        RequestKind::Pause { .. } | RequestKind::Resume { .. } => {
-            matches!(command, Command::Pause(_) | Command::Resume(_))
-        }
-        RequestKind::Raise { limits, .. } => {
-            matches!(command, Command::Raise(raise) if raise.limits == *limits)
-        }
-        // The id of the decision shows whether it was made.
-        RequestKind::Decide { .. } | RequestKind::Provide { .. } | RequestKind::Wake { .. } => {
-            false
-        }
-    }
+    let settled = open.into_iter().filter(|open| open.command.is_settled_by(command));
+    Ok(settled.map(|open| open.id).collect())
 }
 
 /// Returns whether another process was faster, so that the caller has to load the run again.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use errand_engine::ask::{Stop, stop};
+use errand_engine::ask::cancel;
 use errand_model::RunId;
 use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
 
 use crate::Gateway;
 
@@ -39,9 +40,9 @@ impl Drop for Leave {
             return;
         }
         let (gateway, run_id) = (self.gateway.clone(), self.run_id.clone());
-        let how = Stop { cause: CancelCause::Stopped, by: Some(self.by.clone()), grace: GRACE };
+        let how = Cancel { cause: CancelCause::Stopped, by: Some(self.by.clone()), grace: GRACE };
         self.gateway.feeds().spawn(Box::pin(async move {
-            if let Err(error) = stop(gateway.engine(), &run_id, &how).await {
+            if let Err(error) = cancel(gateway.engine(), &run_id, &how).await {
                 tracing::warn!(%run_id, "the client went away, and its run was not cancelled: {error}");
             }
         }));

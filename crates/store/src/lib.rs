@@ -53,7 +53,7 @@ pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use removed_sessions::RemovedSessions;
 pub use row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Fence, Filter, Holder,
-    Lease, Page, Pending, Renewed, Request, RequestKind, Standing, Stored, Waiting,
+    Lease, Page, Pending, Renewed, Request, Standing, Stored, Waiting,
 };
 pub use session::{
     MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_model::event::{Event, RunKind};
 use errand_model::placement::Offer;
-use errand_model::run::{Run, Status};
+use errand_model::run::{CallerCommand, Run, Status};
 use errand_model::step::Step;
 use errand_model::{Digest, Head, ProcessIdentity, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -203,93 +203,17 @@ pub struct Evidence {
 /// A request to the holder of a run's lease, durable until events answer it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Grows; requests are answered in this order.
+    /// Number; grows, and requests are answered in its order.
     pub id: i64,
     /// Id of the run.
     pub run_id: RunId,
     /// The action that is requested.
-    pub kind: RequestKind,
+    pub command: CallerCommand,
     /// Time of the request.
     pub at: Timestamp,
 }
 
-/// Actions that can be requested of a lease's holder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum RequestKind {
-    /// End the run.
-    Cancel {
-        /// Reason of the cancellation.
-        cause: errand_model::event::CancelCause,
-        /// Person or client that requests it.
-        by: Option<String>,
-        /// Time that the agent has to exit.
-        #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
-        grace: Duration,
-    },
-    /// Begin a new attempt.
-    Restart {
-        /// Person or client that requests it.
-        by: Option<String>,
-        /// Time that the agent has to exit.
-        #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
-        grace: Duration,
-    },
-    /// Pause the run.
-    Pause {
-        /// Person or client that requests it.
-        by: Option<String>,
-    },
-    /// Resume the run.
-    Resume {
-        /// Person or client that requests it.
-        by: Option<String>,
-    },
-    /// Decide an approval.
-    Decide {
-        /// Id of the approval.
-        approval_id: String,
-        /// The verdict.
-        verdict: errand_model::event::ApprovalVerdict,
-        /// Person who decides.
-        by: String,
-        /// Comment of that person.
-        comment: Option<String>,
-        /// Tells this decision from every other one.
-        decision_id: String,
-    },
-    /// Answer a question.
-    Provide {
-        /// Id of the question.
-        input_id: String,
-        /// The answer; it satisfies the question's schema.
-        answer: errand_model::Payload,
-        /// Person who answers.
-        by: String,
-        /// Tells this answer from every other one.
-        decision_id: String,
-    },
-    /// Raise limits of the run.
-    Raise {
-        /// Limits with their new values.
-        limits: Vec<(errand_model::budget::LimitName, u64)>,
-        /// Person who allows it.
-        by: String,
-    },
-    /// Wake a service now.
-    Wake {
-        /// Input of the wake.
-        input: Option<errand_model::Payload>,
-        /// Person or client that requests it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<String>,
-        /// Id that the wake's run gets; `None`: any.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        wake_run_id: Option<RunId>,
-    },
-}
-
-/// Filter of runs. All given conditions must hold.
+/// Which runs to list. All that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Namespaces whose runs are selected.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
+use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -12,7 +13,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
+    Page, Renewed, Request, Standing, Stored, Waiting,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageFilter};
 use crate::{
@@ -256,7 +257,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     async fn request(
         &self,
         run_id: &RunId,
-        kind: RequestKind,
+        command: CallerCommand,
         now: Timestamp,
     ) -> Result<i64, Error>;
 

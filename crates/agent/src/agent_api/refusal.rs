@@ -110,7 +110,10 @@ impl From<NotReportable> for Refusal {
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
         match &rejection {
-            Rejection::Terminal { .. } | Rejection::Stale { .. } | Rejection::Fenced { .. } => {
+            Rejection::Terminal { run_id, status } => {
+                Self { message: format!("run {run_id} is {status} already"), ..Self::fenced() }
+            }
+            Rejection::Stale { .. } | Rejection::Fenced { .. } => {
                 Self { message: rejection.to_string(), ..Self::fenced() }
             }
             Rejection::BudgetSpent { .. } => {
@@ -121,10 +124,15 @@ impl From<Rejection> for Refusal {
             }
             Rejection::NotNow { .. }
             | Rejection::NotAService { .. }
+            | Rejection::NotWoken { .. }
+            | Rejection::NotPaused { .. }
+            | Rejection::NoneAsked { .. }
             | Rejection::NotAsked { .. }
+            | Rejection::Several { .. }
             | Rejection::Decided { .. }
             | Rejection::Expired { .. }
             | Rejection::OtherDigest { .. }
+            | Rejection::AnswerInvalid { .. }
             | Rejection::TooManyQuestions { .. } => {
                 Self::new(409, ErrorCode::RequestInvalid, rejection.to_string())
             }

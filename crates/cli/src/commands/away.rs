@@ -9,11 +9,11 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest, RunTimeouts};
 use errand_api::record::Record;
-use errand_engine::ask::Stop;
 use errand_engine::operations::{ActionOperations as _, JournalOperations as _, LogQuery, More};
 use errand_engine::run_options::RunOptions;
 use errand_model::budget::LimitName;
 use errand_model::event::{CancelCause, RunKind};
+use errand_model::run::Cancel;
 use errand_model::{Event, RunId};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -165,7 +165,7 @@ impl Away<'_> {
                     self.context.printer.note(&held_up::told_to_end(run_id));
                 }
                 let by = Some(user(self.context));
-                let stop = Stop { cause: CancelCause::Interrupted, by, grace };
+                let stop = Cancel { cause: CancelCause::Interrupted, by, grace };
                 // The output continues meanwhile; a second interrupt stops the run at once.
                 let stopping = self.remote.stop(run_id, &stop);
                 tokio::select! {

@@ -2,8 +2,8 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::people::Decided;
-use errand_engine::ask::Decide;
 use errand_model::event::ApprovalVerdict;
+use errand_model::run::DecideApproval;
 use errand_model::{Digest, RunId};
 use serde_json::json;
 
@@ -47,12 +47,13 @@ pub(crate) async fn run(
         Failure::new(ErrorCode::Usage, format!("--digest: {error}"))
             .hint("a digest is sha256: and 64 hex digits, as `errand approvals ls --json` shows it")
     })?;
-    let decide = Decide {
+    let decide = DecideApproval {
         approval_id: args.approval,
-        verdict,
+        decision: verdict,
         by: decider(context, args.by)?,
         comment: args.comment,
         digest,
+        decision_id: None,
     };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;

@@ -1,7 +1,7 @@
 //! `errand input`: the answer to a question of an agent.
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::ask::Provide;
+use errand_engine::ask::AnswerDraft;
 
 use super::decide::check_decided;
 use super::stop::decider;
@@ -40,10 +40,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             .because(&error)
             .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is '\"text\"'")
     })?;
-    let provide = Provide { input_id: args.input, answer, by: decider(context, args.by)? };
+    let draft = AnswerDraft { input_id: args.input, answer, by: decider(context, args.by)? };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let provided = place.provide(&run_id, provide).await?;
+    let provided = place.provide(&run_id, draft).await?;
     context.printer.line(&provided.input_id)?;
     check_decided(context, &place, &provided.run_id).await?;
     Ok(0)

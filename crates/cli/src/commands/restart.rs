@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use errand_engine::again;
-use errand_engine::ask::{Restarted, Stop, replace, restart};
+use errand_engine::ask::{Restarted, replace, restart};
 use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
 
 use super::agent_choice::AgentFlags;
 use super::decide::check_goes_on;
@@ -43,10 +44,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
     let record = match &place {
         Place::Here(engine) if args.agent.is_given() => {
-            let stop = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
+            let cancel = Cancel { cause: CancelCause::Stopped, by: Some(user(context)), grace };
             let choice = args.agent.here(engine)?;
-            let mut submission = Box::pin(replace(engine, &run_id, &stop, choice)).await?;
-            submission.options.by = stop.by;
+            let mut submission = Box::pin(replace(engine, &run_id, &cancel, choice)).await?;
+            submission.options.by = cancel.by;
             super::run::record(engine, &again::start(engine, submission).await?).await?
         }
         Place::Here(engine) => {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::ask::Stop;
 use errand_engine::operations::Stopped;
 use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -31,9 +31,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let ids = place.resolve_all(context, &args.runs).await?;
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
-    let ask = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
+    let cancel = Cancel { cause: CancelCause::Stopped, by: Some(user(context)), grace };
     for run_id in ids {
-        let Stopped { was_over, status } = place.stop(&run_id, &ask).await?;
+        let Stopped { was_over, status } = place.stop(&run_id, &cancel).await?;
         if was_over {
             context.printer.note(&format!("run {run_id} is {status} already"));
         } else if status != "cancelled" {

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
 use errand_api::record::Record;
-use errand_engine::ask::{Decide, Provide, Stop, Wake};
+use errand_engine::ask::{AnswerDraft, Wake};
 use errand_engine::operations::{ActionOperations, RunOperations as _, Stopped};
-use errand_model::RunId;
 use errand_model::budget::LimitName;
+use errand_model::run::Cancel;
+use errand_model::{RunId, run};
 use reqwest::Method;
 use serde_json::json;
 
@@ -16,13 +17,13 @@ use crate::failure::Failure;
 
 #[async_trait]
 impl ActionOperations<Failure> for Remote {
-    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, Failure> {
+    async fn stop(&self, run_id: &RunId, cancel: &Cancel) -> Result<Stopped, Failure> {
         let before = self.record(run_id).await?;
         if before.is_terminal() {
             return Ok(Stopped { was_over: true, status: before.status });
         }
         let request = self.request(Method::POST, &["runs", run_id.as_str(), "cancel"]);
-        let request = request.query(&[("wait", true)]).json(&grace(stop.grace));
+        let request = request.query(&[("wait", true)]).json(&grace(cancel.grace));
         let status = self.ask::<Record>(request).await?.status;
         Ok(Stopped { was_over: false, status })
     }
@@ -56,9 +57,13 @@ impl ActionOperations<Failure> for Remote {
         Ok(record.run_id)
     }
 
-    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, Failure> {
+    async fn decide(
+        &self,
+        run_id: &RunId,
+        decide: run::DecideApproval,
+    ) -> Result<Decided, Failure> {
         let body = DecideApproval {
-            decision: decide.verdict,
+            decision: decide.decision,
             comment: decide.comment,
             digest: decide.digest.map(|digest| digest.to_string()),
             by: Some(decide.by),
@@ -70,8 +75,8 @@ impl ActionOperations<Failure> for Remote {
         }
     }
 
-    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, Failure> {
-        let Provide { input_id, answer, by } = provide;
+    async fn provide(&self, run_id: &RunId, draft: AnswerDraft) -> Result<Provided, Failure> {
+        let AnswerDraft { input_id, answer, by } = draft;
         let body = ProvideInput { input_id, answer, by: Some(by) };
         self.post(&["runs", run_id.as_str(), "input"], &body).await
     }

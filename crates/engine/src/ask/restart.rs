@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_model::run::{AttemptState, Restart};
-use errand_store::{RequestKind, Stored};
+use errand_model::run::{AttemptState, Cancel, Restart, Run};
+use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::{Stop, ask};
+use super::{command, reconciled, still_live};
 use crate::again::AgentChoice;
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, again, reconcile, unheld};
+use crate::{Engine, Error, again};
 
 /// Longest wait for the next attempt after the grace period.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub async fn restart(
     by: Option<String>,
     grace: Duration,
 ) -> Result<Restarted, Error> {
-    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    let stored = reconciled(engine, run_id).await?;
     if stored.run.status.is_terminal() {
         return again(engine, &stored, by).await.map(Restarted::Run);
     }
@@ -46,42 +46,28 @@ pub async fn restart(
         return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
     }
     let before = stored.run.last_attempt_number();
-    if unheld::is_free(&stored) {
-        // Without a supervisor no request is read.
-        unheld::command(engine, &stored, &Restart { by, grace }.into()).await?;
-        return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
-    }
-    match ask(engine, &stored, RequestKind::Restart { by: by.clone(), grace }).await {
-        Ok(()) => {}
-        Err(Error::Store(errand_store::Error::Sealed { .. })) => {
-            let ended = wait::load(engine, run_id).await?;
-            return again(engine, &ended, by).await.map(Restarted::Run);
-        }
-        Err(error) => return Err(error),
-    }
     let limit = grace + BEGIN_LIMIT;
-    let began = |stored: &Stored| {
-        stored.run.status.is_terminal()
-            // The next attempt begins when a worker claims the run.
-            || (stored.run.spec.placement.is_some() && unheld::is_free(stored))
-            || stored.run.attempts.last().is_some_and(|last| {
-                last.number > before && !matches!(last.state, AttemptState::Starting(_))
-            })
-    };
-    match wait::until(engine, run_id, Some(Instant::now() + limit), began).await? {
-        // The run ended by itself, or its supervisor died, before the restart.
-        Waited::Reached(stored)
-            if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before =>
-        {
-            again(engine, &stored, by).await.map(Restarted::Run)
+    let stored = if stored.run.cancel_requested.is_some() {
+        // It ends, and a new run takes its place.
+        match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
+            Waited::Reached(ended) => *ended,
+            Waited::TimedOut(stored) => return Err(still_live(&stored, limit)),
         }
-        Waited::Reached(stored) => Ok(Restarted::Attempt(stored)),
-        Waited::TimedOut(stored) => Err(Error::StillLive {
-            run_id: run_id.clone(),
-            status: stored.run.status.name(),
-            waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
-        }),
+    } else {
+        let began = |run: &Run| {
+            run.status.is_terminal()
+                || run.attempts.last().is_some_and(|last| {
+                    last.number > before && !matches!(last.state, AttemptState::Starting(_))
+                })
+        };
+        let restart = Restart { by: by.clone(), grace }.into();
+        command(engine, stored, &restart, Some(limit), began).await?
+    };
+    // It ended by itself, or its supervisor died, before it could be restarted.
+    if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before {
+        return again(engine, &stored, by).await.map(Restarted::Run);
     }
+    Ok(Restarted::Attempt(Box::new(stored)))
 }
 
 /// Restarts a run with another agent: a live one is ended first, since a run has one parcel.
@@ -93,7 +79,7 @@ pub async fn restart(
 pub async fn replace(
     engine: &Engine,
     run_id: &RunId,
-    stop: &Stop,
+    cancel: &Cancel,
     choice: AgentChoice,
 ) -> Result<Submission, Error> {
     let stored = again::reconciled(engine, run_id).await?;
@@ -108,8 +94,8 @@ pub async fn replace(
         return Ok(submission);
     }
     let (parcel, source) = (Box::new(submission.parcel), submission.source);
-    let ended = super::stop(engine, run_id, stop).await?;
-    // Counters of schedules are those at its end.
+    let ended = super::cancel(engine, run_id, cancel).await?;
+    // Schedules stand where they stood when it ended.
     let submission = again::submission(engine, &ended.run)?;
     again::chosen(engine, submission, AgentChoice::Parcel(parcel, source)).await
 }

@@ -1,20 +1,18 @@
-//! Queued runs that take the turn of earlier runs in their session.
+//! Cancelling the runs before a queued run that takes their turn in its session.
 //!
-//! Superseded runs are ended at admission: if they hold all slots of a worker, it cannot claim the
-//! new run, which would end them.
+//! Done when that run is admitted: a worker whose slots they hold could not claim it.
 
 use std::time::Duration;
 
 use errand_model::event::{CancelCause, OnBusy};
-use errand_model::run::Run;
-use errand_store::RequestKind;
+use errand_model::run::{Cancel, Run};
 
-use super::{Stop, TRIES, ask, stop};
+use super::{TRIES, ask, cancel};
 use crate::supervise::SUPERSEDED_GRACE;
 use crate::{Engine, Error, wait};
 
-/// Ends the runs ahead of `run` in its session, if any worker may claim `run` and it supersedes
-/// others. Does not wait for a run that is under way: the worker that claims `run` does.
+/// Cancels the runs that are ahead of `run` in its session, if any worker may claim `run` and its
+/// `on_busy` says so. Does not wait for a run under way: the worker that claims `run` does.
 ///
 /// # Errors
 ///
@@ -30,10 +28,11 @@ pub(crate) async fn supersede(engine: &Engine, run: &Run) -> Result<(), Error> {
         let stored = wait::load(engine, &ahead).await?;
         let (cause, by) = (CancelCause::Superseded, Some(run.id.to_string()));
         if stored.lease.is_some() {
-            let kind = RequestKind::Cancel { cause, by, grace: SUPERSEDED_GRACE };
-            return ask(engine, &stored, kind).await;
+            let with_grace = Cancel { cause, by, grace: SUPERSEDED_GRACE };
+            return ask(engine, &stored, with_grace.into()).await;
         }
-        Box::pin(stop(engine, &ahead, &Stop { cause, by, grace: Duration::ZERO })).await?;
+        let at_once = Cancel { cause, by, grace: Duration::ZERO };
+        Box::pin(cancel(engine, &ahead, &at_once)).await?;
     }
     Ok(())
 }

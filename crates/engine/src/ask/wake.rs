@@ -1,26 +1,25 @@
-//! Wakes of a service that a person asks for.
+//! Waking a service.
 
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_model::event::RunKind;
-use errand_model::run::Run;
-use errand_store::{RequestKind, Stored};
+use errand_model::run::{Rejection, Run, WakeService};
+use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::{ask, hold};
+use super::ask;
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, again, parcels, payload, people, schema};
 
-/// Longest wait for a service to fire the wake.
+/// Time for a service to fire a wake that was asked for.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Request for a wake.
+/// Request for a wake, as a caller makes it: the input is not stored yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wake {
-    /// Input of the agent, byte for byte; `None`: no input, as at a heartbeat.
+    /// Input of the agent, byte for byte; `None`: none, as at a heartbeat.
     pub input: Option<Vec<u8>>,
-    /// Person who asks.
+    /// Name of the caller.
     pub by: Option<String>,
 }
 
@@ -29,44 +28,28 @@ pub struct Wake {
 ///
 /// # Errors
 ///
-/// [`Error::NotWoken`] for a run that is no service, is paused, or did not fire in time;
-/// [`people::Unanswerable::RunOver`] for one that is over.
+/// [`Rejection::NotWoken`] for a run that is no service, is paused, or did not fire it in time;
+/// [`Rejection::Terminal`] for one that is over.
 pub async fn wake(engine: &Engine, run_id: &RunId, wake: &Wake) -> Result<RunId, Error> {
     let stored = again::reconciled(engine, run_id).await?;
-    check(&stored.run)?;
+    let asks = WakeService { input: None, by: wake.by.clone(), wake_run_id: None };
+    stored.run.decide(&asks.clone().into(), engine.now())?;
     check_input(engine, &stored.run, wake.input.as_deref())?;
     let input = wake.input.clone();
     let input = input.map(|bytes| payload::from_bytes(&engine.blobs(), bytes)).transpose()?;
     let wake_run_id = engine.new_run_id()?;
-    let kind =
-        RequestKind::Wake { input, by: wake.by.clone(), wake_run_id: Some(wake_run_id.clone()) };
-    match ask(engine, &stored, kind).await {
+    let asks = WakeService { input, wake_run_id: Some(wake_run_id.clone()), ..asks };
+    match ask(engine, &stored, asks.clone().into()).await {
         Err(Error::Store(errand_store::Error::Sealed { .. })) => {
-            people::over(&wait::load(engine, run_id).await?.run)?;
+            wait::load(engine, run_id).await?.run.check_live()?;
             return Err(Error::Closed);
         }
         asked => asked?,
     }
-    until_fired(engine, stored, wake_run_id).await
+    until_fired(engine, stored, (asks, wake_run_id)).await
 }
 
-/// Refuses runs that cannot fire a wake.
-fn check(run: &Run) -> Result<(), Error> {
-    let refused = |reason| Err(Error::NotWoken { run_id: run.id.clone(), reason });
-    if run.spec.kind != RunKind::Service {
-        return refused("is no service: only those have wakes");
-    }
-    people::over(run)?;
-    if run.cancel_requested.is_some() {
-        return refused("is being stopped");
-    }
-    if hold::is_held(run) {
-        return refused("is paused: `errand resume` lets it go on");
-    }
-    Ok(())
-}
-
-/// Refuses input that no run of the agent would be admitted with.
+/// Refuses input with which no run of the agent would be admitted.
 fn check_input(engine: &Engine, run: &Run, input: Option<&[u8]>) -> Result<(), Error> {
     let Some(input) = input else { return Ok(()) };
     let parcel = parcels::open(engine, &run.spec.agent.digest)?;
@@ -77,8 +60,10 @@ fn check_input(engine: &Engine, run: &Run, input: Option<&[u8]>) -> Result<(), E
 async fn until_fired(
     engine: &Engine,
     mut stored: Stored,
-    wake_run_id: RunId,
+    (asks, wake_run_id): (WakeService, RunId),
 ) -> Result<RunId, Error> {
+    let asks = asks.into();
+    let refused = |run: &Run| run.decide(&asks, engine.now()).err();
     let wakes = |run: &Run| run.service.as_ref().map_or(0, |service| service.wakes);
     let run_id = stored.run.id.clone();
     let deadline = Instant::now() + LIMIT;
@@ -86,10 +71,14 @@ async fn until_fired(
         if engine.store().load(&wake_run_id).await?.is_some() {
             return Ok(wake_run_id);
         }
-        check(&stored.run)?;
+        if let Some(refused) = refused(&stored.run) {
+            return Err(refused.into());
+        }
         let before = wakes(&stored.run);
         let is_settled = |stored: &Stored| {
-            wakes(&stored.run) > before || stored.open_requests == 0 || check(&stored.run).is_err()
+            wakes(&stored.run) > before
+                || stored.open_requests == 0
+                || refused(&stored.run).is_some()
         };
         match wait::until(engine, &run_id, Some(deadline), is_settled).await? {
             Waited::Reached(fresh) if fresh.open_requests == 0 => {
@@ -98,14 +87,13 @@ async fn until_fired(
             Waited::Reached(fresh) => stored = *fresh,
             Waited::TimedOut(_) => {
                 let reason = "did not take the wake up in time; it fires it once it can";
-                return Err(Error::NotWoken { run_id, reason });
+                return Err(Rejection::NotWoken { run_id, reason }.into());
             }
         }
     }
 }
 
-/// Returns the result of an answered request: a run, or an error that is described in the service's
-/// log.
+/// Returns the wake's run once the request is answered: with a run, or with a line in the log.
 async fn fired_or_refused(
     engine: &Engine,
     run_id: RunId,
@@ -114,7 +102,7 @@ async fn fired_or_refused(
     if engine.store().load(&wake_run_id).await?.is_some() {
         return Ok(wake_run_id);
     }
-    people::over(&wait::load(engine, &run_id).await?.run)?;
+    wait::load(engine, &run_id).await?.run.check_live()?;
     let reason = "could not begin the wake: `errand logs --own` of it says why";
-    Err(Error::NotWoken { run_id, reason })
+    Err(Rejection::NotWoken { run_id, reason }.into())
 }

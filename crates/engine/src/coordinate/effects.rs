@@ -5,10 +5,10 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::coordination::Turn;
 use errand_model::event::CancelCause;
-use errand_model::run::Run;
+use errand_model::run::{Cancel, Run};
 use tokio::task::JoinSet;
 
-use crate::ask::{self, Stop};
+use crate::ask;
 use crate::{Engine, Error};
 
 /// Time that an agent has to end by itself unless a request says otherwise.
@@ -50,8 +50,8 @@ pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) {
 async fn tell(engine: &Engine, child: &RunId, told: Told) -> Result<(), Error> {
     match told {
         Told::End { grace } => {
-            let stop = Stop { cause: CancelCause::Parent, by: None, grace };
-            ask::begin_stop(engine, child, &stop).await.map(drop)
+            let cancel = Cancel { cause: CancelCause::Parent, by: None, grace };
+            ask::begin_cancel(engine, child, &cancel).await.map(drop)
         }
         Told::Hold => ask::begin_pause(engine, child).await.map(drop),
         Told::GoOn => ask::begin_resume(engine, child).await.map(drop),

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, Finish, News, Start, Turn};
 use errand_model::draft::{DraftError, JournalDraft};
-use errand_model::event::{Failure, PauseReason, ProcessUsage};
-use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume, Run};
+use errand_model::event::{Failure, ProcessUsage};
+use errand_model::run::{EndAttempt, Outcome, Run};
 use errand_model::step::Steps;
 use errand_model::{Head, RunId, Timestamp};
-use errand_store::{Admission, Document, DocumentWrite, RequestKind};
+use errand_store::{Admission, Document, DocumentWrite};
 
 use super::child::{self, Opened};
 use super::hot::{Hot, Known};
@@ -199,18 +199,7 @@ async fn obey(
 ) -> Result<Vec<i64>, Error> {
     let mut answered = Vec::new();
     for request in engine.store().requests(&draft.run().id).await? {
-        let command = match request.kind {
-            RequestKind::Cancel { cause, by, grace } => Cancel { cause, by, grace }.into(),
-            RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
-            RequestKind::Resume { by } => Resume { by }.into(),
-            RequestKind::Raise { limits, by } => Raise { limits, by }.into(),
-            // A coordinator has no process, and asks people nothing.
-            RequestKind::Restart { .. }
-            | RequestKind::Decide { .. }
-            | RequestKind::Provide { .. }
-            | RequestKind::Wake { .. } => continue,
-        };
-        match draft.command(&command, now) {
+        match draft.command(&request.command.into(), now) {
             Ok(_) | Err(DraftError::Rejected(_)) => answered.push(request.id),
             Err(error) => return Err(error.into()),
         }

@@ -9,7 +9,6 @@ use errand_store::Error as StoreError;
 
 use crate::Error;
 use crate::export::FileError;
-use crate::people::Unanswerable;
 
 impl Error {
     /// Returns the stable code. A full disk has its own, in every operation.
@@ -22,7 +21,6 @@ impl Error {
             Self::Store(error) => of_store(error),
             Self::Parcel(error) => error.code(),
             Self::Secret(error) => error.code(),
-            Self::Unanswerable(error) => error.code(),
             Self::Listener(error) => error.code(),
             Self::Agents(error) => error.code(),
             Self::Member { source, .. } => source.code(),
@@ -69,7 +67,6 @@ impl Error {
             | Self::Helper { .. }
             | Self::Randomness { .. } => ErrorCode::Internal,
             Self::LeaseOver { .. } => ErrorCode::LeaseLost,
-            Self::NotWoken { .. } => ErrorCode::WakeRefused,
             Self::NotCoordinated { .. } => ErrorCode::RunNotCoordinated,
             Self::ChildRemoved { .. } => ErrorCode::ChildRemoved,
         }
@@ -130,32 +127,20 @@ fn of_rejection(rejection: &Rejection) -> ErrorCode {
     match rejection {
         Rejection::BudgetSpent { .. } => ErrorCode::BudgetExceeded,
         Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } => ErrorCode::BudgetInvalid,
-        Rejection::Terminal { .. }
-        | Rejection::Stale { .. }
+        Rejection::Terminal { .. } => ErrorCode::RunNotLive,
+        Rejection::NotPaused { .. } => ErrorCode::RunNotPaused,
+        Rejection::NotWoken { .. } => ErrorCode::WakeRefused,
+        Rejection::NoneAsked { .. } | Rejection::NotAsked { .. } => ErrorCode::QuestionNotFound,
+        Rejection::Several { .. } => ErrorCode::QuestionAmbiguous,
+        Rejection::Decided { .. } => ErrorCode::QuestionDecided,
+        Rejection::Expired { .. } => ErrorCode::QuestionExpired,
+        Rejection::OtherDigest { .. } => ErrorCode::DigestMismatch,
+        Rejection::AnswerInvalid { .. } => ErrorCode::AnswerInvalid,
+        Rejection::Stale { .. }
         | Rejection::Fenced { .. }
         | Rejection::NotNow { .. }
         | Rejection::NotAService { .. }
-        | Rejection::NotAsked { .. }
-        | Rejection::Decided { .. }
-        | Rejection::Expired { .. }
-        | Rejection::OtherDigest { .. }
         | Rejection::TooManyQuestions { .. } => ErrorCode::Fenced,
-    }
-}
-
-impl Unanswerable {
-    /// Returns the stable code.
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::NoneOpen { .. } | Self::Unknown { .. } => ErrorCode::QuestionNotFound,
-            Self::Several { .. } => ErrorCode::QuestionAmbiguous,
-            Self::Decided { .. } => ErrorCode::QuestionDecided,
-            Self::Expired { .. } => ErrorCode::QuestionExpired,
-            Self::OtherDigest { .. } => ErrorCode::DigestMismatch,
-            Self::Unfit { .. } => ErrorCode::AnswerInvalid,
-            Self::RunOver { .. } => ErrorCode::RunNotLive,
-            Self::NotPaused { .. } => ErrorCode::RunNotPaused,
-        }
     }
 }
 

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
+use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{
     Admission, Admitted, Append, Appended, Asked, BomGeneration, Changes, Claim, DayReservation,
     DayReserved, DayStanding, DeadLetter, DeadLetterFilter, Discard, Document, DocumentKind,
     DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease, Name,
-    NameStore, Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup,
-    Session, SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
+    NameStore, Namespaces, Page, Questions, Removal, Renewed, Request, ResultLookup, Session,
+    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
     SharedLogs, Standing, Store, Stored, Turn, Usage, UsageFilter, Waiting,
 };
 use tokio::time::Instant;
@@ -355,10 +356,10 @@ impl Store for Metered {
     async fn request(
         &self,
         run_id: &RunId,
-        kind: RequestKind,
+        command: CallerCommand,
         now: Timestamp,
     ) -> Result<i64, Error> {
-        self.timed(self.inner.request(run_id, kind, now)).await
+        self.timed(self.inner.request(run_id, command, now)).await
     }
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use errand_api::gateway::people::{Decided, Provided};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
+use errand_model::run::{Cancel, DecideApproval};
 
 use super::local::{LocalError, LocalOperations};
-use crate::ask::{self, Decide, Provide, Stop, Wake};
-use crate::people::{self, What};
+use crate::ask::{self, AnswerDraft, Wake};
 use crate::{reconcile, wait};
 
 /// Result of stopping a run.
@@ -23,7 +23,7 @@ pub struct Stopped {
 #[async_trait]
 pub trait ActionOperations<E: Send + 'static>: Send + Sync {
     /// Ends a run. Returns once none of its processes is alive.
-    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, E>;
+    async fn stop(&self, run_id: &RunId, cancel: &Cancel) -> Result<Stopped, E>;
 
     /// Pauses a run, in the name of `by`. Returns once none of its processes executes.
     async fn pause(&self, run_id: &RunId, by: String) -> Result<(), E>;
@@ -37,10 +37,10 @@ pub trait ActionOperations<E: Send + 'static>: Send + Sync {
     async fn wake(&self, service: &RunId, wake: Wake) -> Result<RunId, E>;
 
     /// Decides an approval of a run, or of a child of it.
-    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, E>;
+    async fn decide(&self, run_id: &RunId, decide: DecideApproval) -> Result<Decided, E>;
 
     /// Answers a question of a run, or of a child of it.
-    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, E>;
+    async fn provide(&self, run_id: &RunId, draft: AnswerDraft) -> Result<Provided, E>;
 
     /// Returns the names of the secrets for which a paused run waits.
     async fn awaited_secrets(&self, run_id: &RunId) -> Result<Vec<String>, E>;
@@ -48,11 +48,12 @@ pub trait ActionOperations<E: Send + 'static>: Send + Sync {
 
 #[async_trait]
 impl<E: LocalError> ActionOperations<E> for LocalOperations {
-    async fn stop(&self, run_id: &RunId, stop: &Stop) -> Result<Stopped, E> {
+    async fn stop(&self, run_id: &RunId, cancel: &Cancel) -> Result<Stopped, E> {
         let stored = wait::load(self.engine(), run_id).await?;
         let before = reconcile::reconcile(self.engine(), stored).await?;
         let was_over = before.run.status.is_terminal();
-        let ended = if was_over { before } else { ask::stop(self.engine(), run_id, stop).await? };
+        let ended =
+            if was_over { before } else { ask::cancel(self.engine(), run_id, cancel).await? };
         Ok(Stopped { was_over, status: ended.run.status.name().to_owned() })
     }
 
@@ -69,7 +70,7 @@ impl<E: LocalError> ActionOperations<E> for LocalOperations {
     ) -> Result<(), E> {
         if !raise.is_empty() {
             let raised = ask::raise(self.engine(), run_id, raise, by.clone()).await?;
-            if !ask::is_held(&raised.run) {
+            if !raised.run.is_held() {
                 return Ok(());
             }
         }
@@ -81,24 +82,12 @@ impl<E: LocalError> ActionOperations<E> for LocalOperations {
         Ok(ask::wake(self.engine(), service, &wake).await?)
     }
 
-    async fn decide(&self, run_id: &RunId, decide: Decide) -> Result<Decided, E> {
-        let id = decide.approval_id.as_deref();
-        let asker = people::asker(self.engine(), run_id, What::Approval, id).await?;
-        let approval = ask::decide(self.engine(), &asker, &decide).await?;
-        Ok(Decided {
-            run_id: asker.to_string(),
-            approval_id: approval.request.approval_id,
-            decision: decide.verdict,
-            decided_by: decide.by,
-            comment: decide.comment,
-        })
+    async fn decide(&self, run_id: &RunId, decide: DecideApproval) -> Result<Decided, E> {
+        Ok(ask::decide_approval(self.engine(), run_id, decide).await?)
     }
 
-    async fn provide(&self, run_id: &RunId, provide: Provide) -> Result<Provided, E> {
-        let id = provide.input_id.as_deref();
-        let asker = people::asker(self.engine(), run_id, What::Input, id).await?;
-        let input_id = ask::provide(self.engine(), &asker, &provide).await?;
-        Ok(Provided { run_id: asker.to_string(), input_id, answered_by: provide.by })
+    async fn provide(&self, run_id: &RunId, draft: AnswerDraft) -> Result<Provided, E> {
+        Ok(ask::provide_input(self.engine(), run_id, draft).await?)
     }
 
     async fn awaited_secrets(&self, run_id: &RunId) -> Result<Vec<String>, E> {

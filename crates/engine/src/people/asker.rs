@@ -1,35 +1,26 @@
-//! Askers: the runs below a coordinator whose questions are answered through it.
+//! The run that asks, where a person answers a coordinator.
 
 use std::collections::BTreeMap;
 
 use errand_model::RunId;
 use errand_model::coordination::{DEPTH_LIMIT, HANDOFF_LIMIT};
+use errand_model::run::{QuestionKind, Rejection};
 use errand_store::{Namespaces, Questions};
 
-use super::{Listed, Question, Unanswerable, list};
+use super::{Listed, Question, list};
 use crate::{Engine, Error, wait};
 
-/// Kind of question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Request for an approval.
-    Approval,
-    /// Question for an input.
-    Input,
-}
-
-/// Returns the run whose question is answered with run `run_id`: the run itself; or, for a
-/// coordinator, the only run below it with an open question. `id` is that of the question, if
-/// given.
+/// Returns the run that a person means who answers run `run_id`: that run; or, of a coordinator, the
+/// only run below it that asks. `id` is that of the question, where it is given.
 ///
 /// # Errors
 ///
-/// [`Unanswerable::Several`] if several questions are open; [`errand_store::Error::NoRun`]; if the
-/// registry fails.
-pub async fn asker(
+/// [`Rejection::Several`] if it must be said which one is meant; [`errand_store::Error::NoRun`];
+/// if the registry fails.
+pub(crate) async fn asker(
     engine: &Engine,
     run_id: &RunId,
-    what: What,
+    what: QuestionKind,
     id: Option<&str>,
 ) -> Result<RunId, Error> {
     let run = wait::load(engine, run_id).await?.run;
@@ -51,36 +42,33 @@ pub async fn asker(
         [] => Ok(run_id.clone()),
         [(only, _)] => Ok(only.clone()),
         [_, ..] => {
-            let what = match what {
-                What::Approval => "approval",
-                What::Input => "input",
-            };
             let open = open.into_iter().map(|(_, line)| line).collect();
-            Err(Unanswerable::Several { run_id: run_id.clone(), what, open }.into())
+            Err(Rejection::Several { run_id: run_id.clone(), what, open }.into())
         }
     }
 }
 
 /// Returns the id of a question of that kind, and a line about it.
-fn told(listed: &Listed, wanted: What) -> Option<(String, String)> {
+fn told(listed: &Listed, wanted: QuestionKind) -> Option<(String, String)> {
     let (run_id, agent) = (&listed.run_id, &listed.agent);
     match (&listed.question, wanted) {
-        (Question::Approval(it), What::Approval) => {
+        (Question::Approval(it), QuestionKind::Approval) => {
             let about = format!("{} on {} ({})", it.action, it.target, it.digest);
             Some((
                 it.approval_id.clone(),
                 format!("  {run_id}  {agent}  {}  {about}", it.approval_id),
             ))
         }
-        (Question::Input(it), What::Input) => Some((
+        (Question::Input(it), QuestionKind::Input) => Some((
             it.input_id.clone(),
             format!("  {run_id}  {agent}  {}  {}", it.input_id, it.prompt),
         )),
-        (Question::Approval(_), What::Input) | (Question::Input(_), What::Approval) => None,
+        (Question::Approval(_), QuestionKind::Input)
+        | (Question::Input(_), QuestionKind::Approval) => None,
     }
 }
 
-/// Cache of the parents of runs.
+/// Parents of runs, as far as they were loaded.
 struct Family<'e> {
     engine: &'e Engine,
     parents: BTreeMap<RunId, Option<RunId>>,

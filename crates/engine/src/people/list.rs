@@ -1,12 +1,11 @@
-//! Questions of all runs.
+//! List of questions of all runs, and the deadlines that no process applies.
 
-use errand_store::Namespaces;
 use std::collections::BTreeSet;
 
 use errand_api::record::{RecordApproval, RecordInput};
 use errand_model::RunId;
 use errand_model::event::{EventBody, EventGroup, QuestionEvent};
-use errand_store::{Asked, Questions};
+use errand_store::{Asked, Namespaces, Questions};
 
 use crate::{Engine, Error, reconcile, wait};
 

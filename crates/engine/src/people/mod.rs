@@ -1,15 +1,11 @@
-//! Questions of agents to people: lists, answers and deadlines.
+//! Questions of agents to people: the list of them, and the run below a coordinator that asks.
 //!
-//! Deliberately absent: permissions. Everybody who can write the registry may decide.
+//! Deliberately absent: permissions to decide. Whoever can write the registry can.
 
 mod asker;
-mod error;
 mod expose;
 mod list;
-mod pick;
 
-pub use asker::{What, asker};
-pub use error::Unanswerable;
+pub(crate) use asker::asker;
 pub(crate) use expose::refuse_secrets;
 pub use list::{Listed, Question, expire_due, list};
-pub(crate) use pick::{approval, check_answer, input, over};

@@ -13,7 +13,7 @@ use errand_model::{RunId, Timestamp};
 use errand_store::Turn;
 
 use super::{Next, SupervisorChannels, requests};
-use crate::ask::{self, Stop};
+use crate::ask;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::{Engine, Error, reconcile};
@@ -110,9 +110,9 @@ async fn clear(
         OnBusy::Enqueue | OnBusy::Reject => changed(engine, ahead).await,
         OnBusy::Interrupt | OnBusy::Rollback => {
             let by = Some(run_id.to_string());
-            let stop = Stop { cause: CancelCause::Superseded, by, grace: SUPERSEDED_GRACE };
-            // A run that cannot be ended now, or was removed meanwhile, is checked again.
-            if ask::stop(engine, ahead, &stop).await.is_err() {
+            let cancel = Cancel { cause: CancelCause::Superseded, by, grace: SUPERSEDED_GRACE };
+            // A run that cannot be ended now, or was removed meanwhile: it is looked at again.
+            if ask::cancel(engine, ahead, &cancel).await.is_err() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
             Ok(())

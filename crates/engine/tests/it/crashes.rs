@@ -7,7 +7,7 @@ use errand_agent::os;
 use errand_engine::{ask, reconcile};
 use errand_model::event::CancelCause;
 use errand_model::placement::Placement;
-use errand_model::run::{Run, Status};
+use errand_model::run::{Cancel, Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Registry, Stored};
 
@@ -118,9 +118,8 @@ async fn a_run_that_is_cancelled_in_the_queue_is_cancelled_after_a_crash_at_any_
     world.dead.store().admit(admission).await.unwrap();
     let world = world.reopened();
     let before = copied(&world);
-    let stop =
-        ask::Stop { cause: CancelCause::Stopped, by: None, grace: std::time::Duration::ZERO };
-    let ended = ask::stop(&world.living, &run_id, &stop).await.unwrap();
+    let stop = Cancel { cause: CancelCause::Stopped, by: None, grace: std::time::Duration::ZERO };
+    let ended = ask::cancel(&world.living, &run_id, &stop).await.unwrap();
     assert!(matches!(ended.run.status, Status::Cancelled { .. }));
     Crashed::of(world, run_id, before, ended).check().await;
 }

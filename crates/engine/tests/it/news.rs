@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit;
-use errand_engine::ask::{self, Stop};
+use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
@@ -16,7 +16,7 @@ use errand_engine::{Engine, Inner, Surroundings, reconcile};
 use errand_model::coordination::{ChildOutcome, Membership, News};
 use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::Outcome;
+use errand_model::run::{Cancel, Outcome};
 use errand_model::{Digest, Payload, ProcessIdentity, RunId, canonical};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{
@@ -241,8 +241,8 @@ async fn a_child_cancelled_in_the_queue_reports_it() {
     for queued in [true, false] {
         let world = World::new();
         let run_id = world.child("[/bin/true]", queued).await;
-        let stop = Stop { cause: CancelCause::Parent, by: None, grace: Duration::ZERO };
-        ask::stop(&world.engine, &run_id, &stop).await.unwrap();
+        let cancel = Cancel { cause: CancelCause::Parent, by: None, grace: Duration::ZERO };
+        ask::cancel(&world.engine, &run_id, &cancel).await.unwrap();
         let outcome = world.outcome(&run_id).await;
         assert_eq!(outcome, ChildOutcome::Cancelled { reason: "parent".to_owned() });
     }

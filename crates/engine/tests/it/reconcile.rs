@@ -14,10 +14,10 @@ use errand_engine::{Engine, Error, Inner, Surroundings, reaper, reconcile, sessi
 use errand_model::draft::JournalDraft;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{AttemptUp, Command, Pause, StartAttempt, Status};
+use errand_model::run::{AttemptUp, CallerCommand, Cancel, Command, Pause, StartAttempt, Status};
 use errand_model::{ProcessIdentity, RunId, Timestamp};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKind, Stored};
+use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, Stored};
 
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
@@ -225,8 +225,8 @@ async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() 
     }
 }
 
-pub(crate) fn cancel() -> RequestKind {
-    RequestKind::Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO }
+pub(crate) fn cancel() -> CallerCommand {
+    Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO }.into()
 }
 
 #[tokio::test]
@@ -265,8 +265,8 @@ async fn a_pause_that_was_done_by_hand_is_not_done_again() {
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
     world.dead.store().admit(admission).await.unwrap();
-    // Left with a worker that gave the run back before it read it.
-    let pause = RequestKind::Pause { by: None };
+    // A request to a worker that gave the run back before it read it.
+    let pause = Pause::by_operator(None).into();
     world.living.store().request(&run_id, pause, world.living.now()).await.unwrap();
     ask::pause(&world.living, &run_id, None).await.unwrap();
     let resumed = ask::resume(&world.living, &run_id, None).await.unwrap();
@@ -282,8 +282,8 @@ async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew(
     world.dead.store().admit(admission).await.unwrap();
     let journal = world.living.registry().run_events(&run_id);
     let before = std::fs::read(&journal).unwrap();
-    let stop = ask::Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
-    ask::stop(&world.living, &run_id, &stop).await.unwrap();
+    let cancel = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    ask::cancel(&world.living, &run_id, &cancel).await.unwrap();
     let World { folder, dead, living } = world;
     let registry = living.registry().clone();
     drop((dead, living));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit;
-use errand_engine::ask::{self, Stop};
+use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::{Charge, ControlState};
@@ -16,7 +16,7 @@ use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, wor
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{Outcome, Status};
+use errand_model::run::{Cancel, Outcome, Status};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Filter, Holder, Page, Pending, Registry};
 use tokio::sync::watch;
@@ -169,8 +169,8 @@ async fn a_worker_survives_an_unavailable_registry() {
     let early = tokio::time::timeout(Duration::from_secs(1), &mut worked).await;
     assert!(early.is_err(), "{early:?}");
     std::fs::rename(&away, &database).unwrap();
-    let stop = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
-    let over = async { ask::stop(&engine, &run_id, &stop).await.unwrap() };
+    let cancel = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    let over = async { ask::cancel(&engine, &run_id, &cancel).await.unwrap() };
     let both = async { tokio::join!(worked, over) };
     let (worked, _) = tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
     assert_eq!(worked.unwrap(), 0);

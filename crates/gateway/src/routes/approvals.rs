@@ -5,9 +5,9 @@ use axum::extract::State;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided, QuestionQuery};
 use errand_api::question::QuestionList;
-use errand_engine::ask::{Decide, Provide};
+use errand_engine::ask::AnswerDraft;
 use errand_engine::operations::{ActionOperations as _, PeopleOperations as _};
-use errand_model::{Digest, RunId};
+use errand_model::{Digest, RunId, run};
 use errand_store::Questions;
 
 use super::by::by;
@@ -58,12 +58,13 @@ async fn decide(
         body.digest.map(Digest::try_from).transpose().map_err(|error| {
             Refusal::field(ErrorCode::RequestInvalid, "/digest", error.to_string())
         })?;
-    let decide = Decide {
+    let decide = run::DecideApproval {
         approval_id,
-        verdict: body.decision,
+        decision: body.decision,
         by: by(caller, body.by.as_deref()),
         comment: body.comment,
         digest,
+        decision_id: None,
     };
     Ok(Json(gateway.operations(caller).decide(run_id, decide).await?))
 }
@@ -76,6 +77,6 @@ pub(crate) async fn provide_input(
     JsonBody(body): JsonBody<ProvideInput>,
 ) -> Result<Json<Provided>, Refusal> {
     let by = by(&caller, body.by.as_deref());
-    let provide = Provide { input_id: body.input_id, answer: body.answer, by };
-    Ok(Json(gateway.operations(&caller).provide(&stored.run.id, provide).await?))
+    let draft = AnswerDraft { input_id: body.input_id, answer: body.answer, by };
+    Ok(Json(gateway.operations(&caller).provide(&stored.run.id, draft).await?))
 }

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::gateway::run::{CancelQuery, CancelRequest};
-use errand_engine::ask::{Stop, begin_stop, stop};
+use errand_engine::ask::{begin_cancel, cancel};
 use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -29,13 +30,13 @@ pub(crate) async fn cancel_run(
     JsonBody(request): JsonBody<CancelRequest>,
 ) -> Result<Response, Refusal> {
     let grace = grace(request.grace_period.as_deref(), request.force)?;
-    let how = Stop { cause: CancelCause::Stopped, by: Some(caller.name()), grace };
+    let how = Cancel { cause: CancelCause::Stopped, by: Some(caller.name()), grace };
     let run_id = &stored.run.id;
     let engine = gateway.engine();
     let stored = if query.wait == Some(true) {
-        stop(engine, run_id, &how).await?
+        cancel(engine, run_id, &how).await?
     } else {
-        begin_stop(engine, run_id, &how).await?
+        begin_cancel(engine, run_id, &how).await?
     };
     let is_over = stored.run.status.is_terminal();
     let status = if is_over { StatusCode::OK } else { StatusCode::ACCEPTED };

@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::gateway::run::RestartRequest;
 use errand_engine::again;
-use errand_engine::ask::{Restarted, Stop, replace, restart};
+use errand_engine::ask::{Restarted, replace, restart};
 use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
 
 use super::cancel_run::grace;
 use super::create_run::queued;
@@ -29,8 +30,8 @@ pub(crate) async fn restart_run(
     let engine = gateway.engine();
     let choice = choice(request.version, request.latest)?;
     if !choice.is_recorded() {
-        let stop = Stop { cause: CancelCause::Stopped, by: Some(caller.name()), grace };
-        let submission = Box::pin(replace(engine, run_id, &stop, choice)).await?;
+        let cancel = Cancel { cause: CancelCause::Stopped, by: Some(caller.name()), grace };
+        let submission = Box::pin(replace(engine, run_id, &cancel, choice)).await?;
         return queued(&gateway, start(&gateway, &caller, submission).await?).await;
     }
     if stored.run.status.is_terminal() {

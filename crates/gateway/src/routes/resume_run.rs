@@ -27,7 +27,7 @@ pub(crate) async fn resume_run(
     if !raise.is_empty() {
         let raised = ask::raise(engine, run_id, &raise, caller.name()).await?;
         // A run that is not paused has what it needs.
-        goes_on = ask::is_held(&raised.run);
+        goes_on = raised.run.is_held();
     }
     if goes_on {
         ask::resume(engine, run_id, Some(caller.name())).await?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use serde::{Deserialize, Serialize};
+
+use super::{Approval, Decision, Effect, QuestionKind, Rejection, Run, Status};
 use crate::event::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, EventBody, PauseReason,
     RunPaused, RunResumed,
@@ -37,33 +39,23 @@ pub struct AskApproval {
     pub park: bool,
 }
 
-/// A person decides an approval.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Command of a caller: decide an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecideApproval {
-    /// The approval.
-    pub approval_id: String,
-    /// The decision.
+    /// Id of the approval; `None`: the only one that is open. A stored command always has it.
+    pub approval_id: Option<String>,
+    /// Decision.
+    #[serde(rename = "verdict")]
     pub decision: ApprovalVerdict,
-    /// Person who decides.
+    /// Name of the person.
     pub by: String,
-    /// Comment of that person.
+    /// Comment for the agent and the record.
     pub comment: Option<String>,
-    /// The digest that the person saw; refused if the approval is about another one.
+    /// Digest that the person saw; refused if the approval is about another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Tells this decision from every other one.
+    /// Random id that tells this decision from every other one.
     pub decision_id: Option<String>,
-}
-
-impl From<AskApproval> for Command {
-    fn from(ask: AskApproval) -> Self {
-        Self::AskApproval(ask)
-    }
-}
-
-impl From<DecideApproval> for Command {
-    fn from(decide: DecideApproval) -> Self {
-        Self::DecideApproval(decide)
-    }
 }
 
 impl Run {
@@ -82,9 +74,8 @@ impl Run {
         if known.is_none() && self.approvals.len() >= QUESTION_LIMIT {
             return Err(self.too_many_questions());
         }
-        let is_same = |known: &super::Approval| {
-            known.attempt == ask.attempt && known.request.park == ask.park
-        };
+        let is_same =
+            |known: &Approval| known.attempt == ask.attempt && known.request.park == ask.park;
         let mut events = Vec::new();
         if !known.is_some_and(is_same) {
             let deadline = match known {
@@ -111,26 +102,17 @@ impl Run {
         decide: &DecideApproval,
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
-        let Some(approval) = self.approvals.get(&decide.approval_id) else {
-            return Err(self.not_asked(&decide.approval_id));
-        };
-        if let Some(verdict) = &approval.verdict {
-            return Err(self.decided(&decide.approval_id, &verdict.decided_by));
+        let request = &self.open_approval(decide.approval_id.as_deref())?.request;
+        let id = || request.approval_id.clone();
+        if let Some(given) = decide.digest.clone().filter(|given| *given != request.digest) {
+            let asked = request.digest.clone();
+            return Err(Rejection::OtherDigest { id: id(), asked, given });
         }
-        if self.status.is_terminal() {
-            return Err(self.terminal());
-        }
-        if decide.digest.as_ref().is_some_and(|seen| *seen != approval.request.digest) {
-            return Err(Rejection::OtherDigest {
-                question: decide.approval_id.clone(),
-                digest: approval.request.digest.clone(),
-            });
-        }
-        if approval.request.deadline_ms.is_some_and(|deadline| now >= deadline) {
-            return Err(Rejection::Expired { question: decide.approval_id.clone() });
+        if let Some(at) = request.deadline_ms.filter(|deadline| now >= *deadline) {
+            return Err(Rejection::Expired { what: QuestionKind::Approval, id: id(), at });
         }
         let decided = EventBody::ApprovalDecided(ApprovalDecided {
-            approval_id: decide.approval_id.clone(),
+            approval_id: id(),
             decision: decide.decision,
             decided_by: decide.by.clone(),
             comment: decide.comment.clone(),
@@ -140,7 +122,69 @@ impl Run {
         Ok(self.resuming_after(vec![decided], Some(&decide.by), now))
     }
 
-    /// Returns the reason for which the run would wait if it were not held; `None`: everything is
+    /// Returns the open approval that a person means; `id` may be left out where only one is open.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::NoneAsked`], [`Rejection::NotAsked`], [`Rejection::Several`] if it cannot be told
+    /// which is meant; [`Rejection::Decided`], [`Rejection::Expired`], [`Rejection::Terminal`] if it
+    /// is not open any more.
+    pub fn open_approval(&self, id: Option<&str>) -> Result<&Approval, Rejection> {
+        const WHAT: QuestionKind = QuestionKind::Approval;
+        let run_id = || self.id.clone();
+        if let Some(id) = id {
+            let Some(found) = self.approvals.get(id) else {
+                return Err(Rejection::NotAsked {
+                    run_id: run_id(),
+                    what: WHAT,
+                    id: id.to_owned(),
+                });
+            };
+            return self.still_open_approval(found);
+        }
+        let open: Vec<&Approval> = self.open_approvals().collect();
+        match open.as_slice() {
+            [only] => self.still_open_approval(only),
+            [] => {
+                self.check_live()?;
+                // A person who is late means the approval that was decided last.
+                let last =
+                    self.approvals.values().max_by_key(|it| it.verdict.as_ref().map(|v| v.at));
+                match last {
+                    Some(last) => self.still_open_approval(last),
+                    None => Err(Rejection::NoneAsked { run_id: run_id(), what: WHAT }),
+                }
+            }
+            several => {
+                self.check_live()?;
+                let about = |it: &&Approval| {
+                    let it = &it.request;
+                    format!("  {}  {} on {} ({})", it.approval_id, it.action, it.target, it.digest)
+                };
+                let open = several.iter().map(about).collect();
+                Err(Rejection::Several { run_id: run_id(), what: WHAT, open })
+            }
+        }
+    }
+
+    fn still_open_approval<'r>(&self, found: &'r Approval) -> Result<&'r Approval, Rejection> {
+        let (what, id) = (QuestionKind::Approval, found.request.approval_id.clone());
+        let Some(verdict) = &found.verdict else {
+            self.check_live()?;
+            return Ok(found);
+        };
+        if verdict.by_deadline {
+            return Err(Rejection::Expired { what, id, at: verdict.at });
+        }
+        let decision = match verdict.decision {
+            ApprovalVerdict::Approve => "approved",
+            ApprovalVerdict::Reject => "rejected",
+        };
+        let (by, at) = (verdict.decided_by.clone(), verdict.at);
+        Err(Rejection::Decided { what, id, decision, by, at })
+    }
+
+    /// Returns the reason for which the run would wait if it were not held; `None` if everything is
     /// answered.
     pub(super) fn open_question(&self) -> Option<PauseReason> {
         if self.open_approvals().next().is_some() {
@@ -187,18 +231,6 @@ impl Run {
             decision
         } else {
             decision.and(Effect::Dispatch { not_before: now })
-        }
-    }
-
-    pub(super) fn not_asked(&self, question: &str) -> Rejection {
-        Rejection::NotAsked { run_id: self.id.clone(), question: question.to_owned() }
-    }
-
-    pub(super) fn decided(&self, question: &str, by: &str) -> Rejection {
-        Rejection::Decided {
-            run_id: self.id.clone(),
-            question: question.to_owned(),
-            by: by.to_owned(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Secrets are never recorded, so a later attempt has those of the process that starts it. A run
 //! that lacks one begins no attempt: it waits until it is resumed.
 
-use super::{Command, Decision, Rejection, Run, Status};
+use super::{Decision, Rejection, Run, Status};
 use crate::event::{EventBody, PauseReason, RunPaused};
 
 /// Hold the run until secrets are there. Only between two attempts.
@@ -11,12 +11,6 @@ use crate::event::{EventBody, PauseReason, RunPaused};
 pub struct AwaitSecrets {
     /// Their names; at least one.
     pub names: Vec<String>,
-}
-
-impl From<AwaitSecrets> for Command {
-    fn from(awaited: AwaitSecrets) -> Self {
-        Self::AwaitSecrets(awaited)
-    }
 }
 
 impl Run {

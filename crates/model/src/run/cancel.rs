@@ -5,24 +5,21 @@
 
 use std::time::Duration;
 
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use serde::{Deserialize, Serialize};
+
+use super::{Decision, Effect, Rejection, Run, Status};
 use crate::event::{CancelCause, CancelRequested, EventBody, RunCancelled, RunResumed};
 
-/// End the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Command of a caller: end the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// Cause of the cancellation.
+    /// Cause, as it is recorded.
     pub cause: CancelCause,
-    /// Person or client that asks, if any.
+    /// Name of the caller; `None` for a program.
     pub by: Option<String>,
     /// Time for the agent to end by itself; zero kills it at once.
+    #[serde(rename = "grace_period_ms", with = "crate::millis")]
     pub grace: Duration,
-}
-
-impl From<Cancel> for Command {
-    fn from(cancel: Cancel) -> Self {
-        Self::Cancel(cancel)
-    }
 }
 
 impl Run {

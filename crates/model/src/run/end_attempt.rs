@@ -1,11 +1,11 @@
 //! The end of an attempt, and what it means for the run.
 
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use super::{Decision, Effect, Rejection, Run, Status};
 use crate::error_code::ErrorCode;
 use crate::event::{
-    AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, PauseReason,
-    ProcessUsage, RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind,
-    RunRequeued, RunResumed, RunStarted, StopReason,
+    AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage,
+    RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind, RunRequeued,
+    RunResumed, RunStarted, StopReason,
 };
 use crate::{Payload, Timestamp};
 
@@ -38,12 +38,6 @@ pub enum Outcome {
     Failed(Failure),
     /// Its supervisor was told to end.
     Drained,
-}
-
-impl From<EndAttempt> for Command {
-    fn from(end: EndAttempt) -> Self {
-        Self::EndAttempt(end)
-    }
 }
 
 impl Run {
@@ -171,14 +165,6 @@ impl Run {
                 Decision::record(vec![attempt, EventBody::RunFailed(failed)])
             }
         }
-    }
-
-    /// Returns true if an operator or its budget holds the run.
-    pub(super) const fn is_held(&self) -> bool {
-        matches!(
-            self.status,
-            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
-        )
     }
 
     /// A paused run whose agent ended is resumed before it moves on.

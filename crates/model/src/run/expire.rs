@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cancel, Command, Decision, Rejection, Run};
+use super::{Cancel, Decision, Rejection, Run};
 use crate::Timestamp;
 use crate::event::{
     ApprovalDecided, ApprovalVerdict, CancelCause, DeadlineDefault, EventBody, InputExpired,
@@ -16,12 +16,6 @@ pub struct Expire {}
 const GRACE: Duration = Duration::from_secs(10);
 /// Name in the place of a person for an approval that expired.
 const NOBODY: &str = "deadline";
-
-impl From<Expire> for Command {
-    fn from(expire: Expire) -> Self {
-        Self::Expire(expire)
-    }
-}
 
 impl Run {
     /// Nothing if no deadline has passed.

@@ -1,7 +1,7 @@
 //! Return of a claimed run before an attempt began.
 
 use super::end_attempt::requeued;
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use super::{Decision, Effect, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::event::RequeueReason;
 
@@ -10,12 +10,6 @@ use crate::event::RequeueReason;
 pub struct HandBack {
     /// Not to be claimed before; never earlier than its next attempt is due.
     pub not_before: Timestamp,
-}
-
-impl From<HandBack> for Command {
-    fn from(back: HandBack) -> Self {
-        Self::HandBack(back)
-    }
 }
 
 impl Run {

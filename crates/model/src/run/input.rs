@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Command, Decision, Rejection, Reply, Run};
+use super::{Decision, Inquiry, QuestionKind, Rejection, Reply, Run};
 use crate::event::{EventBody, InputProvided, InputRequested, PauseReason};
 use crate::run::QUESTION_LIMIT;
 use crate::{Payload, Timestamp};
@@ -30,29 +31,17 @@ pub struct AskInput {
     pub park: bool,
 }
 
-/// A person answers.
-#[derive(Clone, Debug, PartialEq)]
+/// Command of a caller: answer a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProvideInput {
-    /// The question.
+    /// Id of the question.
     pub input_id: String,
-    /// The answer; satisfies the question's schema.
+    /// Answer; satisfies the question's schema.
     pub answer: Payload,
-    /// Person who answers.
+    /// Name of the person.
     pub by: String,
-    /// Tells this answer from every other one.
+    /// Random id that tells this answer from every other one.
     pub decision_id: Option<String>,
-}
-
-impl From<AskInput> for Command {
-    fn from(ask: AskInput) -> Self {
-        Self::AskInput(ask)
-    }
-}
-
-impl From<ProvideInput> for Command {
-    fn from(provide: ProvideInput) -> Self {
-        Self::ProvideInput(provide)
-    }
 }
 
 impl Run {
@@ -68,7 +57,7 @@ impl Run {
             return Err(self.too_many_questions());
         }
         let is_same =
-            |known: &super::Inquiry| known.attempt == ask.attempt && known.request.park == ask.park;
+            |known: &Inquiry| known.attempt == ask.attempt && known.request.park == ask.park;
         let mut events = Vec::new();
         if !known.is_some_and(is_same) {
             let deadline = match known {
@@ -92,21 +81,10 @@ impl Run {
         provide: &ProvideInput,
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
-        let Some(inquiry) = self.inputs.get(&provide.input_id) else {
-            return Err(self.not_asked(&provide.input_id));
-        };
-        match &inquiry.reply {
-            Some(Reply::Provided { by, .. }) => return Err(self.decided(&provide.input_id, by)),
-            Some(Reply::Expired { .. }) => {
-                return Err(Rejection::Expired { question: provide.input_id.clone() });
-            }
-            None => {}
-        }
-        if self.status.is_terminal() {
-            return Err(self.terminal());
-        }
-        if inquiry.request.deadline_ms.is_some_and(|deadline| now >= deadline) {
-            return Err(Rejection::Expired { question: provide.input_id.clone() });
+        let request = &self.open_input(Some(&provide.input_id))?.request;
+        if let Some(at) = request.deadline_ms.filter(|deadline| now >= *deadline) {
+            let id = request.input_id.clone();
+            return Err(Rejection::Expired { what: QuestionKind::Input, id, at });
         }
         let provided = EventBody::InputProvided(InputProvided {
             input_id: provide.input_id.clone(),
@@ -115,5 +93,65 @@ impl Run {
             decision_id: provide.decision_id.clone(),
         });
         Ok(self.resuming_after(vec![provided], Some(&provide.by), now))
+    }
+
+    /// Returns the open question that a person means; `id` may be left out where only one is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::open_approval`].
+    pub fn open_input(&self, id: Option<&str>) -> Result<&Inquiry, Rejection> {
+        const WHAT: QuestionKind = QuestionKind::Input;
+        let run_id = || self.id.clone();
+        if let Some(id) = id {
+            let Some(found) = self.inputs.get(id) else {
+                return Err(Rejection::NotAsked {
+                    run_id: run_id(),
+                    what: WHAT,
+                    id: id.to_owned(),
+                });
+            };
+            return self.still_open_input(found);
+        }
+        let open: Vec<&Inquiry> = self.open_inputs().collect();
+        match open.as_slice() {
+            [only] => self.still_open_input(only),
+            [] => {
+                self.check_live()?;
+                // A person who is late means the question that was answered last.
+                match self.inputs.values().max_by_key(|it| it.reply.as_ref().map(answered_at)) {
+                    Some(last) => self.still_open_input(last),
+                    None => Err(Rejection::NoneAsked { run_id: run_id(), what: WHAT }),
+                }
+            }
+            several => {
+                self.check_live()?;
+                let about =
+                    |it: &&Inquiry| format!("  {}  {}", it.request.input_id, it.request.prompt);
+                let open = several.iter().map(about).collect();
+                Err(Rejection::Several { run_id: run_id(), what: WHAT, open })
+            }
+        }
+    }
+
+    fn still_open_input<'r>(&self, found: &'r Inquiry) -> Result<&'r Inquiry, Rejection> {
+        let (what, id) = (QuestionKind::Input, found.request.input_id.clone());
+        match &found.reply {
+            None => {
+                self.check_live()?;
+                Ok(found)
+            }
+            Some(Reply::Expired { at }) => Err(Rejection::Expired { what, id, at: *at }),
+            Some(Reply::Provided { by, at, .. }) => {
+                let (by, at) = (by.clone(), *at);
+                Err(Rejection::Decided { what, id, decision: "answered", by, at })
+            }
+        }
+    }
+}
+
+const fn answered_at(reply: &Reply) -> Timestamp {
+    match reply {
+        Reply::Provided { at, .. } | Reply::Expired { at } => *at,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::end_attempt::{cancelled, requeued};
-use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
+use super::{Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::event::{
@@ -25,12 +25,6 @@ const LOSS_DELAY_LIMIT: Duration = Duration::from_secs(60);
 pub struct Lose {
     /// Number of the lease that the finder took, above the lost one's.
     pub epoch: u64,
-}
-
-impl From<Lose> for Command {
-    fn from(lose: Lose) -> Self {
-        Self::Lose(lose)
-    }
 }
 
 impl Run {

@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use super::{Cancel, Command, Decision, Effect, Rejection, Run, Status};
+use super::{Cancel, Decision, Effect, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall};
 use crate::budget::{LimitName, OnExceed, Scope};
-use crate::event::{
-    BudgetExceeded, BudgetRaised, BudgetWarned, CancelCause, EventBody, PauseReason, RunPaused,
-};
+use crate::event::{BudgetExceeded, BudgetWarned, CancelCause, EventBody, PauseReason, RunPaused};
 use crate::spend::{Amounts, Caps, Measure};
 
 /// A warning is due when so much of a limit is used.
@@ -39,27 +37,6 @@ pub struct Denied {
     pub used: u64,
     /// Amount allowed.
     pub allowed: u64,
-}
-
-/// Allow more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Raise {
-    /// Limits with the amounts allowed from now on.
-    pub limits: Vec<(LimitName, u64)>,
-    /// Person or client that raises them.
-    pub by: String,
-}
-
-impl From<Meter> for Command {
-    fn from(meter: Meter) -> Self {
-        Self::Meter(meter)
-    }
-}
-
-impl From<Raise> for Command {
-    fn from(raise: Raise) -> Self {
-        Self::Raise(raise)
-    }
 }
 
 impl Run {
@@ -222,29 +199,5 @@ impl Run {
         };
         events.extend(decision.events);
         Decision { events, effects: decision.effects }
-    }
-
-    pub(super) fn raise(&self, raise: &Raise) -> Result<Decision, Rejection> {
-        if self.status.is_terminal() {
-            return Err(self.terminal());
-        }
-        let mut events = Vec::new();
-        for (limit, allowed) in &raise.limits {
-            let Some(now) = self.allowed(*limit) else {
-                return Err(Rejection::NoSuchLimit { run_id: self.id.clone(), limit: *limit });
-            };
-            if *allowed < now {
-                return Err(Rejection::NotRaised {
-                    run_id: self.id.clone(),
-                    limit: *limit,
-                    allowed: now,
-                });
-            }
-            if *allowed > now {
-                let (limit, by) = (*limit, raise.by.clone());
-                events.push(EventBody::BudgetRaised(BudgetRaised { limit, allowed: *allowed, by }));
-            }
-        }
-        Ok(Decision::record(events))
     }
 }

@@ -1,6 +1,6 @@
 //! Reports of an agent while it works: steps, checkpoints, outputs, artifacts, calls.
 
-use super::{Command, Decision, Rejection, Run};
+use super::{Decision, Rejection, Run};
 use crate::Timestamp;
 use crate::event::EventBody;
 
@@ -13,12 +13,6 @@ pub struct Report {
     pub attempt: u32,
     /// Reported events.
     pub events: Vec<EventBody>,
-}
-
-impl From<Report> for Command {
-    fn from(report: Report) -> Self {
-        Self::Report(report)
-    }
 }
 
 impl Run {

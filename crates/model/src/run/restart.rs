@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Command, Decision, Effect, Rejection, Run};
+use serde::{Deserialize, Serialize};
+
+use super::{Decision, Effect, Rejection, Run};
 use crate::Timestamp;
 use crate::event::{EventBody, RestartRequested, RunResumed};
 
-/// Stop the current attempt and begin another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Command of a caller: stop the current attempt and begin another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
-    /// Person or client that asks, if any.
+    /// Name of the caller; `None` for a program.
     pub by: Option<String>,
     /// Time for the agent to end by itself; zero kills it at once.
+    #[serde(rename = "grace_period_ms", with = "crate::millis")]
     pub grace: Duration,
-}
-
-impl From<Restart> for Command {
-    fn from(restart: Restart) -> Self {
-        Self::Restart(restart)
-    }
 }
 
 impl Run {

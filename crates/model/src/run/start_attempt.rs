@@ -1,6 +1,6 @@
 //! Taking the next attempt, and hearing that its agent lives.
 
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use super::{Decision, Effect, Rejection, Run, Status};
 use crate::event::{
     AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted, EventBody, MemoryEnforcement,
     RequeueReason, RunStarted, Stage,
@@ -31,18 +31,6 @@ pub struct AttemptUp {
     pub memory_enforced_by: Option<MemoryEnforcement>,
     /// Setup of the attempt; `None` where errand itself does the work.
     pub setup: Option<Box<AttemptSetup>>,
-}
-
-impl From<StartAttempt> for Command {
-    fn from(start: StartAttempt) -> Self {
-        Self::StartAttempt(start)
-    }
-}
-
-impl From<AttemptUp> for Command {
-    fn from(up: AttemptUp) -> Self {
-        Self::AttemptUp(up)
-    }
 }
 
 impl Run {

@@ -459,6 +459,19 @@ impl Run {
         matches!(self.status, Status::Paused { .. }) && self.live_attempt().is_none()
     }
 
+    /// Returns whether the run is held: by an operator, or since its budget is spent.
+    pub const fn is_held(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
+        )
+    }
+
+    /// Returns whether the run waits for secrets that its next attempt needs.
+    pub const fn awaits_secrets(&self) -> bool {
+        matches!(self.status, Status::Paused { reason: PauseReason::Secret, .. })
+    }
+
     /// Approvals that wait for a decision, by id.
     pub fn open_approvals(&self) -> impl Iterator<Item = &Approval> {
         self.approvals.values().filter(|approval| approval.verdict.is_none())

@@ -1,8 +1,25 @@
 //! The wakes of a service.
 
-use super::{Command, Decision, Rejection, Run};
-use crate::RunId;
-use crate::event::{EventBody, ListenerBound, WakeEnded, WakeFired, WakeSkipped};
+use serde::{Deserialize, Serialize};
+
+use super::{Decision, Rejection, Run};
+use crate::event::{EventBody, ListenerBound, RunKind, WakeEnded, WakeFired, WakeSkipped};
+use crate::{Payload, RunId};
+
+/// Command of a caller: wake a service now.
+///
+/// The service's supervisor answers it with [`FireWake`], in the commit that admits the wake's run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WakeService {
+    /// Input of the wake's run; `None`: none, as at a heartbeat.
+    pub input: Option<Payload>,
+    /// Name of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Id for the wake's run, by which the caller finds it; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_run_id: Option<RunId>,
+}
 
 /// A listener of the service has its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,31 +59,25 @@ pub struct SkipWake {
     pub skipped: WakeSkipped,
 }
 
-impl From<BindListener> for Command {
-    fn from(bind: BindListener) -> Self {
-        Self::BindListener(bind)
-    }
-}
-
-impl From<FireWake> for Command {
-    fn from(fire: FireWake) -> Self {
-        Self::FireWake(fire)
-    }
-}
-
-impl From<EndWake> for Command {
-    fn from(end: EndWake) -> Self {
-        Self::EndWake(end)
-    }
-}
-
-impl From<SkipWake> for Command {
-    fn from(skip: SkipWake) -> Self {
-        Self::SkipWake(skip)
-    }
-}
-
 impl Run {
+    /// Checks that the run is a service that fires wakes now; records nothing.
+    pub(super) fn wake_service(&self) -> Result<Decision, Rejection> {
+        let refused = |reason| Err(Rejection::NotWoken { run_id: self.id.clone(), reason });
+        if self.spec.kind != RunKind::Service {
+            return refused("is no service: only those have wakes");
+        }
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        if self.cancel_requested.is_some() {
+            return refused("is being stopped");
+        }
+        if self.is_held() {
+            return refused("is paused: `errand resume` lets it go on");
+        }
+        Ok(Decision::NOTHING)
+    }
+
     pub(super) fn bind_listener(&self, bind: &BindListener) -> Result<Decision, Rejection> {
         self.check_service(bind.attempt)?;
         Ok(Decision::record(vec![EventBody::ListenerBound(bind.bound.clone())]))

@@ -10,5 +10,6 @@ mod histories;
 mod schedule;
 mod services;
 mod session;
+mod stored_commands;
 mod table;
 mod world;

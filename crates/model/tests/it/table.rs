@@ -86,7 +86,7 @@ pub(crate) fn ask(attempt: u32, what: &str, park: bool) -> Command {
 
 pub(crate) fn decide(what: &str) -> Command {
     DecideApproval {
-        approval_id: format!("apr_{what}"),
+        approval_id: Some(format!("apr_{what}")),
         decision: ApprovalVerdict::Approve,
         by: "ada".to_owned(),
         comment: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
+use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -18,7 +19,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
+    Page, Renewed, Request, Standing, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
@@ -167,11 +168,11 @@ impl Store for Postgres {
     async fn request(
         &self,
         run_id: &RunId,
-        kind: RequestKind,
+        command: CallerCommand,
         now: Timestamp,
     ) -> Result<i64, Error> {
-        let (run_id, kind) = (run_id.clone(), Box::new(kind));
-        self.gather(|reply| Gathered::Ask { run_id, kind, now, reply }).await
+        let (run_id, command) = (run_id.clone(), Box::new(command));
+        self.gather(|reply| Gathered::Ask { run_id, command, now, reply }).await
     }
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {

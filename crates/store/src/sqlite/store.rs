@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
+use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -18,7 +19,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
+    Page, Renewed, Request, Standing, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
@@ -151,10 +152,10 @@ impl Store for Sqlite {
     async fn request(
         &self,
         run_id: &RunId,
-        kind: RequestKind,
+        command: CallerCommand,
         now: Timestamp,
     ) -> Result<i64, Error> {
-        self.write(Ask { run_id: run_id.clone(), kind, now }).await
+        self.write(Ask { run_id: run_id.clone(), command, now }).await
     }
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {

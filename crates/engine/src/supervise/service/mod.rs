@@ -20,9 +20,8 @@ use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
 use errand_model::failure::FailureCode;
 use errand_model::run::{
-    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run, Status,
+    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Pause, Resume, Run, Status,
 };
-use errand_store::RequestKind;
 use tokio::task::JoinSet;
 
 pub use echo::wake_label;
@@ -239,8 +238,8 @@ async fn obey(
     }
     for effect in &effects {
         match effect {
-            Effect::FreezeAgent => wakes.ask_all(&RequestKind::Pause { by: None }).await?,
-            Effect::ThawAgent => wakes.ask_all(&RequestKind::Resume { by: None }).await?,
+            Effect::FreezeAgent => wakes.ask_all(&Pause::by_operator(None).into()).await?,
+            Effect::ThawAgent => wakes.ask_all(&Resume { by: None }.into()).await?,
             Effect::StopAgent { .. } | Effect::SpawnAgent | Effect::Dispatch { .. } => {}
         }
     }

@@ -10,10 +10,12 @@ use errand_model::event::{
     CancelCause, Overlap, Respond, RunKind, Trigger, TriggerKind, WakeEnded, WakeFired, WakeReason,
     WakeSkipped,
 };
-use errand_model::run::{EndWake, FireWake, Run, Schedule, SkipWake, Status};
+use errand_model::run::{
+    CallerCommand, Cancel, EndWake, FireWake, Run, Schedule, SkipWake, Status, WakeService,
+};
 use errand_model::schedule::{Clockwork, may_overlap};
 use errand_model::{Payload, RunId, Timestamp};
-use errand_store::{Admission, RequestKind, Stored};
+use errand_store::{Admission, Stored};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
@@ -189,7 +191,8 @@ impl Wakes {
     /// Fires the wakes that people requested.
     pub(super) async fn fire_asked(&mut self) -> Result<(), Error> {
         for request in self.engine.store().requests(self.journal.run_id()).await? {
-            let RequestKind::Wake { input, by, wake_run_id } = request.kind else { continue };
+            let CallerCommand::WakeService(asked) = request.command else { continue };
+            let WakeService { input, by, wake_run_id } = asked;
             let input = self.bytes(input.as_ref());
             let source = by.clone();
             let trigger = Trigger { kind: TriggerKind::Manual, source, payload: None };
@@ -437,14 +440,14 @@ impl Wakes {
     /// Cancels all running wakes at once.
     pub(super) async fn cancel_all(&self) -> Result<(), Error> {
         let (cause, grace) = (CancelCause::Parent, Duration::ZERO);
-        self.ask_all(&RequestKind::Cancel { cause, by: None, grace }).await
+        self.ask_all(&Cancel { cause, by: None, grace }.into()).await
     }
 
     /// Sends the same request to all running wakes.
-    pub(super) async fn ask_all(&self, kind: &RequestKind) -> Result<(), Error> {
+    pub(super) async fn ask_all(&self, command: &CallerCommand) -> Result<(), Error> {
         for active in self.active.values().filter(|active| !active.is_elsewhere) {
             let (store, now) = (self.engine.store(), self.engine.now());
-            match store.request(&active.run_id, kind.clone(), now).await {
+            match store.request(&active.run_id, command.clone(), now).await {
                 Ok(_) | Err(errand_store::Error::Sealed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -38,10 +38,10 @@ pub(in crate::postgres) async fn requests(
          WHERE run = (SELECT run FROM runs WHERE run_id = $1) ORDER BY id";
     let mut requests = Vec::new();
     for row in db.query(SQL, &[&run_id.as_str()]).await? {
-        let kind = serde_json::from_str(row.try_get(1)?)
+        let command = serde_json::from_str(row.try_get(1)?)
             .map_err(|error| damaged(run_id.as_str(), format!("a request of it: {error}")))?;
         let at = Timestamp::from_millis(row.try_get(2)?);
-        requests.push(Request { id: row.try_get(0)?, run_id: run_id.clone(), kind, at });
+        requests.push(Request { id: row.try_get(0)?, run_id: run_id.clone(), command, at });
     }
     Ok(requests)
 }

@@ -47,11 +47,11 @@ pub(in crate::sqlite) fn requests(
     let mut rows = statement.query([run_id.as_str()])?;
     let mut requests = Vec::new();
     while let Some(row) = rows.next()? {
-        let kind: String = row.get(1)?;
-        let kind = serde_json::from_str(&kind)
+        let command: String = row.get(1)?;
+        let command = serde_json::from_str(&command)
             .map_err(|error| damaged(run_id.as_str(), format!("a request of it: {error}")))?;
         let at = Timestamp::from_millis(row.get(2)?);
-        requests.push(Request { id: row.get(0)?, run_id: run_id.clone(), kind, at });
+        requests.push(Request { id: row.get(0)?, run_id: run_id.clone(), command, at });
     }
     Ok(requests)
 }

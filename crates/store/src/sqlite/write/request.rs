@@ -1,17 +1,18 @@
 //! Requests to the holder of a lease.
 
+use errand_model::run::CallerCommand;
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::Operation;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{Current, json};
-use crate::{Change, Error, RequestKind};
+use crate::{Change, Error};
 
 /// [`crate::Store::request`].
 pub(in crate::sqlite) struct Ask {
     pub(in crate::sqlite) run_id: RunId,
-    pub(in crate::sqlite) kind: RequestKind,
+    pub(in crate::sqlite) command: CallerCommand,
     pub(in crate::sqlite) now: Timestamp,
 }
 
@@ -24,10 +25,10 @@ impl Operation for Ask {
         if current.is_over {
             return Err(Error::Sealed { run_id: self.run_id.clone() }.into());
         }
-        let kind = json(&self.kind)?;
+        let command = json(&self.command)?;
         connection.prepare_cached(SQL)?.execute(params![
             current.run,
-            kind,
+            command,
             self.now.as_millis()
         ])?;
         Ok(connection.last_insert_rowid())

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use errand_model::Head;
 use errand_model::event::CancelCause;
-use errand_store::{Change, Changes, RequestKind};
+use errand_model::run::Cancel;
+use errand_store::{Change, Changes};
 
 use super::StoreFactory;
 use crate::world::{START, Writer, holder, queued};
@@ -32,12 +33,8 @@ pub(crate) async fn commits_of_this_process_are_announced(factory: &impl StoreFa
     writer.epoch = store.take(&run_id, 0, holder(3), None).await.unwrap().epoch;
     store.append(writer.start()).await.unwrap();
     hears(&mut changes, Change::Run { run_id: run_id.clone(), seq: 4, is_over: false }).await;
-    let cancel = RequestKind::Cancel {
-        cause: CancelCause::Stopped,
-        by: None,
-        grace: Duration::from_secs(1),
-    };
-    store.request(&run_id, cancel, START).await.unwrap();
+    let cancel = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::from_secs(1) };
+    store.request(&run_id, cancel.into(), START).await.unwrap();
     hears(&mut changes, Change::Asked { run_id: run_id.clone() }).await;
     store.append(writer.complete()).await.unwrap();
     hears(&mut changes, Change::Run { run_id, seq: 6, is_over: true }).await;

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use errand_model::event::{ArtifactCreated, CheckpointSaved, EventBody};
+use errand_model::run::ProvideInput;
 use errand_model::{Blob, Digest, Encoding, Payload};
-use errand_store::{
-    DocumentChange, DocumentKind, DocumentWrite, Expect, Name, Removal, RequestKind, Store,
-};
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect, Name, Removal, Store};
 
 use super::StoreFactory;
 use super::appending::started;
@@ -82,13 +81,13 @@ pub(crate) async fn documents_requests_and_inventories_name_digests_in_their_tex
     let bom = Digest::of(b"bom");
     store.put_bom("agent", &bom, START).await.unwrap();
     let run = started(&*store).await.run.id;
-    let answer = RequestKind::Provide {
+    let answer = ProvideInput {
         input_id: "x".to_owned(),
         answer: blob("answer"),
         by: "me".to_owned(),
-        decision_id: "y".to_owned(),
+        decision_id: Some("y".to_owned()),
     };
-    store.request(&run, answer, START).await.unwrap();
+    store.request(&run, answer.into(), START).await.unwrap();
     let found = store.named_elsewhere().await.unwrap();
     assert_eq!(found, digests(&["version", "turn", "bom", "answer"]));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use errand_model::event::{RunCreated, RunKind};
 use errand_model::placement::{Demands, Offer, Placement, Resources};
+use errand_model::run::Pause;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Claim, Pending, Store, Waiting};
 use tokio::task::JoinSet;
@@ -198,7 +199,7 @@ pub(crate) async fn a_renewal_returns_runs_with_open_requests(factory: &impl Sto
         store.take(&run_id, 0, holder(3), Some(START)).await.unwrap();
         leases.push((run_id, 1));
     }
-    let pause = || errand_store::RequestKind::Pause { by: None };
+    let pause = || Pause::by_operator(None).into();
     for asked in [1, 3, 3] {
         factory.open().request(&leases[asked].0, pause(), START).await.unwrap();
     }

@@ -1,6 +1,7 @@
 //! Removal of runs.
 
-use errand_store::{Discard, Error, Filter, Page, Removal, RequestKind};
+use errand_model::run::Pause;
+use errand_store::{Discard, Error, Filter, Page, Removal};
 
 use super::StoreFactory;
 use super::appending::started;
@@ -22,7 +23,7 @@ pub(crate) async fn nothing_of_a_removed_run_is_left(factory: &impl StoreFactory
     let store = factory.open();
     let mut other = started(&*store).await;
     let mut writer = started(&*store).await;
-    let kind = RequestKind::Pause { by: None };
+    let kind = Pause::by_operator(None).into();
     store.request(&writer.run.id, kind, START).await.unwrap();
     let late = writer.clone().checkpoint("late");
     store.append(writer.complete()).await.unwrap();

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use errand_model::event::CancelCause;
-use errand_store::{Error, RequestKind};
+use errand_model::run::{CallerCommand, Cancel, Pause, Restart};
+use errand_store::Error;
 
 use super::StoreFactory;
 use super::appending::started;
 use crate::world::START;
 
-fn kinds() -> [RequestKind; 3] {
+fn commands() -> [CallerCommand; 3] {
     let grace = Duration::from_secs(10);
     [
-        RequestKind::Pause { by: Some("me".to_owned()) },
-        RequestKind::Restart { by: None, grace },
-        RequestKind::Cancel { cause: CancelCause::Stopped, by: None, grace },
+        Pause::by_operator(Some("me".to_owned())).into(),
+        Restart { by: None, grace }.into(),
+        Cancel { cause: CancelCause::Stopped, by: None, grace }.into(),
     ]
 }
 
@@ -24,12 +25,13 @@ pub(crate) async fn requests_wait_in_order_until_they_are_answered(factory: &imp
     let run_id = writer.run.id.clone();
     let asker = factory.open();
     let mut asked = Vec::new();
-    for kind in kinds() {
-        asked.push(asker.request(&run_id, kind, START).await.unwrap());
+    for command in commands() {
+        asked.push(asker.request(&run_id, command, START).await.unwrap());
     }
     let waiting = store.requests(&run_id).await.unwrap();
-    let found: Vec<_> = waiting.iter().map(|request| (request.id, request.kind.clone())).collect();
-    assert_eq!(found, asked.iter().copied().zip(kinds()).collect::<Vec<_>>());
+    let found: Vec<_> =
+        waiting.iter().map(|request| (request.id, request.command.clone())).collect();
+    assert_eq!(found, asked.iter().copied().zip(commands()).collect::<Vec<_>>());
     assert!(asked.is_sorted());
     assert_eq!(store.load(&run_id).await.unwrap().unwrap().open_requests, 3);
     let mut answer = writer.checkpoint("answer");
@@ -43,7 +45,7 @@ pub(crate) async fn requests_to_a_terminal_run_are_refused(factory: &impl StoreF
     let store = factory.open();
     let mut writer = started(&*store).await;
     let run_id = writer.run.id.clone();
-    let [pause, restart, _] = kinds();
+    let [pause, restart, _] = commands();
     store.request(&run_id, pause, START).await.unwrap();
     assert_eq!(store.append(writer.complete()).await.unwrap().open_requests, 0);
     assert_eq!(store.requests(&run_id).await.unwrap(), []);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use errand_model::run::Pause;
 use errand_store::{
     Change, Changes, DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect,
-    RequestKind, Store as _,
+    Store as _,
 };
 
 use crate::world::{START, Writer, holder, queued};
@@ -29,7 +30,7 @@ async fn commits_are_announced_to_other_processes() {
     let run_id = writer.run.id.clone();
     let listening = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
-            here.request(&run_id, RequestKind::Pause { by: None }, START).await.unwrap();
+            here.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
             let soon = tokio::time::timeout(Duration::from_millis(100), changes.recv());
             if soon.await.is_ok() {
                 return;
@@ -42,7 +43,7 @@ async fn commits_are_announced_to_other_processes() {
     let seq = start.head.seq;
     here.append(start).await.unwrap();
     hears(&mut changes, &Change::Run { run_id: run_id.clone(), seq, is_over: false }).await;
-    here.request(&run_id, RequestKind::Pause { by: None }, START).await.unwrap();
+    here.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
     hears(&mut changes, &Change::Asked { run_id: run_id.clone() }).await;
     let end = writer.complete();
     let seq = end.head.seq;
@@ -82,6 +83,6 @@ async fn a_process_hears_its_own_commits_once() {
     let run_id = writer.run.id;
     assert_eq!(next().await, Change::Run { run_id: run_id.clone(), seq: 1, is_over: false });
     assert_eq!(next().await, Change::Queued);
-    store.request(&run_id, RequestKind::Pause { by: None }, START).await.unwrap();
+    store.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
     assert_eq!(next().await, Change::Asked { run_id }, "nothing of it comes twice");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use errand_model::placement::Offer;
+use errand_model::run::Pause;
 use errand_store::{Claim, Removal, Store as _};
 
 use crate::world::{START, Writer, holder, queued};
@@ -58,11 +59,8 @@ async fn deleted_queue_rows_are_cleaned_up_despite_a_pinned_snapshot() {
     // A partition is not truncated while PostgreSQL vacuums it, which may take a while.
     let cleaned = tokio::time::timeout(Duration::from_secs(100), async {
         loop {
-            // Only a process that writes cleans up.
-            store
-                .request(&late.run.id, errand_store::RequestKind::Pause { by: None }, START)
-                .await
-                .unwrap();
+            // Only who writes cleans up.
+            store.request(&late.run.id, Pause::by_operator(None).into(), START).await.unwrap();
             if fresh.0.psql(DEAD).parse::<u64>().unwrap() < 1_000 {
                 return;
             }

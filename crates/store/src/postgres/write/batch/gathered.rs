@@ -1,11 +1,12 @@
 //! Changes of a batch and their results.
 
+use errand_model::run::CallerCommand;
 use errand_model::{RunId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::postgres::lock::{key_lock, run_lock, session_lock};
 use crate::postgres::write::document_locks;
-use crate::{Admission, Admitted, Append, Appended, Change, Error, Holder, Lease, RequestKind};
+use crate::{Admission, Admitted, Append, Appended, Change, Error, Holder, Lease};
 
 /// Channel for the answer to a caller.
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -42,7 +43,7 @@ pub(in crate::postgres) enum Gathered {
     /// [`crate::Store::give_back`].
     GiveBack { run_id: RunId, epoch: u64, reply: Reply<()> },
     /// [`crate::Store::request`].
-    Ask { run_id: RunId, kind: Box<RequestKind>, now: Timestamp, reply: Reply<i64> },
+    Ask { run_id: RunId, command: Box<CallerCommand>, now: Timestamp, reply: Reply<i64> },
 }
 
 /// Result of a change that was made.

@@ -1,12 +1,13 @@
 //! Leases and requests to their holders in a batch.
 
+use errand_model::run::CallerCommand;
 use errand_model::{RunId, Timestamp};
 
 use super::current::{Known, Numbers};
 use super::{Decided, Done, Plan};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::json;
-use crate::{Change, Error, Holder, Lease, RequestKind};
+use crate::{Change, Error, Holder, Lease};
 
 /// Decides [`crate::Store::take`].
 pub(super) fn take(
@@ -54,13 +55,13 @@ pub(super) fn ask(
     known: &Known,
     numbers: &mut Numbers,
     plan: &mut Plan<'_>,
-    (run_id, kind, now): (&RunId, &RequestKind, Timestamp),
+    (run_id, command, now): (&RunId, &CallerCommand, Timestamp),
 ) -> Result<Decided, Failure> {
     let (current, _) = known.run(run_id)?;
     if current.is_over {
         return Err(Error::Sealed { run_id: run_id.clone() }.into());
     }
     let id = numbers.request()?;
-    plan.requests.put(id, current.run, now.as_millis(), json(kind)?);
+    plan.requests.put(id, current.run, now.as_millis(), json(command)?);
     Ok((Done::Asked(id), vec![Change::Asked { run_id: run_id.clone() }]))
 }

@@ -117,8 +117,8 @@ async fn decide<'a>(
             Gathered::GiveBack { run_id, epoch, .. } => {
                 lease::give_back(known, plan, run_id, *epoch)
             }
-            Gathered::Ask { run_id, kind, now, .. } => {
-                lease::ask(known, &mut numbers, plan, (run_id, kind, *now))
+            Gathered::Ask { run_id, command, now, .. } => {
+                lease::ask(known, &mut numbers, plan, (run_id, command, *now))
             }
         };
         outcomes.push(match decided {

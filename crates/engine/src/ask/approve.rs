@@ -1,0 +1,46 @@
+//! Deciding an approval.
+
+use errand_api::gateway::people::Decided;
+use errand_model::RunId;
+use errand_model::run::{DecideApproval, QuestionKind, Run};
+
+use super::{NO_LIMIT, command, new_decision_id, reconciled};
+use crate::{Engine, Error, people};
+
+/// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision is
+/// durable when this returns, and a run that waited without a process has its next attempt.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] says why the approval cannot be decided like this; nothing changed then.
+pub async fn decide_approval(
+    engine: &Engine,
+    run_id: &RunId,
+    mut decide: DecideApproval,
+) -> Result<Decided, Error> {
+    let asked = decide.approval_id.as_deref();
+    let run_id = people::asker(engine, run_id, QuestionKind::Approval, asked).await?;
+    let stored = reconciled(engine, &run_id).await?;
+    let approval_id = stored.run.open_approval(asked)?.request.approval_id.clone();
+    stored.run.decide(&decide.clone().into(), engine.now())?;
+    if let Some(comment) = &decide.comment {
+        people::refuse_secrets(engine, &stored.run, "comment", comment)?;
+    }
+    // From here on it is this approval that is meant, whatever the run asks meanwhile.
+    decide.approval_id = Some(approval_id.clone());
+    let decision_id = new_decision_id()?;
+    decide.decision_id = Some(decision_id.clone());
+    let decided = Decided {
+        run_id: run_id.to_string(),
+        approval_id: approval_id.clone(),
+        decision: decide.decision,
+        decided_by: decide.by.clone(),
+        comment: decide.comment.clone(),
+    };
+    let is_decided = |run: &Run| {
+        let verdict = run.approvals.get(&approval_id).and_then(|it| it.verdict.as_ref());
+        verdict.is_some_and(|it| it.decision_id.as_ref() == Some(&decision_id))
+    };
+    command(engine, stored, &decide.into(), NO_LIMIT, is_decided).await?;
+    Ok(decided)
+}

@@ -1,0 +1,170 @@
+//! Ending a run, whatever state it is in.
+
+use std::time::Duration;
+
+use errand_agent::os::{self, Signal};
+use errand_model::RunId;
+use errand_model::run::Cancel;
+use errand_store::{Lease, Stored};
+use tokio::time::Instant;
+
+use super::{TRIES, ask, reconciled, still_live};
+use crate::run_to_completion::run_to_completion;
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, lease, news, reconcile, unheld};
+
+/// Time for a supervisor to report after the grace period. After that it is taken for hung, killed,
+/// and the run reconciled.
+const REPORT_LIMIT: Duration = Duration::from_secs(15);
+/// The same where the agent is killed at once: a caller who says `--force` does not want to wait.
+const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Progress of a cancellation.
+enum Step {
+    /// The run ended.
+    Ended(Box<Stored>),
+    /// A supervisor was asked.
+    AskedSupervisor,
+    /// A coordinator without a process was asked; it ends its children first.
+    AskedCoordinator,
+}
+
+/// Ends a run and returns it as it ended. A run that is over already is returned as it is.
+///
+/// # Errors
+///
+/// [`Error::Elsewhere`] if it is supervised on another machine that does not answer in time;
+/// [`Error::StillLive`] if its worker, or its coordinator's children, do not end in time.
+pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<Stored, Error> {
+    for _ in 0..TRIES {
+        let stored = reconciled(engine, run_id).await?;
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        let ended = match step(engine, &stored, cancel).await {
+            Ok(Step::Ended(ended)) => Some(*ended),
+            Ok(Step::AskedSupervisor) => until_reported(engine, run_id, cancel.grace).await?,
+            Ok(Step::AskedCoordinator) => {
+                let limit = cancel.grace + REPORT_LIMIT;
+                match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
+                    Waited::Reached(ended) => Some(*ended),
+                    Waited::TimedOut(stored) => return Err(still_live(&stored, limit)),
+                }
+            }
+            Err(error) if unheld::is_race(&error) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(ended) = ended {
+            return Ok(ended);
+        }
+    }
+    wait::load(engine, run_id).await
+}
+
+/// Asks for the end of a run without waiting for it. The request is durable when this returns.
+/// Returns the run as it is then; one that nobody supervises is over.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn begin_cancel(
+    engine: &Engine,
+    run_id: &RunId,
+    cancel: &Cancel,
+) -> Result<Stored, Error> {
+    for _ in 0..TRIES {
+        let stored = reconciled(engine, run_id).await?;
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        match step(engine, &stored, cancel).await {
+            Ok(Step::Ended(ended)) => return Ok(*ended),
+            Ok(Step::AskedSupervisor | Step::AskedCoordinator) => {
+                let fresh = wait::load(engine, run_id).await?;
+                // A supervisor may have released the run before it read the request: try again.
+                if fresh.lease.is_some() || takes_turns(&fresh) {
+                    return Ok(fresh);
+                }
+            }
+            Err(error) if unheld::is_race(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    wait::load(engine, run_id).await
+}
+
+/// Gives the command to whoever may decide it.
+async fn step(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Step, Error> {
+    if takes_turns(stored) {
+        let decision = unheld::command(engine, stored, &cancel.clone().into()).await?;
+        if decision.events.is_empty() {
+            // It was asked before, and may not have done it yet.
+            news::tell(engine, &stored.run).await?;
+        }
+        return Ok(Step::AskedCoordinator);
+    }
+    if stored.lease.is_some() {
+        ask(engine, stored, cancel.clone().into()).await?;
+        return Ok(Step::AskedSupervisor);
+    }
+    Ok(Step::Ended(Box::new(end_unheld(engine, stored, cancel).await?)))
+}
+
+/// Waits until a supervisor that was asked has ended the run. `None`: it was killed instead.
+async fn until_reported(
+    engine: &Engine,
+    run_id: &RunId,
+    grace: Duration,
+) -> Result<Option<Stored>, Error> {
+    let limit = grace + if grace.is_zero() { FORCED_REPORT_LIMIT } else { REPORT_LIMIT };
+    let stored = match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
+        Waited::Reached(ended) => return Ok(Some(*ended)),
+        Waited::TimedOut(stored) => stored,
+    };
+    let Some(lease) = &stored.lease else { return Ok(None) };
+    if stored.run.spec.placement.is_some() || lease.expires_at.is_some() {
+        // A worker has other runs too, and a process that only looks after the run has other work:
+        // neither is killed for one run.
+        return Err(still_live(&stored, limit));
+    }
+    if !reconcile::is_here(engine, lease) {
+        let host = lease.holder.host.clone();
+        return Err(Error::Elsewhere { run_id: run_id.clone(), host });
+    }
+    os::signal(&lease.holder.process, Signal::Kill)
+        .map_err(Error::io("end the supervisor of", engine.registry().run_log(run_id)))?;
+    Ok(None)
+}
+
+/// Returns whether the run is a coordinator that nobody holds and that ends its children first.
+fn takes_turns(stored: &Stored) -> bool {
+    let children = stored.run.coordination.iter().any(|it| !it.live.is_empty());
+    stored.lease.is_none() && (stored.run.is_coordinating() || children)
+}
+
+/// Takes the lease of a run that nobody holds, and ends the run.
+async fn end_unheld(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Stored, Error> {
+    let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
+    let cancel = cancel.clone();
+    let work = Box::pin(async move {
+        let lease = lease::borrow(&engine, &run, seen_epoch).await?;
+        let ended = end(&engine, &run.id, &lease, cancel).await;
+        if ended.is_err() {
+            lease::give_back(&engine, &run, &lease).await;
+        }
+        ended
+    });
+    run_to_completion(work).await
+}
+
+/// Ends a run under a lease just taken.
+async fn end(
+    engine: &Engine,
+    run_id: &RunId,
+    lease: &Lease,
+    cancel: Cancel,
+) -> Result<Stored, Error> {
+    let stored = wait::load(engine, run_id).await?;
+    unheld::command_under(engine, &stored, &cancel.into(), lease).await?;
+    wait::load(engine, run_id).await
+}
