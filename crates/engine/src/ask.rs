@@ -10,7 +10,6 @@ mod cancel;
 mod input;
 mod pause;
 mod raise;
-mod restart;
 mod resume;
 mod supersede;
 mod wake;
@@ -29,10 +28,9 @@ pub use input::{AnswerDraft, provide_input};
 pub(crate) use pause::begin_pause;
 pub use pause::pause;
 pub use raise::raise;
-pub use restart::{Restarted, replace, restart};
 pub(crate) use resume::begin_resume;
 pub use resume::{awaited_secrets, resume};
-pub(crate) use supersede::supersede;
+pub(crate) use supersede::{SUPERSEDED_GRACE, supersede};
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
@@ -130,11 +128,12 @@ async fn begin(
 }
 
 /// Loads a run, and reconciles it if its supervisor is dead.
-async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
+pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
 }
 
-fn still_live(stored: &Stored, waited: Duration) -> Error {
+/// Returns the error of a wait that ended before the run settled.
+pub(crate) fn still_live(stored: &Stored, waited: Duration) -> Error {
     Error::StillLive {
         run_id: stored.run.id.clone(),
         status: stored.run.status.name(),

@@ -21,12 +21,11 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/agent", "agent_api", 10),
     ("crates/cli", "", 8),
     ("crates/cli", "commands", 2),
-    ("crates/engine", "", 8),
     ("crates/engine", "supervise::service", 2),
     ("crates/model", "", 9),
     ("crates/model", "coordination", 5),
     ("crates/model", "event", 3),
-    ("crates/model", "run", 3),
+    ("crates/model", "run", 4),
 ];
 
 /// Names of modules from the root of a crate down, without `crate`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_engine::again;
-use errand_engine::ask::{Restarted, replace, restart};
+use errand_engine::again::{Restarted, replace, restart};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
 

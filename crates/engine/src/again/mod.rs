@@ -7,6 +7,7 @@
 mod choice;
 mod fork;
 mod redrive;
+mod restart;
 mod retry;
 
 use errand_agent::parcel::Parcel;
@@ -19,6 +20,7 @@ use errand_store::Stored;
 pub use choice::{AgentChoice, chosen};
 pub use fork::fork;
 pub use redrive::{Redrive, redrive};
+pub use restart::{Restarted, replace, restart};
 pub use retry::retry;
 
 use crate::family;

@@ -8,8 +8,10 @@ use errand_model::event::{CancelCause, OnBusy};
 use errand_model::run::{Cancel, Run};
 
 use super::{TRIES, ask, cancel};
-use crate::supervise::SUPERSEDED_GRACE;
 use crate::{Engine, Error, wait};
+
+/// Grace of the agent of a superseded run.
+pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 
 /// Cancels the runs that are ahead of `run` in its session, if any worker may claim `run` and its
 /// `on_busy` says so. Does not wait for a run under way: the worker that claims `run` does.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::ask;
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, again, parcels, payload, people, schema};
+use crate::{Engine, Error, parcels, payload, people, schema};
 
 /// Time for a service to fire a wake that was asked for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub struct Wake {
 /// [`Rejection::NotWoken`] for a run that is no service, is paused, or did not fire it in time;
 /// [`Rejection::Terminal`] for one that is over.
 pub async fn wake(engine: &Engine, run_id: &RunId, wake: &Wake) -> Result<RunId, Error> {
-    let stored = again::reconciled(engine, run_id).await?;
+    let stored = super::reconciled(engine, run_id).await?;
     let asks = WakeService { input: None, by: wake.by.clone(), wake_run_id: None };
     stored.run.decide(&asks.clone().into(), engine.now())?;
     check_input(engine, &stored.run, wake.input.as_deref())?;

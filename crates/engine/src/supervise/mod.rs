@@ -42,7 +42,6 @@ pub(crate) use requests::answer as answer_requests;
 pub(crate) use secrets::spoken as spoken_secrets;
 pub use signals::{ControlState, HangUp, SignalListener};
 pub(crate) use start::start;
-pub(crate) use turn::SUPERSEDED_GRACE;
 
 use crate::family;
 use crate::journal::Journal;

@@ -21,8 +21,6 @@ use crate::{Engine, Error, reconcile};
 /// Interval of checks on the run ahead without a change of its file: its supervisor may have died
 /// without a write.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Grace of the agent of a superseded run.
-pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 
 /// Waits until the run has its turn. A run that takes no turns, or had its turn already, does not
 /// wait.
@@ -110,7 +108,8 @@ async fn clear(
         OnBusy::Enqueue | OnBusy::Reject => changed(engine, ahead).await,
         OnBusy::Interrupt | OnBusy::Rollback => {
             let by = Some(run_id.to_string());
-            let cancel = Cancel { cause: CancelCause::Superseded, by, grace: SUPERSEDED_GRACE };
+            let cancel =
+                Cancel { cause: CancelCause::Superseded, by, grace: ask::SUPERSEDED_GRACE };
             // A run that cannot be ended now, or was removed meanwhile: it is looked at again.
             if ask::cancel(engine, ahead, &cancel).await.is_err() {
                 tokio::time::sleep(LOOK_EVERY).await;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::gateway::run::RestartRequest;
 use errand_engine::again;
-use errand_engine::ask::{Restarted, replace, restart};
+use errand_engine::again::{Restarted, replace, restart};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
 

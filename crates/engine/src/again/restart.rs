@@ -7,11 +7,11 @@ use errand_model::run::{AttemptState, Cancel, Restart, Run};
 use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::{command, reconciled, still_live};
-use crate::again::AgentChoice;
+use super::AgentChoice;
+use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, again};
+use crate::{Engine, Error};
 
 /// Longest wait for the next attempt after the grace period.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -82,27 +82,27 @@ pub async fn replace(
     cancel: &Cancel,
     choice: AgentChoice,
 ) -> Result<Submission, Error> {
-    let stored = again::reconciled(engine, run_id).await?;
+    let stored = super::reconciled(engine, run_id).await?;
     if stored.run.spec.member.is_some() && !stored.run.status.is_terminal() {
         let reason = "is a step of a coordinator, which pins its agents: restart that";
         return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
     }
-    let submission = again::submission(engine, &stored.run)?;
-    let submission = again::chosen(engine, submission, choice).await?;
+    let submission = super::submission(engine, &stored.run)?;
+    let submission = super::chosen(engine, submission, choice).await?;
     let submission = CheckedSubmission::for_here(engine, submission)?.into_submission();
     if stored.run.status.is_terminal() {
         return Ok(submission);
     }
     let (parcel, source) = (Box::new(submission.parcel), submission.source);
-    let ended = super::cancel(engine, run_id, cancel).await?;
+    let ended = cancel_run(engine, run_id, cancel).await?;
     // Schedules stand where they stood when it ended.
-    let submission = again::submission(engine, &ended.run)?;
-    again::chosen(engine, submission, AgentChoice::Parcel(parcel, source)).await
+    let submission = super::submission(engine, &ended.run)?;
+    super::chosen(engine, submission, AgentChoice::Parcel(parcel, source)).await
 }
 
 /// Starts a new run of the same parcel with the same input and settings.
 async fn again(engine: &Engine, old: &Stored, by: Option<String>) -> Result<RunId, Error> {
-    let mut submission = again::submission(engine, &old.run)?;
+    let mut submission = super::submission(engine, &old.run)?;
     submission.options.by = by;
-    again::start(engine, submission).await
+    super::start(engine, submission).await
 }
