@@ -8,7 +8,7 @@ use errand_model::event::{
     Trigger, TriggerKind,
 };
 use errand_model::retry::{Backoff, RetryPolicy};
-use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Run, StartAttempt};
+use errand_model::run::{AttemptOutcome, AttemptUp, Command, EndAttempt, Run, StartAttempt};
 use errand_model::{Digest, Event, EventContext, Head, Payload, ProcessIdentity, RunId, Timestamp};
 use errand_store::{Admission, Append, Fence, Holder, Pending};
 
@@ -76,7 +76,7 @@ pub(crate) fn admission_with(
         fingerprint: Digest::of(&number.to_le_bytes()),
         callback_url: None,
         callback_events: Vec::new(),
-        budgets: errand_model::budget::Limits::default(),
+        budgets: errand_model::budget::BudgetLimits::default(),
         session_turn: None,
         inherits: None,
         replay: None,
@@ -119,7 +119,7 @@ pub(crate) fn done(
     let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
     let end = EndAttempt {
         attempt: 1,
-        outcome: Outcome::Exited { output: None },
+        outcome: AttemptOutcome::Exited { output: None },
         exit_code: Some(0),
         signal: None,
         usage,
@@ -198,7 +198,7 @@ impl Writer {
         let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
         let end = EndAttempt {
             attempt: 1,
-            outcome: Outcome::Exited { output: None },
+            outcome: AttemptOutcome::Exited { output: None },
             exit_code: Some(0),
             signal: None,
             usage,

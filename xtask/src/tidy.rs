@@ -3,6 +3,7 @@
 //! Each rule is a file. A rule returns every place that breaks it, not only the first.
 
 mod circles;
+mod coinages;
 mod dependencies;
 mod error_pages;
 mod licences;
@@ -12,6 +13,7 @@ mod openings;
 mod promises;
 mod sizes;
 mod test_files;
+mod type_names;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -78,6 +80,8 @@ const RULES: &[(&str, Rule)] = &[
     ("words", words::check),
     ("openings", openings::check),
     ("circles", circles::check),
+    ("type names", type_names::check),
+    ("coinages", coinages::check),
     ("promises", promises::check),
 ];
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use errand_store::Registry;
 use errand_store::postgres::{Notices, Options, Postgres};
-use errand_testkit::postgres::{Durability, Server};
+use errand_testkit::postgres::{Durability, PostgresServer};
 
 use super::{postgres, worker};
 use crate::Failure;
@@ -48,7 +48,7 @@ struct Rounds {
 
 fn on_postgres(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let lab = Lab::new(arguments)?;
-    let server = Server::start(Durability::Full, "");
+    let server = PostgresServer::start(Durability::Full, "");
     Postgres::migrate(&server.url())?;
     let store = Arc::new(Postgres::open(&server.url(), Options { notices: Notices::Send })?);
     let registry = Registry::at(lab.registry());

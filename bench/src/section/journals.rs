@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_model::event::{EventBody, OutputDelta, StepCompleted, StepStarted};
-use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Run, StartAttempt};
+use errand_model::run::{AttemptOutcome, AttemptUp, Command, EndAttempt, Run, StartAttempt};
 use errand_model::{EventContext, Head, Payload, RunId};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Append, Fence, Registry, Store};
@@ -101,7 +101,7 @@ impl Writer {
 
     async fn end(&mut self) -> Result<(), Failure> {
         let usage = errand_model::event::ProcessUsage::default();
-        let outcome = Outcome::Exited { output: None };
+        let outcome = AttemptOutcome::Exited { output: None };
         let end = EndAttempt { attempt: 1, outcome, exit_code: Some(0), signal: None, usage };
         let events = self.run.decide(&end.into(), history::now())?.events;
         self.append(&events).await

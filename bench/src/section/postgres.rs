@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use errand_model::Timestamp;
 use errand_model::placement::Offer;
 use errand_store::postgres::{Notices, Options, Postgres};
-use errand_store::{Admission, Change, Claim, Lease, Store, Stored};
-use errand_testkit::postgres::{Durability, Server};
+use errand_store::{Admission, Claim, Lease, Store, StoreChange, Stored};
+use errand_testkit::postgres::{Durability, PostgresServer};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
@@ -53,7 +53,7 @@ struct Rounds {
 }
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let server = Server::start(Durability::Full, "");
+    let server = PostgresServer::start(Durability::Full, "");
     Postgres::migrate(&server.url())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rounds = Rounds::default();
@@ -101,7 +101,7 @@ pub(super) async fn floor(url: &str) -> Result<Floor, Failure> {
     Ok(Floor { f16: f64::from(ROWS) / began.elapsed().as_secs_f64(), t1 })
 }
 
-async fn round(server: &Server, number: u32, rounds: &mut Rounds) -> Result<(), Failure> {
+async fn round(server: &PostgresServer, number: u32, rounds: &mut Rounds) -> Result<(), Failure> {
     let open = |notices| -> Result<Arc<dyn Store>, Failure> {
         Ok(Arc::new(Postgres::open(&server.url(), Options { notices })?))
     };
@@ -143,7 +143,7 @@ async fn round(server: &Server, number: u32, rounds: &mut Rounds) -> Result<(), 
         rounds.starts.push(began.elapsed().as_secs_f64());
         worker.append(history::done(stored.run, stored.head, lease.epoch, history::now())?).await?;
         loop {
-            if let Change::Run { run_id: over, is_over: true, .. } = done.recv().await?
+            if let StoreChange::Run { run_id: over, is_over: true, .. } = done.recv().await?
                 && over == run_id
             {
                 break;
@@ -161,7 +161,7 @@ async fn start(
 ) -> Result<(Stored, Lease), Failure> {
     loop {
         let hint = tokio::time::timeout(Duration::from_millis(500), heard.recv()).await;
-        if matches!(hint, Ok(Ok(Change::Queued | Change::Elsewhere)) | Err(_))
+        if matches!(hint, Ok(Ok(StoreChange::Queued | StoreChange::Elsewhere)) | Err(_))
             && let Some(claimed) = worker.claim(claim(1)).await?.pop()
         {
             return Ok(claimed);
@@ -306,7 +306,7 @@ fn cpu_seconds() -> f64 {
 }
 
 /// Returns the number of bytes that the server has written to its log.
-pub(super) fn wal_of(server: &Server) -> Result<f64, Failure> {
+pub(super) fn wal_of(server: &PostgresServer) -> Result<f64, Failure> {
     let sql = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn";
     Ok(server.psql(sql).parse()?)
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_model::event::{EventBody, Reported};
-use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Report, StartAttempt};
+use errand_model::run::{
+    AttemptOutcome, AttemptReport, AttemptUp, Command, EndAttempt, StartAttempt,
+};
 use errand_model::{EventContext, Timestamp};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Admission, Registry, Store};
@@ -106,10 +108,10 @@ fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
             memory_enforced_by: None,
             setup: None,
         }),
-        Command::from(Report { attempt: 1, events: reports }),
+        Command::from(AttemptReport { attempt: 1, events: reports }),
         Command::from(EndAttempt {
             attempt: 1,
-            outcome: Outcome::Exited { output: None },
+            outcome: AttemptOutcome::Exited { output: None },
             exit_code: Some(0),
             signal: None,
             usage: errand_model::event::ProcessUsage::default(),

@@ -11,7 +11,7 @@ use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Holder, Pending, Registry, Store};
@@ -97,7 +97,7 @@ pub(super) fn engine_on(
     registry: Registry,
     (folder, arguments): (&Path, &Arguments),
 ) -> Result<Engine, Failure> {
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: arguments.errand.clone(),

@@ -85,7 +85,8 @@ pub struct Actor {
 
 /// Record of one action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Entry {
+#[schemars(rename = "Entry")]
+pub struct AuditEntry {
     /// Time, in milliseconds since 1970.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,

@@ -2,7 +2,7 @@
 //! milliseconds.
 
 use errand_model::budget::LimitName;
-use errand_model::spend::Measure;
+use errand_model::spend::BudgetMeasure;
 use errand_model::{MalformedDuration, parse_duration};
 use serde_json::Value;
 use thiserror::Error;
@@ -24,12 +24,14 @@ pub const fn spoken_name(limit: LimitName) -> &'static str {
 }
 
 /// An amount of what a limit measures, with its unit.
-pub fn spoken_amount(measure: Measure, amount: u64) -> String {
+pub fn spoken_amount(measure: BudgetMeasure, amount: u64) -> String {
     match measure {
-        Measure::Tokens => format!("{amount} tokens"),
-        Measure::CostMicroUsd => format!("{}.{:06} USD", amount / 1_000_000, amount % 1_000_000),
-        Measure::ToolCalls => format!("{amount} tool calls"),
-        Measure::WallTimeMs => format!("{}.{:03} s", amount / 1_000, amount % 1_000),
+        BudgetMeasure::Tokens => format!("{amount} tokens"),
+        BudgetMeasure::CostMicroUsd => {
+            format!("{}.{:06} USD", amount / 1_000_000, amount % 1_000_000)
+        }
+        BudgetMeasure::ToolCalls => format!("{amount} tool calls"),
+        BudgetMeasure::WallTimeMs => format!("{}.{:03} s", amount / 1_000, amount % 1_000),
     }
 }
 
@@ -37,8 +39,8 @@ pub fn spoken_amount(measure: Measure, amount: u64) -> String {
 pub fn spoken_spent(limit: LimitName, used: u64, allowed: u64) -> String {
     let measure = limit.measure();
     let (used, allowed) = match measure {
-        Measure::Tokens | Measure::ToolCalls => (used.to_string(), allowed.to_string()),
-        Measure::CostMicroUsd | Measure::WallTimeMs => {
+        BudgetMeasure::Tokens | BudgetMeasure::ToolCalls => (used.to_string(), allowed.to_string()),
+        BudgetMeasure::CostMicroUsd | BudgetMeasure::WallTimeMs => {
             (spoken_amount(measure, used), spoken_amount(measure, allowed))
         }
     };
@@ -59,11 +61,13 @@ pub fn parse_limit(text: &str) -> Result<(LimitName, u64), MalformedLimit> {
     let found = LimitName::ALL.into_iter().find(|limit| spoken_name(*limit) == name);
     let limit = found.ok_or_else(|| malformed(format!("the limits are {}", names())))?;
     let allowed = match limit.measure() {
-        Measure::Tokens | Measure::ToolCalls => value.parse().map_err(|_| "a whole number"),
-        Measure::CostMicroUsd => {
+        BudgetMeasure::Tokens | BudgetMeasure::ToolCalls => {
+            value.parse().map_err(|_| "a whole number")
+        }
+        BudgetMeasure::CostMicroUsd => {
             parse_micro_usd(value).ok_or("US dollars with at most six decimals, such as 2.50")
         }
-        Measure::WallTimeMs => parse_duration(value)
+        BudgetMeasure::WallTimeMs => parse_duration(value)
             .map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
             .map_err(|_| MalformedDuration::HINT),
     };
@@ -73,9 +77,9 @@ pub fn parse_limit(text: &str) -> Result<(LimitName, u64), MalformedLimit> {
 /// A limit and its value as the agent file has them.
 pub fn spelled(limit: LimitName, value: u64) -> (&'static str, Value) {
     let written = match limit.measure() {
-        Measure::Tokens | Measure::ToolCalls => Value::from(value),
-        Measure::CostMicroUsd => Value::from(crate::record::usd(value)),
-        Measure::WallTimeMs => Value::from(format!("{value}ms")),
+        BudgetMeasure::Tokens | BudgetMeasure::ToolCalls => Value::from(value),
+        BudgetMeasure::CostMicroUsd => Value::from(crate::record::usd(value)),
+        BudgetMeasure::WallTimeMs => Value::from(format!("{value}ms")),
     };
     (spoken_name(limit), written)
 }

@@ -59,14 +59,14 @@ pub struct MessagePage {
 
 /// Reads messages out of a journal: at most so many, and what became of them.
 #[derive(Debug)]
-pub struct Reader {
+pub struct MessageReader {
     limit: usize,
     kind: Option<MessageType>,
     messages: Vec<SentMessage>,
     next_after: Option<u64>,
 }
 
-impl Reader {
+impl MessageReader {
     /// Reads at most `limit` messages, at least one, of that type, or of any.
     pub fn new(limit: usize, kind: Option<MessageType>) -> Self {
         Self { limit: limit.max(1), kind, messages: Vec::new(), next_after: None }

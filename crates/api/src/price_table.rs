@@ -10,7 +10,7 @@ use errand_model::price::{Day, Origin, Price, PriceTable};
 use crate::agent_file::at::At;
 use crate::agent_file::reader::{Object, Reader};
 use crate::agent_file::yaml::{self, Kind, Node};
-use crate::agent_file::{Problem, Problems, micro_usd};
+use crate::agent_file::{AgentFileProblem, Problems, micro_usd};
 
 /// The name of the user's table in the registry's folder.
 pub const FILE_NAME: &str = "prices.yaml";
@@ -54,15 +54,18 @@ fn read(source_name: &str, bytes: &[u8], origin: Origin) -> Result<Vec<Price>, P
 }
 
 /// The hints of the loader are about agent files.
-fn without_hints(problems: Vec<Problem>) -> Vec<Problem> {
+fn without_hints(problems: Vec<AgentFileProblem>) -> Vec<AgentFileProblem> {
     let about_agents = |hint: &String| hint.contains("agent") || hint.contains("Agent");
     problems
         .into_iter()
-        .map(|problem| Problem { hint: problem.hint.filter(|it| !about_agents(it)), ..problem })
+        .map(|problem| AgentFileProblem {
+            hint: problem.hint.filter(|it| !about_agents(it)),
+            ..problem
+        })
         .collect()
 }
 
-fn prices(root: &Node, origin: Origin) -> Result<Vec<Price>, Vec<Problem>> {
+fn prices(root: &Node, origin: Origin) -> Result<Vec<Price>, Vec<AgentFileProblem>> {
     let mut reader = Reader::default();
     let at = At { node: root, path: String::new() };
     let mut prices = Vec::new();

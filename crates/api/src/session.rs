@@ -58,7 +58,7 @@ pub struct SessionDetail {
     /// Number of stored messages.
     pub total_messages: u64,
     /// The newest of them, oldest first.
-    pub messages: Vec<Message>,
+    pub messages: Vec<StoredMessage>,
     /// Results of tools that did not expire, newest first.
     pub results: Vec<ToolResult>,
     /// Number of runs.
@@ -71,7 +71,8 @@ pub struct SessionDetail {
 
 /// A message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Message {
+#[schemars(rename = "Message")]
+pub struct StoredMessage {
     /// Its place in the history; grows.
     pub number: u64,
     /// The run that appended it.

@@ -19,16 +19,17 @@ pub struct Story {
     /// `inspect`.
     pub policy: String,
     /// Events in order.
-    pub events: Vec<Told>,
+    pub events: Vec<StoryEvent>,
     /// Tool calls that a live replay would make once more, with effects outside.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<OutsideEffect>,
     /// Possibility of a strict replay.
     pub strict: Strict,
 }
 
 /// An event of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Told {
+#[schemars(rename = "Told")]
+pub struct StoryEvent {
     /// Its place in the journal.
     pub seq: u64,
     /// Time of the event.
@@ -44,7 +45,8 @@ pub struct Told {
 
 /// A tool call with effects outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Effect {
+#[schemars(rename = "Effect")]
+pub struct OutsideEffect {
     /// Its place in the journal.
     pub seq: u64,
     /// The tool's name.

@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of the shape of [`Usage`].
+/// The version of the shape of [`UsageDocument`].
 pub const USAGE_SCHEMA: u32 = 1;
 
 /// Sums of what calls used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Usage {
+#[schemars(rename = "Usage")]
+pub struct UsageDocument {
     /// [`USAGE_SCHEMA`].
     pub schema: u32,
     /// Grouping of the rows: `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or

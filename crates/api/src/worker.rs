@@ -23,7 +23,7 @@ pub struct Worker {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Resources; `null`: it does not count them, and takes any run.
-    pub resources: Option<Amounts>,
+    pub resources: Option<WorkerResources>,
     /// Start time.
     #[schemars(with = "i64")]
     pub since_ms: Timestamp,
@@ -70,7 +70,8 @@ impl Workers {
 
 /// Resources of a worker that runs may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Amounts {
+#[schemars(rename = "Amounts")]
+pub struct WorkerResources {
     /// Thousandths of a core; `null`: not counted.
     pub cpu_millis: Option<u64>,
     /// Bytes of memory; `null`: not counted.
@@ -79,7 +80,7 @@ pub struct Amounts {
     pub gpu: u64,
 }
 
-impl From<Resources> for Amounts {
+impl From<Resources> for WorkerResources {
     fn from(resources: Resources) -> Self {
         let counted = |amount: u64| Some(amount).filter(|amount| *amount != u64::MAX);
         Self {

@@ -9,7 +9,7 @@ use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::operations::LocalOperations;
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{ForeignFile, Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
@@ -17,7 +17,7 @@ use errand_store::{ForeignFile, Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store
 use crate::config;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::printer::Printer;
 use crate::remote::{Remote, Target};
 use crate::trusted::{self, TrustedFolders};
@@ -112,8 +112,8 @@ impl Context {
         })
     }
 
-    pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    pub(crate) fn surroundings(&self) -> EngineContext {
+        EngineContext {
             registry: self.registry_or_place(),
             environment: self.environment.clone(),
             program: self.program.clone(),
@@ -210,27 +210,31 @@ impl Context {
     }
 
     /// Returns the place of execution: a server, or the local registry.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
+    pub(crate) fn place(&self) -> Result<RegistryOrServer, Failure> {
         match self.remote()? {
-            Some(remote) => Ok(Place::There(remote)),
-            None => self.engine().map(LocalOperations::of_user).map(Place::Here),
+            Some(remote) => Ok(RegistryOrServer::There(remote)),
+            None => self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here),
         }
     }
 
     /// Returns the place of execution; `None` if there is no registry.
-    pub(crate) fn place_if_any(&self) -> Result<Option<Place>, Failure> {
+    pub(crate) fn place_if_any(&self) -> Result<Option<RegistryOrServer>, Failure> {
         match self.remote()? {
-            Some(remote) => Ok(Some(Place::There(remote))),
+            Some(remote) => Ok(Some(RegistryOrServer::There(remote))),
             None if self.registry().is_none() => Ok(None),
-            None => self.engine().map(LocalOperations::of_user).map(Place::Here).map(Some),
+            None => {
+                self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here).map(Some)
+            }
         }
     }
 
     /// Returns the place as [`Context::place`], and makes a registry if there is none.
-    pub(crate) fn place_or_create(&self) -> Result<Place, Failure> {
+    pub(crate) fn place_or_create(&self) -> Result<RegistryOrServer, Failure> {
         match self.remote()? {
-            Some(remote) => Ok(Place::There(remote)),
-            None => self.engine_or_create().map(LocalOperations::of_user).map(Place::Here),
+            Some(remote) => Ok(RegistryOrServer::There(remote)),
+            None => {
+                self.engine_or_create().map(LocalOperations::of_user).map(RegistryOrServer::Here)
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! Log of a server or a worker on stderr, for people or for programs.
 
-use errand_api::config::{Log, LogFormat};
+use errand_api::config::{LogFormat, LogSettings};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. Libraries log warnings only.
-pub(crate) fn begin(log: &Log) {
+pub(crate) fn begin(log: &LogSettings) {
     let level = &log.level;
     let filter = EnvFilter::try_new(format!(
         "warn,errand={level},errand_gateway={level},errand_engine={level},errand_store={level},errand_agent={level}"

@@ -18,14 +18,14 @@ const STRICT_PART_LEAST: usize = 4;
 
 /// Place where a command is carried out.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum RegistryOrServer {
     /// Registry of this machine.
     Here(LocalOperations),
     /// Server.
     There(Remote),
 }
 
-impl Place {
+impl RegistryOrServer {
     /// Returns the run that `text` names: a whole id, any unique part of one, or a name.
     ///
     /// Of several runs of that name, the live one is meant, or else the newest.
@@ -94,7 +94,7 @@ impl Place {
     }
 }
 
-impl Deref for Place {
+impl Deref for RegistryOrServer {
     type Target = dyn Operations<Failure>;
 
     fn deref(&self) -> &Self::Target {

@@ -2,7 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_api::record::{Record, RecordChildren};
+use errand_api::record::{RecordChildren, RunRecord};
 use errand_model::Timestamp;
 use errand_model::event::{PauseReason, RunKind, ServiceRestart};
 
@@ -24,7 +24,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// Returns the exit code that `wait` prints and a foreground run exits with.
-pub(crate) fn exit_code_of(record: &Record) -> u8 {
+pub(crate) fn exit_code_of(record: &RunRecord) -> u8 {
     match record.status.as_str() {
         "completed" => record.exit_code.map_or(exit_code::SUCCESS, exit_code::of_agent),
         "cancelled" if code_of(record) == Some(ErrorCode::TimeoutQueue) => exit_code::TIMED_OUT,
@@ -49,13 +49,13 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
 }
 
 /// Returns the code of the last error.
-fn code_of(record: &Record) -> Option<ErrorCode> {
+fn code_of(record: &RunRecord) -> Option<ErrorCode> {
     record.last_error.as_ref().and_then(|error| error.code.parse().ok())
 }
 
 /// Formats "running 3 minutes", "exited (0) 5 minutes ago, over budget" or "failed (1) 2 hours
 /// ago".
-pub(crate) fn status(record: &Record, now: Timestamp) -> String {
+pub(crate) fn status(record: &RunRecord, now: Timestamp) -> String {
     let status = match &record.coordinator {
         Some(coordinator) if !record.is_terminal() => {
             format!("{}{}", standing(record, now), children(&coordinator.children))
@@ -75,7 +75,7 @@ fn children(children: &RecordChildren) -> String {
     if all == 0 { String::new() } else { format!(", {}/{all} children{waiting}", children.ended()) }
 }
 
-fn standing(record: &Record, now: Timestamp) -> String {
+fn standing(record: &RunRecord, now: Timestamp) -> String {
     let ended = record.stopped_at_ms.map_or(String::new(), |at| format!(" {}", relative(at, now)));
     match record.status.as_str() {
         "pending" if record.waits_behind.is_some() => {
@@ -113,7 +113,7 @@ fn standing(record: &Record, now: Timestamp) -> String {
 }
 
 /// Formats "paused, waits for approval of deploy (deadline in 5 minutes)".
-fn paused(record: &Record, now: Timestamp) -> String {
+fn paused(record: &RunRecord, now: Timestamp) -> String {
     let held = match record.pause.as_ref().map(|pause| (pause.reason, &pause.secrets)) {
         Some((PauseReason::Operator, _)) => " by an operator",
         Some((PauseReason::Budget, _)) => ", out of budget",
@@ -145,18 +145,18 @@ fn paused(record: &Record, now: Timestamp) -> String {
 
 /// Returns true for a service that a signal ended, and that does not come back before the machine
 /// boots or a user resumes it.
-fn rests_until_boot(record: &Record) -> bool {
+fn rests_until_boot(record: &RunRecord) -> bool {
     record.operation.restart == Some(ServiceRestart::OnFailure)
         && record.attempts.last().is_some_and(|attempt| attempt.status == "stopped")
 }
 
 /// Returns true if an attempt has started whose process does not exist yet.
-fn is_starting(record: &Record) -> bool {
+fn is_starting(record: &RunRecord) -> bool {
     record.attempts.last().is_some_and(|attempt| attempt.status == "starting")
 }
 
 /// Returns the trigger in a word or two.
-pub(crate) fn trigger(record: &Record) -> String {
+pub(crate) fn trigger(record: &RunRecord) -> String {
     use errand_model::event::TriggerKind;
     if let Some(member) = &record.member {
         return format!("{} of {}", member.step, member.coordinator);
@@ -174,13 +174,13 @@ pub(crate) fn trigger(record: &Record) -> String {
 }
 
 /// Returns when the next attempt of a run begins, if the run waits for it.
-fn next_attempt_at(record: &Record) -> Option<Timestamp> {
+fn next_attempt_at(record: &RunRecord) -> Option<Timestamp> {
     let waits = record.status == "pending" && record.attempt > 0 && !is_starting(record);
     record.ready_at_ms.filter(|_| waits)
 }
 
 /// Returns the next wake of a service and its addresses, or the time of a run's next attempt.
-pub(crate) fn next_wake(record: &Record, now: Timestamp) -> String {
+pub(crate) fn next_wake(record: &RunRecord, now: Timestamp) -> String {
     if let Some(at) = next_attempt_at(record).filter(|at| *at > now) {
         return relative(at, now);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_agent::parcel::Parcel;
 use errand_agent::workspace::Workspaces;
 use errand_api::agent_file::Agent;
-use errand_model::budget::{LimitName, Limits};
+use errand_model::budget::{BudgetLimits, LimitName};
 use errand_model::draft::JournalDraft;
 use errand_model::event::{
     AgentRef, EventBody, Inherits, ReplayPolicy, RunCreated, RunKind, Timeouts,
@@ -49,7 +49,7 @@ pub(crate) async fn admission_as(
     let now = engine.now();
     let (dedup, kind) = (submission.options.dedup, submission.kind);
     if submission.options.placement.is_some() {
-        // Whoever claims it finds its agent.
+        // The worker that claims it finds its agent.
         crate::parcels::share(engine, &submission.parcel)?;
     }
     if kind == RunKind::Service && submission.options.placement.is_some() {
@@ -147,7 +147,11 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         fingerprint,
         callback_url: options.callback_url,
         callback_events: options.callback_events,
-        budgets: if repeats_only { Limits::default() } else { limits(agent, &options.budgets) },
+        budgets: if repeats_only {
+            BudgetLimits::default()
+        } else {
+            limits(agent, &options.budgets)
+        },
         inherits,
         replay,
         session_turn: options.session_turn,
@@ -205,8 +209,8 @@ fn placed(
 }
 
 /// The agent's limits, tightened by the caller's.
-fn limits(agent: &Agent, options: &[(LimitName, u64)]) -> Limits {
-    let limits = Limits::from(&agent.budgets);
+fn limits(agent: &Agent, options: &[(LimitName, u64)]) -> BudgetLimits {
+    let limits = BudgetLimits::from(&agent.budgets);
     options.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 

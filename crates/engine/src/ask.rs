@@ -34,7 +34,7 @@ pub(crate) use supersede::{SUPERSEDED_GRACE, supersede};
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, news, reconcile, unheld};
 
 /// Number of times that a lost race with a supervisor or another caller is run again.
@@ -84,9 +84,9 @@ pub(crate) async fn command(
                 let deadline = limit.map(|limit| Instant::now() + limit);
                 match wait::until(engine, &run_id, deadline, is_settled).await? {
                     // The run may be over already: with nothing to wait for, that takes no time.
-                    Waited::Reached(stored) if settled_when(&stored.run) => return Ok(*stored),
-                    Waited::Reached(_) => {}
-                    Waited::TimedOut(stored) => {
+                    WaitEnd::Reached(stored) if settled_when(&stored.run) => return Ok(*stored),
+                    WaitEnd::Reached(_) => {}
+                    WaitEnd::TimedOut(stored) => {
                         return Err(still_live(&stored, limit.unwrap_or_default()));
                     }
                 }

@@ -3,7 +3,7 @@
 //! Entries are only added; the oldest of a namespace are removed once there are too many.
 //! Deliberately absent: actions on runs, which are in their journals.
 
-use errand_api::audit::{Action, Actor, Entry};
+use errand_api::audit::{Action, Actor, AuditEntry};
 use errand_store::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
     Namespaces,
@@ -22,7 +22,7 @@ const REMOVED_AT_ONCE: u32 = 500;
 
 /// An action to be recorded.
 #[derive(Clone, Debug)]
-pub struct Deed<'a> {
+pub struct AuditedAction<'a> {
     /// Namespace of the object; `None` for the default namespace.
     pub namespace: Option<&'a str>,
     /// Kind of the action.
@@ -41,11 +41,11 @@ pub struct Deed<'a> {
 /// # Errors
 ///
 /// If the system has no randomness to give.
-pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
+pub fn write(engine: &Engine, deed: AuditedAction<'_>) -> Result<DocumentWrite, Error> {
     let at_ms = engine.now();
     let millis = u64::try_from(at_ms.as_millis()).unwrap_or(0);
-    let Deed { namespace, action, object, by, detail } = deed;
-    let entry = Entry { at_ms, action, object: object.to_owned(), by: by.clone(), detail };
+    let AuditedAction { namespace, action, object, by, detail } = deed;
+    let entry = AuditEntry { at_ms, action, object: object.to_owned(), by: by.clone(), detail };
     Ok(DocumentWrite {
         kind: DocumentKind::Audit,
         namespace: namespace.map(str::to_owned),
@@ -64,7 +64,7 @@ pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn record(engine: &Engine, deed: Deed<'_>) -> Result<(), Error> {
+pub async fn record(engine: &Engine, deed: AuditedAction<'_>) -> Result<(), Error> {
     let namespace = deed.namespace.map(str::to_owned);
     let write = write(engine, deed)?;
     engine.store().write_documents(vec![write]).await?;
@@ -133,11 +133,11 @@ fn removal(document: Document) -> DocumentWrite {
 
 /// An entry with its key.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct ListedAuditEntry {
     /// Key of the entry, which [`list`] takes as `after`.
     pub id: String,
     /// The recorded action.
-    pub entry: Entry,
+    pub entry: AuditEntry,
 }
 
 /// Lists entries of one namespace, the newest first: those older than `after`, at most `limit`. An
@@ -151,7 +151,7 @@ pub async fn list(
     namespace: Option<&str>,
     after: Option<String>,
     limit: u32,
-) -> Result<Vec<Listed>, Error> {
+) -> Result<Vec<ListedAuditEntry>, Error> {
     let namespace = namespace.map(str::to_owned);
     let query = DocumentQuery {
         kind: DocumentKind::Audit,
@@ -164,7 +164,7 @@ pub async fn list(
     let documents = engine.store().documents(&query).await?;
     let listed = documents.into_iter().filter_map(|document| {
         let entry = serde_json::from_value(document.body).ok()?;
-        Some(Listed { id: document.key, entry })
+        Some(ListedAuditEntry { id: document.key, entry })
     });
     Ok(listed.collect())
 }

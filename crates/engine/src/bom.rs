@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use errand_agent::parcel::{Content, ParcelFile, Plan};
+use errand_agent::parcel::{Content, ParcelFile, ParcelPlan};
 use errand_api::agent_file::Agent;
 use errand_api::bom::{self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject};
 use errand_model::coordination::Plan as Coordination;
 use errand_model::event::{AgentRef, EventBody, RunCreated};
 use errand_model::{Digest, RunId};
-use errand_store::BomGeneration;
+use errand_store::StoredBomGeneration;
 use serde_json::Value;
 
 use crate::agents::{Version, split_reference};
@@ -52,7 +52,7 @@ fn opened(engine: &Engine, digest: &Digest) -> Option<Agent> {
 /// # Errors
 ///
 /// If a skill or config that it names is missing.
-pub fn of_plan(plan: &Plan) -> Result<Bom, Error> {
+pub fn of_plan(plan: &ParcelPlan) -> Result<Bom, Error> {
     of_source(plan, &BTreeMap::new(), &|_| None)
 }
 
@@ -62,7 +62,7 @@ pub fn of_plan(plan: &Plan) -> Result<Bom, Error> {
 /// # Errors
 ///
 /// As [`of_plan`].
-pub async fn of_plan_here(engine: &Engine, plan: &Plan) -> Result<Bom, Error> {
+pub async fn of_plan_here(engine: &Engine, plan: &ParcelPlan) -> Result<Bom, Error> {
     let mut known = BTreeMap::new();
     for (name, member) in plan.agent().coordinator.iter().flat_map(|it| &it.agents) {
         let (of, version) = split_reference(&member.agent);
@@ -78,7 +78,7 @@ pub async fn of_plan_here(engine: &Engine, plan: &Plan) -> Result<Bom, Error> {
 }
 
 fn of_source(
-    plan: &Plan,
+    plan: &ParcelPlan,
     pinned: &BTreeMap<String, AgentRef>,
     elsewhere: &dyn Fn(&Digest) -> Option<Agent>,
 ) -> Result<Bom, Error> {
@@ -180,7 +180,7 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
 /// # Errors
 ///
 /// If the parcel is missing, or the document or its generation cannot be stored.
-pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<BomGeneration, Error> {
+pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomGeneration, Error> {
     let bom = of_run(engine, &spec.agent, spec.plan.as_deref())?;
     let key = spec.agent_key();
     let blobs = engine.blobs();

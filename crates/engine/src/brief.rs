@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::Parcel;
-use errand_api::agent_file::{Agent, PART_LIMIT_BYTES, Reference};
+use errand_api::agent_file::{Agent, FileReference, PART_LIMIT_BYTES};
 use errand_model::run::Run;
 use serde_json::{Value, json};
 
@@ -78,11 +78,11 @@ pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Valu
 }
 
 fn skill_places(slug: &str) -> Vec<String> {
-    Reference::Skill(slug.to_owned()).places()
+    FileReference::Skill(slug.to_owned()).places()
 }
 
 fn config_places(slug: &str) -> Vec<String> {
-    Reference::Config(slug.to_owned()).places()
+    FileReference::Config(slug.to_owned()).places()
 }
 
 fn find(files: &Path, places: &[String]) -> Option<PathBuf> {

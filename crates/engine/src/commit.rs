@@ -61,9 +61,9 @@ pub(crate) enum Writer {
     Recovery { epoch: u64 },
     /// A process that took the lease for this commit alone.
     Borrower { epoch: u64 },
-    /// A process that writes the journal of a run that nobody holds; `epoch` was its last lease.
+    /// A process that writes the journal of an unheld run; `epoch` was its last lease.
     Unheld { epoch: u64 },
-    /// A turn of a coordinator, which nobody holds; `epoch` was its last lease.
+    /// A turn of a coordinator, which is unheld; `epoch` was its last lease.
     ///
     /// No terminal snapshot is written: a turn may be refused because of a document, and the end in
     /// the snapshot would then be wrong. A document that the turn leaves makes another process
@@ -95,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// Returns whether nobody holds the run after the commit, which leads to `run`.
+    /// Returns true if the run is unheld after the commit, which leads to `run`.
     fn lets_go(self, run: &Run) -> bool {
         match self {
             Self::Supervisor { lets_go, .. } => lets_go,
@@ -123,7 +123,7 @@ impl Commit {
         Self { run, head, added, writer, answered, documents, stores_fold: false }
     }
 
-    /// Returns whether nobody holds the run after this commit.
+    /// Returns true if the run is unheld after this commit.
     pub(crate) fn lets_go(&self) -> bool {
         self.writer.lets_go(&self.run)
     }

@@ -1,4 +1,4 @@
-//! Deadlines of runs that nobody holds: the end of the wait in the queue, or of the wait for a
+//! Deadlines of unheld runs: the end of the wait in the queue, or of the wait for a
 //! person's answer.
 //!
 //! A deadline is a document, written in the commit that gives the run's lease back, so a search for
@@ -9,7 +9,7 @@ use errand_model::run::Run;
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
-/// Returns the next deadline of a run that nobody holds; `None` without a deadline, or if the run
+/// Returns the next deadline of an unheld run; `None` without a deadline, or if the run
 /// is bound to this machine, whose processes keep its deadlines themselves.
 pub(crate) fn of(run: &Run) -> Option<Timestamp> {
     run.spec.placement.as_ref()?;

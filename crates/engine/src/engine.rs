@@ -12,14 +12,14 @@ use errand_agent::harness::Harness;
 use errand_agent::target::Target;
 use errand_agent::{Clock, Harnesses, Targets};
 use errand_api::agent_file::Agent;
-use errand_model::run::{Attempt, Run};
+use errand_model::run::{Run, RunAttempt};
 use errand_model::{Digest, Locator, RunId, Timestamp};
 use errand_store::{Blobs, Holder, Registry, Store};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::live::Live;
+use crate::live::LiveWatchers;
 use crate::metrics::{Metered, Metrics};
 use crate::renewal::{RENEWED_FOR, Renewal};
 
@@ -40,7 +40,7 @@ const OUTPUT_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: Arc<Inner>,
-    live: Arc<Live>,
+    live: Arc<LiveWatchers>,
     metrics: Arc<Metrics>,
     limits: Arc<BTreeMap<String, u32>>,
     output_limit_bytes: u64,
@@ -59,7 +59,7 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct Inner {
     /// Files, environment and program.
-    pub surroundings: Surroundings,
+    pub surroundings: EngineContext,
     /// Store of runs.
     pub store: Arc<dyn Store>,
     /// Clock.
@@ -71,7 +71,7 @@ pub struct Inner {
 /// Files, environment and program of an engine: enough to check a submission before anything is
 /// created.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct EngineContext {
     /// Files of the registry, which may not exist yet.
     pub registry: Registry,
     /// Environment that agents may see, and that is searched first for secrets.
@@ -88,7 +88,7 @@ pub struct Surroundings {
     pub harnesses: Harnesses,
 }
 
-impl Surroundings {
+impl EngineContext {
     /// Returns the target and the harness that an agent asks for.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     /// Returns the live output of agents in this process.
-    pub const fn live(&self) -> &Arc<Live> {
+    pub const fn live(&self) -> &Arc<LiveWatchers> {
         &self.live
     }
 
@@ -235,10 +235,10 @@ impl Engine {
 
     /// Ensures that no other process uses the registry as long as the returned value lives; `None`
     /// if one does, or may.
-    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
+    pub(crate) fn alone(&self) -> Option<ExclusiveUse<'_>> {
         let file = self.in_use.as_ref().as_ref()?;
         if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Some(Alone(file));
+            return Some(ExclusiveUse(file));
         }
         // A lock that could not be changed may be lost.
         let _ignored = flock(file, FlockOperation::LockShared);
@@ -262,14 +262,14 @@ impl Engine {
     }
 
     /// Returns files, environment and program.
-    pub fn surroundings(&self) -> &Surroundings {
+    pub fn surroundings(&self) -> &EngineContext {
         &self.inner.surroundings
     }
 
     /// Returns the target in which the agent of a run's last attempt lives, or lived; `None`: this
     /// program does not have it.
     pub(crate) fn target_of(&self, run: &Run) -> Option<&Arc<dyn Target>> {
-        let name = run.attempts.last().map_or(Locator::PROCESS, Attempt::target);
+        let name = run.attempts.last().map_or(Locator::PROCESS, RunAttempt::target);
         self.surroundings().targets.get(name)
     }
 
@@ -292,9 +292,9 @@ impl Engine {
 
 /// Exclusive use of a registry by this process.
 #[derive(Debug)]
-pub(crate) struct Alone<'a>(&'a File);
+pub(crate) struct ExclusiveUse<'a>(&'a File);
 
-impl Drop for Alone<'_> {
+impl Drop for ExclusiveUse<'_> {
     fn drop(&mut self) {
         // Back to shared use.
         let _ignored = flock(self.0, FlockOperation::LockShared);

@@ -6,11 +6,11 @@ use std::ffi::{OsStr, OsString};
 
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
-use errand_agent::secret::{self, Secret, Vault};
+use errand_agent::secret::{self, FoundSecret, Vault};
 use errand_api::agent_file::Agent;
 use errand_model::event::{CallerEnvironment, RunCreated};
 
-use crate::{Engine, Error, Surroundings, secret_names};
+use crate::{Engine, EngineContext, Error, secret_names};
 
 /// Variables of the caller that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
@@ -43,7 +43,7 @@ pub fn is_passed_on(name: &OsStr) -> bool {
 
 /// Returns the variables of this process that are recorded with a run. A value that contains one of
 /// `secrets`, or a password of a URL, is recorded by name only.
-fn recordable(around: &Surroundings, secrets: &[Secret]) -> CallerEnvironment {
+fn recordable(around: &EngineContext, secrets: &[FoundSecret]) -> CallerEnvironment {
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked);
     let mut recorded = CallerEnvironment::default();
@@ -87,7 +87,7 @@ fn has_password(text: &str) -> bool {
 /// Returns the caller's variables that an agent sees: the recorded ones, or else those of this
 /// process.
 fn visible(
-    around: &Surroundings,
+    around: &EngineContext,
     recorded: Option<&CallerEnvironment>,
 ) -> BTreeMap<OsString, OsString> {
     let own = around.environment.iter().filter(|(name, _)| match recorded {
@@ -102,7 +102,10 @@ fn visible(
 }
 
 /// Returns the agents' `PATH`, which finds errand itself first.
-pub(crate) fn search_path(around: &Surroundings, recorded: Option<&CallerEnvironment>) -> OsString {
+pub(crate) fn search_path(
+    around: &EngineContext,
+    recorded: Option<&CallerEnvironment>,
+) -> OsString {
     let visible = visible(around, recorded);
     let inherited = visible.get(OsStr::new("PATH"));
     let mut path = OsString::new();
@@ -115,7 +118,7 @@ pub(crate) fn search_path(around: &Surroundings, recorded: Option<&CallerEnviron
 }
 
 /// Returns the agent's secrets: from the environment first, then from the secret store.
-pub(crate) fn secrets(around: &Surroundings, agent: &Agent) -> Result<Vec<Secret>, Error> {
+pub(crate) fn secrets(around: &EngineContext, agent: &Agent) -> Result<Vec<FoundSecret>, Error> {
     if agent.secrets.is_empty() {
         return Ok(Vec::new());
     }
@@ -125,7 +128,7 @@ pub(crate) fn secrets(around: &Surroundings, agent: &Agent) -> Result<Vec<Secret
 }
 
 /// Returns the names of secrets that an attempt of the agent would lack in this process.
-pub(crate) fn lacking(around: &Surroundings, agent: &Agent) -> Vec<String> {
+pub(crate) fn lacking(around: &EngineContext, agent: &Agent) -> Vec<String> {
     match secrets(around, agent) {
         Ok(_) => Vec::new(),
         Err(Error::Secret(secret::Error::Missing { names })) => names,
@@ -142,9 +145,9 @@ pub(crate) fn lacking(around: &Surroundings, agent: &Agent) -> Vec<String> {
 
 /// Returns those secrets that this process can resolve.
 fn secrets_here<'n>(
-    around: &Surroundings,
+    around: &EngineContext,
     names: impl IntoIterator<Item = &'n String>,
-) -> Vec<Secret> {
+) -> Vec<FoundSecret> {
     let vault = Vault::at(around.registry.secrets(), around.identity.clone());
     let look_up = |name: &str| around.environment.get(OsStr::new(name)).cloned();
     let one = |name: &String| vault.resolve(std::slice::from_ref(name), &look_up).ok();
@@ -152,7 +155,7 @@ fn secrets_here<'n>(
 }
 
 /// Returns true if the secret store alone has all secrets of the agent.
-pub(crate) fn store_has_all(around: &Surroundings, agent: &Agent) -> bool {
+pub(crate) fn store_has_all(around: &EngineContext, agent: &Agent) -> bool {
     let vault = Vault::at(around.registry.secrets(), around.identity.clone());
     vault.resolve(&agent.secrets, &|_| None).is_ok()
 }
@@ -160,10 +163,10 @@ pub(crate) fn store_has_all(around: &Surroundings, agent: &Agent) -> bool {
 /// Returns the environment of one attempt. From weakest to strongest: the caller's passed-on
 /// variables, the agent file's, the run's, the secrets, errand's own.
 pub(crate) fn of_attempt(
-    around: &Surroundings,
+    around: &EngineContext,
     agent: &Agent,
     spec: &RunCreated,
-    secrets: &[Secret],
+    secrets: &[FoundSecret],
     own: Vec<(&'static str, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let recorded = spec.caller_env.as_deref();

@@ -176,7 +176,7 @@ pub enum Error {
     Outbox(#[from] crate::outbox::Error),
     /// A schedule is malformed.
     #[error(transparent)]
-    Schedule(#[from] errand_model::schedule::Misunderstood),
+    Schedule(#[from] errand_model::schedule::InvalidSchedule),
     /// The helper process did not start the run.
     #[error("the helper of run {run_id} did not begin: {reason}")]
     Helper {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
-use errand_model::run::{Attempt, Run, Status};
+use errand_model::run::{Run, RunAttempt, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
 
 use crate::{Engine, Error};
@@ -47,7 +47,7 @@ pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
 
 /// Returns true for the top of a family whose process was here and is dead.
 pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
-    let is_dead = |attempt: &Attempt| {
+    let is_dead = |attempt: &RunAttempt| {
         attempt.host == engine.holder().host && os::liveness(&attempt.supervisor) == Liveness::Dead
     };
     is_top(run) && run.attempts.last().is_some_and(is_dead)

@@ -4,11 +4,11 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use errand_model::budget::{LimitName, Scope};
+use errand_model::budget::{BudgetScope, LimitName};
 use errand_model::event::{HandoffRequested, OnBusy, RunKind, Trigger, TriggerKind};
-use errand_model::placement::{Demands, Placement};
+use errand_model::placement::{Placement, PlacementDemands};
 use errand_model::run::Run;
-use errand_model::spend::Measure;
+use errand_model::spend::BudgetMeasure;
 use errand_model::{Digest, Payload, Timestamp};
 use errand_store::Admission;
 use serde::{Deserialize, Serialize};
@@ -174,7 +174,10 @@ fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptio
 
 /// Returns the successor's placement, without the needs of the first agent.
 fn place(placement: &Placement) -> Placement {
-    let demands = Demands { affinity: placement.demands.affinity.clone(), ..Demands::default() };
+    let demands = PlacementDemands {
+        affinity: placement.demands.affinity.clone(),
+        ..PlacementDemands::default()
+    };
     Placement { priority: placement.priority, not_before: None, demands }
 }
 
@@ -182,13 +185,13 @@ fn place(placement: &Placement) -> Placement {
 fn budgets_left(run: &Run, now: Timestamp) -> Vec<(LimitName, u64)> {
     let spent = run.spent(now);
     let measures = [
-        (Measure::Tokens, spent.tokens),
-        (Measure::CostMicroUsd, spent.cost_micro_usd),
-        (Measure::ToolCalls, spent.tool_calls),
-        (Measure::WallTimeMs, spent.wall_time_ms),
+        (BudgetMeasure::Tokens, spent.tokens),
+        (BudgetMeasure::CostMicroUsd, spent.cost_micro_usd),
+        (BudgetMeasure::ToolCalls, spent.tool_calls),
+        (BudgetMeasure::WallTimeMs, spent.wall_time_ms),
     ];
     let left = measures.into_iter().filter_map(|(measure, spent)| {
-        let limit = LimitName::of(Scope::Run, measure);
+        let limit = LimitName::of(BudgetScope::Run, measure);
         Some((limit, run.allowed(limit)?.saturating_sub(spent)))
     });
     left.collect()

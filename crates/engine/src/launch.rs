@@ -30,7 +30,7 @@ const READY_LIMIT_BYTES: u64 = 64 * 1024;
 /// Message that a helper writes on its pipe, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ready {
+pub enum HelperReport {
     /// The run's first attempt began, or the run is over already.
     Began,
     /// The helper could not begin; the run's record has the same error.
@@ -64,7 +64,7 @@ pub fn launch(
     run_id: &RunId,
     seen_epoch: u64,
     needs: &Needs,
-) -> Result<Ready, Error> {
+) -> Result<HelperReport, Error> {
     let failed = |reason: String| Error::Helper { run_id: run_id.clone(), reason };
     let (pipe, said) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.to_string()))?;

@@ -89,7 +89,7 @@ impl Term {
     }
 }
 
-/// Takes the lease of a run that nobody holds, or whose holder is dead. The lease lasts as long as
+/// Takes the lease of an unheld run, or whose holder is dead. The lease lasts as long as
 /// this process lives or, for a run that any worker may claim, for [`LEASE_FOR`].
 ///
 /// # Errors
@@ -131,7 +131,7 @@ pub(crate) async fn give_back(engine: &Engine, run: &Run, lease: &Lease) {
     drop(engine.store().give_back(&run.id, lease.epoch).await);
 }
 
-/// Returns the place of a run that nobody holds any more: in the queue, if any worker may claim it
+/// Returns the place of an unheld run: in the queue, if any worker may claim it
 /// and it waits for an attempt.
 pub(crate) fn place_of(run: &Run) -> Option<Pending> {
     Pending::of(run)

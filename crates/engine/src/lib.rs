@@ -74,7 +74,7 @@ pub mod wait;
 pub mod worker;
 pub mod workers;
 
-pub use engine::{Engine, Inner, Surroundings};
+pub use engine::{Engine, EngineContext, Inner};
 pub use error::{Error, code};
-pub use live::{Live, LivePart, LiveWatch};
+pub use live::{LivePart, LiveWatch, LiveWatchers};
 pub use supervise::service;

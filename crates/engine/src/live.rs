@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use errand_agent::log::Stream;
+use errand_agent::log::LogStream;
 use errand_agent::target::Watcher;
 use errand_model::RunId;
 use tokio::sync::broadcast;
@@ -41,11 +41,11 @@ pub enum LivePart {
 
 /// Watchers by run.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LiveWatchers {
     watched: Mutex<HashMap<RunId, broadcast::Sender<LivePart>>>,
 }
 
-impl Live {
+impl LiveWatchers {
     /// Subscribes to the output of a run's agent from now on, if it runs in this process.
     pub fn watch(self: &Arc<Self>, run_id: &RunId) -> LiveWatch {
         let mut watched = self.watched();
@@ -72,7 +72,7 @@ impl Live {
 pub struct LiveWatch {
     /// Parts of the output. A receiver that lags has missed some: the journal has the output.
     pub parts: broadcast::Receiver<LivePart>,
-    live: Arc<Live>,
+    live: Arc<LiveWatchers>,
     run_id: RunId,
 }
 
@@ -88,17 +88,17 @@ impl Drop for LiveWatch {
 /// Broadcasts the printed output of one attempt.
 #[derive(Debug)]
 pub(crate) struct Printed {
-    pub(crate) live: Arc<Live>,
+    pub(crate) live: Arc<LiveWatchers>,
     pub(crate) run_id: RunId,
     pub(crate) attempt: u32,
 }
 
 impl Watcher for Printed {
-    fn printed(&self, stream: Stream, bytes: &[u8]) {
+    fn printed(&self, stream: LogStream, bytes: &[u8]) {
         let stream = match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-            Stream::System => return,
+            LogStream::Stdout => "stdout",
+            LogStream::Stderr => "stderr",
+            LogStream::System => return,
         };
         for piece in bytes.chunks(LOG_PIECE_BYTES) {
             let attempt = self.attempt;
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_part_is_rendered_or_stored_for_a_run_without_watchers() {
-        let live = Arc::new(Live::default());
+        let live = Arc::new(LiveWatchers::default());
         let run_id = RunId::new(Timestamp::from_millis(1), 1);
         live.say(&run_id, || unreachable!("nobody watches"));
         let (mut one, other) = (live.watch(&run_id), live.watch(&run_id));

@@ -1,6 +1,6 @@
 //! Reader of a run's log for other programs, in the log's own format.
 //!
-//! The log is read on demand, so that a slow reader delays nobody and nothing grows. If a run's
+//! The log is read on demand, so that a slow reader delays no other process and nothing grows. If a run's
 //! agent may be on another machine, a copy is read ([`crate::logs`]).
 
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use errand_agent::log::{Counted, Part, Query, Reader, older};
+use errand_agent::log::{Counted, LogPiece, LogReader, Query, older};
 use errand_agent::os::watch::Watch;
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
@@ -34,10 +34,10 @@ pub struct Lines {
 
 /// Lines of a log, a piece at a time.
 #[derive(Debug)]
-pub struct Log {
+pub struct LogFollower {
     engine: Engine,
     run_id: RunId,
-    reader: Reader,
+    reader: LogReader,
     form: Form,
     watch: Option<Watch>,
     /// True if the log is followed until the run is over.
@@ -45,7 +45,7 @@ pub struct Log {
     has_ended: bool,
 }
 
-impl Log {
+impl LogFollower {
     /// Opens the log of a run; a run without a log has an empty one.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Log {
         let path = logs::settled(engine, run).await?;
         let counted = if lines.output_only { Counted::Output } else { Counted::All };
         let query = Query { tail: lines.tail, since: lines.since, counted };
-        let reader = Reader::open(&path, query).map_err(Error::io("read", path))?;
+        let reader = LogReader::open(&path, query).map_err(Error::io("read", path))?;
         Ok(Self::of(engine, run, reader))
     }
 
@@ -64,15 +64,15 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// As [`Log::open`].
+    /// As [`LogFollower::open`].
     pub async fn open_at(engine: &Engine, run: &Run, place: u64) -> Result<Self, Error> {
         let path = logs::settled(engine, run).await?;
         let within = place.saturating_sub(logs::begins_at(engine, &run.id));
-        let reader = Reader::open_at(&path, within).map_err(Error::io("read", path))?;
+        let reader = LogReader::open_at(&path, within).map_err(Error::io("read", path))?;
         Ok(Self::of(engine, run, reader).byte_by_byte())
     }
 
-    fn of(engine: &Engine, run: &Run, reader: Reader) -> Self {
+    fn of(engine: &Engine, run: &Run, reader: LogReader) -> Self {
         let (engine, run_id) = (engine.clone(), run.id.clone());
         let (form, watch) = (Form::Lines, None);
         Self { engine, run_id, reader, form, watch, is_following: false, has_ended: true }
@@ -167,7 +167,7 @@ impl Log {
         while piece.len() < PIECE_BYTES {
             let Some(line) = self.reader.next_line()? else { break };
             if let Some(stream) = line.stream {
-                let is_whole = matches!(line.part, Part::Whole | Part::End);
+                let is_whole = matches!(line.part, LogPiece::Whole | LogPiece::End);
                 let flag = if is_whole { "F" } else { "P" };
                 piece.extend_from_slice(format!("{} {stream} {flag} ", line.at).as_bytes());
             }
@@ -189,13 +189,13 @@ enum Form {
 
 /// A whole log in its own bytes.
 #[derive(Debug)]
-pub struct Whole {
+pub struct WholeLog {
     /// Segments, the oldest first, each with its length.
     segments: Vec<(File, u64)>,
     size_bytes: u64,
 }
 
-impl Whole {
+impl WholeLog {
     /// Opens the log of a run as it is now; a run without a log has an empty one.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ const TAIL_BYTES: u64 = 4 * 1024;
 
 /// Sends the log of an attempt to the shared log.
 #[derive(Debug)]
-pub(crate) struct Carrier {
+pub(crate) struct LogCarrier {
     engine: Engine,
     shared: Arc<dyn SharedLogs>,
     run_id: RunId,
@@ -63,7 +63,7 @@ struct Sent {
     left: Vec<u8>,
 }
 
-impl Carrier {
+impl LogCarrier {
     /// Returns the carrier for an attempt of a run; `None` if there is no shared log.
     pub(crate) fn of(
         engine: &Engine,
@@ -394,7 +394,7 @@ mod tests {
     use tokio::sync::mpsc::UnboundedSender;
 
     use super::*;
-    use crate::{Inner, Surroundings};
+    use crate::{EngineContext, Inner};
 
     /// A shared log that blocks until a message arrives.
     #[derive(Debug)]
@@ -433,7 +433,7 @@ mod tests {
     fn engine(root: &Path) -> Engine {
         let registry = Registry::at(root.join(".errand"));
         let store = Arc::new(Sqlite::open(&registry, sqlite::Options::CREATE).unwrap());
-        let surroundings = Surroundings {
+        let surroundings = EngineContext {
             registry,
             environment: BTreeMap::new(),
             program: PathBuf::new(),
@@ -459,7 +459,7 @@ mod tests {
         let writer = writer.copied_to(Arc::clone(&copy));
         writer.system("said");
         let engine = engine(folder.path());
-        let carrier = Arc::new(Carrier {
+        let carrier = Arc::new(LogCarrier {
             run_id: engine.new_run_id().unwrap(),
             engine,
             shared: Arc::clone(&shared) as _,

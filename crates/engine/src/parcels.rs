@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Cursor;
 
-use errand_agent::parcel::{self, Arrival, Content, Listing, Parcel};
+use errand_agent::parcel::{self, Content, IncomingParcel, Listing, Parcel};
 use errand_model::Digest;
 use errand_store::{BlobError, SharedBlobs};
 
@@ -79,7 +79,9 @@ pub(crate) fn fetch(engine: &Engine, digest: &Digest) -> Result<(), Error> {
     let definition =
         bytes(shared.as_ref(), &listing.definition)?.ok_or_else(|| missing(&listing.definition))?;
     let files = listing.files.clone();
-    let Some(mut arrival) = Arrival::begin(&parcels, listing, &definition)? else { return Ok(()) };
+    let Some(mut arrival) = IncomingParcel::begin(&parcels, listing, &definition)? else {
+        return Ok(());
+    };
     let blobs = engine.blobs();
     for file in files {
         match &file.content {

@@ -1,4 +1,4 @@
-//! Reaper of runs whose worker is lost, and of due deadlines of runs that nobody holds.
+//! Reaper of runs whose worker is lost, and of due deadlines of unheld runs.
 //!
 //! Reconcilers have no input, so any number of processes may run one at once. Of two that find the
 //! same run, the lease lets only one act.

@@ -7,8 +7,8 @@ use errand_agent::os::{self, Liveness};
 use errand_model::draft::{DraftError, JournalDraft, Position};
 use errand_model::event::{CancelCause, ProcessUsage};
 use errand_model::run::{
-    Attempt, CallerCommand, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome,
-    Resume, Run, Status,
+    AttemptOutcome, CallerCommand, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose,
+    Resume, Run, RunAttempt, Status,
 };
 use errand_model::step::Steps;
 use errand_model::{RunId, Timestamp};
@@ -116,7 +116,7 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
     }
 }
 
-/// Cancels a run that nobody holds, if its supervisor released it before it read a request to
+/// Cancels an unheld run, if its supervisor released it before it read a request to
 /// cancel. Returns true if the run has to be loaded again.
 async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let is_left = stored.open_requests > 0 && stored.lease.is_none() && unheld::is_free(stored);
@@ -289,7 +289,7 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
     let now = engine.now().max(stored::last_at(engine, &stored).await?);
     let end = EndAttempt {
         attempt: live.number,
-        outcome: Outcome::Drained,
+        outcome: AttemptOutcome::Drained,
         exit_code: None,
         signal: None,
         usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
@@ -308,7 +308,7 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
 /// Ends the agent of the run, and everything that it left behind, as far as this machine reaches it.
 async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     let Some(target) = engine.target_of(run) else { return Ok(()) };
-    let known: Vec<_> = run.live_attempt().and_then(Attempt::locator).into_iter().collect();
+    let known: Vec<_> = run.live_attempt().and_then(RunAttempt::locator).into_iter().collect();
     let path = engine.registry().run_log(&run.id);
     // A worker that lost the run may live: nothing of it is awaited.
     let is_placed = run.spec.placement.is_some();

@@ -1,7 +1,7 @@
 //! Record file of a run, `runs/<run-id>.json`: the record as of the last transition, for `cat` and
 //! `jq`.
 
-use errand_api::record::{Places, Record, project};
+use errand_api::record::{Places, RunRecord, project};
 use errand_model::Head;
 use errand_model::run::Run;
 use errand_store::files::{Sync, write_atomic};
@@ -10,19 +10,19 @@ use errand_store::{Holder, Stored};
 use crate::{Engine, Error};
 
 /// Returns the record of a stored run.
-pub fn record(engine: &Engine, stored: &Stored) -> Record {
-    Record { journal: None, ..with_journal(engine, stored) }
+pub fn record(engine: &Engine, stored: &Stored) -> RunRecord {
+    RunRecord { journal: None, ..with_journal(engine, stored) }
 }
 
 /// Returns the record with the end of its journal, as record files have it.
-pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
+pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> RunRecord {
     // A holder of a run at rest died before its lease ended.
     let lease = stored.lease.as_ref().filter(|_| !stored.run.is_at_rest());
     let holder = lease.map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
 }
 
-fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) -> Record {
+fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) -> RunRecord {
     let registry = engine.registry();
     let session = registry.run_session(&run.id);
     let places = Places {

@@ -153,9 +153,9 @@ pub async fn plan_prune(
         page.after = Some(last.run.id.clone());
         for stored in runs {
             match fate(engine, &stored, before).await? {
-                Fate::Forgotten => plan.runs.push(stored),
-                Fate::OpenDeadLetter => plan.dead_letters += 1,
-                Fate::Needed => {}
+                RemovalOutcome::Forgotten => plan.runs.push(stored),
+                RemovalOutcome::OpenDeadLetter => plan.dead_letters += 1,
+                RemovalOutcome::Needed => {}
             }
         }
     }
@@ -163,7 +163,7 @@ pub async fn plan_prune(
 
 /// Decision about a run in a prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RemovalOutcome {
     /// The run is removed.
     Forgotten,
     /// A dead letter, which a person has to redrive or discard first.
@@ -181,23 +181,23 @@ pub(crate) async fn fate(
     engine: &Engine,
     stored: &Stored,
     before: Timestamp,
-) -> Result<Fate, Error> {
+) -> Result<RemovalOutcome, Error> {
     let is_old = |run: &Run| run.status.ended_at().is_some_and(|ended_at| ended_at < before);
     if !stored.run.status.is_terminal() || !is_old(&stored.run) {
-        return Ok(Fate::Needed);
+        return Ok(RemovalOutcome::Needed);
     }
     let mut above = coordinator_of(&stored.run);
     while let Some(run_id) = above {
         let Some(coordinator) = engine.store().load(&run_id).await? else { break };
         if !is_old(&coordinator.run) {
-            return Ok(Fate::Needed);
+            return Ok(RemovalOutcome::Needed);
         }
         above = coordinator_of(&coordinator.run);
     }
     if stored.run.dead_letter && is_open(engine, stored).await? {
-        return Ok(Fate::OpenDeadLetter);
+        return Ok(RemovalOutcome::OpenDeadLetter);
     }
-    Ok(Fate::Forgotten)
+    Ok(RemovalOutcome::Forgotten)
 }
 
 /// Returns the coordinator that a run is a step of.

@@ -12,7 +12,7 @@ use errand_store::Error as StoreError;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::remove::{Fate, fate, remove};
+use crate::remove::{RemovalOutcome, fate, remove};
 use crate::{Engine, Error, audit};
 
 /// Runs read together; the loop pauses between two such pages.
@@ -84,7 +84,7 @@ impl Retention {
         let looked = self.forget(before, after, &mut page).await;
         for (namespace, count) in &page.removed {
             tracing::info!(namespace, count, "runs were removed that were over for long");
-            let deed = audit::Deed {
+            let deed = audit::AuditedAction {
                 namespace: namespace.as_deref(),
                 action: Action::RunsPruned,
                 object: NAME,
@@ -117,7 +117,7 @@ impl Retention {
                 Ok(None) | Err(StoreError::Damaged { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if fate(&self.engine, &stored, before).await? != Fate::Forgotten {
+            if fate(&self.engine, &stored, before).await? != RemovalOutcome::Forgotten {
                 continue;
             }
             match Box::pin(remove(&self.engine, &run_id)).await {

@@ -3,7 +3,8 @@
 use errand_model::{Payload, RunId, Timestamp};
 use errand_store::Namespaces;
 use errand_store::{
-    Filter, Page, RemovedSessions, Session, SessionMessage, SessionPage, SessionResult, Stored,
+    Filter, Page, RemovedSessions, Session, SessionPage, SessionResult, Stored,
+    StoredSessionMessage,
 };
 use serde_json::{Value, json};
 
@@ -16,13 +17,13 @@ const TRIES: usize = 16;
 
 /// Details of a session.
 #[derive(Debug)]
-pub struct Shown {
+pub struct SessionDetails {
     /// The session with its counts.
     pub session: Session,
     /// State document of the session.
     pub state: Value,
     /// The newest messages, oldest first, each with its content as JSON.
-    pub messages: Vec<(SessionMessage, Value)>,
+    pub messages: Vec<(StoredSessionMessage, Value)>,
     /// Tool results that have not expired, newest first, each as JSON.
     pub results: Vec<(SessionResult, Value)>,
     /// The newest runs, newest first.
@@ -69,7 +70,11 @@ pub async fn list(
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn show(engine: &Engine, session_id: &str, last: u32) -> Result<Option<Shown>, Error> {
+pub async fn show(
+    engine: &Engine,
+    session_id: &str,
+    last: u32,
+) -> Result<Option<SessionDetails>, Error> {
     let store = engine.store();
     let Some(session) = store.session_summary(session_id).await? else { return Ok(None) };
     let state = store.session(session_id).await?.map_or(Value::Null, |found| found.state);
@@ -86,7 +91,7 @@ pub async fn show(engine: &Engine, session_id: &str, last: u32) -> Result<Option
         created_at: stored.run.created_at,
     });
     let results = results.collect();
-    Ok(Some(Shown { session, state, messages, results, runs: runs.collect() }))
+    Ok(Some(SessionDetails { session, state, messages, results, runs: runs.collect() }))
 }
 
 /// Lists messages of a session with a number below `before`, at most `limit`, oldest first, each
@@ -100,7 +105,7 @@ pub async fn history(
     session_id: &str,
     before: Option<u64>,
     limit: u32,
-) -> Result<Vec<(SessionMessage, Value)>, Error> {
+) -> Result<Vec<(StoredSessionMessage, Value)>, Error> {
     let messages = engine.store().session_messages(session_id, before, limit).await?;
     Ok(messages.into_iter().map(|found| (seen(engine, &found.content), found)).map(swap).collect())
 }

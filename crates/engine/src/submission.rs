@@ -8,10 +8,10 @@ use errand_api::agent_file::Agent;
 use errand_model::RunId;
 use errand_model::coordination::Membership;
 use errand_model::event::{AgentRef, PolicyDecided, Replay, RunKind, ServiceSpec, Trigger};
-use errand_model::inherit::Heritage;
+use errand_model::inherit::InheritedWork;
 
 use crate::run_options::RunOptions;
-use crate::{Engine, Error, Surroundings, agent_check, command_line, environment, schema};
+use crate::{Engine, EngineContext, Error, agent_check, command_line, environment, schema};
 
 /// Request for a run, with its agent packed; [`CheckedSubmission`] is what can be admitted.
 #[derive(Clone, Debug)]
@@ -45,12 +45,12 @@ pub struct Submission {
 pub struct Lineage {
     /// Completed steps and the checkpoint that the run starts with, and the workspace in its
     /// present state.
-    pub heritage: Option<Heritage>,
+    pub heritage: Option<InheritedWork>,
     /// Set for a replay.
     pub replay: Option<Replay>,
     /// Verdict of a policy about the repetition.
     pub decided: Option<PolicyDecided>,
-    /// Set if the repeated run has to be a dead letter that nobody redrove or discarded.
+    /// Set if the repeated run has to be a dead letter that was neither redriven nor discarded.
     pub redrives: bool,
     /// Agent of the repeated run.
     pub agent: Option<AgentRef>,
@@ -76,7 +76,7 @@ pub struct Draft<'a> {
 /// # Errors
 ///
 /// The first problem that is found.
-pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
+pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
     check_supported(around, draft.agent)?;
     crate::prices::check(&around.registry)?;
     check_kind(draft)?;
@@ -106,7 +106,7 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<DraftCheck, Err
 
 /// Checks the agents that one names by path, as far as their parcels are here already. Their input is
 /// not known yet.
-fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
+fn check_named(around: &EngineContext, draft: &Draft<'_>) -> Result<(), Error> {
     for named in draft.agent.named_agents() {
         let Some(digest) = &named.digest else { continue };
         let Ok(parcel) = parcel::open(&around.registry.parcels(), digest) else { continue };
@@ -124,7 +124,7 @@ fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
 /// # Errors
 ///
 /// The first problem that is found.
-pub fn check_elsewhere(around: &Surroundings, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
+pub fn check_elsewhere(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
     check_supported(around, draft.agent)?;
     check_kind(draft)?;
     crate::brief::check(draft.agent, draft.files)?;
@@ -145,7 +145,7 @@ fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
 
 /// Refuses an agent that asks for a harness or a target that this program does not have, or for a
 /// field that it cannot honour.
-fn check_supported(around: &Surroundings, agent: &Agent) -> Result<(), Error> {
+fn check_supported(around: &EngineContext, agent: &Agent) -> Result<(), Error> {
     let mut unsupported = agent.unsupported();
     if agent.coordinator.is_none() {
         unsupported.extend(around.lacks(agent));

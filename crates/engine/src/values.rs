@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::{Digest, Encoding, Payload, RunId};
@@ -21,7 +21,7 @@ const PAGE: u32 = 500;
 
 /// Puts the run's input and output into its record if they have at most `limit_bytes`. A longer
 /// one, or one that cannot be read, stays a link.
-pub fn put_in(engine: &Engine, run: &Run, record: &mut Record, limit_bytes: u64) {
+pub fn put_in(engine: &Engine, run: &Run, record: &mut RunRecord, limit_bytes: u64) {
     let places = [(&mut record.input, &run.spec.input), (&mut record.output, &run.output)];
     for (place, kept) in places {
         let Some(Payload::Blob(blob)) = kept else { continue };

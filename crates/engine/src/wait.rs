@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Result of a wait.
 #[derive(Debug)]
-pub enum Waited {
+pub enum WaitEnd {
     /// The run reached the state.
     Reached(Box<Stored>),
     /// Time was up; the run as it is.
@@ -34,7 +34,7 @@ pub async fn until(
     run_id: &RunId,
     deadline: Option<Instant>,
     is_it: impl Fn(&Stored) -> bool + Send,
-) -> Result<Waited, Error> {
+) -> Result<WaitEnd, Error> {
     // Watching starts before the first look, so that no change is missed.
     let mut watch = Watch::new().ok();
     loop {
@@ -42,11 +42,11 @@ pub async fn until(
         let stored = load(engine, run_id).await?;
         let stored = reconcile::reconcile(engine, stored).await?;
         if is_it(&stored) {
-            return Ok(Waited::Reached(Box::new(stored)));
+            return Ok(WaitEnd::Reached(Box::new(stored)));
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
-            return Ok(Waited::TimedOut(Box::new(stored)));
+            return Ok(WaitEnd::TimedOut(Box::new(stored)));
         }
         let look = now + LOOK_EVERY;
         let wake = deadline.map_or(look, |deadline| deadline.min(look));
@@ -71,7 +71,7 @@ pub async fn until_over(
     engine: &Engine,
     run_id: &RunId,
     deadline: Option<Instant>,
-) -> Result<Waited, Error> {
+) -> Result<WaitEnd, Error> {
     until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
 }
 

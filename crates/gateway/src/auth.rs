@@ -10,14 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::routes::{Route, Scope};
-use errand_engine::keys::Denied;
+use errand_api::gateway::routes::{KeyScope, Route};
+use errand_engine::keys::AccessDenied;
 use errand_model::scoped;
 use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::peer::Peer;
-use crate::rate::Whose;
+use crate::rate::RateBucketKey;
 use crate::refusal::Refusal;
 
 /// An authenticated caller.
@@ -26,7 +26,7 @@ pub(crate) struct Caller {
     /// Namespace of the runs and agents that the caller sees; `None`: the default one.
     pub(crate) namespace: Option<String>,
     /// Scopes of the key.
-    pub(crate) scopes: Vec<Scope>,
+    pub(crate) scopes: Vec<KeyScope>,
     /// Public part of the key; `None`: the server requires no key.
     pub(crate) key_id: Option<String>,
     /// Name of the key.
@@ -38,7 +38,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Returns the caller of a gateway that requires no key.
     pub(crate) fn anyone() -> Self {
-        let scopes = Scope::ALL.to_vec();
+        let scopes = KeyScope::ALL.to_vec();
         Self { namespace: None, scopes, key_id: None, key_name: None, peer: None }
     }
 
@@ -86,7 +86,7 @@ impl Caller {
     /// # Errors
     ///
     /// `scope_missing`.
-    pub(crate) fn must(&self, scope: Scope, what: &str) -> Result<(), Refusal> {
+    pub(crate) fn must(&self, scope: KeyScope, what: &str) -> Result<(), Refusal> {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
@@ -128,11 +128,11 @@ fn one_line(name: &str) -> String {
 
 /// Route of a request; stored in the extensions of request and response.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked(pub(crate) &'static Route);
+pub(crate) struct MatchedRoute(pub(crate) &'static Route);
 
 /// Public part of the key of a request; stored in the extensions of the response.
 #[derive(Clone, Debug)]
-pub(crate) struct Known(pub(crate) String);
+pub(crate) struct CallerKey(pub(crate) String);
 
 /// Middleware that authenticates the caller, and refuses a request without the route's scope.
 pub(crate) async fn guard(
@@ -140,13 +140,13 @@ pub(crate) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    request.extensions_mut().insert(Asked(route));
+    request.extensions_mut().insert(MatchedRoute(route));
     let mut known = None;
     let mut response = if let Some(scope) = route.scope {
         let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
         match identify(&gateway, request.headers(), peer).await {
             Ok(caller) => {
-                known = caller.key_id.clone().map(Known);
+                known = caller.key_id.clone().map(CallerKey);
                 match caller.must(scope, route.id) {
                     Ok(()) => {
                         request.extensions_mut().insert(caller);
@@ -160,7 +160,7 @@ pub(crate) async fn guard(
     } else {
         next.run(request).await
     };
-    response.extensions_mut().insert(Asked(route));
+    response.extensions_mut().insert(MatchedRoute(route));
     if let Some(known) = known {
         response.extensions_mut().insert(known);
     }
@@ -179,8 +179,8 @@ pub(crate) async fn identify(
 ) -> Result<Caller, Refusal> {
     let found = recognise(gateway, headers).await;
     let whose = match &found {
-        Ok(Caller { key_id: Some(key), .. }) => Some(Whose::Key(key.clone())),
-        Ok(_) | Err(_) => peer.map(|peer| Whose::Address(peer.ip())),
+        Ok(Caller { key_id: Some(key), .. }) => Some(RateBucketKey::Key(key.clone())),
+        Ok(_) | Err(_) => peer.map(|peer| RateBucketKey::Address(peer.ip())),
     };
     if let Some(whose) = whose
         && let Err(wait) = gateway.rates().take(whose, Instant::now())
@@ -206,14 +206,14 @@ async fn recognise(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Ref
     };
     let key = match gateway.verifier().verify(engine, text).await {
         Ok(key) => key,
-        Err(Denied::Unknown) => {
+        Err(AccessDenied::Unknown) => {
             return Err(unauthorised(ErrorCode::KeyInvalid, "no such API key"));
         }
-        Err(Denied::Expired { at }) => {
+        Err(AccessDenied::Expired { at }) => {
             let detail = format!("the API key was good until {at}");
             return Err(unauthorised(ErrorCode::KeyExpired, &detail));
         }
-        Err(Denied::Unavailable(error)) => return Err(error.into()),
+        Err(AccessDenied::Unavailable(error)) => return Err(error.into()),
     };
     Ok(Caller {
         namespace: key.namespace.clone(),

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use errand_api::agent_file::FILE_NAME;
 use errand_api::audit::Actor;
-use errand_engine::agents::{self, ALWAYS_IGNORED, Outcome, Plan, Registration, Replace};
+use errand_engine::agents::{
+    self, ALWAYS_IGNORED, ParcelPlan, Registration, RegistrationOutcome, Replace,
+};
 use tokio::task::spawn_blocking;
 
 use crate::Gateway;
@@ -71,7 +73,7 @@ impl Folders {
 }
 
 /// A changed folder of an agent, and the agent's plan.
-type Changed = (PathBuf, Result<Plan, agents::Error>);
+type Changed = (PathBuf, Result<ParcelPlan, agents::Error>);
 
 /// Returns the present state of the folders, and the changed ones.
 fn changed(
@@ -87,7 +89,7 @@ fn changed(
         if before.is_none_or(|seen| seen.looks != look) {
             let shown = folder.join(FILE_NAME).display().to_string();
             let checked = agents::check(&folder, &shown);
-            let plan = checked.as_ref().map(Plan::members).unwrap_or_default();
+            let plan = checked.as_ref().map(ParcelPlan::members).unwrap_or_default();
             let members: Vec<PathBuf> =
                 plan.iter().map(|member| member.source().folder.clone()).collect();
             if members != named {
@@ -149,7 +151,7 @@ fn looks(folder: &Path, named: &[PathBuf]) -> u64 {
 async fn register(
     gateway: &Gateway,
     folder: &Path,
-    plan: Plan,
+    plan: ParcelPlan,
 ) -> Result<Option<String>, agents::Error> {
     let by = Actor {
         key: None,
@@ -160,9 +162,9 @@ async fn register(
     let registration = Registration { namespace: None, source, replace: Replace::Yes, by: &by };
     let (version, outcome) = agents::register(gateway.engine(), plan, registration).await?;
     Ok(match outcome {
-        Outcome::Created | Outcome::Replaced => {
+        RegistrationOutcome::Created | RegistrationOutcome::Replaced => {
             Some(format!("{}@{}", version.name, version.version))
         }
-        Outcome::Same => None,
+        RegistrationOutcome::Same => None,
     })
 }

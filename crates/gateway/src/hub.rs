@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_store::{Change, Changes};
+use errand_store::{Changes, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -22,7 +22,7 @@ const ELSEWHERE_EVERY: Duration = Duration::from_millis(20);
 
 /// State of a run's notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedChange {
     /// Number of notifications.
     pub(crate) count: u64,
     /// True once a change said that the run is over.
@@ -37,7 +37,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug)]
 struct Inner {
-    runs: Mutex<HashMap<RunId, watch::Sender<Seen>>>,
+    runs: Mutex<HashMap<RunId, watch::Sender<ObservedChange>>>,
     all: watch::Sender<u64>,
 }
 
@@ -78,9 +78,9 @@ impl Hub {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(Change::Run { run_id, is_over, .. }) => self.wake(&run_id, is_over),
-                    Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
-                    Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => {
+                    Ok(StoreChange::Run { run_id, is_over, .. }) => self.wake(&run_id, is_over),
+                    Ok(StoreChange::Queued | StoreChange::Asked { .. } | StoreChange::Turn | StoreChange::Inbox { .. }) => {}
+                    Ok(StoreChange::Elsewhere) | Err(RecvError::Lagged(_)) => {
                         self.wake_all();
                         tokio::time::sleep(ELSEWHERE_EVERY).await;
                     }
@@ -99,7 +99,7 @@ impl Hub {
 /// A follower of a run.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    run: Option<watch::Receiver<Seen>>,
+    run: Option<watch::Receiver<ObservedChange>>,
     all: watch::Receiver<u64>,
     run_id: RunId,
     hub: Hub,

@@ -41,5 +41,5 @@ pub use exposition::serve_metrics;
 pub use gateway::Gateway;
 pub use lock::{ListenOpen, Lock};
 pub use router::router;
-pub use server::{BindError, Bound, StartError};
+pub use server::{Bound, ServerBindError, ServerStartError};
 pub use tls::{TlsError, check_tls};

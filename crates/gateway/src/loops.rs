@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use errand_engine::outbox::{Outbox, Settings};
+use errand_engine::outbox::{DeliverySettings, Outbox};
 use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
 use errand_engine::{garbage, logs, orphans};
@@ -35,7 +35,7 @@ pub(crate) async fn report(gateway: Gateway) {
             }
         }
     };
-    let outbox = Outbox::new(gateway.engine().clone(), Settings::new(addresses));
+    let outbox = Outbox::new(gateway.engine().clone(), DeliverySettings::new(addresses));
     Box::pin(outbox.run(gateway.closing())).await;
 }
 

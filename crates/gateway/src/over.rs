@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Result of a wait.
 #[derive(Debug)]
-pub(crate) enum Waited {
+pub(crate) enum RunWaitEnd {
     /// The run is over.
     Over(Box<Stored>),
     /// The time limit was reached; the run in its present state.
@@ -40,14 +40,14 @@ pub(crate) async fn until_over(
     gateway: &Gateway,
     run_id: &RunId,
     deadline: Option<Instant>,
-) -> Result<Waited, Refusal> {
+) -> Result<RunWaitEnd, Refusal> {
     // Following starts before the first read, so that nothing is missed in between.
     let mut follower = gateway.hub().follow(run_id);
     loop {
         let stored = submit::stored(gateway, run_id).await?;
         let stored = Box::new(reconcile::reconcile(gateway.engine(), stored).await?);
         if stored.run.status.is_terminal() {
-            return Ok(Waited::Over(stored));
+            return Ok(RunWaitEnd::Over(stored));
         }
         let late = async {
             match deadline {
@@ -57,7 +57,7 @@ pub(crate) async fn until_over(
         };
         tokio::select! {
             () = follower.over() => {}
-            () = late => return Ok(Waited::Late(stored)),
+            () = late => return Ok(RunWaitEnd::Late(stored)),
             () = gateway.closing() => {
                 let detail = "the server is about to end; the run goes on";
                 return Err(Refusal::new(ErrorCode::ShuttingDown, detail).about(run_id));
@@ -77,8 +77,8 @@ pub(crate) async fn answer(
     if let Some(limit) = limit {
         let deadline = Instant::now().checked_add(limit);
         let (status, stored) = match until_over(gateway, run_id, deadline).await? {
-            Waited::Over(stored) => (StatusCode::OK, stored),
-            Waited::Late(stored) => (StatusCode::ACCEPTED, stored),
+            RunWaitEnd::Over(stored) => (StatusCode::OK, stored),
+            RunWaitEnd::Late(stored) => (StatusCode::ACCEPTED, stored),
         };
         let record = whole_record(gateway, &stored).await?;
         stay(&mut leave);
@@ -106,7 +106,8 @@ fn stay(leave: &mut Option<Leave>) {
 type Waiting = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send>>;
 
 async fn over_as_json(gateway: Gateway, run_id: RunId) -> Result<Vec<u8>, Refusal> {
-    let (Waited::Over(stored) | Waited::Late(stored)) = until_over(&gateway, &run_id, None).await?;
+    let (RunWaitEnd::Over(stored) | RunWaitEnd::Late(stored)) =
+        until_over(&gateway, &run_id, None).await?;
     let record = whole_record(&gateway, &stored).await?;
     serde_json::to_vec(&record).map_err(|error| {
         tracing::error!("a record cannot be written as JSON: {error}");

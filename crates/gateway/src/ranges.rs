@@ -76,14 +76,14 @@ fn body(content: impl Content, from: u64, to: u64) -> Body {
 
 /// A requested range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum RequestedRange {
     /// From the first byte up to and including the second.
     From(u64, Option<u64>),
     /// The last bytes, by their number.
     Last(u64),
 }
 
-impl Asked {
+impl RequestedRange {
     /// Returns the existing bytes of the range: the first, and the one after the last.
     fn within(self, size: u64) -> Option<(u64, u64)> {
         let (from, to) = match self {
@@ -95,14 +95,14 @@ impl Asked {
 }
 
 /// Parses a header with one range; `None` for several ranges or an invalid header.
-fn one_range(value: &str) -> Option<Asked> {
+fn one_range(value: &str) -> Option<RequestedRange> {
     let (from, to) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
     match (from, to) {
-        ("", count) => Some(Asked::Last(count.parse().ok()?)),
-        (from, "") => Some(Asked::From(from.parse().ok()?, None)),
+        ("", count) => Some(RequestedRange::Last(count.parse().ok()?)),
+        (from, "") => Some(RequestedRange::From(from.parse().ok()?, None)),
         (from, to) => {
             let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-            (from <= to).then_some(Asked::From(from, Some(to)))
+            (from <= to).then_some(RequestedRange::From(from, Some(to)))
         }
     }
 }

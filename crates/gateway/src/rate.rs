@@ -12,7 +12,7 @@ const BUCKETS: usize = 10_000;
 
 /// Owner of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Whose {
+pub(crate) enum RateBucketKey {
     /// An API key, by its public part.
     Key(String),
     /// The address of a client without a valid key.
@@ -24,7 +24,7 @@ pub(crate) enum Whose {
 pub(crate) struct Rates {
     per_second: f64,
     burst: f64,
-    buckets: Mutex<HashMap<Whose, Bucket>>,
+    buckets: Mutex<HashMap<RateBucketKey, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl Rates {
     /// # Errors
     ///
     /// The time until the next request is allowed.
-    pub(crate) fn take(&self, whose: Whose, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&self, whose: RateBucketKey, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS && !buckets.contains_key(&whose) {
             buckets.retain(|_, bucket| self.filled(*bucket, now).left < self.burst);
@@ -79,13 +79,17 @@ mod tests {
     fn a_bucket_empties_and_fills_evenly() {
         let rates = Rates::new(10, 3);
         let start = Instant::now();
-        let ada = || Whose::Key("ada".to_owned());
+        let ada = || RateBucketKey::Key("ada".to_owned());
         for _ in 0..3 {
             assert_eq!(rates.take(ada(), start), Ok(()));
         }
         let wait = rates.take(ada(), start).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
-        assert_eq!(rates.take(Whose::Key("bob".to_owned()), start), Ok(()), "another's is full");
+        assert_eq!(
+            rates.take(RateBucketKey::Key("bob".to_owned()), start),
+            Ok(()),
+            "another's is full"
+        );
         assert_eq!(rates.take(ada(), start + Duration::from_millis(101)), Ok(()));
         assert!(rates.take(ada(), start + Duration::from_millis(102)).is_err());
         let later = start + Duration::from_secs(60);
@@ -100,7 +104,7 @@ mod tests {
         let rates = Rates::new(1, 1);
         let now = Instant::now();
         for number in 0..BUCKETS + 10 {
-            rates.take(Whose::Key(number.to_string()), now).unwrap_or_default();
+            rates.take(RateBucketKey::Key(number.to_string()), now).unwrap_or_default();
         }
         assert!(rates.buckets.lock().is_ok_and(|buckets| buckets.len() <= BUCKETS));
     }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::problem::{FileProblem, Problem};
+use errand_api::gateway::problem::{FileProblem, ProblemDetails};
 use errand_engine::outbox::{self, Refused};
 use errand_engine::{Error as EngineError, agents, code};
 use errand_model::RunId;
@@ -16,14 +16,14 @@ use errand_store::Error as StoreError;
 /// A refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    problem: Box<Problem>,
+    problem: Box<ProblemDetails>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// Creates a refusal with the code's own status.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)), headers: Vec::new() }
+        Self { problem: Box::new(ProblemDetails::new(code, detail)), headers: Vec::new() }
     }
 
     /// Creates a refusal of a path or query parameter, or of a header.
@@ -55,8 +55,8 @@ impl Refusal {
 
     /// Changes the refusal of a field into one of a parameter.
     pub(crate) fn coded_as_parameter(self) -> Self {
-        let Problem { detail, hint, pointer, .. } = *self.problem;
-        let mut problem = Problem::new(ErrorCode::ParameterInvalid, detail);
+        let ProblemDetails { detail, hint, pointer, .. } = *self.problem;
+        let mut problem = ProblemDetails::new(ErrorCode::ParameterInvalid, detail);
         (problem.hint, problem.pointer) = (hint, pointer);
         Self { problem: Box::new(problem), headers: self.headers }
     }
@@ -80,7 +80,7 @@ impl Refusal {
     }
 
     /// Returns the problem document.
-    pub(crate) fn problem(&self) -> &Problem {
+    pub(crate) fn problem(&self) -> &ProblemDetails {
         &self.problem
     }
 
@@ -223,7 +223,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let media_type = HeaderValue::from_static(Problem::MEDIA_TYPE);
+        let media_type = HeaderValue::from_static(ProblemDetails::MEDIA_TYPE);
         let mut response = (status, Json(self.problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         response.headers_mut().extend(self.headers);

@@ -17,7 +17,7 @@ pub(crate) struct Checked {
 
 /// A mistake in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Misfit {
+pub(crate) struct DocumentMistake {
     /// JSON pointer of the wrong member.
     pub(crate) pointer: String,
     /// Description of the fault.
@@ -32,26 +32,26 @@ impl Checked {
     }
 
     /// Returns the first mistake of a document.
-    pub(crate) fn misfit(&self, document: &Value) -> Option<Misfit> {
+    pub(crate) fn misfit(&self, document: &Value) -> Option<DocumentMistake> {
         let error = self.validator.iter_errors(document).next()?;
         let pointer = error.instance_path().to_string();
         let holder = Holder::of(&self.schema, &error);
         if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
             let field = unexpected.first().map_or("", String::as_str);
             let message = format!("unknown field {field}{}", holder.fields(field));
-            return Some(Misfit { pointer: below(&pointer, field), message });
+            return Some(DocumentMistake { pointer: below(&pointer, field), message });
         }
         if let ValidationErrorKind::Required { property } = error.kind() {
             let field = property.as_str().unwrap_or_default();
             let message = format!("{field} is missing");
-            return Some(Misfit { pointer: below(&pointer, field), message });
+            return Some(DocumentMistake { pointer: below(&pointer, field), message });
         }
-        Some(Misfit { message: wrong_value(&pointer, &error, holder), pointer })
+        Some(DocumentMistake { message: wrong_value(&pointer, &error, holder), pointer })
     }
 }
 
-impl From<Misfit> for Refusal {
-    fn from(Misfit { pointer, message }: Misfit) -> Self {
+impl From<DocumentMistake> for Refusal {
+    fn from(DocumentMistake { pointer, message }: DocumentMistake) -> Self {
         Self::field(ErrorCode::RequestInvalid, &pointer, message)
     }
 }

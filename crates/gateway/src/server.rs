@@ -40,7 +40,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// Error: the address cannot be bound.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}")]
-pub struct BindError {
+pub struct ServerBindError {
     /// Address to be bound.
     pub address: SocketAddr,
     /// Error of the operating system.
@@ -48,7 +48,7 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-impl BindError {
+impl ServerBindError {
     /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         let kind = self.source.kind();
@@ -64,10 +64,10 @@ impl BindError {
 
 /// Error: the server does not start.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub enum ServerStartError {
     /// The address cannot be bound.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Bind(#[from] ServerBindError),
     /// The server would be open to other machines.
     #[error(transparent)]
     Open(#[from] ListenOpen),
@@ -79,7 +79,7 @@ pub enum StartError {
     Traces(String),
 }
 
-impl StartError {
+impl ServerStartError {
     /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -106,14 +106,14 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing is bound.
-    pub fn bind(gateway: Gateway) -> Result<Self, StartError> {
+    /// [`ServerStartError`]; nothing is bound.
+    pub fn bind(gateway: Gateway) -> Result<Self, ServerStartError> {
         let address = gateway.config().listen;
         gateway.lock().check(address)?;
         let tls = gateway.config().tls.clone().map(Acceptor::new).transpose()?;
         let traces = gateway.config().otlp.as_ref().map(Sender::new).transpose();
-        let traces = traces.map_err(StartError::Traces)?;
-        let failed = |source| BindError { address, source };
+        let traces = traces.map_err(ServerStartError::Traces)?;
+        let failed = |source| ServerBindError { address, source };
         let socket = std::net::TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;

@@ -13,7 +13,7 @@ use errand_engine::submit;
 use errand_engine::trace_context;
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, Trigger, TriggerKind};
-use errand_model::placement::{Demands, Placement};
+use errand_model::placement::{Placement, PlacementDemands};
 use errand_model::{RunId, Timestamp, parse_duration};
 use errand_store::{Admitted, Stored};
 use serde_json::Value;
@@ -188,7 +188,7 @@ fn options(
     let placement = Placement {
         priority: request.priority.unwrap_or_default(),
         not_before,
-        demands: Demands { affinity: request.affinity, ..Demands::default() },
+        demands: PlacementDemands { affinity: request.affinity, ..PlacementDemands::default() },
     };
     Ok(RunOptions {
         name: request.name,

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run::Stopwatch;
-use crate::spend::Measure;
+use crate::spend::BudgetMeasure;
 
 /// Limits on a run's spending, pinned at admission. Several may apply; `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct BudgetLimits {
     /// Tokens in and out, all model calls of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_run: Option<u64>,
@@ -40,7 +40,7 @@ pub struct Limits {
     pub on_exceed: OnExceed,
 }
 
-impl Limits {
+impl BudgetLimits {
     /// Returns true if no limit is set.
     pub fn is_unlimited(&self) -> bool {
         *self == Self { on_exceed: self.on_exceed, ..Self::default() }
@@ -87,7 +87,7 @@ pub enum LimitName {
 
 /// The spending that a limit covers: of one run, or of an agent's day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub enum BudgetScope {
     /// Spending of the run.
     Run,
     /// All runs of an agent in one UTC day.
@@ -108,40 +108,40 @@ impl LimitName {
     ];
 
     /// The limit of that measure.
-    pub const fn of(scope: Scope, measure: Measure) -> Self {
+    pub const fn of(scope: BudgetScope, measure: BudgetMeasure) -> Self {
         match (scope, measure) {
-            (Scope::Run, Measure::Tokens) => Self::TokensPerRun,
-            (Scope::Run, Measure::CostMicroUsd) => Self::CostMicroUsdPerRun,
-            (Scope::Run, Measure::ToolCalls) => Self::ToolCallsPerRun,
-            (Scope::Run, Measure::WallTimeMs) => Self::WallTimeMsPerRun,
-            (Scope::Day, Measure::Tokens) => Self::TokensPerDay,
-            (Scope::Day, Measure::CostMicroUsd) => Self::CostMicroUsdPerDay,
-            (Scope::Day, Measure::ToolCalls) => Self::ToolCallsPerDay,
-            (Scope::Day, Measure::WallTimeMs) => Self::WallTimeMsPerDay,
+            (BudgetScope::Run, BudgetMeasure::Tokens) => Self::TokensPerRun,
+            (BudgetScope::Run, BudgetMeasure::CostMicroUsd) => Self::CostMicroUsdPerRun,
+            (BudgetScope::Run, BudgetMeasure::ToolCalls) => Self::ToolCallsPerRun,
+            (BudgetScope::Run, BudgetMeasure::WallTimeMs) => Self::WallTimeMsPerRun,
+            (BudgetScope::Day, BudgetMeasure::Tokens) => Self::TokensPerDay,
+            (BudgetScope::Day, BudgetMeasure::CostMicroUsd) => Self::CostMicroUsdPerDay,
+            (BudgetScope::Day, BudgetMeasure::ToolCalls) => Self::ToolCallsPerDay,
+            (BudgetScope::Day, BudgetMeasure::WallTimeMs) => Self::WallTimeMsPerDay,
         }
     }
 
     /// Returns the spending that the limit covers.
-    pub const fn scope(self) -> Scope {
+    pub const fn scope(self) -> BudgetScope {
         match self {
             Self::TokensPerRun
             | Self::CostMicroUsdPerRun
             | Self::ToolCallsPerRun
-            | Self::WallTimeMsPerRun => Scope::Run,
+            | Self::WallTimeMsPerRun => BudgetScope::Run,
             Self::TokensPerDay
             | Self::CostMicroUsdPerDay
             | Self::ToolCallsPerDay
-            | Self::WallTimeMsPerDay => Scope::Day,
+            | Self::WallTimeMsPerDay => BudgetScope::Day,
         }
     }
 
     /// Returns the measure that the limit bounds.
-    pub const fn measure(self) -> Measure {
+    pub const fn measure(self) -> BudgetMeasure {
         match self {
-            Self::TokensPerRun | Self::TokensPerDay => Measure::Tokens,
-            Self::CostMicroUsdPerRun | Self::CostMicroUsdPerDay => Measure::CostMicroUsd,
-            Self::ToolCallsPerRun | Self::ToolCallsPerDay => Measure::ToolCalls,
-            Self::WallTimeMsPerRun | Self::WallTimeMsPerDay => Measure::WallTimeMs,
+            Self::TokensPerRun | Self::TokensPerDay => BudgetMeasure::Tokens,
+            Self::CostMicroUsdPerRun | Self::CostMicroUsdPerDay => BudgetMeasure::CostMicroUsd,
+            Self::ToolCallsPerRun | Self::ToolCallsPerDay => BudgetMeasure::ToolCalls,
+            Self::WallTimeMsPerRun | Self::WallTimeMsPerDay => BudgetMeasure::WallTimeMs,
         }
     }
 
@@ -160,7 +160,7 @@ impl LimitName {
     }
 }
 
-impl Limits {
+impl BudgetLimits {
     /// All that are set, by name.
     pub fn named(&self) -> impl Iterator<Item = (LimitName, u64)> {
         LimitName::ALL.into_iter().filter_map(|name| Some((name, self.of(name)?)))

@@ -15,7 +15,7 @@ use crate::event::{
 
 /// End of the part of a journal that is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upto<'a> {
+pub enum InheritanceEnd<'a> {
     /// With its last event.
     End,
     /// Before the step of that key was begun first.
@@ -24,7 +24,7 @@ pub enum Upto<'a> {
 
 /// Work that is taken over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Heritage {
+pub struct InheritedWork {
     /// The last event that was looked at.
     pub upto_seq: u64,
     /// Steps in the order in which they were completed, then the checkpoint.
@@ -70,15 +70,15 @@ fn known(keys: &[String]) -> String {
 pub fn inherit(
     run_id: &RunId,
     events: &[Event],
-    upto: Upto<'_>,
-) -> Result<Heritage, NotInheritable> {
+    upto: InheritanceEnd<'_>,
+) -> Result<InheritedWork, NotInheritable> {
     let mut begun: BTreeMap<String, StepStarted> = BTreeMap::new();
     let mut keys = Keys::default();
     let mut steps: Vec<StepInherited> = Vec::new();
-    let mut heritage = Heritage::default();
+    let mut heritage = InheritedWork::default();
     let mut checkpoint = None;
-    let cut = |key: &str| upto == Upto::Step(key);
-    let mut found = upto == Upto::End;
+    let cut = |key: &str| upto == InheritanceEnd::Step(key);
+    let mut found = upto == InheritanceEnd::End;
     for event in events {
         let body = event.body()?;
         match body.group() {
@@ -123,7 +123,7 @@ pub fn inherit(
             heritage.upto_seq = event.seq;
         }
     }
-    if let (Upto::Step(key), false) = (upto, found) {
+    if let (InheritanceEnd::Step(key), false) = (upto, found) {
         return Err(NotInheritable::Step {
             run_id: run_id.clone(),
             key: key.to_owned(),
@@ -137,8 +137,8 @@ pub fn inherit(
 }
 
 /// Returns true for an event after the end of the part, once the step that ends it was `found`.
-fn is_past(upto: Upto<'_>, found: bool) -> bool {
-    matches!(upto, Upto::Step(_)) && found
+fn is_past(upto: InheritanceEnd<'_>, found: bool) -> bool {
+    matches!(upto, InheritanceEnd::Step(_)) && found
 }
 
 /// Keys in the order in which they came first.

@@ -18,12 +18,12 @@ pub struct Placement {
     pub not_before: Option<Timestamp>,
     /// Demands on the worker.
     #[serde(default, flatten)]
-    pub demands: Demands,
+    pub demands: PlacementDemands,
 }
 
 /// Demands of a run on a worker, and the runs that may not run at the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Demands {
+pub struct PlacementDemands {
     /// Labels that the worker must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub affinity: BTreeMap<String, String>,
@@ -87,7 +87,7 @@ pub struct Class {
     pub namespace: Option<String>,
     /// Demands on the worker.
     #[serde(default, flatten)]
-    pub demands: Demands,
+    pub demands: PlacementDemands,
 }
 
 impl Class {
@@ -131,7 +131,7 @@ pub struct Offer {
 impl Offer {
     /// Returns true if the worker has all requested labels; for a worker that takes only labelled
     /// runs, at least one must be requested.
-    pub fn has_labels_of(&self, demands: &Demands) -> bool {
+    pub fn has_labels_of(&self, demands: &PlacementDemands) -> bool {
         let has = |(name, value)| self.labels.get(name).is_some_and(|label| label == value);
         demands.affinity.iter().all(has) && !(self.only && demands.affinity.is_empty())
     }
@@ -148,7 +148,7 @@ pub struct UnderLease {
 
 /// Runs of one class that are ready, best first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ready<T> {
+pub struct ReadyRuns<T> {
     /// Class of the runs.
     pub class: Class,
     /// Priority (higher first), since when it could have begun, and the run: in this order.
@@ -159,7 +159,7 @@ pub struct Ready<T> {
 /// within it the highest priority and the longest waiting. Runs that the worker cannot take, or
 /// that a shared bound forbids, stay in the queue and block no others.
 pub fn choose<T: Clone>(
-    ready: &[Ready<T>],
+    ready: &[ReadyRuns<T>],
     under_lease: &UnderLease,
     offer: &Offer,
     limit: usize,
@@ -190,7 +190,12 @@ pub fn choose<T: Clone>(
 }
 
 /// Returns true if a worker may take a run of these demands now.
-fn fits(demands: &Demands, count: &UnderLease, offer: &Offer, free: Option<Resources>) -> bool {
+fn fits(
+    demands: &PlacementDemands,
+    count: &UnderLease,
+    offer: &Offer,
+    free: Option<Resources>,
+) -> bool {
     let has_labels = offer.has_labels_of(demands);
     let has_room = free.is_none_or(|free| free.without(demands.resources).is_some());
     let is_free = demands
@@ -204,18 +209,22 @@ fn fits(demands: &Demands, count: &UnderLease, offer: &Offer, free: Option<Resou
 mod tests {
     use super::*;
 
-    fn ready(namespace: &str, demands: Demands, runs: &[(i32, i64, u32)]) -> Ready<u32> {
+    fn ready(
+        namespace: &str,
+        demands: PlacementDemands,
+        runs: &[(i32, i64, u32)],
+    ) -> ReadyRuns<u32> {
         let class = Class { namespace: Some(namespace.to_owned()), demands };
         let runs = runs
             .iter()
             .map(|(priority, at, run)| (*priority, Timestamp::from_millis(*at), *run))
             .collect();
-        Ready { class, runs }
+        ReadyRuns { class, runs }
     }
 
     #[test]
     fn the_highest_priority_goes_first_and_then_the_longest_waiting() {
-        let queue = [ready("a", Demands::default(), &[(5, 9, 1), (0, 1, 2), (0, 2, 3)])];
+        let queue = [ready("a", PlacementDemands::default(), &[(5, 9, 1), (0, 1, 2), (0, 2, 3)])];
         let chosen = choose(&queue, &UnderLease::default(), &Offer::default(), 2);
         assert_eq!(chosen, [1, 2]);
     }
@@ -224,8 +233,8 @@ mod tests {
     fn namespaces_are_served_evenly_however_much_one_of_them_asks_for() {
         let many: Vec<_> = (0..100).map(|run| (9, 0, run)).collect();
         let queue = [
-            ready("loud", Demands::default(), &many),
-            ready("quiet", Demands::default(), &[(0, 50, 1_000), (0, 51, 1_001)]),
+            ready("loud", PlacementDemands::default(), &many),
+            ready("quiet", PlacementDemands::default(), &[(0, 50, 1_000), (0, 51, 1_001)]),
         ];
         let chosen = choose(&queue, &UnderLease::default(), &Offer::default(), 4);
         assert_eq!(chosen, [0, 1_000, 1, 1_001]);
@@ -233,12 +242,14 @@ mod tests {
 
     #[test]
     fn a_run_that_nobody_here_can_take_holds_no_other_up() {
-        let needs_gpu = Demands {
+        let needs_gpu = PlacementDemands {
             resources: Resources { gpu: 1, ..Resources::default() },
-            ..Demands::default()
+            ..PlacementDemands::default()
         };
-        let queue =
-            [ready("a", needs_gpu, &[(9, 0, 1)]), ready("a", Demands::default(), &[(0, 5, 2)])];
+        let queue = [
+            ready("a", needs_gpu, &[(9, 0, 1)]),
+            ready("a", PlacementDemands::default(), &[(0, 5, 2)]),
+        ];
         let offer =
             Offer { labels: BTreeMap::new(), free: Some(Resources::default()), only: false };
         assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [2]);
@@ -246,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_shared_bound_holds_over_what_is_under_lease_and_what_is_chosen() {
-        let bound = Demands {
+        let bound = PlacementDemands {
             concurrency: BTreeMap::from([("agent:a".to_owned(), 3)]),
-            ..Demands::default()
+            ..PlacementDemands::default()
         };
         let queue = [ready("a", bound, &[(0, 0, 1), (0, 1, 2), (0, 2, 3)])];
         let under_lease = UnderLease {
@@ -260,10 +271,10 @@ mod tests {
 
     #[test]
     fn labels_and_resources_are_what_the_worker_has_left() {
-        let demands = Demands {
+        let demands = PlacementDemands {
             affinity: BTreeMap::from([("zone".to_owned(), "eu".to_owned())]),
             resources: Resources { memory_bytes: 2, ..Resources::default() },
-            ..Demands::default()
+            ..PlacementDemands::default()
         };
         let queue = [ready("a", demands, &[(0, 0, 1), (0, 1, 2)])];
         let free = Some(Resources { memory_bytes: 3, ..Resources::default() });
@@ -277,9 +288,10 @@ mod tests {
     #[test]
     fn a_worker_that_takes_only_what_asks_for_it_leaves_everything_else() {
         let label = |value: &str| BTreeMap::from([("family".to_owned(), value.to_owned())]);
-        let asks = |value| Demands { affinity: label(value), ..Demands::default() };
+        let asks =
+            |value| PlacementDemands { affinity: label(value), ..PlacementDemands::default() };
         let queue = [
-            ready("a", Demands::default(), &[(9, 0, 1)]),
+            ready("a", PlacementDemands::default(), &[(9, 0, 1)]),
             ready("a", asks("mine"), &[(0, 0, 2)]),
             ready("a", asks("other"), &[(5, 0, 3)]),
         ];
@@ -291,9 +303,9 @@ mod tests {
 
     #[test]
     fn a_class_is_read_back_from_its_key() {
-        let demands = Demands {
+        let demands = PlacementDemands {
             concurrency: BTreeMap::from([("agent:a".to_owned(), 3)]),
-            ..Demands::default()
+            ..PlacementDemands::default()
         };
         let class = Class { namespace: Some("a".to_owned()), demands };
         assert_eq!(Class::from_key(&class.to_key().unwrap()).unwrap(), class);

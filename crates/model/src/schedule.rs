@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::cron::{CronError, CronExpr, TimeZone, time_zone};
 use crate::event::{Missed, Overlap, ScheduleSpec};
-use crate::run::Schedule;
+use crate::run::SessionSchedule;
 use crate::{Digest, Timestamp};
 
 /// The most slots that `missed: fire_all` fires after a pause.
@@ -19,7 +19,7 @@ pub const LATE_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A schedule whose expression and time zone were understood.
 #[derive(Debug)]
-pub struct Clockwork {
+pub struct ParsedSchedule {
     expr: CronExpr,
     zone: TimeZone,
 }
@@ -33,15 +33,15 @@ pub struct Due {
     pub skipped: Option<(u64, Timestamp)>,
 }
 
-impl Clockwork {
+impl ParsedSchedule {
     /// Understands a schedule.
     ///
     /// # Errors
     ///
-    /// [`Misunderstood`] if the expression or the time zone is none.
-    pub fn of(spec: &ScheduleSpec) -> Result<Self, Misunderstood> {
+    /// [`InvalidSchedule`] if the expression or the time zone is none.
+    pub fn of(spec: &ScheduleSpec) -> Result<Self, InvalidSchedule> {
         let zone = time_zone(&spec.timezone)
-            .ok_or_else(|| Misunderstood::TimeZone { name: spec.timezone.clone() })?;
+            .ok_or_else(|| InvalidSchedule::TimeZone { name: spec.timezone.clone() })?;
         Ok(Self { expr: CronExpr::parse(&spec.schedule_expr)?, zone })
     }
 
@@ -52,12 +52,12 @@ impl Clockwork {
 
     /// The next slot of `schedule` that is neither fired nor skipped; `since` is when it came into
     /// force.
-    pub fn next_slot(&self, schedule: &Schedule, since: Timestamp) -> Option<Timestamp> {
+    pub fn next_slot(&self, schedule: &SessionSchedule, since: Timestamp) -> Option<Timestamp> {
         self.next_after(schedule.last_slot_at.unwrap_or(since))
     }
 
     /// Returns the work due at `now`, for a schedule in force since `since`.
-    pub fn due(&self, schedule: &Schedule, since: Timestamp, now: Timestamp) -> Due {
+    pub fn due(&self, schedule: &SessionSchedule, since: Timestamp, now: Timestamp) -> Due {
         let mut passed = Vec::new();
         let mut last = schedule.last_slot_at.unwrap_or(since);
         while let Some(slot) = self.next_after(last).filter(|slot| *slot <= now) {
@@ -72,7 +72,7 @@ impl Clockwork {
     }
 }
 
-impl Clockwork {
+impl ParsedSchedule {
     /// The latest slot that is not after `now`, looked for ever further back.
     fn latest_until(&self, now: Timestamp) -> Option<Timestamp> {
         let mut back_ms = 1_000;
@@ -91,7 +91,7 @@ impl Clockwork {
 
 /// A schedule that cannot be understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Misunderstood {
+pub enum InvalidSchedule {
     /// The expression is none.
     #[error(transparent)]
     Expression(#[from] CronError),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Quantity that a budget measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measure {
+pub enum BudgetMeasure {
     /// Tokens in and out.
     Tokens,
     /// Millionths of a US dollar.
@@ -22,7 +22,7 @@ pub enum Measure {
     WallTimeMs,
 }
 
-impl Measure {
+impl BudgetMeasure {
     /// All of them.
     pub const ALL: [Self; 4] =
         [Self::Tokens, Self::CostMicroUsd, Self::ToolCalls, Self::WallTimeMs];
@@ -46,12 +46,12 @@ impl Amounts {
     pub const ZERO: Self = Self { tokens: 0, cost_micro_usd: 0, tool_calls: 0, wall_time_ms: 0 };
 
     /// Returns the amount of one measure.
-    pub const fn of(&self, measure: Measure) -> u64 {
+    pub const fn of(&self, measure: BudgetMeasure) -> u64 {
         match measure {
-            Measure::Tokens => self.tokens,
-            Measure::CostMicroUsd => self.cost_micro_usd,
-            Measure::ToolCalls => self.tool_calls,
-            Measure::WallTimeMs => self.wall_time_ms,
+            BudgetMeasure::Tokens => self.tokens,
+            BudgetMeasure::CostMicroUsd => self.cost_micro_usd,
+            BudgetMeasure::ToolCalls => self.tool_calls,
+            BudgetMeasure::WallTimeMs => self.wall_time_ms,
         }
     }
 
@@ -85,7 +85,7 @@ impl Amounts {
 
 /// Caps on spending; `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caps {
+pub struct SpendingCaps {
     /// Tokens in and out.
     pub tokens: Option<u64>,
     /// Millionths of a US dollar.
@@ -96,14 +96,14 @@ pub struct Caps {
     pub wall_time_ms: Option<u64>,
 }
 
-impl Caps {
+impl SpendingCaps {
     /// Returns the cap of one measure.
-    pub const fn of(&self, measure: Measure) -> Option<u64> {
+    pub const fn of(&self, measure: BudgetMeasure) -> Option<u64> {
         match measure {
-            Measure::Tokens => self.tokens,
-            Measure::CostMicroUsd => self.cost_micro_usd,
-            Measure::ToolCalls => self.tool_calls,
-            Measure::WallTimeMs => self.wall_time_ms,
+            BudgetMeasure::Tokens => self.tokens,
+            BudgetMeasure::CostMicroUsd => self.cost_micro_usd,
+            BudgetMeasure::ToolCalls => self.tool_calls,
+            BudgetMeasure::WallTimeMs => self.wall_time_ms,
         }
     }
 
@@ -132,24 +132,24 @@ impl Caps {
     }
 
     /// The measures of which more is spent than allowed.
-    pub fn exceeded(&self, used: Amounts) -> impl Iterator<Item = Measure> {
+    pub fn exceeded(&self, used: Amounts) -> impl Iterator<Item = BudgetMeasure> {
         let caps = *self;
-        let is_over = move |measure: &Measure| {
+        let is_over = move |measure: &BudgetMeasure| {
             caps.of(*measure).is_some_and(|allowed| used.of(*measure) > allowed)
         };
-        Measure::ALL.into_iter().filter(is_over)
+        BudgetMeasure::ALL.into_iter().filter(is_over)
     }
 
     /// The measures of which so much is spent that a warning is due, in percent of what is allowed.
-    pub fn warned(&self, used: Amounts, percent: u64) -> impl Iterator<Item = Measure> {
+    pub fn warned(&self, used: Amounts, percent: u64) -> impl Iterator<Item = BudgetMeasure> {
         let caps = *self;
-        let is_near = move |measure: &Measure| {
+        let is_near = move |measure: &BudgetMeasure| {
             caps.of(*measure).is_some_and(|allowed| {
                 let reached = u128::from(used.of(*measure)) * 100;
                 reached >= u128::from(allowed) * u128::from(percent) && used.of(*measure) > 0
             })
         };
-        Measure::ALL.into_iter().filter(is_near)
+        BudgetMeasure::ALL.into_iter().filter(is_near)
     }
 }
 
@@ -182,7 +182,7 @@ impl Book {
     pub fn reserve(
         &mut self,
         name: &str,
-        caps: &Caps,
+        caps: &SpendingCaps,
         used: Amounts,
         want: &Want,
     ) -> Result<(), Spent> {
@@ -222,11 +222,15 @@ pub enum WantKind {
 
 impl WantKind {
     /// The limits that hold it up once they are spent.
-    const fn measures(self) -> &'static [Measure] {
+    const fn measures(self) -> &'static [BudgetMeasure] {
         match self {
-            Self::Model => &[Measure::Tokens, Measure::CostMicroUsd, Measure::WallTimeMs],
-            Self::Tool => &[Measure::ToolCalls, Measure::CostMicroUsd, Measure::WallTimeMs],
-            Self::Time => &[Measure::WallTimeMs],
+            Self::Model => {
+                &[BudgetMeasure::Tokens, BudgetMeasure::CostMicroUsd, BudgetMeasure::WallTimeMs]
+            }
+            Self::Tool => {
+                &[BudgetMeasure::ToolCalls, BudgetMeasure::CostMicroUsd, BudgetMeasure::WallTimeMs]
+            }
+            Self::Time => &[BudgetMeasure::WallTimeMs],
         }
     }
 }
@@ -235,7 +239,7 @@ impl WantKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
     /// Of what.
-    pub measure: Measure,
+    pub measure: BudgetMeasure,
     /// Spent so far.
     pub used: u64,
     /// Promised to calls that are under way.

@@ -8,9 +8,9 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 
 use crate::private_file::private;
-use crate::problem::{Problem, Report};
+use crate::problem::{CheckReport, StoreProblem};
 use crate::sqlite::{Inspected, Sqlite};
-use crate::{Error, JournalFile, Registry, Verified, files, rebuild, verify};
+use crate::{Error, JournalFile, Registry, VerifiedJournal, files, rebuild, verify};
 
 /// Repair of files that lack events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,21 +27,21 @@ pub enum Repair {
 /// # Errors
 ///
 /// If the database cannot be read at all, or a file cannot be repaired.
-pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Report, Error> {
-    let mut report = Report::default();
+pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<CheckReport, Error> {
+    let mut report = CheckReport::default();
     let pragmas = store.pragmas()?;
     if pragmas.journal_mode != "wal" || !pragmas.is_synchronous {
-        report.problems.push(Problem::NotDurable { found: format!("{pragmas:?}") });
+        report.problems.push(StoreProblem::NotDurable { found: format!("{pragmas:?}") });
     }
     for reason in store.integrity_problems()? {
-        report.problems.push(Problem::Database { reason });
+        report.problems.push(StoreProblem::Database { reason });
     }
     let mut known = BTreeSet::new();
     for run_id in store.run_ids()? {
         report.runs += 1;
         let Ok(run_id) = RunId::try_from(run_id.clone()) else {
             let what = "its id is none".to_owned();
-            report.problems.push(Problem::Projection { run_id, what });
+            report.problems.push(StoreProblem::Projection { run_id, what });
             continue;
         };
         match store.inspect(&run_id) {
@@ -58,7 +58,7 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
             // Removed meanwhile.
             Ok(None) => {}
             Err(Error::Damaged { run_id, reason }) => {
-                report.problems.push(Problem::Projection { run_id, what: reason });
+                report.problems.push(StoreProblem::Projection { run_id, what: reason });
             }
             Err(error) => return Err(error),
         }
@@ -67,25 +67,25 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
     report.sessions = store.count_sessions()?;
     for run_id in rebuild::run_files(registry, &mut report).unwrap_or_default() {
         if !known.contains(&run_id) && store.inspect(&run_id)?.is_none() {
-            report.problems.push(Problem::Unknown { run_id });
+            report.problems.push(StoreProblem::Unknown { run_id });
         }
     }
     Ok(report)
 }
 
 /// Compares the rows of a run with its journal. Returns true if the journal is whole.
-fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>) -> bool {
+fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<StoreProblem>) -> bool {
     let mut head = Head::EMPTY;
     for event in &inspected.events {
         if let Err(broken) = head.verify(event) {
-            problems.push(Problem::Chain { run_id: run_id.clone(), broken });
+            problems.push(StoreProblem::Chain { run_id: run_id.clone(), broken });
             return false;
         }
     }
     let is_whole = inspected.head == Some(head);
     let mut differs = |what: &str| {
         let (run_id, what) = (run_id.to_string(), what.to_owned());
-        problems.push(Problem::Projection { run_id, what });
+        problems.push(StoreProblem::Projection { run_id, what });
     };
     if inspected.head != Some(head) {
         differs("the end of its journal");
@@ -107,7 +107,7 @@ fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>)
         }
         Err(error) => {
             let reason = error.to_string();
-            problems.push(Problem::Fold { run_id: run_id.clone(), reason });
+            problems.push(StoreProblem::Fold { run_id: run_id.clone(), reason });
         }
     }
     is_whole
@@ -126,7 +126,7 @@ fn check_file(
     run_id: &RunId,
     events: &[Event],
     repair: Repair,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<StoreProblem>,
 ) -> Result<FileState, Error> {
     let file = match JournalFile::read(registry, run_id) {
         Ok(file) => file,
@@ -142,7 +142,7 @@ fn check_file(
         match file.events.binary_search_by_key(&event.seq, |found| found.seq) {
             Ok(index) if file.events.get(index) == Some(event) => {}
             Ok(_) => {
-                problems.push(Problem::FileDiffers { run_id: run_id.clone(), seq: event.seq });
+                problems.push(StoreProblem::FileDiffers { run_id: run_id.clone(), seq: event.seq });
                 return if repair == Repair::Files {
                     write_anew(registry, run_id, events).map(|()| FileState::Mended)
                 } else {
@@ -165,9 +165,9 @@ fn check_file(
     let is_behind = file.is_in_order && usize::try_from(last) == Ok(file.events.len());
     problems.extend(file.problems);
     problems.push(if missing == 0 {
-        Problem::FileDisordered { run_id: run_id.clone() }
+        StoreProblem::FileDisordered { run_id: run_id.clone() }
     } else {
-        Problem::FileBehind { run_id: run_id.clone(), missing }
+        StoreProblem::FileBehind { run_id: run_id.clone(), missing }
     });
     if repair == Repair::Nothing {
         return Ok(FileState::AsFound);
@@ -208,7 +208,7 @@ fn write_anew(registry: &Registry, run_id: &RunId, events: &[Event]) -> Result<(
 /// # Errors
 ///
 /// [`Error::NoRun`], [`Error::Damaged`] if the hash chain is broken.
-pub fn verify_run(store: &Sqlite, run_id: &RunId) -> Result<Verified, Error> {
+pub fn verify_run(store: &Sqlite, run_id: &RunId) -> Result<VerifiedJournal, Error> {
     let Some(inspected) = store.inspect(run_id)? else {
         return Err(Error::NoRun { run_id: run_id.clone() });
     };

@@ -6,7 +6,7 @@ use crate::Namespaces;
 
 /// A failed run without attempts left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
+pub struct StoredDeadLetter {
     /// Id of the run.
     pub run_id: RunId,
     /// The run's name, where it has one.
@@ -24,12 +24,12 @@ pub struct DeadLetter {
     /// The step at which the last attempt failed; `None`: outside of any step.
     pub step: Option<String>,
     /// Fate of the dead letter.
-    pub fate: Fate,
+    pub fate: DeadLetterFate,
 }
 
 /// Fate of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum DeadLetterFate {
     /// Unsettled.
     Open,
     /// A new run repeats it; the latest one, if several do.

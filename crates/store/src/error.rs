@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use errand_model::RunId;
 use thiserror::Error;
 
-use crate::dead_letter::{DeadLetter, Fate};
+use crate::dead_letter::{DeadLetterFate, StoredDeadLetter};
 use crate::registry::RegistryError;
 
 /// Error: a step of the store did not happen. Nothing was changed.
@@ -67,7 +67,7 @@ pub enum Error {
     #[error("dead letter {} was {} already", letter.run_id, settled(&letter.fate))]
     Settled {
         /// The dead letter with its fate.
-        letter: Box<DeadLetter>,
+        letter: Box<StoredDeadLetter>,
     },
     /// A session was changed meanwhile.
     #[error("session {session_id:?} has revision {found}, not {seen}")]
@@ -264,12 +264,12 @@ impl From<RegistryError> for Error {
     }
 }
 
-fn settled(fate: &Fate) -> String {
+fn settled(fate: &DeadLetterFate) -> String {
     match fate {
-        Fate::Open => "touched".to_owned(),
-        Fate::Redriven { run_id, .. } => format!("redriven as run {run_id}"),
-        Fate::Discarded { by: Some(by), .. } => format!("discarded by {by}"),
-        Fate::Discarded { by: None, .. } => "discarded".to_owned(),
+        DeadLetterFate::Open => "touched".to_owned(),
+        DeadLetterFate::Redriven { run_id, .. } => format!("redriven as run {run_id}"),
+        DeadLetterFate::Discarded { by: Some(by), .. } => format!("discarded by {by}"),
+        DeadLetterFate::Discarded { by: None, .. } => "discarded".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{Admission, Append, Error};
 
 /// State of a run at the moment of a write.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct FenceState {
     /// The last lease's number.
     pub(crate) epoch: u64,
     /// The number of the lease in force.
@@ -22,7 +22,7 @@ pub(crate) struct Standing {
     pub(crate) head: Head,
 }
 
-impl Standing {
+impl FenceState {
     /// Returns true if these very events were appended already, by a commit whose answer was lost
     /// to a failing disk or connection. The equal hash proves that the whole journal is the same.
     pub(crate) fn is_made(&self, append: &Append) -> bool {
@@ -39,7 +39,7 @@ impl Standing {
         self.check_head(append)
     }
 
-    /// Refuses an append to a run under a lease; otherwise as [`Standing::check_held`].
+    /// Refuses an append to a run under a lease; otherwise as [`FenceState::check_held`].
     pub(crate) fn check_at_rest(&self, append: &Append) -> Result<(), Error> {
         if self.leased.is_some() {
             return Err(self.fenced(append));
@@ -47,7 +47,7 @@ impl Standing {
         self.check_head(append)
     }
 
-    /// Checks an append like [`Standing::check_at_rest`], except for a holder that releases the
+    /// Checks an append like [`FenceState::check_at_rest`], except for a holder that releases the
     /// lease with these events.
     pub(crate) fn check_released(&self, append: &Append) -> Result<(), Error> {
         let ends_lease = append.release || append.run.status.is_terminal();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use errand_model::RunId;
 use errand_model::event::Event;
 
-use crate::problem::Problem;
+use crate::problem::StoreProblem;
 use crate::registry::RegistryError;
 use crate::{Registry, files};
 
@@ -27,7 +27,7 @@ pub struct JournalFile {
     /// Events by `seq`, each once.
     pub events: Vec<Event>,
     /// Lines that could not be used.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<StoreProblem>,
     /// True if each event follows those with smaller numbers, or repeats an earlier one.
     pub is_in_order: bool,
 }
@@ -98,7 +98,7 @@ struct Reader {
     path: PathBuf,
     run_id: Option<RunId>,
     events: BTreeMap<u64, Event>,
-    problems: Vec<Problem>,
+    problems: Vec<StoreProblem>,
     is_in_order: bool,
 }
 
@@ -123,11 +123,11 @@ impl Reader {
             self.events.entry(event.seq).or_insert(event);
         } else {
             let path = self.path.clone();
-            self.problems.push(Problem::ForeignLine { path, line: number, of: event.run_id });
+            self.problems.push(StoreProblem::ForeignLine { path, line: number, of: event.run_id });
         }
     }
 
     fn no_event(&mut self, line: usize, reason: String) {
-        self.problems.push(Problem::Line { path: self.path.clone(), line, reason });
+        self.problems.push(StoreProblem::Line { path: self.path.clone(), line, reason });
     }
 }

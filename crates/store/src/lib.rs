@@ -34,9 +34,9 @@ mod usage;
 mod verify;
 
 pub use blob::{BlobError, Blobs, KeptBlob};
-pub use change::{Change, Changes};
+pub use change::{Changes, StoreChange};
 pub use check::{Repair, check, verify_run};
-pub use dead_letter::{DeadLetter, DeadLetterFilter, Discard, Fate};
+pub use dead_letter::{DeadLetterFate, DeadLetterFilter, Discard, StoredDeadLetter};
 pub use document::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentStore,
     DocumentWrite, Expect, Namespaces,
@@ -46,24 +46,25 @@ pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;
 pub use names::{Name, NameStore, blobs_of, digests_in, names_of};
 pub use ownership::{ForeignFile, ForeignReason};
-pub use problem::{Problem, Report};
-pub use question::{Asked, Questions};
+pub use problem::{CheckReport, StoreProblem};
+pub use question::{Questions, StoredQuestion};
 pub use rebuild::rebuild;
 pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use removed_sessions::RemovedSessions;
 pub use row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Fence, Filter, Holder,
-    Lease, Page, Pending, Renewed, Request, Standing, Stored, Waiting,
+    Admission, Admitted, Append, Appended, Claim, Evidence, Fence, Filter, Holder, Lease, Page,
+    Pending, QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 pub use session::{
-    MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
-    SessionResult, SessionState, SessionStore, Turn,
+    MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionPage, SessionResult,
+    SessionState, SessionStore, SessionTurn, StoredSessionMessage,
 };
 pub use shared::{
     LOG_BYTES, LOG_PART_BYTES, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs,
 };
 pub use traits::{Removal, Store};
 pub use usage::{
-    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageFilter, UsageRow,
+    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, UsageBy, UsageFilter, UsageRow,
+    UsageTotals,
 };
-pub use verify::{Verified, verify};
+pub use verify::{VerifiedJournal, verify};

@@ -1,6 +1,6 @@
 //! Ownership of a registry: whether only the user of this process can have written it.
 //!
-//! A run in a registry says which program is executed next. Whoever can write a registry can
+//! A run in a registry says which program is executed next. A user who can write a registry can
 //! therefore execute programs as each user who reconciles it.
 
 use std::fmt;

@@ -10,7 +10,7 @@ use crate::registry::RegistryError;
 
 /// Result of a check or a rebuild of a whole registry.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct CheckReport {
     /// Runs that were checked or restored.
     pub runs: u64,
     /// Sessions that were checked or restored.
@@ -21,14 +21,14 @@ pub struct Report {
     /// Reason why some definitions may be missing; `None`: all were taken over.
     pub definitions_lost: Option<String>,
     /// Problems, run by run; empty if there are none.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<StoreProblem>,
     /// Problems that were repaired.
-    pub mended: Vec<Problem>,
+    pub mended: Vec<StoreProblem>,
 }
 
 /// A single problem. Others are independent of it.
 #[derive(Debug, Error)]
-pub enum Problem {
+pub enum StoreProblem {
     /// SQLite reports its file as damaged.
     #[error("the database: {reason}")]
     Database {

@@ -16,7 +16,7 @@ pub enum Questions {
 
 /// A question with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct StoredQuestion {
     /// Id of the run that asks.
     pub run_id: RunId,
     /// The name of its agent.

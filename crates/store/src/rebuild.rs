@@ -12,7 +12,7 @@ use errand_model::{Head, RunId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::problem::{Problem, Report};
+use crate::problem::{CheckReport, StoreProblem};
 use crate::sqlite::{Rebuilt, Restored};
 use crate::{
     Error, FinalSnapshot, Holder, JournalFile, Lease, Registry, RemovedSessions, SessionState,
@@ -32,11 +32,11 @@ const SESSION_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 /// [`Error::Elsewhere`] if the runs are in a server's database; [`Error::Missing`] if there are no
 /// files of runs; [`Error::Full`], [`Error::ReadOnly`], [`Error::File`]. The old database, if any,
 /// is then still in its place.
-pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
+pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<CheckReport, Error> {
     if registry.is_elsewhere() && !registry.database().exists() {
         return Err(Error::Elsewhere { root: registry.root().to_owned() });
     }
-    let mut report = Report::default();
+    let mut report = CheckReport::default();
     let found = run_files(registry, &mut report)?;
     let mut rebuilt = Rebuilt::begin(registry)?;
     let mut sessions = BTreeMap::new();
@@ -48,7 +48,7 @@ pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
                 Err(error @ (Error::Full { .. } | Error::ReadOnly { .. })) => return Err(error),
                 Err(error) => {
                     let (run_id, reason) = (run_id.clone(), error.to_string());
-                    report.problems.push(Problem::NotRestored { run_id, reason });
+                    report.problems.push(StoreProblem::NotRestored { run_id, reason });
                 }
             }
         }
@@ -67,7 +67,10 @@ pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
 }
 
 /// Lists the runs that have files, oldest first.
-pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<RunId>, Error> {
+pub(crate) fn run_files(
+    registry: &Registry,
+    report: &mut CheckReport,
+) -> Result<Vec<RunId>, Error> {
     let folder = registry.runs();
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -91,7 +94,7 @@ pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<
             Ok(run_id) if matches!(suffix, "json" | "events.jsonl") => found.push(run_id),
             Ok(_) if is_ours(suffix) => {}
             Ok(_) | Err(_) => {
-                report.problems.push(Problem::ForeignFile { path: folder.join(&*name) });
+                report.problems.push(StoreProblem::ForeignFile { path: folder.join(&*name) });
             }
         }
     }
@@ -108,7 +111,11 @@ fn is_ours(suffix: &str) -> bool {
 }
 
 /// Restores a run from its files; `None` and a reported problem if that is impossible.
-fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> Option<Restored> {
+fn restore(
+    registry: &Registry,
+    run_id: &RunId,
+    problems: &mut Vec<StoreProblem>,
+) -> Option<Restored> {
     let file = match JournalFile::read(registry, run_id) {
         Ok(file) => file,
         Err(error) => {
@@ -129,7 +136,7 @@ fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> 
         Err(error) => problems.push(error.into()),
     }
     if events.is_empty() {
-        problems.push(Problem::NoJournal { run_id: run_id.clone() });
+        problems.push(StoreProblem::NoJournal { run_id: run_id.clone() });
         return None;
     }
     match Run::fold(&events) {
@@ -139,7 +146,7 @@ fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> 
         }
         Err(error) => {
             let reason = error.to_string();
-            problems.push(Problem::Fold { run_id: run_id.clone(), reason });
+            problems.push(StoreProblem::Fold { run_id: run_id.clone(), reason });
             None
         }
     }
@@ -149,13 +156,13 @@ fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> 
 fn whole_part(
     run_id: &RunId,
     mut events: Vec<Event>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<StoreProblem>,
 ) -> (Vec<Event>, Head) {
     let mut head = Head::EMPTY;
     let mut whole = 0;
     for event in &events {
         if let Err(broken) = head.verify(event) {
-            problems.push(Problem::Chain { run_id: run_id.clone(), broken });
+            problems.push(StoreProblem::Chain { run_id: run_id.clone(), broken });
             break;
         }
         whole += 1;
@@ -191,7 +198,7 @@ fn session_of(
     restored: &Restored,
     now: Timestamp,
     sessions: &mut BTreeMap<String, SessionState>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<StoreProblem>,
 ) {
     let path: PathBuf = registry.run_session(&restored.run.id);
     let text = match files::read(registry, &path, SESSION_LIMIT_BYTES) {
@@ -205,13 +212,13 @@ fn session_of(
     let file: SessionFile = match serde_json::from_slice(&text) {
         Ok(file) => file,
         Err(error) => {
-            problems.push(Problem::Session { path, reason: error.to_string() });
+            problems.push(StoreProblem::Session { path, reason: error.to_string() });
             return;
         }
     };
     if restored.run.spec.session_id.as_deref() != Some(&file.session_id) {
         let reason = "it is of another session than its run".to_owned();
-        problems.push(Problem::Session { path, reason });
+        problems.push(StoreProblem::Session { path, reason });
         return;
     }
     let known = sessions.get(&file.session_id).map_or(0, |session| session.revision);

@@ -143,7 +143,7 @@ pub struct Claim {
 
 /// Runs of one namespace in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct QueuedCount {
     /// Name of the namespace; `None`: the default one.
     pub namespace: Option<String>,
     /// Runs that any worker with room may claim.
@@ -156,7 +156,7 @@ pub struct Waiting {
 
 /// Counts of live runs and of their questions to people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct UnfinishedCounts {
     /// Live runs by status; statuses without runs are absent.
     pub live: Vec<(String, u64)>,
     /// Approvals and inputs that await a person.
@@ -202,7 +202,7 @@ pub struct Evidence {
 
 /// A request to the holder of a run's lease, durable until events answer it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub struct StoredRequest {
     /// Number; grows, and requests are answered in its order.
     pub id: i64,
     /// Id of the run.
@@ -251,7 +251,7 @@ pub struct Page {
 
 /// A generation of an agent's inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BomGeneration {
+pub struct StoredBomGeneration {
     /// The agent's name.
     pub agent: String,
     /// Number of the generation, from 1, by agent.

@@ -26,7 +26,7 @@ pub trait SessionStore {
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn turn(&self, run_id: &RunId) -> Result<Turn, Error>;
+    async fn turn(&self, run_id: &RunId) -> Result<SessionTurn, Error>;
 
     /// Lists sessions, the one used last first.
     ///
@@ -75,7 +75,7 @@ pub trait SessionStore {
         session_id: &str,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<SessionMessage>, Error>;
+    ) -> Result<Vec<StoredSessionMessage>, Error>;
 
     /// Looks up the result of a tool for an input, unless it expired by `now`.
     ///
@@ -122,7 +122,7 @@ pub trait SessionStore {
 
 /// The place of a run among the turns of its session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct SessionTurn {
     /// The run that has the turn; `None`: this one has it, or takes no turns.
     pub holder: Option<RunId>,
     /// The run directly ahead; the holder itself where no other run waits in between.
@@ -178,7 +178,7 @@ pub struct SessionState {
 
 /// A message of a session.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SessionMessage {
+pub struct StoredSessionMessage {
     /// Place in the history; grows.
     pub number: u64,
     /// The run that appended it.

@@ -9,13 +9,13 @@ use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
-use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
-use crate::question::{Asked, Questions};
+use crate::dead_letter::{DeadLetterFilter, Discard, StoredDeadLetter};
+use crate::question::{Questions, StoredQuestion};
 use crate::row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, Standing, Stored, Waiting,
+    Admission, Admitted, Append, Appended, Claim, Evidence, Filter, Holder, Lease, Page,
+    QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
-use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageFilter};
+use crate::usage::{DayReservation, DayReserved, DayStanding, UsageFilter, UsageTotals};
 use crate::{
     Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore, SharedBlobs, SharedLogs,
 };
@@ -158,7 +158,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<QueuedCount>, Error> {
         let _ = now;
         Ok(Vec::new())
     }
@@ -168,7 +168,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn standing(&self) -> Result<Standing, Error>;
+    async fn standing(&self) -> Result<UnfinishedCounts, Error>;
 
     /// Subscribes to commits from now on, by this process and, as far as they can be known, by
     /// others.
@@ -266,7 +266,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error>;
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error>;
 
     /// Lists questions of agents to people, in all runs: oldest first, at most `limit`.
     ///
@@ -278,7 +278,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
         which: Questions,
         namespaces: &Namespaces,
         limit: u32,
-    ) -> Result<Vec<Asked>, Error>;
+    ) -> Result<Vec<StoredQuestion>, Error>;
 
     /// Returns the generation of an agent's inventory with that digest: the latest one if it has
     /// the digest, else a new one. The document is in the blob store already.
@@ -291,7 +291,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
         agent: &str,
         digest: &Digest,
         now: Timestamp,
-    ) -> Result<BomGeneration, Error>;
+    ) -> Result<StoredBomGeneration, Error>;
 
     /// Lists the generations of an agent's inventory, the latest first, at most `limit`.
     /// Generations that runs have pinned are also in their journals, from which a lost registry is
@@ -300,7 +300,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error>;
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<StoredBomGeneration>, Error>;
 
     /// Reserves a part of an agent's daily limit for a call of one run, if the use and the
     /// reservations of all runs of that agent leave room for it: in one step, so that concurrent
@@ -333,7 +333,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// # Errors
     ///
     /// Errors of the database only.
-    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error>;
+    async fn usage(&self, query: &UsageFilter) -> Result<UsageTotals, Error>;
 
     /// Lists dead letters, newest run first.
     ///
@@ -344,7 +344,7 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
         &self,
         filter: &DeadLetterFilter,
         page: &Page,
-    ) -> Result<Vec<DeadLetter>, Error>;
+    ) -> Result<Vec<StoredDeadLetter>, Error>;
 
     /// Marks a dead letter as not to be redriven. Its run is kept.
     ///

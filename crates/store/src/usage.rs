@@ -2,7 +2,7 @@
 
 use errand_model::RunId;
 use errand_model::price::Day;
-use errand_model::spend::{Amounts, Caps, Spent, Want};
+use errand_model::spend::{Amounts, SpendingCaps, Spent, Want};
 
 use crate::Namespaces;
 
@@ -67,14 +67,14 @@ impl UsageBy {
 
 /// The requested rows and their total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct UsageTotals {
     /// The most expensive first, then those with most calls, then by key.
     pub rows: Vec<UsageRow>,
     /// All rows together; by tool and by model, calls of the other kind are in neither.
     pub total: UsageRow,
 }
 
-impl Usage {
+impl UsageTotals {
     /// Sorts the rows.
     pub(crate) fn sort(&mut self) {
         self.rows.sort_by(|a, b| {
@@ -127,7 +127,7 @@ pub struct DayReservation {
     /// Amount to be reserved.
     pub want: Want,
     /// Limits of the day, as this run has them.
-    pub caps: Caps,
+    pub caps: SpendingCaps,
 }
 
 /// Result of a reservation.

@@ -8,7 +8,7 @@ const TERMINAL: [&str; 3] = ["run.completed", "run.failed", "run.cancelled"];
 
 /// A journal whose hash chain is intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedJournal {
     /// Number of events.
     pub events: u64,
     /// True if the run is over: cutting off events at the end would make this false.
@@ -22,11 +22,11 @@ pub struct Verified {
 /// # Errors
 ///
 /// [`Broken`] at the first event that was changed or is missing.
-pub fn verify(events: &[Event]) -> Result<Verified, Broken> {
+pub fn verify(events: &[Event]) -> Result<VerifiedJournal, Broken> {
     let mut head = Head::EMPTY;
     for event in events {
         head.verify(event)?;
     }
     let is_sealed = events.last().is_some_and(|last| TERMINAL.contains(&last.kind.as_str()));
-    Ok(Verified { events: head.seq, is_sealed, head })
+    Ok(VerifiedJournal { events: head.seq, is_sealed, head })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// A folder with an `agent.yaml` and a script, before it is written.
 #[derive(Clone, Debug)]
 #[must_use = "an agent is nothing before it is written: see `Sandbox::agent`"]
-pub struct Agent {
+pub struct TestAgent {
     name: String,
     command: String,
     script: (String, String),
@@ -14,7 +14,7 @@ pub struct Agent {
     files: Vec<(PathBuf, Vec<u8>)>,
 }
 
-impl Agent {
+impl TestAgent {
     /// Creates an agent with a script for `sh`, which stops at the first failing command.
     pub fn shell(script: &str) -> Self {
         Self::of("[sh, -e, agent.sh]", "agent.sh", script)

@@ -9,7 +9,7 @@ use crate::LIMIT;
 /// A request to be sent.
 #[derive(Clone, Debug)]
 #[must_use = "a request is nothing before it is sent"]
-pub struct Request {
+pub struct HttpRequest {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -17,7 +17,7 @@ pub struct Request {
     limit: Duration,
 }
 
-impl Request {
+impl HttpRequest {
     /// Creates a request without headers and body.
     pub fn new(method: &str, target: &str) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Isolated environments in which tests run the real program.
 //!
 //! A [`Sandbox`] has its own folders and environment; [`Sandbox::errand`] runs the program in it;
-//! an [`Agent`] is a small program that a test writes there. Everything has a time limit, no
+//! an [`TestAgent`] is a small program that a test writes there. Everything has a time limit, no
 //! process outlives the sandbox, and every failure panics with the command and its output: this
 //! crate is for tests only.
 
@@ -28,16 +28,16 @@ mod sse;
 mod tmpfs;
 mod wait;
 
-pub use agent::Agent;
+pub use agent::TestAgent;
 pub use filters::stable;
-pub use http::{Request, Response};
-pub use output::Output;
+pub use http::{HttpRequest, Response};
+pub use output::ProgramOutput;
 pub use processes::{Process, is_alive, processes_of_run, processes_with};
-pub use receiver::{Reaction, Received, Receiver};
-pub use running::Running;
+pub use receiver::{Reaction, ReceivedRequest, Receiver};
+pub use running::RunningProgram;
 pub use sandbox::{Command, Sandbox};
 pub use scripted::{ScriptedHarness, ScriptedTarget};
-pub use server::Server;
+pub use server::ErrandServer;
 pub use sse::{Sse, SseEvent};
 pub use tmpfs::Tmpfs;
 pub use wait::{LIMIT, wait_for, wait_until};

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Exit code, streams and time of an ended command.
 #[derive(Clone, Debug)]
 #[must_use = "look at what the command did, or call `.ok()`"]
-pub struct Output {
+pub struct ProgramOutput {
     /// The exit code; `None` when a signal ended the command.
     pub code: Option<i32>,
     /// The signal that ended the command.
@@ -23,7 +23,7 @@ pub struct Output {
     shown: String,
 }
 
-impl Output {
+impl ProgramOutput {
     pub(crate) fn new(
         status: ExitStatus,
         stdout_bytes: Vec<u8>,

@@ -45,7 +45,7 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// A server for one test. It is removed when dropped.
 #[derive(Debug)]
-pub struct Server {
+pub struct PostgresServer {
     folder: TempDir,
     port: u16,
     settings: String,
@@ -60,7 +60,7 @@ pub enum Durability {
     None,
 }
 
-impl Server {
+impl PostgresServer {
     /// Starts a server with further settings (`-c max_connections=5`).
     pub fn start(durability: Durability, settings: &str) -> Self {
         let folder = TempDir::with_prefix("errand-pg-").expect("a folder for PostgreSQL");
@@ -87,7 +87,7 @@ impl Server {
         self.stop("immediate");
     }
 
-    /// Starts the server again after [`Server::crash`].
+    /// Starts the server again after [`PostgresServer::crash`].
     pub fn resume(&self) {
         let port = format!("{} -c port={}", self.settings, self.port);
         let started = control(self.folder.path(), &["-o", &port, "start"]);
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         // The test may have stopped the server.
         control(self.folder.path(), &["-m", "immediate", "stop"]);

@@ -30,7 +30,7 @@ impl Reaction {
 
 /// A request as received.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// Method, target, version.
     pub line: String,
     /// Headers as received, names in lower case.
@@ -39,7 +39,7 @@ pub struct Received {
     pub body: Vec<u8>,
 }
 
-impl Received {
+impl ReceivedRequest {
     /// Returns the value of a header; names are in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
@@ -63,7 +63,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    received: Vec<Received>,
+    received: Vec<ReceivedRequest>,
     reactions: VecDeque<Reaction>,
     kept: Vec<TcpStream>,
 }
@@ -104,13 +104,13 @@ impl Receiver {
 
     /// Returns the requests received so far.
     #[must_use]
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.shared.lock().received.clone()
     }
 
     /// Waits until so many requests were received. Returns them.
     #[must_use]
-    pub fn wait_for(&self, count: usize) -> Vec<Received> {
+    pub fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
         let deadline = Instant::now() + LIMIT;
         let mut state = self.shared.lock();
         while state.received.len() < count {
@@ -156,7 +156,7 @@ impl Shared {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Received> {
+fn read(stream: &TcpStream) -> Option<ReceivedRequest> {
     stream.set_read_timeout(Some(LIMIT)).ok()?;
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
@@ -172,5 +172,5 @@ fn read(stream: &TcpStream) -> Option<Received> {
     let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Received { line: line.trim_end().to_owned(), headers, body })
+    Some(ReceivedRequest { line: line.trim_end().to_owned(), headers, body })
 }

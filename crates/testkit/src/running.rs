@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Output, wait_until};
+use crate::{ProgramOutput, wait_until};
 
 /// Time for which the streams of a command may stay open after its end.
 ///
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// A started command. Dropping it kills it.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningProgram {
     child: Child,
     ended: Option<ExitStatus>,
     stdout: Stream,
@@ -31,7 +31,7 @@ pub struct Running {
     limit: Duration,
 }
 
-impl Running {
+impl RunningProgram {
     pub(crate) fn new(mut child: Child, input: Vec<u8>, shown: String, limit: Duration) -> Self {
         let stdout = Stream::of(child.stdout.take().expect("stdout is a pipe"));
         let stderr = Stream::of(child.stderr.take().expect("stderr is a pipe"));
@@ -106,7 +106,7 @@ impl Running {
 
     /// Waits for the end; kills the command and panics if it exceeds the limit.
     #[must_use = "look at what the command did, or call `.ok()`"]
-    pub fn wait(mut self) -> Output {
+    pub fn wait(mut self) -> ProgramOutput {
         let status = loop {
             if let Some(status) = self.look() {
                 break status;
@@ -129,7 +129,7 @@ impl Running {
             wait_until(&what, STREAM_LIMIT, || stream.is_closed());
         }
         let (stdout, stderr) = (self.stdout.collected(), self.stderr.collected());
-        Output::new(status, stdout, stderr, self.shown.clone(), wall)
+        ProgramOutput::new(status, stdout, stderr, self.shown.clone(), wall)
     }
 
     fn look(&mut self) -> Option<ExitStatus> {
@@ -140,7 +140,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         if self.look().is_none() {
             self.kill();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use self::command::Command;
-use crate::{Agent, Process, processes_with};
+use crate::{Process, TestAgent, processes_with};
 
 /// Search path of system programs. The caller's own search path is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -149,7 +149,7 @@ impl Sandbox {
     }
 
     /// Writes an agent's folder below [`Sandbox::repo`]. Returns its path.
-    pub fn agent(&self, agent: &Agent) -> PathBuf {
+    pub fn agent(&self, agent: &TestAgent) -> PathBuf {
         agent.write_below(&self.repo())
     }
 

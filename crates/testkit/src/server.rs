@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{LIMIT, Request, Response, Running, Sandbox, wait_until};
+use crate::{HttpRequest, LIMIT, Response, RunningProgram, Sandbox, wait_until};
 
 /// Time limit of a server: longer than any test.
 const LIFETIME: Duration = Duration::from_mins(10);
 
 /// A running `errand up` on a free port. Dropping it kills it.
 #[derive(Debug)]
-pub struct Server {
-    running: Running,
+pub struct ErrandServer {
+    running: RunningProgram,
     address: String,
 }
 
-impl Server {
+impl ErrandServer {
     /// Starts `errand up --listen 127.0.0.1:0 <more…>` in the sandbox, and waits until it listens.
     #[must_use]
     pub fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
@@ -28,7 +28,7 @@ impl Server {
 
     /// Returns the server that a running command is, once it listens.
     #[must_use]
-    pub fn of(mut running: Running) -> Self {
+    pub fn of(mut running: RunningProgram) -> Self {
         wait_until("the server listens", LIMIT, || {
             assert!(running.is_running(), "the server ended: {}", running.stderr());
             running.stdout().contains("listening on ")
@@ -57,33 +57,33 @@ impl Server {
 
     /// Returns the process.
     #[must_use]
-    pub fn process(&self) -> &Running {
+    pub fn process(&self) -> &RunningProgram {
         &self.running
     }
 
     /// Returns the process, to wait for its end.
     #[must_use]
-    pub fn into_process(self) -> Running {
+    pub fn into_process(self) -> RunningProgram {
         self.running
     }
 
     /// Sends a GET.
     #[must_use]
     pub fn get(&self, target: &str) -> Response {
-        Request::new("GET", target).send(&self.address)
+        HttpRequest::new("GET", target).send(&self.address)
     }
 
     /// Sends JSON.
     #[must_use]
     pub fn post(&self, target: &str, body: &Value) -> Response {
         self.send(
-            &Request::post(target, body.to_string()).header("Content-Type", "application/json"),
+            &HttpRequest::post(target, body.to_string()).header("Content-Type", "application/json"),
         )
     }
 
     /// Sends any request.
     #[must_use]
-    pub fn send(&self, request: &Request) -> Response {
+    pub fn send(&self, request: &HttpRequest) -> Response {
         request.send(&self.address)
     }
 
@@ -94,7 +94,7 @@ impl Server {
     }
 
     /// Returns the request that registers the agent in a folder, with this query (`?force=true`).
-    pub fn push_request(folder: &Path, query: &str) -> Request {
+    pub fn push_request(folder: &Path, query: &str) -> HttpRequest {
         let packed = std::process::Command::new("tar")
             .arg("-C")
             .arg(folder)
@@ -102,7 +102,7 @@ impl Server {
             .output()
             .expect("tar packs the folder");
         assert!(packed.status.success(), "{packed:?}");
-        Request::post(&format!("/v1/agents{query}"), packed.stdout)
+        HttpRequest::post(&format!("/v1/agents{query}"), packed.stdout)
             .header("Content-Type", "application/x-tar")
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 
-use crate::{LIMIT, Request};
+use crate::{HttpRequest, LIMIT};
 
 /// An event of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Sse {
 impl Sse {
     /// Sends a request to `address` and reads the head of the response.
     #[must_use]
-    pub fn open(request: &Request, address: &str) -> Self {
+    pub fn open(request: &HttpRequest, address: &str) -> Self {
         let mut stream = TcpStream::connect(address)
             .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
         stream.set_read_timeout(Some(LIMIT)).expect("a time limit for reading");
@@ -76,7 +76,7 @@ impl Sse {
     /// Opens the stream at a target; `last` is the last event that the client has.
     #[must_use]
     pub fn get(address: &str, target: &str, last: Option<&str>) -> Self {
-        let mut request = Request::new("GET", target).header("Accept", "text/event-stream");
+        let mut request = HttpRequest::new("GET", target).header("Accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }

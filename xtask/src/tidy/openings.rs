@@ -15,7 +15,7 @@ const OPENINGS: [&str; 24] = [
 ];
 
 /// Doc comments, in thousandths of all, that may open with one of [`OPENINGS`].
-const ALLOWED_PER_MILLE: usize = 326;
+const ALLOWED_PER_MILLE: usize = 20;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let sources = tree.files.iter().filter(|file| is_source(file));

@@ -12,9 +12,9 @@ use errand_engine::supervise::ControlState;
 use errand_engine::worker::{InProcess, Options, Until, work};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{Outcome, Status};
+use errand_model::run::{AttemptOutcome, Status};
 use errand_model::{Payload, RunId};
-use errand_store::{Change, Pending, Stored};
+use errand_store::{Pending, StoreChange, Stored};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -92,9 +92,9 @@ pub(super) async fn commits(engine: &Engine, agents: &Agents) -> Result<f64, Fai
                 _ = over.changed() => return Ok((own, of_children)),
             };
             match change {
-                Ok(Change::Run { run_id, .. }) if run_id == coordinator => own += 1,
+                Ok(StoreChange::Run { run_id, .. }) if run_id == coordinator => own += 1,
                 // The first event of a child is part of a turn's commit.
-                Ok(Change::Run { seq, .. }) if seq > 1 => of_children += 1,
+                Ok(StoreChange::Run { seq, .. }) if seq > 1 => of_children += 1,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return Err("commits were missed"),
             }
@@ -141,7 +141,7 @@ async fn admit(
 }
 
 async fn carry_out(engine: &Engine, run_id: &RunId) -> Result<Stored, Failure> {
-    let done = |_: &errand_model::run::Run| Outcome::Exited {
+    let done = |_: &errand_model::run::Run| AttemptOutcome::Exited {
         output: Some(Payload::Text("done".to_owned())),
     };
     let options = Options {

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use errand_model::coordination::{
-    Aggregation, ChildEnded, ChildOutcome, FanOut, Membership, News, OnFailure, Pattern, Plan, Said,
+    Aggregation, ChildEnded, ChildOutcome, CoordinatorNews, FanOut, Membership, OnFailure, Pattern,
+    Plan, StatedValue,
 };
 use errand_model::event::{AgentRef, ChildUsage, EventBody, RunCreated};
 use errand_model::run::{AttemptUp, Command, Run, StartAttempt};
 use errand_model::{Digest, Event, EventContext, Head, Payload, RunId, Timestamp};
 use errand_store::{Admission, Append, Fence, Pending, Store};
-use errand_testkit::postgres::Server;
+use errand_testkit::postgres::PostgresServer;
 use serde_json::Value;
 
 use crate::section::postgres::wal_of;
@@ -32,7 +33,7 @@ pub(super) struct Times {
 /// Returns the work for many children as a multiple of that for few.
 pub(super) async fn compare(
     store: &dyn Store,
-    server: &Server,
+    server: &PostgresServer,
     (round, few, many): (u32, u32, u32),
 ) -> Result<Times, Failure> {
     let mut all = Vec::new();
@@ -111,7 +112,7 @@ impl Maker {
     }
 
     /// Makes one turn. Returns the children that it starts.
-    pub(super) fn turn(&mut self, news: &[News]) -> Result<Vec<Admission>, Failure> {
+    pub(super) fn turn(&mut self, news: &[CoordinatorNews]) -> Result<Vec<Admission>, Failure> {
         let first = self.number + 1;
         let ids: Vec<RunId> = (first..first + 128).map(|id| RunId::new(self.at, id)).collect();
         let turn = self.run.turn(news, &ids, self.at)?;
@@ -169,7 +170,7 @@ impl Maker {
     async fn all_turns(&mut self, store: &dyn Store) -> Result<u32, Failure> {
         self.begin()?;
         let (mut commits, mut over, mut live) = (0, 0, Vec::new());
-        let mut news = vec![News::Began { items: Some(self.children) }];
+        let mut news = vec![CoordinatorNews::Began { items: Some(self.children) }];
         while over < self.children {
             let started = self.turn(&news)?;
             live.extend(started.iter().map(|child| child.run.id.clone()));
@@ -188,12 +189,12 @@ impl Maker {
     }
 }
 
-fn ended_well(run_id: RunId) -> News {
-    let said = Said {
+fn ended_well(run_id: RunId) -> CoordinatorNews {
+    let said = StatedValue {
         payload: Some(Payload::Text("done".to_owned())),
         value: Value::Null,
         digest: Digest::of(b"done"),
     };
     let (outcome, usage) = (ChildOutcome::Completed(said), ChildUsage::default());
-    News::Ended(ChildEnded { run_id, outcome, usage, received: None })
+    CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage, received: None })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{process, thread};
 
-use errand_model::coordination::News;
+use errand_model::coordination::CoordinatorNews;
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect, Registry, Store};
 use serde_json::json;
@@ -98,7 +98,7 @@ async fn fill(store: &Arc<dyn Store>) -> Result<(), Failure> {
         for _ in 0..AT_ONCE.min(CROWD - number) {
             let (mut maker, mut admission) = Maker::new(u64::from(number) * 1_000, 1)?;
             maker.begin()?;
-            maker.turn(&[News::Began { items: Some(1) }])?;
+            maker.turn(&[CoordinatorNews::Began { items: Some(1) }])?;
             admission.events.append(&mut maker.events);
             (admission.run, admission.head) = (maker.run, maker.head);
             let due_at = history::now().plus(Duration::from_secs(86_400));

@@ -25,10 +25,10 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal>;
 
     /// Begins a step, or returns the result of a step that is done.
-    async fn begin_step(&self, key: &str, step: BeginStep) -> Result<StepBegun, Refusal>;
+    async fn begin_step(&self, key: &str, step: StepCall) -> Result<StepBegun, Refusal>;
 
     /// Records the result of a step. It is final.
-    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal>;
+    async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal>;
 
     /// Records that a step failed. The step may be begun again.
     async fn fail_step(
@@ -79,10 +79,10 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     fn control(&self) -> ControlFeed;
 
     /// Asks a person for an approval, and waits for the decision for up to `ask.terms.wait`.
-    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal>;
+    async fn ask_approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal>;
 
     /// Asks a person for input, and waits for the answer for up to `ask.terms.wait`.
-    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal>;
+    async fn ask_input(&self, ask: InputCall) -> Result<InputAnswer, Refusal>;
 
     /// Records the attempt's result.
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal>;
@@ -90,7 +90,7 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
 
 /// A step that an agent wants to begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BeginStep {
+pub struct StepCall {
     /// Kind of step, for people.
     pub kind: Option<String>,
     /// Digest of the work that the step will do.
@@ -112,7 +112,7 @@ pub enum StepBegun {
         traceparent: Option<String>,
     },
     /// The step is done already, with this result.
-    Done(StepResult),
+    Done(StepCallResult),
     /// The step failed in the run that is replayed, and is not to be done.
     Failed {
         /// Error of that run.
@@ -124,7 +124,7 @@ pub enum StepBegun {
 
 /// Result of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct StepResult {
+pub struct StepCallResult {
     /// Output of the step.
     pub output: Option<Payload>,
     /// Standard error, for a command.
@@ -148,7 +148,7 @@ pub struct Upload {
 
 /// An approval that an agent asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskApproval {
+pub struct ApprovalCall {
     /// Action to be approved.
     pub action: String,
     /// Target of the action.
@@ -165,7 +165,7 @@ pub struct AskApproval {
 
 /// A question that an agent asks.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AskInput {
+pub struct InputCall {
     /// Text of the question.
     pub prompt: String,
     /// JSON Schema of the answer; not compiled yet.

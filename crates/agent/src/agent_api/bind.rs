@@ -16,7 +16,7 @@ const PATH_LIMIT_BYTES: usize = 107;
 
 /// Error of the creation of a server.
 #[derive(Debug, Error)]
-pub enum BindError {
+pub enum AgentApiBindError {
     /// The path is too long for a socket.
     #[error("the socket's path is longer than {PATH_LIMIT_BYTES} bytes: {}", path.display())]
     PathTooLong {
@@ -35,11 +35,11 @@ pub enum BindError {
 }
 
 /// Listens on `path` with mode 0600. Replaces a socket that an earlier attempt left there.
-pub(super) fn listen(path: &Path) -> Result<UnixListener, BindError> {
+pub(super) fn listen(path: &Path) -> Result<UnixListener, AgentApiBindError> {
     if path.as_os_str().as_bytes().len() > PATH_LIMIT_BYTES {
-        return Err(BindError::PathTooLong { path: path.to_owned() });
+        return Err(AgentApiBindError::PathTooLong { path: path.to_owned() });
     }
-    try_listen(path).map_err(|source| BindError::Socket { path: path.to_owned(), source })
+    try_listen(path).map_err(|source| AgentApiBindError::Socket { path: path.to_owned(), source })
 }
 
 fn try_listen(path: &Path) -> io::Result<UnixListener> {

@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use errand_api::agent_protocol::{
     self as wire, BeginStepAnswer, Checkback, Checkin, CheckpointAnswer, CompleteStep, Done,
-    Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, STEP_KINDS,
-    SaveCheckpoint, SetOutput, limit,
+    FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, STEP_KINDS, SaveCheckpoint,
+    SetOutput, ValueEncoding, limit,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -21,7 +21,7 @@ use super::control::Stream;
 use super::route::{Route, ok, ok_bytes, ok_events};
 use super::server::Context;
 use super::{
-    AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, message, person, session,
+    AttemptResult, Backend, Refusal, StepBegun, StepCall, StepCallResult, message, person, session,
     upload,
 };
 
@@ -139,7 +139,7 @@ async fn begin_step(
         let message = format!("kind: {kind:?} is no kind of step: {}", STEP_KINDS.join(", "));
         return Err(Refusal::request(message).with_hint("leave kind out for any other work"));
     }
-    let step = BeginStep { kind, fingerprint, detail, timeout };
+    let step = StepCall { kind, fingerprint, detail, timeout };
     match backend.begin_step(key, step).await? {
         StepBegun::Run { timeout, traceparent } => {
             Ok(BeginStepAnswer::Run { timeout, traceparent })
@@ -153,13 +153,13 @@ async fn begin_step(
     }
 }
 
-fn done(result: StepResult) -> Result<BeginStepAnswer, Refusal> {
+fn done(result: StepCallResult) -> Result<BeginStepAnswer, Refusal> {
     let (output, encoding) = match result.output {
         Some(output) => {
             let (output, encoding) = unpacked(output)?;
             (Some(output), encoding)
         }
-        None => (None, Encoding::Json),
+        None => (None, ValueEncoding::Json),
     };
     let (stderr, stderr_base64) = match result.stderr {
         Some(Payload::Text(text)) => (Some(text), None),
@@ -172,17 +172,17 @@ fn done(result: StepResult) -> Result<BeginStepAnswer, Refusal> {
     Ok(BeginStepAnswer::Done { output, encoding, stderr, stderr_base64 })
 }
 
-fn step_result(step: CompleteStep) -> Result<StepResult, Refusal> {
+fn step_result(step: CompleteStep) -> Result<StepCallResult, Refusal> {
     let output = step.output.map(|output| payload(output, step.encoding)).transpose()?;
     let stderr = match (step.stderr, step.stderr_base64) {
         (Some(_), Some(_)) => {
             return Err(Refusal::request("stderr and stderr_base64 exclude each other"));
         }
         (Some(text), None) => Some(Payload::Text(text)),
-        (None, Some(text)) => Some(payload(text.into(), Encoding::Base64)?),
+        (None, Some(text)) => Some(payload(text.into(), ValueEncoding::Base64)?),
         (None, None) => None,
     };
-    Ok(StepResult { output, stderr })
+    Ok(StepCallResult { output, stderr })
 }
 
 async fn fail_step(
@@ -223,7 +223,10 @@ async fn check_back(backend: &dyn Backend, result: Checkback) -> Result<Response
     ok(&Done {})
 }
 
-pub(super) fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Payload, Refusal> {
+pub(super) fn payload(
+    value: serde_json::Value,
+    encoding: ValueEncoding,
+) -> Result<Payload, Refusal> {
     let payload =
         wire::payload(value, encoding).map_err(|error| Refusal::request(error.to_string()))?;
     if let Payload::Base64(text) = &payload {
@@ -237,6 +240,6 @@ pub(super) fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Pa
     Ok(payload)
 }
 
-pub(super) fn unpacked(payload: Payload) -> Result<(serde_json::Value, Encoding), Refusal> {
+pub(super) fn unpacked(payload: Payload) -> Result<(serde_json::Value, ValueEncoding), Refusal> {
     wire::unpack(payload).map_err(|error| Refusal::internal(error.to_string()))
 }

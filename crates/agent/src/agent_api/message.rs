@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    HandOver, HandOverAnswer, Message, MessageAnswer, SendMessage, limit,
+    AgentMessage, HandOver, HandOverAnswer, MessageAnswer, SendMessage, limit,
 };
 use errand_model::canonical;
 use errand_model::event::MessageType;
@@ -20,7 +20,7 @@ pub trait CoordinationBackend {
     async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal>;
 
     /// Waits up to `wait` for the next message for this agent, and returns it.
-    async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal>;
+    async fn next_message(&self, wait: Duration) -> Result<Option<AgentMessage>, Refusal>;
 
     /// Hands the run over to another agent when this attempt completes.
     async fn hand_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal>;
@@ -71,8 +71,8 @@ fn check_control(payload: &Value) -> Result<(), Refusal> {
 pub(super) async fn next(
     backend: &(impl CoordinationBackend + ?Sized),
     query: Option<&str>,
-) -> Result<Option<Message>, Refusal> {
-    let mut wait = Message::DEFAULT_WAIT;
+) -> Result<Option<AgentMessage>, Refusal> {
+    let mut wait = AgentMessage::DEFAULT_WAIT;
     for (name, value) in parameters(query)? {
         if name != "timeout_ms" {
             return Err(unknown(&name, "timeout_ms"));

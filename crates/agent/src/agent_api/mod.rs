@@ -20,12 +20,12 @@ mod token;
 mod upload;
 
 pub use backend::{
-    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, StepBegun, StepResult,
-    Terms, Upload,
+    ApprovalCall, AttemptResult, Backend, ControlFeed, InputCall, StepBegun, StepCall,
+    StepCallResult, Terms, Upload,
 };
-pub use bind::BindError;
+pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};
 pub use message::CoordinationBackend;
 pub use refusal::Refusal;
-pub use server::{Bind, Revoke, Server};
+pub use server::{AgentApiServer, Bind, Revoke};
 pub use session::{KeptResult, SessionBackend};

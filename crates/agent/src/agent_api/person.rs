@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_api::agent_protocol::{self as wire, limit};
 use errand_model::Digest;
 
-use super::{AskApproval, AskInput, Backend, Refusal, Terms};
+use super::{ApprovalCall, Backend, InputCall, Refusal, Terms};
 
 /// Handles a request for an approval.
 pub(super) async fn approve(
@@ -24,7 +24,7 @@ pub(super) async fn input(
 }
 
 /// Translates a request for an approval for the backend.
-fn approval(ask: wire::AskApproval) -> Result<AskApproval, Refusal> {
+fn approval(ask: wire::AskApproval) -> Result<ApprovalCall, Refusal> {
     let wire::AskApproval { action, target, summary, digest, .. } = &ask;
     bounded("action", action, limit::ACTION_BYTES)?;
     bounded("target", target, limit::ACTION_BYTES)?;
@@ -35,11 +35,11 @@ fn approval(ask: wire::AskApproval) -> Result<AskApproval, Refusal> {
     let digest = digest.map_err(|error| Refusal::request(format!("digest: {error}")))?;
     let terms = terms((ask.step, ask.key), ask.timeout_ms, ask.park, ask.wait_ms)?;
     let (action, target, summary, default) = (ask.action, ask.target, ask.summary, ask.default);
-    Ok(AskApproval { action, target, summary, digest, default, terms })
+    Ok(ApprovalCall { action, target, summary, digest, default, terms })
 }
 
 /// Translates a request for input for the backend.
-fn question(ask: wire::AskInput) -> Result<AskInput, Refusal> {
+fn question(ask: wire::AskInput) -> Result<InputCall, Refusal> {
     bounded("prompt", &ask.prompt, limit::QUESTION_BYTES)?;
     if let Some(schema) = &ask.schema {
         let length = schema.to_string().len();
@@ -50,7 +50,7 @@ fn question(ask: wire::AskInput) -> Result<AskInput, Refusal> {
         }
     }
     let terms = terms((ask.step, ask.key), ask.timeout_ms, ask.park, ask.wait_ms)?;
-    Ok(AskInput { prompt: ask.prompt, schema: ask.schema, terms })
+    Ok(InputCall { prompt: ask.prompt, schema: ask.schema, terms })
 }
 
 fn terms(

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use errand_api::agent_protocol::{BudgetProblem, Problem};
+use errand_api::agent_protocol::{AgentApiProblem, BudgetProblem};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::NotReportable;
 use errand_model::run::Rejection;
@@ -72,13 +72,13 @@ impl Refusal {
     }
 
     /// Converts the refusal into the document for the caller.
-    pub fn into_problem(self) -> Problem {
+    pub fn into_problem(self) -> AgentApiProblem {
         let title = StatusCode::from_u16(self.status)
             .ok()
             .and_then(|status| status.canonical_reason())
             .unwrap_or("Refused");
-        Problem {
-            type_uri: Problem::type_uri(self.code.as_str()),
+        AgentApiProblem {
+            type_uri: AgentApiProblem::type_uri(self.code.as_str()),
             title: title.to_owned(),
             status: self.status,
             code: self.code.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use errand_api::agent_protocol::{Problem, path};
+use errand_api::agent_protocol::{AgentApiProblem, path};
 use errand_api::error_code::ErrorCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -177,7 +177,7 @@ fn refused(refusal: Refusal) -> Response<Answer> {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A problem is plain data with string keys, and therefore can be encoded.
     let body = serde_json::to_vec(&refusal.into_problem()).unwrap_or_default();
-    response(status, Problem::MEDIA_TYPE, body)
+    response(status, AgentApiProblem::MEDIA_TYPE, body)
 }
 
 fn with_header(refusal: Refusal, name: hyper::header::HeaderName, value: &str) -> Response<Answer> {

@@ -14,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::bind::{BindError, SocketFile, listen};
+use super::bind::{AgentApiBindError, SocketFile, listen};
 use super::token::Token;
 use super::{Backend, limit, route};
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Bind {
 
 /// The agent API of one attempt. It already listens.
 #[derive(Debug)]
-pub struct Server {
+pub struct AgentApiServer {
     listener: UnixListener,
     context: Arc<Context>,
     // Dropped last: the socket exists for as long as it is served.
@@ -75,14 +75,14 @@ impl fmt::Debug for Context {
     }
 }
 
-impl Server {
-    /// Listens. Connections are accepted once [`Server::serve`] runs; until then they wait. Needs a
+impl AgentApiServer {
+    /// Listens. Connections are accepted once [`AgentApiServer::serve`] runs; until then they wait. Needs a
     /// tokio runtime with I/O and time.
     ///
     /// # Errors
     ///
-    /// [`BindError`]; nothing is left behind.
-    pub fn bind(bind: Bind, backend: Arc<dyn Backend>) -> Result<Self, BindError> {
+    /// [`AgentApiBindError`]; nothing is left behind.
+    pub fn bind(bind: Bind, backend: Arc<dyn Backend>) -> Result<Self, AgentApiBindError> {
         let listener = listen(&bind.socket)?;
         let (close, closing) = watch::channel(false);
         let context = Context {

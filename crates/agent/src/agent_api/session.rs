@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    AppendMessages, AppendMessagesAnswer, Encoding, KeepResult, KeepResultAnswer, MessagesAnswer,
-    NewMessage, ResultAnswer, SessionAnswer, limit, path,
+    AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,
+    ResultAnswer, SessionAnswer, ValueEncoding, limit, path,
 };
 use errand_model::event::SessionMessage;
 use errand_model::{Digest, Payload, RunId, Timestamp, canonical};
@@ -111,7 +111,7 @@ fn message(NewMessage { role, content, encoding }: NewMessage) -> Result<Session
 /// Converts a value for storage, unless it is too long.
 fn bounded(
     value: Value,
-    encoding: Encoding,
+    encoding: ValueEncoding,
     (what, most): (&str, usize),
 ) -> Result<Payload, Refusal> {
     let length = canonical::to_string(&value).len();

@@ -51,10 +51,10 @@ impl AgentFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Stdout, Usage};
+    use crate::target::{ExitUsage, Stdout};
 
     fn check(code: Option<i32>, signal: Option<i32>, expect: Option<(ErrorCode, &str)>) {
-        let (usage, stdout) = (Usage::default(), Stdout::Memory(Vec::new()));
+        let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
         let exit = Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0 };
         let failure = AgentFailure::of_exit(&exit);
         let expect = expect.map(|(code, text)| AgentFailure { code, message: text.to_owned() });

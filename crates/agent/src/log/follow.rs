@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 
-use super::reader::{Line, Reader};
+use super::reader::{LogLine, LogReader};
 use crate::os::watch::Watch;
 
 /// Lines shown before other tasks get their turn.
@@ -15,7 +15,7 @@ const LINES_PER_TURN: u32 = 1_024;
 #[derive(Clone, Copy, Debug)]
 pub enum Followed<'a> {
     /// A line, or a piece of one.
-    Line(Line<'a>),
+    Line(LogLine<'a>),
     /// There are no more lines for now: a good moment to flush.
     Idle,
 }
@@ -27,7 +27,7 @@ pub enum Followed<'a> {
 ///
 /// If the log cannot be read, and any error of `show`.
 pub async fn follow(
-    reader: &mut Reader,
+    reader: &mut LogReader,
     ended: impl Future<Output = ()>,
     mut show: impl FnMut(Followed<'_>) -> io::Result<()>,
 ) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{PART_BYTES, Stream};
+use super::{LogStream, PART_BYTES};
 
 /// Size at which finished lines are emitted: memory stays bounded even if every line is empty.
 const OUT_BYTES: usize = 256 * 1_024;
@@ -11,7 +11,7 @@ const OUT_BYTES: usize = 256 * 1_024;
 /// until it is too long, or until the caller says that nothing more comes soon.
 #[derive(Debug)]
 pub(crate) struct Framer {
-    stream: Stream,
+    stream: LogStream,
     out: Vec<u8>,
     /// Text of the unfinished line.
     tail: Vec<u8>,
@@ -22,7 +22,7 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    pub(crate) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: LogStream) -> Self {
         Self {
             stream,
             out: Vec::new(),
@@ -146,7 +146,7 @@ pub(super) fn system_lines(text: &str) -> Vec<u8> {
 
 fn header(lines: &mut Vec<u8>, now: &str, tag: &str) {
     // Writing to a vector cannot fail.
-    let _written = write!(lines, "{now} {} {tag} ", Stream::System);
+    let _written = write!(lines, "{now} {} {tag} ", LogStream::System);
 }
 
 /// Returns the present time, as `2026-11-21T02:19:55.123456789Z`: 30 characters up to the year
@@ -164,7 +164,7 @@ mod tests {
 
     /// Pushes `parts` and returns the log without times.
     fn framed(parts: &[&[u8]]) -> Vec<(String, usize)> {
-        let mut framer = Framer::new(Stream::Stdout);
+        let mut framer = Framer::new(LogStream::Stdout);
         let mut log = Vec::new();
         let mut emit = |lines: &[u8]| log.extend_from_slice(lines);
         for part in parts {
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_can_be_shown_before_its_end() {
-        let mut framer = Framer::new(Stream::Stderr);
+        let mut framer = Framer::new(LogStream::Stderr);
         let mut log = Vec::new();
         let mut emit = |lines: &[u8]| log.extend_from_slice(lines);
         framer.push(b"name? ", &mut emit);

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::Stream;
+use super::LogStream;
 use super::parse::parse;
-use super::reader::{Line, Part};
+use super::reader::{LogLine, LogPiece};
 
 /// Length of the pieces in which text without a newline is shown.
 const TORN_BYTES: usize = 1_024 * 1_024;
@@ -17,7 +17,7 @@ pub struct Incoming {
     /// True for each stream with an unfinished line.
     is_begun: [bool; 3],
     /// Stream of the last line shown, if that is unfinished.
-    open: Option<Stream>,
+    open: Option<LogStream>,
 }
 
 impl Incoming {
@@ -29,7 +29,7 @@ impl Incoming {
     pub fn push(
         &mut self,
         bytes: &[u8],
-        mut show: impl FnMut(Line<'_>) -> io::Result<()>,
+        mut show: impl FnMut(LogLine<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -52,7 +52,10 @@ impl Incoming {
     /// # Errors
     ///
     /// Any error of `show`.
-    pub fn finish(&mut self, mut show: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
+    pub fn finish(
+        &mut self,
+        mut show: impl FnMut(LogLine<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         if self.rest.is_empty() {
             return Ok(());
         }
@@ -60,29 +63,29 @@ impl Incoming {
         show(self.line(&torn))
     }
 
-    fn line<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
+    fn line<'a>(&mut self, line: &'a [u8]) -> LogLine<'a> {
         let parsed = parse(line);
         let stream = parsed.map(|parsed| parsed.stream);
         let interrupts = self.open.is_some() && self.open != stream;
         let Some(parsed) = parsed else {
             self.open = None;
-            return Line { at: "", stream: None, text: line, part: Part::Whole, interrupts };
+            return LogLine { at: "", stream: None, text: line, part: LogPiece::Whole, interrupts };
         };
         let is_begun = &mut self.is_begun[match parsed.stream {
-            Stream::Stdout => 0,
-            Stream::Stderr => 1,
-            Stream::System => 2,
+            LogStream::Stdout => 0,
+            LogStream::Stderr => 1,
+            LogStream::System => 2,
         }];
         let part = match (*is_begun, parsed.is_part) {
-            (false, false) => Part::Whole,
-            (false, true) => Part::Start,
-            (true, true) => Part::Middle,
-            (true, false) => Part::End,
+            (false, false) => LogPiece::Whole,
+            (false, true) => LogPiece::Start,
+            (true, true) => LogPiece::Middle,
+            (true, false) => LogPiece::End,
         };
         *is_begun = parsed.is_part;
         self.open = stream.filter(|_| parsed.is_part);
         let at = std::str::from_utf8(parsed.at).unwrap_or("?");
-        Line { at, stream, text: parsed.text, part, interrupts }
+        LogLine { at, stream, text: parsed.text, part, interrupts }
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     fn shown(log: &[u8], piece: usize) -> Vec<u8> {
         let mut incoming = Incoming::default();
         let mut out = Vec::new();
-        let mut show = |line: Line<'_>| {
+        let mut show = |line: LogLine<'_>| {
             line.render(true, &mut out);
             Ok(())
         };

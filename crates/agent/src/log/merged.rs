@@ -10,19 +10,19 @@ use std::path::Path;
 
 use errand_model::Timestamp;
 
-use super::Stream;
-use super::reader::{Line, Part, Query, Reader};
+use super::LogStream;
+use super::reader::{LogLine, LogPiece, LogReader, Query};
 
 /// Logs that are open at once, each with what was read ahead: 16 MiB in all.
 const OPEN_LIMIT: usize = 128;
 
 /// Next item of the merged logs.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum MergeStep<'a> {
     /// The log of that number comes next, and has to be opened with [`Merged::open`].
     Open(usize),
     /// A line, or a piece of one, of the log of that number.
-    Line(usize, Line<'a>),
+    Line(usize, LogLine<'a>),
     /// The log of that number was read to its end, after a call of [`Merged::end`].
     End(usize),
     /// There is nothing for now; if all logs have ended, this is final.
@@ -50,14 +50,14 @@ pub struct Merged {
 #[derive(Debug)]
 struct Source {
     /// `None` before it is opened, and after its end.
-    reader: Option<Reader>,
+    reader: Option<LogReader>,
     is_holding: bool,
     has_ended: bool,
     /// Time of the next line.
     at: String,
-    stream: Option<Stream>,
+    stream: Option<LogStream>,
     text: Vec<u8>,
-    part: Part,
+    part: LogPiece,
 }
 
 impl Merged {
@@ -87,7 +87,7 @@ impl Merged {
             at,
             stream: None,
             text: Vec::new(),
-            part: Part::Whole,
+            part: LogPiece::Whole,
         });
         number
     }
@@ -100,7 +100,7 @@ impl Merged {
     pub fn open(&mut self, number: usize, path: &Path) -> io::Result<()> {
         let query = self.query;
         if let Some(source) = self.sources.get_mut(number) {
-            let mut reader = Reader::open(path, query)?;
+            let mut reader = LogReader::open(path, query)?;
             reader.set_following(!source.has_ended);
             source.reader = Some(reader);
             source.is_holding = true;
@@ -145,23 +145,23 @@ impl Merged {
     /// # Errors
     ///
     /// If a log cannot be read.
-    pub fn next_line(&mut self) -> io::Result<Next<'_>> {
+    pub fn next_line(&mut self) -> io::Result<MergeStep<'_>> {
         if let Some(number) = self.current.take() {
             self.refill(number)?;
         }
         if let Some(number) = self.done.pop() {
-            return Ok(Next::End(number));
+            return Ok(MergeStep::End(number));
         }
-        let Some((_, number)) = self.waiting.pop_first() else { return Ok(Next::Nothing) };
-        let Some(source) = self.sources.get(number) else { return Ok(Next::Nothing) };
+        let Some((_, number)) = self.waiting.pop_first() else { return Ok(MergeStep::Nothing) };
+        let Some(source) = self.sources.get(number) else { return Ok(MergeStep::Nothing) };
         if source.reader.is_none() {
-            return Ok(Next::Open(number));
+            return Ok(MergeStep::Open(number));
         }
         self.current = Some(number);
         let Source { at, stream, text, part, .. } = source;
         let at = if stream.is_some() { at.as_str() } else { "" };
-        let line = Line { at, stream: *stream, text, part: *part, interrupts: false };
-        Ok(Next::Line(number, line))
+        let line = LogLine { at, stream: *stream, text, part: *part, interrupts: false };
+        Ok(MergeStep::Line(number, line))
     }
 
     /// Reads the next line of a log, if it has one.
@@ -230,12 +230,12 @@ mod tests {
         let (mut seen, mut ended) = (Vec::new(), Vec::new());
         loop {
             match merged.next_line().unwrap() {
-                Next::Open(number) => merged.open(number, &at(number)).unwrap(),
-                Next::Line(number, line) => {
+                MergeStep::Open(number) => merged.open(number, &at(number)).unwrap(),
+                MergeStep::Line(number, line) => {
                     seen.push((number, String::from_utf8(line.text.to_vec()).unwrap()));
                 }
-                Next::End(number) => ended.push(number),
-                Next::Nothing => {
+                MergeStep::End(number) => ended.push(number),
+                MergeStep::Nothing => {
                     assert!(ended.is_sorted(), "{ended:?}");
                     return seen;
                 }

@@ -22,9 +22,9 @@ pub use copy::Copy;
 pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
 pub use incoming::Incoming;
-pub use merged::{Merged, Next};
-pub use reader::{Line, Part, Query, Reader};
-pub use segments::{Limits, older, remove};
+pub use merged::{MergeStep, Merged};
+pub use reader::{LogLine, LogPiece, LogReader, Query};
+pub use segments::{SegmentLimits, older, remove};
 pub use tail::Counted;
 pub use writer::Writer;
 
@@ -33,7 +33,7 @@ pub const PART_BYTES: usize = 16 * 1_024;
 
 /// Origin of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
+pub enum LogStream {
     /// The agent's standard output.
     Stdout,
     /// The agent's standard error.
@@ -42,7 +42,7 @@ pub enum Stream {
     System,
 }
 
-impl Stream {
+impl LogStream {
     /// Returns the word in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Stream {
     }
 }
 
-impl fmt::Display for Stream {
+impl fmt::Display for LogStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -95,15 +95,15 @@ mod tests {
     struct Seen([Vec<u8>; 2]);
 
     impl Seen {
-        fn read(&mut self, reader: &mut Reader) {
+        fn read(&mut self, reader: &mut LogReader) {
             while let Some(line) = reader.next_line().unwrap() {
                 let text = match line.stream {
-                    Some(Stream::Stdout) => &mut self.0[0],
-                    Some(Stream::Stderr) => &mut self.0[1],
-                    Some(Stream::System) | None => panic!("{line:?}"),
+                    Some(LogStream::Stdout) => &mut self.0[0],
+                    Some(LogStream::Stderr) => &mut self.0[1],
+                    Some(LogStream::System) | None => panic!("{line:?}"),
                 };
                 text.extend_from_slice(line.text);
-                if matches!(line.part, Part::Whole | Part::End) {
+                if matches!(line.part, LogPiece::Whole | LogPiece::End) {
                     text.push(b'\n');
                 }
             }
@@ -117,12 +117,12 @@ mod tests {
             let output = [dice.output(40), dice.output(40)];
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("run.log");
-            let limits = Limits { segment_bytes: 60_000, segments: 1_000 };
+            let limits = SegmentLimits { segment_bytes: 60_000, segments: 1_000 };
             let writer = Writer::with_limits(&path, limits).unwrap();
-            let mut framers = [Framer::new(Stream::Stdout), Framer::new(Stream::Stderr)];
+            let mut framers = [Framer::new(LogStream::Stdout), Framer::new(LogStream::Stderr)];
             let mut rest = [&output[0][..], &output[1][..]];
             let mut seen = Seen::default();
-            let mut reader = Reader::open(&path, Query::default()).unwrap();
+            let mut reader = LogReader::open(&path, Query::default()).unwrap();
             reader.set_following(true);
             while rest.iter().any(|rest| !rest.is_empty()) {
                 let stream = dice.below(2);
@@ -143,7 +143,7 @@ mod tests {
             reader.set_following(false);
             seen.read(&mut reader);
             let mut at_once = Seen::default();
-            at_once.read(&mut Reader::open(&path, Query::default()).unwrap());
+            at_once.read(&mut LogReader::open(&path, Query::default()).unwrap());
             for (stream, mut expect) in output.into_iter().enumerate() {
                 if !expect.is_empty() && !expect.ends_with(b"\n") {
                     expect.push(b'\n');
@@ -159,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.log");
         let mut file = std::fs::File::create(&path).unwrap();
-        let mut reader = Reader::open(&path, Query::default()).unwrap();
+        let mut reader = LogReader::open(&path, Query::default()).unwrap();
         reader.set_following(true);
         file.write_all(b"2026-01-01T00:00:00.000000000Z std").unwrap();
         assert_eq!(reader.next_line().unwrap(), None);

@@ -1,13 +1,13 @@
 //! Parser of one line of the log.
 
-use super::Stream;
+use super::LogStream;
 
 /// A valid line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parsed<'a> {
     /// Time as written; sorts by time.
     pub(super) at: &'a [u8],
-    pub(super) stream: Stream,
+    pub(super) stream: LogStream,
     /// True if the line of output continues.
     pub(super) is_part: bool,
     pub(super) text: &'a [u8],
@@ -28,9 +28,9 @@ pub(super) fn parse(line: &[u8]) -> Option<Parsed<'_>> {
     let is_time =
         STAMP_BYTES.contains(&at.len()) && at[4] == b'-' && at[10] == b'T' && at.ends_with(b"Z");
     let stream = match &line[first + 1..second] {
-        b"stdout" => Stream::Stdout,
-        b"stderr" => Stream::Stderr,
-        b"system" => Stream::System,
+        b"stdout" => LogStream::Stdout,
+        b"stderr" => LogStream::Stderr,
+        b"system" => LogStream::System,
         _ => return None,
     };
     let is_part = match &line[second + 1..third] {
@@ -50,7 +50,7 @@ mod tests {
         let line = b"2026-11-21T02:19:55.123456789Z stderr P  a b \xff";
         let parsed = parse(line).unwrap();
         assert_eq!(parsed.at, b"2026-11-21T02:19:55.123456789Z");
-        assert_eq!((parsed.stream, parsed.is_part), (Stream::Stderr, true));
+        assert_eq!((parsed.stream, parsed.is_part), (LogStream::Stderr, true));
         assert_eq!(parsed.text, b" a b \xff");
     }
 

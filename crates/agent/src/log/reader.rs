@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use errand_model::Timestamp;
 
-use super::Stream;
+use super::LogStream;
 use super::parse::parse;
 use super::segments::{first_since, oldest, open_all, open_if_there, open_newer, reopen, segment};
 use super::tail::{self, Counted};
@@ -32,7 +32,7 @@ pub struct Query {
 
 /// Part of a line of output: a line may be shown before its end is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum LogPiece {
     /// The whole line.
     Whole,
     /// The start; more may follow.
@@ -45,32 +45,32 @@ pub enum Part {
 
 /// A line of output, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct LogLine<'a> {
     /// Time of writing, RFC 3339; empty for a damaged line.
     pub at: &'a str,
     /// Origin; `None` for a damaged line, of which only `text` is known.
-    pub stream: Option<Stream>,
+    pub stream: Option<LogStream>,
     /// Text without newline; any bytes.
     pub text: &'a [u8],
     /// Part of the line that this is.
-    pub part: Part,
+    pub part: LogPiece,
     /// True if the line shown before, of another stream, is unfinished.
     pub interrupts: bool,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// Appends the line in the format of `logs`, with its newline if it has one.
     pub fn render(&self, with_time: bool, out: &mut Vec<u8>) {
         if self.interrupts {
             out.push(b'\n');
         }
-        let begins = matches!(self.part, Part::Whole | Part::Start);
+        let begins = matches!(self.part, LogPiece::Whole | LogPiece::Start);
         if with_time && begins && !self.at.is_empty() {
             out.extend_from_slice(self.at.as_bytes());
             out.push(b' ');
         }
         out.extend_from_slice(self.text);
-        if matches!(self.part, Part::Whole | Part::End) {
+        if matches!(self.part, LogPiece::Whole | LogPiece::End) {
             out.push(b'\n');
         }
     }
@@ -79,7 +79,7 @@ impl Line<'_> {
 /// Reader of a log line by line, oldest first, in bounded memory. Later lines are read by further
 /// calls.
 #[derive(Debug)]
-pub struct Reader {
+pub struct LogReader {
     path: PathBuf,
     /// Earliest time stamp that is shown.
     since: Option<String>,
@@ -101,7 +101,7 @@ pub struct Reader {
     /// Source of the last returned line, to be dropped before the next.
     shown: Option<Shown>,
     /// Stream of the last line shown, if that is unfinished.
-    open: Option<Stream>,
+    open: Option<LogStream>,
 }
 
 /// A place in a segment, independent of the segment's name.
@@ -126,14 +126,14 @@ struct Unfinished {
 enum Shown {
     /// A line in the buffer: its start, its end, length of the time, start of the text.
     Buffered {
-        stream: Stream,
+        stream: LogStream,
         start: usize,
         end: usize,
         at: usize,
         text: usize,
     },
     Joined {
-        stream: Stream,
+        stream: LogStream,
         is_finished: bool,
     },
     Damaged {
@@ -142,7 +142,7 @@ enum Shown {
     },
 }
 
-impl Reader {
+impl LogReader {
     /// Opens the log at `path`. A missing file is an empty log.
     ///
     /// # Errors
@@ -274,7 +274,7 @@ impl Reader {
     /// # Errors
     ///
     /// If the log cannot be read; never because of its content.
-    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<LogLine<'_>>> {
         if let Some(Shown::Joined { stream, is_finished }) = self.shown.take() {
             let unfinished = &mut self.unfinished[index(stream)];
             unfinished.text.clear();
@@ -326,13 +326,13 @@ impl Reader {
 
     /// Returns an unfinished line with text that was not shown.
     fn next_unfinished(&self) -> Option<Shown> {
-        [Stream::Stdout, Stream::Stderr, Stream::System]
+        [LogStream::Stdout, LogStream::Stderr, LogStream::System]
             .into_iter()
             .find(|stream| !self.unfinished[index(*stream)].text.is_empty())
             .map(|stream| Shown::Joined { stream, is_finished: false })
     }
 
-    fn view(&mut self, shown: Shown) -> Line<'_> {
+    fn view(&mut self, shown: Shown) -> LogLine<'_> {
         let (stream, is_finished) = match shown {
             Shown::Buffered { stream, .. } => (Some(stream), true),
             Shown::Joined { stream, is_finished } => (Some(stream), is_finished),
@@ -340,24 +340,24 @@ impl Reader {
         };
         let interrupts = self.open.is_some() && self.open != stream;
         self.open = stream.filter(|_| !is_finished);
-        let (at, text, part): (&str, &[u8], Part) = match shown {
+        let (at, text, part): (&str, &[u8], LogPiece) = match shown {
             Shown::Buffered { start, end, at, text, .. } => {
                 let at = std::str::from_utf8(&self.buffer[start..start + at]).unwrap_or("?");
-                (at, &self.buffer[start + text..end], Part::Whole)
+                (at, &self.buffer[start + text..end], LogPiece::Whole)
             }
             Shown::Joined { stream, is_finished } => {
                 let unfinished = &mut self.unfinished[index(stream)];
                 let part = match (unfinished.is_continued, is_finished) {
-                    (false, true) => Part::Whole,
-                    (false, false) => Part::Start,
-                    (true, false) => Part::Middle,
-                    (true, true) => Part::End,
+                    (false, true) => LogPiece::Whole,
+                    (false, false) => LogPiece::Start,
+                    (true, false) => LogPiece::Middle,
+                    (true, true) => LogPiece::End,
                 };
                 (&unfinished.at, &unfinished.text, part)
             }
-            Shown::Damaged { start, end } => ("", &self.buffer[start..end], Part::Whole),
+            Shown::Damaged { start, end } => ("", &self.buffer[start..end], LogPiece::Whole),
         };
-        Line { at, stream, text, part, interrupts }
+        LogLine { at, stream, text, part, interrupts }
     }
 
     /// Returns the next line of the files, without newline, as a range of the buffer.
@@ -479,10 +479,10 @@ enum Advance {
     Segment,
 }
 
-fn index(stream: Stream) -> usize {
+fn index(stream: LogStream) -> usize {
     match stream {
-        Stream::Stdout => 0,
-        Stream::Stderr => 1,
-        Stream::System => 2,
+        LogStream::Stdout => 0,
+        LogStream::Stderr => 1,
+        LogStream::System => 2,
     }
 }

@@ -15,14 +15,14 @@ pub(super) const SEGMENTS: usize = 16;
 
 /// Size limits of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SegmentLimits {
     /// Size from which on a new segment is begun.
     pub segment_bytes: u64,
     /// Number of segments, the current one included; at least 1.
     pub segments: usize,
 }
 
-impl Default for Limits {
+impl Default for SegmentLimits {
     fn default() -> Self {
         Self { segment_bytes: SEGMENT_BYTES, segments: SEGMENTS }
     }
@@ -70,7 +70,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 
 /// Moves every segment one number up, so that the current name is free, and removes those beyond
 /// the limit. Returns the size of the removed one.
-pub(super) fn rotate(path: &Path, limits: Limits) -> io::Result<Option<u64>> {
+pub(super) fn rotate(path: &Path, limits: SegmentLimits) -> io::Result<Option<u64>> {
     let last = limits.segments.saturating_sub(1);
     let dropped = match fs::metadata(segment(path, last)) {
         Ok(metadata) => Some(metadata.len()),

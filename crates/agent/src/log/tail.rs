@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::Stream;
+use super::LogStream;
 use super::parse::{HEADER_BYTES, parse};
 
 /// Bytes that are read at once, from the end towards the start.
@@ -23,7 +23,7 @@ pub enum Counted {
 }
 
 /// A place in a log: index of the segment, offset in it.
-pub(super) type Place = (usize, u64);
+pub(super) type LogPosition = (usize, u64);
 
 /// Returns the start of the last `lines` lines of `segments` (the newest first). A line written in
 /// parts counts once; a damaged one counts.
@@ -31,7 +31,7 @@ pub(super) fn start_of_last(
     segments: &[File],
     lines: usize,
     counted: Counted,
-) -> io::Result<Place> {
+) -> io::Result<LogPosition> {
     let Some(newest) = segments.first() else {
         return Ok((0, 0));
     };
@@ -49,7 +49,7 @@ struct Search {
     left: usize,
     counted: Counted,
     /// Start of the earliest line that is shown.
-    start: Place,
+    start: LogPosition,
 }
 
 impl Search {
@@ -79,10 +79,10 @@ impl Search {
     }
 
     /// Counts the line `text` at `place`. Returns true if it is one too many.
-    fn line(&mut self, place: Place, text: &[u8]) -> bool {
+    fn line(&mut self, place: LogPosition, text: &[u8]) -> bool {
         let header = text.get(..HEADER_BYTES).unwrap_or(text);
         let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);
-        let is_counted = |stream| self.counted == Counted::All || stream != Stream::System;
+        let is_counted = |stream| self.counted == Counted::All || stream != LogStream::System;
         let ends_a_line = parse(header).is_none_or(|line| !line.is_part && is_counted(line.stream));
         if ends_a_line {
             if self.left == 0 {

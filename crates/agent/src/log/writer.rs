@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::copy::Copy;
 use super::frame::system_lines;
-use super::segments::{self, Limits};
+use super::segments::{self, SegmentLimits};
 
 /// Mode of a log: private to its owner, since agents may print confidential text.
 const MODE: u32 = 0o600;
@@ -26,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    limits: Limits,
+    limits: SegmentLimits,
     current: Mutex<Current>,
     copy: Option<Arc<Copy>>,
     /// Notified when the first bytes are lost.
@@ -51,7 +51,7 @@ impl Writer {
     ///
     /// If the file cannot be created or opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::with_limits(path, Limits::default())
+        Self::with_limits(path, SegmentLimits::default())
     }
 
     /// Opens a log as [`Writer::open`] does, with other size limits.
@@ -59,7 +59,7 @@ impl Writer {
     /// # Errors
     ///
     /// As [`Writer::open`].
-    pub fn with_limits(path: &Path, limits: Limits) -> io::Result<Self> {
+    pub fn with_limits(path: &Path, limits: SegmentLimits) -> io::Result<Self> {
         let current = Mutex::new(Current::open(path)?);
         Ok(Self { path: path.to_owned(), limits, current, copy: None, misses: Notify::new() })
     }

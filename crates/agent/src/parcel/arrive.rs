@@ -77,7 +77,7 @@ impl Listing {
 
 /// A parcel in transfer. Dropped unfinished, it is removed.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct IncomingParcel {
     listing: Listing,
     parcels_root: PathBuf,
     unfinished: PathBuf,
@@ -85,7 +85,7 @@ pub struct Arrival {
     _lock: File,
 }
 
-impl Arrival {
+impl IncomingParcel {
     /// Begins the transfer of a parcel; `None` if it is there already.
     ///
     /// # Errors
@@ -177,7 +177,7 @@ impl Arrival {
     }
 }
 
-impl Drop for Arrival {
+impl Drop for IncomingParcel {
     fn drop(&mut self) {
         // In most cases it does not exist any more.
         drop(fs::remove_dir_all(&self.unfinished));

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use errand_api::agent_file::{self, Agent, ProblemKind, Problems, Reference, Unknown, is_path};
+use errand_api::agent_file::{self, Agent, FileReference, ProblemKind, Problems, Unknown, is_path};
 use errand_model::Digest;
 use errand_model::coordination::{AGENTS_LIMIT, DEPTH_LIMIT};
 
 use super::error::Error;
 use super::source::{Source, locate};
-use super::{Plan, TRIES, pack, reference};
+use super::{ParcelPlan, TRIES, pack, reference};
 
 /// Upper bound on the agents packed with one: the sum over all coordinators in it.
 const MEMBERS_LIMIT: usize = 4 * AGENTS_LIMIT;
@@ -19,7 +19,7 @@ const MEMBERS_LIMIT: usize = 4 * AGENTS_LIMIT;
 const PROBLEMS_LIMIT: usize = 20;
 
 /// Packs an agent after those that it refers to.
-pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
+pub(super) fn plan(source: &Source) -> Result<ParcelPlan, Error> {
     let mut planner = Planner::default();
     match planner.plan(source) {
         Ok(mut plan) => {
@@ -40,7 +40,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
 pub(super) fn plan_pinned(
     source: &Source,
     pinned: &BTreeMap<String, Digest>,
-) -> Result<Plan, Error> {
+) -> Result<ParcelPlan, Error> {
     repeated(|| {
         let mut known = |agent: &str| {
             if !is_path(agent) || pinned.contains_key(agent) {
@@ -56,7 +56,7 @@ pub(super) fn plan_pinned(
         for member in agent.named_agents_mut().filter(|member| member.is_path()) {
             member.digest = pinned.get(&member.agent).cloned();
         }
-        Ok(Plan {
+        Ok(ParcelPlan {
             packed: pack::pack(source, agent, &digest)?,
             source: source.clone(),
             members: Vec::new(),
@@ -91,20 +91,20 @@ struct Planner {
     /// Agent files whose parcels are planned.
     done: BTreeMap<PathBuf, Digest>,
     /// Plans, each after those that it refers to.
-    members: Vec<Plan>,
+    members: Vec<ParcelPlan>,
     /// Agent files that were checked, if nothing is packed.
     seen: BTreeSet<PathBuf>,
 }
 
 impl Planner {
-    fn plan(&mut self, source: &Source) -> Result<Plan, Error> {
+    fn plan(&mut self, source: &Source) -> Result<ParcelPlan, Error> {
         self.open.push(identity(source)?);
         let planned = repeated(|| self.pack(source));
         self.open.pop();
         planned
     }
 
-    fn pack(&mut self, source: &Source) -> Result<Plan, Error> {
+    fn pack(&mut self, source: &Source) -> Result<ParcelPlan, Error> {
         let mut found: BTreeMap<String, (Source, PathBuf)> = BTreeMap::new();
         let mut known = |agent: &str| {
             if is_path(agent) {
@@ -127,7 +127,7 @@ impl Planner {
             member.digest = pinned.get(&member.agent).cloned();
         }
         let packed = pack::pack(source, agent, &digest)?;
-        Ok(Plan { packed, source: source.clone(), members: Vec::new() })
+        Ok(ParcelPlan { packed, source: source.clone(), members: Vec::new() })
     }
 
     fn check(
@@ -224,7 +224,7 @@ fn shortened(path: &Path) -> PathBuf {
 }
 
 /// Repeats packing if the folder changed meanwhile.
-fn repeated(mut pack: impl FnMut() -> Result<Plan, Error>) -> Result<Plan, Error> {
+fn repeated(mut pack: impl FnMut() -> Result<ParcelPlan, Error>) -> Result<ParcelPlan, Error> {
     let mut tries = 1;
     loop {
         match pack() {
@@ -238,12 +238,12 @@ fn repeated(mut pack: impl FnMut() -> Result<Plan, Error>) -> Result<Plan, Error
 fn read(source: &Source, agents: &mut KnownAgents<'_>) -> Result<(Agent, Digest), Error> {
     let bytes = source.read()?;
     let shown = source.agent_file.display().to_string();
-    let mut known = |reference: &Reference| match reference {
-        Reference::Agent(agent) => agents(agent),
-        Reference::Skill(_)
-        | Reference::Config(_)
-        | Reference::Program(_)
-        | Reference::Script(_) => reference::look(&source.folder, reference),
+    let mut known = |reference: &FileReference| match reference {
+        FileReference::Agent(agent) => agents(agent),
+        FileReference::Skill(_)
+        | FileReference::Config(_)
+        | FileReference::Program(_)
+        | FileReference::Script(_) => reference::look(&source.folder, reference),
     };
     let agent = agent_file::parse_knowing(&shown, &bytes, &mut known)
         .map_err(|problems| Error::AgentFileInvalid { files: vec![problems] })?;

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use errand_api::agent_file::Agent;
 use errand_model::Digest;
 
-pub use arrive::{Arrival, Listing};
+pub use arrive::{IncomingParcel, Listing};
 pub use error::Error;
 pub use kept::{KeptParcel, kept, renew, size, sweep, sweep_uploads};
 pub use manifest::{Content, ParcelFile};
@@ -103,7 +103,7 @@ const TRIES: usize = 3;
 
 /// A plan of a parcel: everything was read and checked, nothing was written.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ParcelPlan {
     source: Source,
     packed: pack::Packed,
     members: Vec<Self>,
@@ -115,11 +115,11 @@ pub struct Plan {
 /// # Errors
 ///
 /// [`Error`] for a fault of the source.
-pub fn plan(path: &Path) -> Result<Plan, Error> {
+pub fn plan(path: &Path) -> Result<ParcelPlan, Error> {
     members::plan(&locate(path)?)
 }
 
-impl Plan {
+impl ParcelPlan {
     /// Returns the source of the agent.
     pub fn source(&self) -> &Source {
         &self.source
@@ -181,7 +181,7 @@ impl Plan {
     }
 }
 
-/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`Plan::publish`], repeated
+/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`ParcelPlan::publish`], repeated
 /// if the source changed in between.
 ///
 /// # Errors

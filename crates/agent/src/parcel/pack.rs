@@ -15,7 +15,7 @@ use super::error::Error;
 use super::manifest::{Content, Manifest, ParcelFile, canonical_json};
 use super::rules::{Rules, Verdict};
 use super::source::Source;
-use super::survey::{Found, FoundKind, Survey, survey};
+use super::survey::{FoundFile, FoundKind, Survey, survey};
 
 /// Number of files named in an error about credentials.
 const NAMED_CREDENTIALS: usize = 10;
@@ -104,7 +104,7 @@ fn check_needed(source: &Source, agent: &Agent) -> Result<(), Error> {
 
 fn hash_found(
     folder: &Path,
-    found: Found,
+    found: FoundFile,
     chunk: &mut [u8],
     suspects: &mut Vec<String>,
 ) -> Result<ParcelFile, Error> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 
-use errand_api::agent_file::{PART_LIMIT_BYTES, ProblemKind, Reference, Unknown};
+use errand_api::agent_file::{FileReference, PART_LIMIT_BYTES, ProblemKind, Unknown};
 
 /// Checks a file in the agent's folder to which an agent file refers. References to agents are not
 /// checked.
@@ -12,13 +12,13 @@ use errand_api::agent_file::{PART_LIMIT_BYTES, ProblemKind, Reference, Unknown};
 /// # Errors
 ///
 /// [`Unknown`] if the file is missing or unusable.
-pub(super) fn look(folder: &Path, reference: &Reference) -> Result<(), Unknown> {
+pub(super) fn look(folder: &Path, reference: &FileReference) -> Result<(), Unknown> {
     match reference {
-        Reference::Agent(_) => Ok(()),
-        Reference::Skill(slug) => part(folder, reference, &format!("the skill {slug:?}")),
-        Reference::Config(slug) => part(folder, reference, &format!("the config {slug:?}")),
-        Reference::Program(program) => executable(folder, program),
-        Reference::Script(script) => {
+        FileReference::Agent(_) => Ok(()),
+        FileReference::Skill(slug) => part(folder, reference, &format!("the skill {slug:?}")),
+        FileReference::Config(slug) => part(folder, reference, &format!("the config {slug:?}")),
+        FileReference::Program(program) => executable(folder, program),
+        FileReference::Script(script) => {
             if is_file(folder, script) {
                 return Ok(());
             }
@@ -31,7 +31,7 @@ pub(super) fn look(folder: &Path, reference: &Reference) -> Result<(), Unknown> 
 }
 
 /// Checks a file whose text is part of the brief.
-fn part(folder: &Path, reference: &Reference, what: &str) -> Result<(), Unknown> {
+fn part(folder: &Path, reference: &FileReference, what: &str) -> Result<(), Unknown> {
     let places = reference.places();
     let mut too_long = None;
     for place in &places {

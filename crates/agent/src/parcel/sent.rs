@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::source::locate;
-use super::{Plan, members};
+use super::{ParcelPlan, members};
 
 /// List of the agents that are sent along, relative to the folder.
 pub const SENT_LIST: &str = ".errand/members.json";
@@ -41,7 +41,7 @@ struct Member {
 
 const SCHEMA: u32 = 1;
 
-/// Returns the folder of the member `index` of [`Plan::members`], relative to the folder.
+/// Returns the folder of the member `index` of [`ParcelPlan::members`], relative to the folder.
 pub fn sent_folder(index: usize) -> String {
     format!(".errand/members/{index}")
 }
@@ -51,7 +51,7 @@ pub fn sent_folder(index: usize) -> String {
 /// # Errors
 ///
 /// If it cannot be encoded, which is a bug.
-pub fn sent_list(plan: &Plan) -> Result<Option<Vec<u8>>, serde_json::Error> {
+pub fn sent_list(plan: &ParcelPlan) -> Result<Option<Vec<u8>>, serde_json::Error> {
     if plan.members().is_empty() {
         return Ok(None);
     }
@@ -76,7 +76,7 @@ fn pinned(agent: &Agent) -> BTreeMap<String, Digest> {
 /// # Errors
 ///
 /// [`Error`] for any fault; a missing agent is one.
-pub fn plan_sent(folder: &Path) -> Result<Plan, Error> {
+pub fn plan_sent(folder: &Path) -> Result<ParcelPlan, Error> {
     let source = locate(folder)?;
     let path = folder.join(SENT_LIST);
     let Some(list) = read(&path)? else { return members::plan_pinned(&source, &BTreeMap::new()) };

@@ -13,7 +13,7 @@ use super::{MAX_FILE_BYTES, MAX_FILES, MAX_LEFT_OUT, MAX_TOTAL_BYTES};
 
 /// A file or link that will be packed.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     /// Relative path, with `/` between its parts.
     pub(super) path: String,
     pub(super) kind: FoundKind,
@@ -25,7 +25,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Files and links, in no particular order.
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<FoundFile>,
     /// Paths that are left out, by their bytes, folders with a `/` at the end.
     pub(super) left_out: Vec<String>,
 }
@@ -60,7 +60,7 @@ pub(super) fn survey(folder: &Path) -> Result<Survey, Error> {
         if total_bytes > MAX_TOTAL_BYTES {
             return Err(Error::TotalTooLarge { folder: folder.to_owned() });
         }
-        found.push(Found { path, kind, is_named });
+        found.push(FoundFile { path, kind, is_named });
     }
     rules.check()?;
     let mut left_out =

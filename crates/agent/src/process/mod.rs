@@ -13,6 +13,6 @@ mod start;
 mod target;
 
 pub use memory::MEMORY_LOOK_EVERY;
-pub use running::{LEAK_GRACE, Running, STRAGGLER_GRACE};
+pub use running::{LEAK_GRACE, RunningProcess, STRAGGLER_GRACE};
 pub use start::start;
 pub use target::ProcessTarget;

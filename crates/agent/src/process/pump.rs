@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::target::{Kept, Output, OutputSink, Stdout};
+use crate::target::{AgentOutput, Kept, OutputSink, Stdout};
 
 /// Bytes read from a pipe at once.
 const READ_BYTES: usize = 128 * 1_024;
@@ -50,7 +50,7 @@ impl Pumps {
     pub(super) fn start(
         stdout: Option<OwnedFd>,
         stderr: OwnedFd,
-        output: Output,
+        output: AgentOutput,
     ) -> io::Result<Self> {
         let (closing, is_closing) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use super::pump::{Printed, Pumps};
 use super::run_process::RunProcess;
 use crate::os::{self, Readable, Signal, Signalled};
-use crate::target::{Conversation, Exit, Usage};
+use crate::target::{Conversation, Exit, ExitUsage};
 
 /// Time for which processes left behind may outlive their leader before they are ended.
 pub const LEAK_GRACE: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Process of a running attempt. Dropping it kills all processes of the attempt.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningProcess {
     process: RunProcess,
     leader: Readable,
     started_at: Instant,
@@ -62,7 +62,7 @@ enum Phase {
     Over(Exit),
 }
 
-impl Running {
+impl RunningProcess {
     pub(super) fn new(
         (process, leader): (RunProcess, Readable),
         started_at: Instant,
@@ -119,18 +119,18 @@ impl Running {
         self.run_to_end(&mut pumps).await
     }
 
-    /// Ends the attempt as [`Running::begin_stop`] does, and waits for its end.
+    /// Ends the attempt as [`RunningProcess::begin_stop`] does, and waits for its end.
     ///
     /// # Errors
     ///
-    /// As [`Running::wait`].
+    /// As [`RunningProcess::wait`].
     pub async fn stop(&self, grace: Duration) -> io::Result<Exit> {
         self.begin_stop(grace);
         self.wait().await
     }
 
     /// Sends SIGTERM to all processes of the attempt. SIGKILL follows for those that live after
-    /// `grace`, while [`Running::wait`] waits. A shorter grace period in a later call counts.
+    /// `grace`, while [`RunningProcess::wait`] waits. A shorter grace period in a later call counts.
     /// Without a grace period, SIGKILL is sent at once.
     pub fn begin_stop(&self, grace: Duration) {
         let now = Instant::now();
@@ -154,7 +154,7 @@ impl Running {
     }
 
     /// Freezes all processes of the attempt, also those that left its group. Once this returns,
-    /// none of them executes until [`Running::thaw`] or an end of the attempt.
+    /// none of them executes until [`RunningProcess::thaw`] or an end of the attempt.
     ///
     /// # Errors
     ///
@@ -261,7 +261,7 @@ impl Running {
         let exit = Exit {
             code: reaped.code,
             signal: reaped.signal,
-            usage: Usage {
+            usage: ExitUsage {
                 wall: exited_at.saturating_duration_since(self.started_at),
                 cpu: reaped.cpu,
                 max_rss_bytes: reaped.max_rss_bytes,
@@ -284,7 +284,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
         if !matches!(self.state().phase, Phase::Over(_)) {
             drop(self.process.tell(Signal::Kill));

@@ -14,10 +14,10 @@ use rustix::pipe::PipeFlags;
 use super::conversation;
 use super::pump::Pumps;
 use super::run_process::RunProcess;
-use super::running::Running;
+use super::running::RunningProcess;
 use crate::os::{self, Launch, LaunchError, Lifetime};
 use crate::regular::open_regular;
-use crate::target::{Input, Output, Spec, StartError, Streams};
+use crate::target::{AgentOutput, Input, LaunchSpec, Streams, TargetStartError};
 
 /// Search path for programs if the environment of the attempt has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -32,7 +32,7 @@ const PIPE_BYTES: usize = 64 * 1_024;
 /// # Errors
 ///
 /// As the variants say; no process is left.
-pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
+pub fn start(spec: &LaunchSpec, output: AgentOutput) -> Result<RunningProcess, TargetStartError> {
     os::adopt_orphans()?;
     let program = spec.argv.first().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "a command has at least a program")
@@ -62,11 +62,11 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
         .map_err(|error| explain(error, program, spec, &launch.candidates))?;
     drop(launch);
     let process = RunProcess::new((spec.run_id.clone(), spec.attempt), launched)?;
-    Ok(Running::new(process, started_at, pumps, (conversation, spec.memory_limit_bytes)))
+    Ok(RunningProcess::new(process, started_at, pumps, (conversation, spec.memory_limit_bytes)))
 }
 
 /// Returns the agent's end of stdin, and errand's end where both speak a protocol.
-fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), StartError> {
+fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), TargetStartError> {
     match streams {
         Streams::Payload(payload) => Ok((input(payload)?, None)),
         Streams::Conversation => {
@@ -78,12 +78,17 @@ fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), StartError> {
 }
 
 /// Converts a failed launch into an error with its reason.
-fn explain(error: LaunchError, program: &OsStr, spec: &Spec, candidates: &[CString]) -> StartError {
+fn explain(
+    error: LaunchError,
+    program: &OsStr,
+    spec: &LaunchSpec,
+    candidates: &[CString],
+) -> TargetStartError {
     match error {
         LaunchError::Directory(source) => {
-            StartError::WorkingDirectory { path: spec.cwd.clone(), source }
+            TargetStartError::WorkingDirectory { path: spec.cwd.clone(), source }
         }
-        LaunchError::Other(source) => StartError::Other(source),
+        LaunchError::Other(source) => TargetStartError::Other(source),
         LaunchError::Program(source) if source.kind() == io::ErrorKind::NotFound => {
             let is_there = candidates
                 .iter()
@@ -92,12 +97,12 @@ fn explain(error: LaunchError, program: &OsStr, spec: &Spec, candidates: &[CStri
             if is_there {
                 let reason = "its interpreter (see its first line) or loader does not exist";
                 let source = io::Error::new(io::ErrorKind::NotFound, reason);
-                StartError::NotExecutable { program, source }
+                TargetStartError::NotExecutable { program, source }
             } else {
-                StartError::NotFound { program }
+                TargetStartError::NotFound { program }
             }
         }
-        LaunchError::Program(source) if is_too_big(&source) => StartError::Other(source),
+        LaunchError::Program(source) if is_too_big(&source) => TargetStartError::Other(source),
         LaunchError::Program(source) => {
             let source = if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) {
                 let reason = "it is no program of this machine; a script starts with #!";
@@ -105,7 +110,7 @@ fn explain(error: LaunchError, program: &OsStr, spec: &Spec, candidates: &[CStri
             } else {
                 source
             };
-            StartError::NotExecutable { program: program.to_owned(), source }
+            TargetStartError::NotExecutable { program: program.to_owned(), source }
         }
     }
 }
@@ -136,7 +141,7 @@ fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<C
 }
 
 /// Opens a file descriptor that contains exactly the input and needs no writer.
-fn input(input: &Input) -> Result<OwnedFd, StartError> {
+fn input(input: &Input) -> Result<OwnedFd, TargetStartError> {
     match input {
         Input::Empty => Ok(File::open("/dev/null")?.into()),
         Input::Bytes(bytes) if bytes.is_empty() => Ok(File::open("/dev/null")?.into()),
@@ -146,7 +151,7 @@ fn input(input: &Input) -> Result<OwnedFd, StartError> {
         },
         Input::File(path) => open_regular(path)
             .map(Into::into)
-            .map_err(|source| StartError::Input { path: path.clone(), source }),
+            .map_err(|source| TargetStartError::Input { path: path.clone(), source }),
     }
 }
 

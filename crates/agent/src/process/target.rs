@@ -11,9 +11,11 @@ use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::task::JoinSet;
 
 use super::memory::MemoryLimit;
-use super::running::Running;
+use super::running::RunningProcess;
 use crate::os;
-use crate::target::{Conversation, Exit, Live, MemoryExceeded, Output, Spec, StartError, Target};
+use crate::target::{
+    AgentOutput, Conversation, Exit, LaunchSpec, Live, MemoryExceeded, Target, TargetStartError,
+};
 
 /// The target `process`. Cheap to clone; clones share their record of started attempts.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +32,11 @@ impl Target for ProcessTarget {
         Locator::PROCESS
     }
 
-    async fn start(&self, spec: &Spec, output: Output) -> Result<Box<dyn Live>, StartError> {
+    async fn start(
+        &self,
+        spec: &LaunchSpec,
+        output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError> {
         let claim = self.claim(spec)?;
         let running = super::start(spec, output)?;
         Ok(Box::new(LiveProcess { running, _claim: claim }))
@@ -40,7 +46,7 @@ impl Target for ProcessTarget {
         &self,
         _run: (&RunId, u32),
         _locator: &Locator,
-        _output: Output,
+        _output: AgentOutput,
     ) -> io::Result<Option<Box<dyn Live>>> {
         // There is nothing to adopt: the kernel kills an agent with its supervisor.
         Ok(None)
@@ -65,11 +71,11 @@ impl Target for ProcessTarget {
 
 impl ProcessTarget {
     /// Claims the attempt for as long as the claim lives.
-    fn claim(&self, spec: &Spec) -> Result<Claim, StartError> {
+    fn claim(&self, spec: &LaunchSpec) -> Result<Claim, TargetStartError> {
         let (run_id, attempt) = (spec.run_id.clone(), spec.attempt);
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         if !started.insert((run_id.clone(), attempt)) {
-            return Err(StartError::AlreadyStarted { run_id, attempt });
+            return Err(TargetStartError::AlreadyStarted { run_id, attempt });
         }
         Ok(Claim { started: Arc::clone(&self.started), attempt: (run_id, attempt) })
     }
@@ -91,7 +97,7 @@ impl Drop for Claim {
 /// A running process, and the right to run it.
 #[derive(Debug)]
 struct LiveProcess {
-    running: Running,
+    running: RunningProcess,
     _claim: Claim,
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use find::{Patterns, Written};
-pub use stream::Stream;
+pub use stream::StreamRedactor;
 
 /// Shortest value that is masked: shorter ones would occur in ordinary words.
 pub const MIN_SECRET_BYTES: usize = 4;
@@ -127,8 +127,8 @@ impl Redactor {
     }
 
     /// Starts to mask text that comes in parts.
-    pub fn stream(&self) -> Stream {
-        Stream::new(Arc::clone(&self.patterns))
+    pub fn stream(&self) -> StreamRedactor {
+        StreamRedactor::new(Arc::clone(&self.patterns))
     }
 }
 

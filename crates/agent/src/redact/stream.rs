@@ -9,7 +9,7 @@ use super::find::{Patterns, Written};
 ///
 /// Holds back only the end of the text that could still become a secret: at most one byte less than
 /// the longest pattern.
-pub struct Stream {
+pub struct StreamRedactor {
     patterns: Arc<Patterns>,
     /// The last bytes written, followed by those that could still become a secret.
     held: Vec<u8>,
@@ -17,13 +17,13 @@ pub struct Stream {
     written: Written,
 }
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for StreamRedactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("held_bytes", &self.held.len()).finish_non_exhaustive()
     }
 }
 
-impl Stream {
+impl StreamRedactor {
     pub(super) fn new(patterns: Arc<Patterns>) -> Self {
         Self { patterns, held: Vec::new(), written: Written::default() }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
-use super::value::Malformed;
+use super::value::MalformedSecret;
 
 /// Error: a secret could not be stored or found.
 #[derive(Debug, Error)]
@@ -23,7 +23,7 @@ pub enum Error {
         /// Name of the secret.
         name: String,
         /// Fault of the value.
-        source: Malformed,
+        source: MalformedSecret,
     },
     /// Secrets are neither in the environment nor in the store.
     #[error("{} not set: {}", if names.len() == 1 { "a secret is" } else { "secrets are" },

@@ -10,7 +10,7 @@ use errand_model::hex;
 
 use super::Init;
 use super::error::Error;
-use super::value::{MAX_VALUE_BYTES, Value};
+use super::value::{MAX_VALUE_BYTES, SecretValue};
 
 /// Bound on the bytes that age adds to a value, which are far fewer.
 const MAX_OVERHEAD_BYTES: usize = 4 * 1024;
@@ -104,7 +104,7 @@ pub(super) fn decrypt(
     encrypted: &[u8],
     name: &str,
     identity_path: &Path,
-) -> Result<Value, Error> {
+) -> Result<SecretValue, Error> {
     let damaged = |reason| Error::Damaged { name: name.to_owned(), reason };
     let bytes = age::decrypt(identity, encrypted).map_err(|error| {
         if matches!(error, age::DecryptError::NoMatchingKeys) {
@@ -113,5 +113,5 @@ pub(super) fn decrypt(
             damaged("it cannot be decrypted")
         }
     })?;
-    Value::new(bytes).map_err(|_| damaged("what is in it cannot be the value of a secret"))
+    SecretValue::new(bytes).map_err(|_| damaged("what is in it cannot be the value of a secret"))
 }

@@ -19,7 +19,7 @@ use age::x25519::Identity;
 
 pub use error::Error;
 pub use seal::Sealer;
-pub use value::{MAX_VALUE_BYTES, MIN_VALUE_BYTES, Malformed, Secret, Value};
+pub use value::{FoundSecret, MAX_VALUE_BYTES, MIN_VALUE_BYTES, MalformedSecret, SecretValue};
 
 /// Suffix of a secret's file name.
 const SUFFIX: &str = ".age";
@@ -90,7 +90,7 @@ impl Vault {
     /// # Errors
     ///
     /// [`Error::NameInvalid`], those of [`Vault::check`], [`Error::Encrypt`], [`Error::Io`].
-    pub fn set(&self, name: &str, value: &Value) -> Result<(), Error> {
+    pub fn set(&self, name: &str, value: &SecretValue) -> Result<(), Error> {
         check_name(name)?;
         let identity = self.open()?;
         let encrypted = age::encrypt(&identity.to_public(), value.expose())
@@ -148,23 +148,23 @@ impl Vault {
         &self,
         names: &[String],
         env: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Vec<Secret>, Error> {
+    ) -> Result<Vec<FoundSecret>, Error> {
         let mut secrets = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
         let mut identity = None;
         for name in names {
             check_name(name)?;
             if let Some(text) = env(name).filter(|text| !text.is_empty()) {
-                let value = Value::from_os(text)
+                let value = SecretValue::from_os(text)
                     .map_err(|source| Error::ValueInvalid { name: name.clone(), source })?;
-                secrets.push(Secret { name: name.clone(), value });
+                secrets.push(FoundSecret { name: name.clone(), value });
             } else if let Some(encrypted) = file::read(&self.path_of(name), name)? {
                 let identity = match &mut identity {
                     Some(identity) => identity,
                     none => none.insert(self.open()?),
                 };
                 let value = file::decrypt(identity, &encrypted, name, &self.identity_path)?;
-                secrets.push(Secret { name: name.clone(), value });
+                secrets.push(FoundSecret { name: name.clone(), value });
             } else {
                 missing.push(name.clone());
             }

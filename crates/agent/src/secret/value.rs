@@ -15,21 +15,21 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// A value of [`MIN_VALUE_BYTES`] to [`MAX_VALUE_BYTES`] bytes without NUL. Erased from memory when
 /// dropped.
-pub struct Value(SecretSlice<u8>);
+pub struct SecretValue(SecretSlice<u8>);
 
-impl Value {
+impl SecretValue {
     /// Creates a value of exactly these bytes.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], which does not contain the value.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
+    /// [`MalformedSecret`], which does not contain the value.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, MalformedSecret> {
         if bytes.len() < MIN_VALUE_BYTES {
-            Err(Malformed::TooShort)
+            Err(MalformedSecret::TooShort)
         } else if bytes.len() > MAX_VALUE_BYTES {
-            Err(Malformed::TooLong)
+            Err(MalformedSecret::TooLong)
         } else if bytes.contains(&0) {
-            Err(Malformed::Nul)
+            Err(MalformedSecret::Nul)
         } else {
             Ok(Self(SecretSlice::from(bytes)))
         }
@@ -39,8 +39,8 @@ impl Value {
     ///
     /// # Errors
     ///
-    /// [`Malformed`], which does not contain the value.
-    pub fn from_line(mut bytes: Vec<u8>) -> Result<Self, Malformed> {
+    /// [`MalformedSecret`], which does not contain the value.
+    pub fn from_line(mut bytes: Vec<u8>) -> Result<Self, MalformedSecret> {
         if bytes.ends_with(b"\n") {
             bytes.pop();
             if bytes.ends_with(b"\r") {
@@ -50,7 +50,7 @@ impl Value {
         Self::new(bytes)
     }
 
-    pub(super) fn from_os(text: OsString) -> Result<Self, Malformed> {
+    pub(super) fn from_os(text: OsString) -> Result<Self, MalformedSecret> {
         Self::new(text.into_vec())
     }
 
@@ -65,13 +65,13 @@ impl Value {
     }
 }
 
-impl Clone for Value {
+impl Clone for SecretValue {
     fn clone(&self) -> Self {
         Self(SecretSlice::from(self.expose().to_vec()))
     }
 }
 
-impl fmt::Debug for Value {
+impl fmt::Debug for SecretValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Value(hidden)")
     }
@@ -79,16 +79,16 @@ impl fmt::Debug for Value {
 
 /// A resolved secret.
 #[derive(Clone, Debug)]
-pub struct Secret {
+pub struct FoundSecret {
     /// Name.
     pub name: String,
     /// Value.
-    pub value: Value,
+    pub value: SecretValue,
 }
 
 /// Error: bytes cannot be the value of a secret.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Malformed {
+pub enum MalformedSecret {
     /// The value has fewer bytes than [`MIN_VALUE_BYTES`].
     #[error(
         "it has fewer than {MIN_VALUE_BYTES} bytes: so short a value cannot be masked in logs \

@@ -9,7 +9,7 @@ use errand_model::event::MemoryEnforcement;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Exit, Output, Spec, StartError};
+use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
 
 /// Kind of place where agents live, such as processes of this machine.
 ///
@@ -33,9 +33,13 @@ pub trait Target: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing of the attempt lives then, unless it is
-    /// [`StartError::AlreadyStarted`].
-    async fn start(&self, spec: &Spec, output: Output) -> Result<Box<dyn Live>, StartError>;
+    /// [`TargetStartError`]; nothing of the attempt lives then, unless it is
+    /// [`TargetStartError::AlreadyStarted`].
+    async fn start(
+        &self,
+        spec: &LaunchSpec,
+        output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError>;
 
     /// Takes over the agent of an attempt that another process started. `None`: it no longer lives,
     /// or agents of this target end with the process that started them.
@@ -47,7 +51,7 @@ pub trait Target: Debug + Send + Sync {
         &self,
         run: (&RunId, u32),
         locator: &Locator,
-        output: Output,
+        output: AgentOutput,
     ) -> io::Result<Option<Box<dyn Live>>>;
 
     /// Ends everything of a run that lives in this target, and returns the number of processes,
@@ -109,7 +113,7 @@ pub trait Live: Debug + Send + Sync {
     /// Continues everything that was frozen.
     async fn thaw(&self);
 
-    /// Returns how the limit of [`Spec::memory_limit_bytes`] is enforced; `None` without a limit.
+    /// Returns how the limit of [`LaunchSpec::memory_limit_bytes`] is enforced; `None` without a limit.
     fn memory_enforcement(&self) -> Option<MemoryEnforcement>;
 
     /// Waits until the attempt uses more memory than its limit; forever without a limit, or if the

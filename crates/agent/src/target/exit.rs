@@ -12,7 +12,7 @@ pub struct Exit {
     /// Signal that ended the agent otherwise.
     pub signal: Option<i32>,
     /// Time and memory that the attempt used.
-    pub usage: Usage,
+    pub usage: ExitUsage,
     /// Bytes that the agent wrote to stdout; empty where stdout was a conversation.
     pub stdout: Stdout,
     /// Last lines that the agent wrote to stderr, with secrets masked: at most
@@ -25,7 +25,7 @@ pub struct Exit {
 
 /// Time and memory that an attempt used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ExitUsage {
     /// Time from the start until the agent ended.
     pub wall: Duration,
     /// User and system time of the agent and of all descendants that it waited for.

@@ -15,8 +15,8 @@ mod stderr;
 mod stdout;
 
 pub use contract::{Conversation, Live, MemoryExceeded, Target};
-pub use exit::{Exit, Usage};
-pub use output::{Chunk, Kept, Output, OutputSink, Watcher};
-pub use spec::{Input, Spec, StartError, Streams};
+pub use exit::{Exit, ExitUsage};
+pub use output::{AgentOutput, Chunk, Kept, OutputSink, Watcher};
+pub use spec::{Input, LaunchSpec, Streams, TargetStartError};
 pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
 pub use stdout::{STDOUT_MEMORY_BYTES, Stdout, StdoutSpool};

@@ -6,12 +6,12 @@ use tokio::sync::mpsc;
 
 use super::stderr::Tail;
 use super::stdout::{Spooler, Stdout, StdoutSpool};
-use crate::log::{self, Framer, Stream};
+use crate::log::{self, Framer, LogStream};
 use crate::redact::{self, Redactor};
 
 /// Receivers of an agent's output.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub struct AgentOutput {
     /// The log of the run.
     pub log: Arc<log::Writer>,
     /// Masks secrets before anything is written anywhere.
@@ -28,14 +28,14 @@ pub struct Output {
 /// Observer of an agent's output, with secrets masked.
 pub trait Watcher: Send + Sync + std::fmt::Debug {
     /// Takes bytes that the agent printed. Returns at once.
-    fn printed(&self, stream: Stream, bytes: &[u8]);
+    fn printed(&self, stream: LogStream, bytes: &[u8]);
 }
 
 /// Bytes that an agent printed, with secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// Stream to which the bytes were printed.
-    pub stream: Stream,
+    pub stream: LogStream,
     /// The bytes as printed, not cut at lines.
     pub bytes: Vec<u8>,
 }
@@ -43,10 +43,10 @@ pub struct Chunk {
 /// Sink of one stream of an agent: masks secrets, and forwards the bytes to all receivers.
 #[derive(Debug)]
 pub struct OutputSink {
-    stream: Stream,
+    stream: LogStream,
     framer: Framer,
-    redaction: redact::Stream,
-    output: Output,
+    redaction: redact::StreamRedactor,
+    output: AgentOutput,
     copy: Copy,
     clean: Vec<u8>,
 }
@@ -69,17 +69,17 @@ pub enum Kept {
 
 impl OutputSink {
     /// Creates a sink for the agent's stdout.
-    pub fn stdout(output: Output) -> Self {
+    pub fn stdout(output: AgentOutput) -> Self {
         let copy = Copy::Stdout(Spooler::new(output.stdout.clone()));
-        Self::new(Stream::Stdout, copy, output)
+        Self::new(LogStream::Stdout, copy, output)
     }
 
     /// Creates a sink for the agent's stderr.
-    pub fn stderr(output: Output) -> Self {
-        Self::new(Stream::Stderr, Copy::Stderr(Tail::default()), output)
+    pub fn stderr(output: AgentOutput) -> Self {
+        Self::new(LogStream::Stderr, Copy::Stderr(Tail::default()), output)
     }
 
-    fn new(stream: Stream, copy: Copy, output: Output) -> Self {
+    fn new(stream: LogStream, copy: Copy, output: AgentOutput) -> Self {
         let (framer, redaction) = (Framer::new(stream), output.redactor.stream());
         Self { stream, framer, redaction, output, copy, clean: Vec::new() }
     }

@@ -11,13 +11,13 @@ use thiserror::Error;
 
 /// Order to start an agent.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct LaunchSpec {
     /// Id of the run, by which all its processes are found.
     pub run_id: RunId,
     /// Number of the attempt.
     pub attempt: u32,
     /// The place as the agent file describes it, with the target's own settings.
-    pub place: agent_file::Target,
+    pub place: agent_file::TargetKind,
     /// Program and arguments; at least the program. One without `/` is searched in the `PATH` of
     /// `env`; one that is relative starts from `cwd`.
     pub argv: Vec<OsString>,
@@ -53,7 +53,7 @@ pub enum Input {
 
 /// Reason why an attempt could not be started; no process is left behind.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub enum TargetStartError {
     /// The program does not exist. Exit code 127.
     #[error("program {program:?} not found")]
     NotFound {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::log::{Followed, Limits, Query, Reader, Writer, follow, older};
+use errand_agent::log::{Followed, LogReader, Query, SegmentLimits, Writer, follow, older};
 use errand_agent::os::watch::Watch;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use crate::support::{LIMIT, Place};
 
 /// Follows until `ended`, and returns what was shown.
 async fn followed(place: &Place, ended: oneshot::Receiver<()>) -> String {
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     let mut out = Vec::new();
     let ended = async {
         ended.await.unwrap();
@@ -33,7 +33,7 @@ async fn a_follower_misses_nothing_while_a_writer_writes_and_rotates() {
     let place = Place::new();
     let lines = 20_000;
     // With so many segments, a follower on a busy machine cannot be left behind.
-    let limits = Limits { segment_bytes: 20_000, segments: 1_000 };
+    let limits = SegmentLimits { segment_bytes: 20_000, segments: 1_000 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
     let (end, ended) = oneshot::channel();
     let writing = tokio::task::spawn_blocking(move || {
@@ -51,10 +51,10 @@ async fn a_follower_misses_nothing_while_a_writer_writes_and_rotates() {
 #[tokio::test]
 async fn a_follower_that_is_left_behind_continues_with_the_kept_lines() {
     let place = Place::new();
-    let limits = Limits { segment_bytes: 1_000, segments: 3 };
+    let limits = SegmentLimits { segment_bytes: 1_000, segments: 3 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
     writer.system("first");
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     assert_eq!(reader.next_line().unwrap().unwrap().text, b"first");
     for number in 0..1_000 {
         writer.system(&format!("line {number}"));
@@ -90,7 +90,7 @@ async fn a_prompt_is_shown_before_its_line_ends() {
     let place = Place::new();
     rustix::fs::mkfifoat(rustix::fs::CWD, place.path("fifo"), 0o600.into()).unwrap();
     let running = place.shell("printf 'name? '; read x < fifo; echo \"$x\"");
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     let (saw, seen) = oneshot::channel();
     let mut saw = Some(saw);
     let mut out = Vec::new();
@@ -129,7 +129,7 @@ async fn a_prompt_is_shown_before_its_line_ends() {
 async fn a_follower_ends_when_its_output_is_closed() {
     let place = Place::new();
     Writer::open(&place.log_path()).unwrap().system("one");
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     let result =
         follow(&mut reader, std::future::pending(), |_| Err(io::ErrorKind::BrokenPipe.into()));
     let error = timeout(LIMIT, result).await.unwrap().unwrap_err();
@@ -154,7 +154,7 @@ async fn a_watch_reports_changes_and_nothing_else() {
 #[test]
 fn a_log_reader_continues_at_its_last_position_after_rotations() {
     let place = Place::new();
-    let limits = Limits { segment_bytes: 300, segments: 16 };
+    let limits = SegmentLimits { segment_bytes: 300, segments: 16 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
     let mut read = Vec::new();
     let mut at = 0;
@@ -163,7 +163,7 @@ fn a_log_reader_continues_at_its_last_position_after_rotations() {
             writer.system(&format!("round {round}, line {line}"));
         }
         // A new reader in each round, which reads only a part of the log.
-        let mut reader = Reader::open_at(&place.log_path(), at).unwrap();
+        let mut reader = LogReader::open_at(&place.log_path(), at).unwrap();
         assert_eq!(reader.place(), at);
         for _ in 0..2 {
             if let Some(line) = reader.next_as_written().unwrap() {
@@ -173,7 +173,7 @@ fn a_log_reader_continues_at_its_last_position_after_rotations() {
         at = reader.place();
         assert_eq!(u64::try_from(read.len()).unwrap(), at);
     }
-    let mut reader = Reader::open_at(&place.log_path(), at).unwrap();
+    let mut reader = LogReader::open_at(&place.log_path(), at).unwrap();
     while let Some(line) = reader.next_as_written().unwrap() {
         read.extend_from_slice(line);
     }
@@ -184,10 +184,10 @@ fn a_log_reader_continues_at_its_last_position_after_rotations() {
     whole.extend(std::fs::read(place.log_path()).unwrap());
     assert_eq!(String::from_utf8(read).unwrap(), String::from_utf8(whole).unwrap());
     let tail = Query { tail: Some(1), ..Query::default() };
-    let mut last = Reader::open(&place.log_path(), tail).unwrap();
+    let mut last = LogReader::open(&place.log_path(), tail).unwrap();
     let before = last.place();
     let length = u64::try_from(last.next_as_written().unwrap().unwrap().len()).unwrap();
     assert_eq!(before + length, reader.place());
-    let mut beyond = Reader::open_at(&place.log_path(), reader.place() + 7).unwrap();
+    let mut beyond = LogReader::open_at(&place.log_path(), reader.place() + 7).unwrap();
     assert_eq!((beyond.place(), beyond.next_as_written().unwrap()), (reader.place(), None));
 }

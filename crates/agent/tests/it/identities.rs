@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use errand_agent::os::{self, Delivery, Liveness, Signal};
+use errand_agent::os::{self, Liveness, Signal, SignalDelivery};
 use errand_model::ProcessIdentity;
 
 use crate::support::{Place, eventually, is_alive};
@@ -25,7 +25,7 @@ fn another_start_time_or_boot_is_another_process() {
     let other_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own };
     for forged in [other_start, other_boot] {
         assert_eq!(os::liveness(&forged), Liveness::Dead);
-        assert_eq!(os::signal(&forged, Signal::Kill).unwrap(), Delivery::Gone);
+        assert_eq!(os::signal(&forged, Signal::Kill).unwrap(), SignalDelivery::Gone);
     }
 }
 
@@ -54,11 +54,11 @@ fn a_zombie_is_dead() {
 fn a_signal_reaches_the_process_with_the_identity() {
     let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let identity = os::identity_of(child.id()).unwrap().unwrap();
-    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Delivered);
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), SignalDelivery::Delivered);
     eventually(|| (!is_alive(&identity)).then_some(()));
-    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Gone);
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), SignalDelivery::Gone);
     child.wait().unwrap();
-    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Gone);
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), SignalDelivery::Gone);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use errand_agent::log::{self, Limits, Query, Reader, Writer};
+use errand_agent::log::{self, LogReader, Query, SegmentLimits, Writer};
 use errand_model::Timestamp;
 
 use crate::support::{Place, shown};
@@ -55,9 +55,9 @@ fn a_line_without_end_is_shown() {
 fn a_piece_that_was_shown_is_continued_and_interrupted_visibly() {
     let place = Place::new();
     write(&place.log_path(), &["stdout P name? "]);
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     let mut out = Vec::new();
-    let mut read = |reader: &mut Reader| {
+    let mut read = |reader: &mut LogReader| {
         while let Some(line) = reader.next_line().unwrap() {
             line.render(true, &mut out);
         }
@@ -143,7 +143,7 @@ fn damaged_lines_are_shown_as_they_are() {
 fn megabytes_without_a_newline_are_shown_in_bounded_memory() {
     let place = Place::new();
     fs::write(place.log_path(), vec![b'x'; 5_000_000]).unwrap();
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     let mut bytes = 0;
     while let Some(line) = reader.next_line().unwrap() {
         assert!(line.text.len() < 2_000_000);
@@ -155,7 +155,7 @@ fn megabytes_without_a_newline_are_shown_in_bounded_memory() {
 #[test]
 fn a_log_is_rotated_within_its_limits_and_reports_dropped_lines() {
     let place = Place::new();
-    let limits = Limits { segment_bytes: 1_000, segments: 3 };
+    let limits = SegmentLimits { segment_bytes: 1_000, segments: 3 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
     for number in 0..200 {
         writer.system(&format!("line {number}"));
@@ -202,7 +202,7 @@ fn an_interrupted_rotation_hides_no_lines() {
 fn a_log_that_is_removed_while_it_is_read_ends() {
     let place = Place::new();
     write(&place.log_path(), &["stdout F one", "stdout F two"]);
-    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    let mut reader = LogReader::open(&place.log_path(), Query::default()).unwrap();
     assert_eq!(reader.next_line().unwrap().unwrap().text, b"one");
     log::remove(&place.log_path()).unwrap();
     assert_eq!(reader.next_line().unwrap().unwrap().text, b"two");

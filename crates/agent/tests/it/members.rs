@@ -54,7 +54,7 @@ impl Place {
 }
 
 /// Names and digests of an agent and of the agents that it names.
-fn digests(plan: &parcel::Plan) -> Vec<(String, Digest)> {
+fn digests(plan: &parcel::ParcelPlan) -> Vec<(String, Digest)> {
     let members = plan.members().iter().chain([plan]);
     members.map(|member| (member.agent().name.clone(), member.digest().clone())).collect()
 }
@@ -253,8 +253,8 @@ fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
 }
 
 /// Lays out a folder as a server unpacks it.
-fn send(plan: &parcel::Plan, to: &Path) {
-    let copy = |plan: &parcel::Plan, to: &Path| {
+fn send(plan: &parcel::ParcelPlan, to: &Path) {
+    let copy = |plan: &parcel::ParcelPlan, to: &Path| {
         for file in plan.files() {
             let place = to.join(&file.path);
             fs::create_dir_all(place.parent().unwrap()).unwrap();

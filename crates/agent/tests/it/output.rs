@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use errand_agent::log::{Query, Stream};
+use errand_agent::log::{LogStream, Query};
 use errand_agent::process::start;
 use errand_agent::redact::Redactor;
 use errand_agent::target::Stdout;
@@ -26,8 +26,8 @@ async fn a_secret_split_over_two_writes_is_masked_everywhere() {
     let mut teed = (Vec::new(), Vec::new());
     while let Some(chunk) = taken.recv().await {
         match chunk.stream {
-            Stream::Stdout => teed.0.extend(chunk.bytes),
-            Stream::Stderr | Stream::System => teed.1.extend(chunk.bytes),
+            LogStream::Stdout => teed.0.extend(chunk.bytes),
+            LogStream::Stderr | LogStream::System => teed.1.extend(chunk.bytes),
         }
     }
     assert_eq!(exit.stdout.in_memory(), b"a [redacted:TOKEN] b\n");

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use errand_agent::secret::{Error, Init, Malformed, Secret, Value, Vault};
+use errand_agent::secret::{Error, FoundSecret, Init, MalformedSecret, SecretValue, Vault};
 use errand_api::error_code::ErrorCode;
 use tempfile::TempDir;
 
@@ -41,11 +41,11 @@ impl Place {
     }
 }
 
-fn value(text: &str) -> Value {
-    Value::new(text.as_bytes().to_vec()).unwrap()
+fn value(text: &str) -> SecretValue {
+    SecretValue::new(text.as_bytes().to_vec()).unwrap()
 }
 
-fn resolve(vault: &Vault, names: &[&str], env: &[(&str, &str)]) -> Result<Vec<Secret>, Error> {
+fn resolve(vault: &Vault, names: &[&str], env: &[(&str, &str)]) -> Result<Vec<FoundSecret>, Error> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let env = |name: &str| {
         env.iter().find(|(known, _)| *known == name).map(|(_, text)| OsString::from(text))
@@ -53,7 +53,7 @@ fn resolve(vault: &Vault, names: &[&str], env: &[(&str, &str)]) -> Result<Vec<Se
     vault.resolve(&names, &env)
 }
 
-fn texts(secrets: &[Secret]) -> Vec<(&str, &str)> {
+fn texts(secrets: &[FoundSecret]) -> Vec<(&str, &str)> {
     secrets
         .iter()
         .map(|secret| (secret.name.as_str(), std::str::from_utf8(secret.value.expose()).unwrap()))
@@ -159,17 +159,17 @@ fn a_removed_secret_is_missing() {
 
 #[test]
 fn values_that_cannot_be_masked_or_put_in_the_environment_are_refused() {
-    let new = |bytes: &[u8]| Value::new(bytes.to_vec()).err();
-    assert_eq!(new(b""), Some(Malformed::TooShort));
-    assert_eq!(new(b"abc"), Some(Malformed::TooShort));
+    let new = |bytes: &[u8]| SecretValue::new(bytes.to_vec()).err();
+    assert_eq!(new(b""), Some(MalformedSecret::TooShort));
+    assert_eq!(new(b"abc"), Some(MalformedSecret::TooShort));
     assert_eq!(new(b"abcd"), None);
-    assert_eq!(new(b"abc\0d"), Some(Malformed::Nul));
+    assert_eq!(new(b"abc\0d"), Some(MalformedSecret::Nul));
     assert_eq!(new(&vec![b'x'; 65_536]), None);
-    assert_eq!(new(&vec![b'x'; 65_537]), Some(Malformed::TooLong));
+    assert_eq!(new(&vec![b'x'; 65_537]), Some(MalformedSecret::TooLong));
     assert_eq!(new(b"\xff\xfe\xfd\xfc"), None);
-    assert_eq!(Value::from_line(b"abcd\r\n".to_vec()).unwrap().expose(), b"abcd");
-    assert_eq!(Value::from_line(b"abcd\n\n".to_vec()).unwrap().expose(), b"abcd\n");
-    assert_eq!(Value::from_line(b"abc\n".to_vec()).err(), Some(Malformed::TooShort));
+    assert_eq!(SecretValue::from_line(b"abcd\r\n".to_vec()).unwrap().expose(), b"abcd");
+    assert_eq!(SecretValue::from_line(b"abcd\n\n".to_vec()).unwrap().expose(), b"abcd\n");
+    assert_eq!(SecretValue::from_line(b"abc\n".to_vec()).err(), Some(MalformedSecret::TooShort));
     let place = Place::new();
     let error = resolve(&place.vault(), &["PIN"], &[("PIN", "123")]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::SecretValueInvalid);
@@ -274,7 +274,7 @@ fn foreign_files_in_the_store_are_left_alone() {
 
 #[test]
 fn debug_output_does_not_contain_the_value() {
-    let secret = Secret { name: "A".to_owned(), value: value("hunter2hunter2") };
+    let secret = FoundSecret { name: "A".to_owned(), value: value("hunter2hunter2") };
     let shown = format!("{secret:?} {:#?} {:?}", secret.clone(), secret.value);
     assert!(!shown.contains("hunter"), "{shown}");
 }
@@ -287,7 +287,7 @@ fn a_full_disk_keeps_the_previous_value() {
     vault.init().unwrap();
     vault.set("A", &value("before")).unwrap();
     let filler = disk.fill(4 * 1024);
-    let error = vault.set("A", &Value::new(vec![b'x'; 60_000]).unwrap()).unwrap_err();
+    let error = vault.set("A", &SecretValue::new(vec![b'x'; 60_000]).unwrap()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::DiskFull, "{error}");
     assert_eq!(texts(&resolve(&vault, &["A"], &[]).unwrap()), [("A", "before")]);
     assert_eq!(fs::read_dir(vault.folder()).unwrap().count(), 1);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use errand_agent::target::{Input, StartError, Streams};
+use errand_agent::target::{Input, Streams, TargetStartError};
 
 use crate::support::Place;
 
@@ -78,9 +78,9 @@ async fn a_program_is_searched_in_the_path_of_the_attempt() {
 async fn each_reason_for_a_failed_start_has_its_error() {
     let place = Place::new();
     let not_found = place.start(&place.spec(&["no-such-program"])).unwrap_err();
-    assert!(matches!(not_found, StartError::NotFound { .. }), "{not_found:?}");
+    assert!(matches!(not_found, TargetStartError::NotFound { .. }), "{not_found:?}");
     let not_found = place.start(&place.spec(&["./no-such-program"])).unwrap_err();
-    assert!(matches!(not_found, StartError::NotFound { .. }), "{not_found:?}");
+    assert!(matches!(not_found, TargetStartError::NotFound { .. }), "{not_found:?}");
 
     let text = place.script("text", "#!/bin/sh\n");
     fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
@@ -88,22 +88,25 @@ async fn each_reason_for_a_failed_start_has_its_error() {
     place.script("no-program", "echo hello\n");
     for program in ["./text", "./no-interpreter", "./no-program", "/tmp"] {
         let error = place.start(&place.spec(&[program])).unwrap_err();
-        assert!(matches!(error, StartError::NotExecutable { .. }), "{program}: {error:?}");
+        assert!(matches!(error, TargetStartError::NotExecutable { .. }), "{program}: {error:?}");
     }
 
     let mut spec = place.spec(&["/bin/true"]);
     spec.cwd = place.path("missing");
     let error = place.start(&spec).unwrap_err();
-    assert!(matches!(error, StartError::WorkingDirectory { .. }), "{error:?}");
+    assert!(matches!(error, TargetStartError::WorkingDirectory { .. }), "{error:?}");
 
     let mut spec = place.spec(&["/bin/true"]);
     spec.streams = Streams::Payload(Input::File(place.path("missing")));
     let error = place.start(&spec).unwrap_err();
-    assert!(matches!(error, StartError::Input { .. }), "{error:?}");
+    assert!(matches!(error, TargetStartError::Input { .. }), "{error:?}");
 
     for argv in [&[][..], &[""], &["/bin/true", "a\0b"]] {
         let error = place.start(&place.spec(argv)).unwrap_err();
-        assert!(matches!(error, StartError::Other(_) | StartError::NotFound { .. }), "{error:?}");
+        assert!(
+            matches!(error, TargetStartError::Other(_) | TargetStartError::NotFound { .. }),
+            "{error:?}"
+        );
     }
     assert_eq!(place.living(), []);
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use errand_agent::log::{self, Query, Reader};
+use errand_agent::log::{self, LogReader, Query};
 use errand_agent::os::{self, Liveness};
-use errand_agent::process::{Running, start};
+use errand_agent::process::{RunningProcess, start};
 use errand_agent::redact::Redactor;
-use errand_agent::target::{Input, Output, Spec, StartError, StdoutSpool, Streams};
+use errand_agent::target::{
+    AgentOutput, Input, LaunchSpec, StdoutSpool, Streams, TargetStartError,
+};
 use errand_api::agent_file;
 use errand_model::{ProcessIdentity, RunId};
 use tempfile::TempDir;
@@ -55,14 +57,14 @@ impl Place {
         path
     }
 
-    pub(crate) fn spec(&self, argv: &[&str]) -> Spec {
+    pub(crate) fn spec(&self, argv: &[&str]) -> LaunchSpec {
         let mut env: Vec<(OsString, OsString)> =
             vec![("ERRAND_RUN_ID".into(), self.run_id.as_str().into())];
         env.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
-        Spec {
+        LaunchSpec {
             run_id: self.run_id.clone(),
             attempt: 1,
-            place: agent_file::Target::Process,
+            place: agent_file::TargetKind::Process,
             argv: argv.iter().map(Into::into).collect(),
             env,
             cwd: self.dir.path().to_owned(),
@@ -71,23 +73,23 @@ impl Place {
         }
     }
 
-    pub(crate) fn output(&self) -> Output {
+    pub(crate) fn output(&self) -> AgentOutput {
         let log = Arc::new(log::Writer::open(&self.log_path()).unwrap());
         let stdout = StdoutSpool { folder: self.path("."), limit_bytes: 64 * 1024 * 1024 };
-        Output { log, redactor: self.redactor.clone(), tee: None, watcher: None, stdout }
+        AgentOutput { log, redactor: self.redactor.clone(), tee: None, watcher: None, stdout }
     }
 
-    pub(crate) fn start(&self, spec: &Spec) -> Result<Running, StartError> {
+    pub(crate) fn start(&self, spec: &LaunchSpec) -> Result<RunningProcess, TargetStartError> {
         start(spec, self.output())
     }
 
     /// Starts a shell with `script`.
-    pub(crate) fn shell(&self, script: &str) -> Running {
+    pub(crate) fn shell(&self, script: &str) -> RunningProcess {
         self.start(&self.spec(&["/bin/sh", "-c", script])).unwrap()
     }
 
     /// Starts a Python program.
-    pub(crate) fn python(&self, program: &str) -> Running {
+    pub(crate) fn python(&self, program: &str) -> RunningProcess {
         self.start(&self.spec(&["python3", "-u", "-c", program])).unwrap()
     }
 
@@ -119,7 +121,7 @@ impl Place {
 
 /// Returns a whole log as `logs` prints it.
 pub(crate) fn shown(path: &Path, query: Query) -> String {
-    let mut reader = Reader::open(path, query).unwrap();
+    let mut reader = LogReader::open(path, query).unwrap();
     let mut out = Vec::new();
     while let Some(line) = reader.next_line().unwrap() {
         line.render(false, &mut out);

@@ -4,4 +4,4 @@ mod key;
 mod scope;
 
 pub use key::{KeyText, MalformedKey, PUBLIC_CHARS, SECRET_CHARS};
-pub use scope::{Scope, UnknownScope};
+pub use scope::{KeyScope, UnknownScope};

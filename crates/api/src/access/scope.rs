@@ -11,7 +11,8 @@ use thiserror::Error;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-pub enum Scope {
+#[schemars(rename = "Scope")]
+pub enum KeyScope {
     /// To look: runs, events, logs, artifacts, sessions, usage, agents, schedules, workers.
     #[serde(rename = "runs:read")]
     RunsRead,
@@ -27,7 +28,7 @@ pub enum Scope {
     Admin,
 }
 
-impl Scope {
+impl KeyScope {
     /// Every scope, in the order in which they are listed.
     pub const ALL: &[Self] = &[Self::RunsRead, Self::RunsWrite, Self::ApprovalsDecide, Self::Admin];
 
@@ -42,13 +43,13 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for KeyScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Scope {
+impl FromStr for KeyScope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

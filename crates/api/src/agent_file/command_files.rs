@@ -1,8 +1,8 @@
 //! Files that an agent's command needs.
 
 use super::at::At;
-use super::definition::{Agent, Harness, Workspace};
-use super::known::Reference;
+use super::definition::{Agent, HarnessKind, Workspace};
+use super::known::FileReference;
 use super::reader::Reader;
 
 /// Programs that run the script that they are given as a file.
@@ -23,7 +23,7 @@ const NO_SCRIPT: &[&str] = &["-c", "-e", "-m", "--eval", "-p", "--print", "-s", 
 /// Notes the files without which the command cannot start: a program with a relative path, and the
 /// script of an interpreter where only the agent's folder can have it.
 pub(super) fn note(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
-    if spec.field("coordinator").is_some() || agent.harness != Harness::Command {
+    if spec.field("coordinator").is_some() || agent.harness != HarnessKind::Command {
         return;
     }
     let items = spec.field("command").map(|at| at.items()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn note(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     }
     let Some((program, arguments)) = agent.command.split_first() else { return };
     if !program.starts_with('/') && !program.is_empty() {
-        reader.refers_to(&items[0], Reference::Program(program.clone()));
+        reader.refers_to(&items[0], FileReference::Program(program.clone()));
     }
     let name = program.rsplit('/').next().unwrap_or(program);
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -41,7 +41,7 @@ pub(super) fn note(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     }
     let before = arguments.iter().take_while(|word| !NO_SCRIPT.contains(&word.as_str()));
     if let Some(index) = before.map(|word| is_script(word)).position(|is_script| is_script) {
-        reader.refers_to(&items[index + 1], Reference::Script(arguments[index].clone()));
+        reader.refers_to(&items[index + 1], FileReference::Script(arguments[index].clone()));
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::coordinator::{Coordinator, Member};
 use super::inventory::{Dependency, McpServer, Model, Tool, ToolForm};
-use super::limits::{Budgets, Resources, Timeouts};
+use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
 use super::retry::RetryPolicyForm;
 use super::scalar::{
@@ -56,14 +56,14 @@ pub struct Agent {
     #[schemars(length(min = 1))]
     pub description: Option<String>,
     /// Harness that drives the agent: `command` if left out, and the only one in this version.
-    pub harness: Harness,
+    pub harness: HarnessKind,
     /// Program and arguments. A relative path is looked up in the agent's folder first. A coordinator
     /// has none.
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
     /// Target of the agent's process: a process of this machine if left out.
-    #[schemars(with = "Section<Target>")]
-    pub target: Target,
+    #[schemars(with = "Section<TargetKind>")]
+    pub target: TargetKind,
     /// The directory that an attempt works in: a fresh one if left out.
     #[schemars(with = "Section<Workspace>")]
     pub workspace: Workspace,
@@ -110,16 +110,16 @@ pub struct Agent {
     #[schemars(with = "AnySchema")]
     pub output_schema: Option<Value>,
     /// Resources that the agent needs.
-    #[schemars(with = "Section<Resources>")]
-    pub resources: Resources,
+    #[schemars(with = "Section<AgentResources>")]
+    pub resources: AgentResources,
     /// Largest number of the agent's runs that all workers together execute at once: as many as
     /// there are slots if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,
     /// Time limits.
-    #[schemars(with = "Section<Timeouts>")]
-    pub timeouts: Timeouts,
+    #[schemars(with = "Section<AgentTimeouts>")]
+    pub timeouts: AgentTimeouts,
     /// Retry policy: no retry if left out.
     #[schemars(with = "Section<RetryPolicyForm>")]
     pub retry_policy: RetryPolicy,
@@ -130,8 +130,8 @@ pub struct Agent {
     #[schemars(with = "Refused", extend("x-unsupported" = "limits in `budgets` are enforced"))]
     pub policies: Vec<String>,
     /// Cron lines that wake the agent when it is served.
-    #[schemars(with = "Vec<Section<Schedule>>", length(max = 100))]
-    pub schedules: Vec<Schedule>,
+    #[schemars(with = "Vec<Section<AgentSchedule>>", length(max = 100))]
+    pub schedules: Vec<AgentSchedule>,
     /// The HTTP listener that wakes the agent when it is served, or a list of them.
     #[serde(with = "one_or_many")]
     #[schemars(with = "Section<one_or_many::Listeners>")]
@@ -177,7 +177,8 @@ impl Agent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(extend("x-unsupported" = ["acp", "react"]))]
-pub enum Harness {
+#[schemars(rename = "Harness")]
+pub enum HarnessKind {
     /// Any program: payload on stdin and in `$ERRAND_INPUT`, output from `$ERRAND_OUTPUT` or stdout.
     #[default]
     Command,
@@ -189,7 +190,7 @@ pub enum Harness {
     React,
 }
 
-impl Harness {
+impl HarnessKind {
     /// Returns the name that agent files and journals use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -205,7 +206,8 @@ impl Harness {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(extend("x-unsupported" = ["container", "kubernetes"]))]
-pub enum Target {
+#[schemars(rename = "Target")]
+pub enum TargetKind {
     /// A process of this machine.
     #[default]
     Process,
@@ -225,7 +227,7 @@ pub enum Target {
     },
 }
 
-impl Target {
+impl TargetKind {
     /// Returns the name that agent files and journals use.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -270,7 +272,8 @@ fn head() -> String {
 /// A cron line that wakes the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Schedule {
+#[schemars(rename = "Schedule")]
+pub struct AgentSchedule {
     /// The expression as written, blanks at its ends removed.
     #[schemars(with = "CronLine")]
     pub cron: String,
@@ -289,13 +292,13 @@ pub struct Schedule {
     pub overlap: Overlap,
 }
 
-impl Schedule {
+impl AgentSchedule {
     /// The time zone of a schedule that names none.
     pub const DEFAULT_TIMEZONE: &str = "UTC";
 }
 
 fn default_time_zone() -> String {
-    Schedule::DEFAULT_TIMEZONE.to_owned()
+    AgentSchedule::DEFAULT_TIMEZONE.to_owned()
 }
 
 impl Default for Agent {
@@ -306,9 +309,9 @@ impl Default for Agent {
             version: DEFAULT_VERSION.to_owned(),
             labels: BTreeMap::new(),
             description: None,
-            harness: Harness::default(),
+            harness: HarnessKind::default(),
             command: Vec::new(),
-            target: Target::default(),
+            target: TargetKind::default(),
             workspace: Workspace::default(),
             model: None,
             skills: Vec::new(),
@@ -321,9 +324,9 @@ impl Default for Agent {
             dependencies: Vec::new(),
             input_schema: None,
             output_schema: None,
-            resources: Resources::default(),
+            resources: AgentResources::default(),
             concurrency: None,
-            timeouts: Timeouts::default(),
+            timeouts: AgentTimeouts::default(),
             retry_policy: RetryPolicy::NEVER,
             budgets: Budgets::default(),
             policies: Vec::new(),

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::at::At;
-use super::definition::{API_VERSION, Agent, KIND, Schedule, Target, Workspace};
+use super::definition::{API_VERSION, Agent, AgentSchedule, KIND, TargetKind, Workspace};
 use super::inventory::{McpServer, Model, ToolForm};
 use super::known::Known;
-use super::limits::{Budgets, Resources, Timeouts};
+use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
-use super::problem::Problem;
+use super::problem::AgentFileProblem;
 use super::reader::Reader;
 use super::retry::RetryPolicyForm;
 use super::scalar::{AgentName, Labels, SemanticVersion};
@@ -96,16 +96,16 @@ macro_rules! sections {
 }
 
 sections! {
-    "Target" = Target;
+    "Target" = TargetKind;
     "Workspace" = Workspace;
     "Model" = Model;
     "Tool" = ToolForm;
     "McpServer" = McpServer;
-    "Resources" = Resources;
-    "Timeouts" = Timeouts;
+    "Resources" = AgentResources;
+    "Timeouts" = AgentTimeouts;
     "RetryPolicy" = RetryPolicyForm;
     "Budgets" = Budgets;
-    "Schedule" = Schedule;
+    "Schedule" = AgentSchedule;
     "Listeners" = Listeners;
     "Coordinator" = CoordinatorForm;
     "Handoffs" = Handoffs;
@@ -122,7 +122,7 @@ fn reader_of(name: &str) -> Option<ReadNamed> {
 
 /// The agent that `root` defines, or everything that is wrong with it. `known` is asked for what the
 /// file refers to.
-pub(super) fn read(root: &Node, known: &mut Known<'_>) -> Result<Agent, Vec<Problem>> {
+pub(super) fn read(root: &Node, known: &mut Known<'_>) -> Result<Agent, Vec<AgentFileProblem>> {
     let mut reader = Reader::default();
     let agent = definition(&mut reader, &At::root(root));
     for placed in std::mem::take(&mut reader.references) {

@@ -3,11 +3,11 @@
 use super::problem::ProblemKind;
 
 /// Tells whether there is what an agent file refers to.
-pub type Known<'a> = dyn FnMut(&Reference) -> Result<(), Unknown> + 'a;
+pub type Known<'a> = dyn FnMut(&FileReference) -> Result<(), Unknown> + 'a;
 
 /// Something outside of an agent file that the file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
+pub enum FileReference {
     /// An agent: its registered name, or its path as the file has it.
     Agent(String),
     /// A skill by its slug.
@@ -21,7 +21,7 @@ pub enum Reference {
     Script(String),
 }
 
-impl Reference {
+impl FileReference {
     /// Files of the agent's folder, the first of which that exists is meant; empty for an agent.
     pub fn places(&self) -> Vec<String> {
         match self {

@@ -1,6 +1,6 @@
 //! Limits of an agent: of a machine, in time, and in money.
 
-use errand_model::budget::{Limits, OnExceed};
+use errand_model::budget::{BudgetLimits, OnExceed};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,8 @@ use super::scalar::{CpuText, DurationText, MemoryText, UsdAmount};
 /// Resources that the agent needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Resources {
+#[schemars(rename = "Resources")]
+pub struct AgentResources {
     /// Cores, for placement on workers alone: errand does not keep an agent from using more.
     #[serde(alias = "cpu")]
     #[schemars(rename = "cpu", with = "CpuText")]
@@ -27,7 +28,8 @@ pub struct Resources {
 /// Time limits; an absent one is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Timeouts {
+#[schemars(rename = "Timeouts")]
+pub struct AgentTimeouts {
     /// All attempts of a run together.
     #[serde(alias = "run")]
     #[schemars(rename = "run", with = "DurationText")]
@@ -80,7 +82,7 @@ pub struct Budgets {
     pub on_exceed: OnExceed,
 }
 
-impl From<&Budgets> for Limits {
+impl From<&Budgets> for BudgetLimits {
     fn from(budgets: &Budgets) -> Self {
         Self {
             tokens_per_run: budgets.tokens_per_run,

@@ -31,7 +31,7 @@ use reader::Reader;
 
 pub use coordinator::{Coordinator, Member, is_path};
 pub use definition::{
-    API_VERSION, Agent, DEFAULT_VERSION, Harness, KIND, Schedule, Target, Workspace,
+    API_VERSION, Agent, AgentSchedule, DEFAULT_VERSION, HarnessKind, KIND, TargetKind, Workspace,
 };
 pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
@@ -42,10 +42,10 @@ pub use http::{
     MalformedAddress, MalformedHost, MalformedMethod, parse_address, parse_host, parse_method,
 };
 pub use inventory::{Dependency, McpServer, Model, ModelName, Tool};
-pub use known::{Known, PART_LIMIT_BYTES, Reference, Unknown};
-pub use limits::{Budgets, Resources, Timeouts};
+pub use known::{FileReference, Known, PART_LIMIT_BYTES, Unknown};
+pub use limits::{AgentResources, AgentTimeouts, Budgets};
 pub use listen::Listen;
-pub use problem::{Excerpt, Problem, ProblemKind, Problems};
+pub use problem::{AgentFileProblem, Excerpt, ProblemKind, Problems};
 pub(crate) use quantity::{micro_usd, parse_micro_usd};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use scalar::DurationText;

@@ -9,7 +9,7 @@ use crate::error_code::ErrorCode;
 
 /// A problem with its place and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct AgentFileProblem {
     /// The field, such as `spec.timeouts.run`; empty for the file as a whole.
     pub path: String,
     /// Counts from 1.
@@ -63,7 +63,7 @@ pub struct Problems {
     /// The file as the user named it.
     pub source_name: String,
     /// By line, then column; the first [`Problems::LIMIT`].
-    pub problems: Vec<Problem>,
+    pub problems: Vec<AgentFileProblem>,
     /// Number of further problems, at least.
     pub omitted: usize,
 }
@@ -73,7 +73,11 @@ impl Problems {
     pub const LIMIT: usize = 100;
 
     /// Sorts and bounds what was found in `bytes`, and adds the lines.
-    pub(crate) fn new(source_name: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(
+        source_name: &str,
+        bytes: &[u8],
+        mut problems: Vec<AgentFileProblem>,
+    ) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         let omitted = problems.len().saturating_sub(Self::LIMIT);
         problems.truncate(Self::LIMIT);
@@ -109,7 +113,7 @@ impl Problems {
     }
 }
 
-impl Problem {
+impl AgentFileProblem {
     /// The problem, its place, its line and its hint; ends with a line end.
     fn shown(&self, source_name: &str) -> String {
         let Self { path, line, column, message, hint, kind: _, excerpt } = self;

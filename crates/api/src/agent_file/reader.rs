@@ -7,16 +7,16 @@ use errand_model::{MalformedDuration, parse_duration};
 use serde_json::Value;
 
 use super::at::{At, describe, join};
-use super::known::Reference;
-use super::problem::{Problem, ProblemKind};
+use super::known::FileReference;
+use super::problem::{AgentFileProblem, ProblemKind};
 use super::suggest::closest;
-use super::yaml::{Entry, Kind, Place};
+use super::yaml::{Entry, Kind, YamlPosition};
 
 /// A mapping whose field names were checked.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     path: String,
-    place: Place,
+    place: YamlPosition,
     entries: &'a [Entry],
 }
 
@@ -52,7 +52,7 @@ const MAX_PROBLEMS: usize = 1_000;
 /// Collects problems while values are read.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<AgentFileProblem>,
     /// References in the order in which they were read.
     pub(crate) references: Vec<PlacedReference>,
     /// Names of the agents or nodes of the coordinator that is read, in their order.
@@ -62,8 +62,8 @@ pub(crate) struct Reader {
 /// A reference and where it stands.
 #[derive(Debug)]
 pub(crate) struct PlacedReference {
-    pub(crate) reference: Reference,
-    pub(crate) place: Place,
+    pub(crate) reference: FileReference,
+    pub(crate) place: YamlPosition,
     pub(crate) path: String,
 }
 
@@ -97,7 +97,7 @@ impl Reader {
 
     pub(crate) fn report_at(
         &mut self,
-        place: Place,
+        place: YamlPosition,
         path: &str,
         message: impl Into<String>,
         hint: Option<String>,
@@ -105,7 +105,7 @@ impl Reader {
         if self.is_full() {
             return;
         }
-        self.problems.push(Problem {
+        self.problems.push(AgentFileProblem {
             path: path.to_owned(),
             line: place.line,
             column: place.column,
@@ -117,11 +117,16 @@ impl Reader {
     }
 
     /// Remembers where the file refers to something.
-    pub(crate) fn refers_to(&mut self, at: &At<'_>, reference: Reference) {
+    pub(crate) fn refers_to(&mut self, at: &At<'_>, reference: FileReference) {
         self.refers_to_at(at.node.place, &at.path, reference);
     }
 
-    pub(crate) fn refers_to_at(&mut self, place: Place, path: &str, reference: Reference) {
+    pub(crate) fn refers_to_at(
+        &mut self,
+        place: YamlPosition,
+        path: &str,
+        reference: FileReference,
+    ) {
         self.references.push(PlacedReference { reference, place, path: path.to_owned() });
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::at::At;
 use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, parse_method};
-use super::known::Reference;
+use super::known::FileReference;
 use super::quantity::{cpu_millis, memory_bytes, micro_usd};
 use super::reader::Reader;
 use super::shape::ReadNamed;
@@ -273,13 +273,13 @@ fn slug(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 
 fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let name = reader.text_that(at, names::is_slug, "cannot be a skill", names::SLUG_HINT)?;
-    reader.refers_to(at, Reference::Skill(name.clone()));
+    reader.refers_to(at, FileReference::Skill(name.clone()));
     Some(name)
 }
 
 fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
-    reader.refers_to(at, Reference::Config(name.clone()));
+    reader.refers_to(at, FileReference::Config(name.clone()));
     Some(name)
 }
 

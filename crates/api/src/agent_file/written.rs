@@ -63,7 +63,7 @@ pub enum CoordinatorForm {
         #[schemars(range(min = 1, max = 100_000))]
         max_messages: Option<u32>,
         /// Nodes by name.
-        #[schemars(with = "Graph", extend("examples" = [{ "first": {} }]))]
+        #[schemars(with = "WorkflowForm", extend("examples" = [{ "first": {} }]))]
         graph: BTreeMap<String, NodeForm>,
     },
 }
@@ -137,7 +137,8 @@ pub struct NamedMember {
 #[schemars(extend("minProperties" = 1, "maxProperties" = 256, "propertyNames" = {
     "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 63
 }))]
-pub struct Graph(pub BTreeMap<String, NodeForm>);
+#[schemars(rename = "Graph")]
+pub struct WorkflowForm(pub BTreeMap<String, NodeForm>);
 
 /// A node of a workflow; may be left empty.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -179,13 +180,14 @@ pub enum EdgeForm {
     /// The node alone.
     To(EdgeTarget),
     /// A node and a condition.
-    Outcome(Outcome),
+    Outcome(OutcomeForm),
 }
 
 /// A node and a condition.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Outcome {
+#[schemars(rename = "Outcome")]
+pub struct OutcomeForm {
     /// The node.
     #[schemars(extend("examples" = ["__end__"]))]
     pub to: EdgeTarget,

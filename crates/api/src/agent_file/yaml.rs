@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::problem::{Problem, ProblemKind};
+use super::problem::{AgentFileProblem, ProblemKind};
 
 /// Larger files are refused: an agent file is written by hand.
 pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -17,16 +17,20 @@ pub(crate) const MAX_NODES: usize = 200_000;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct YamlPosition {
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
-impl Place {
+impl YamlPosition {
     pub(crate) const START: Self = Self { line: 1, column: 1 };
 
-    pub(crate) fn problem(self, message: impl Into<String>, hint: Option<&str>) -> Problem {
-        Problem {
+    pub(crate) fn problem(
+        self,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) -> AgentFileProblem {
+        AgentFileProblem {
             path: String::new(),
             line: self.line,
             column: self.column,
@@ -41,7 +45,7 @@ impl Place {
 /// A node and where it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) place: Place,
+    pub(crate) place: YamlPosition,
     pub(crate) kind: Kind,
 }
 
@@ -60,7 +64,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    pub(crate) key_place: Place,
+    pub(crate) key_place: YamlPosition,
     pub(crate) value: Node,
 }
 
@@ -68,7 +72,7 @@ pub(crate) struct Entry {
 ///
 /// Fails with all duplicate keys and unreadable keys at once, or with the first thing after which
 /// the rest cannot be read.
-pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<Problem>> {
+pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<AgentFileProblem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let mut builder = Builder::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {
@@ -84,7 +88,7 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<Problem>> {
     match builder.root {
         _ if !builder.problems.is_empty() => Err(builder.problems),
         Some(Node { kind: Kind::Null, .. }) | None => {
-            Err(vec![Place::START.problem("the file is empty", Some(MINIMAL_HINT))])
+            Err(vec![YamlPosition::START.problem("the file is empty", Some(MINIMAL_HINT))])
         }
         Some(root) => Ok(root),
     }
@@ -94,9 +98,9 @@ const MINIMAL_HINT: &str =
     "the least is: apiVersion: errand.dev/v1, kind: Agent, metadata: { name }, spec: { command }";
 
 /// The text of the file, without a byte order mark; refuses what no YAML file may hold.
-fn decode(bytes: &[u8]) -> Result<&str, Problem> {
+fn decode(bytes: &[u8]) -> Result<&str, AgentFileProblem> {
     if bytes.len() > MAX_FILE_BYTES {
-        return Err(Place::START.problem(
+        return Err(YamlPosition::START.problem(
             format!("the file is longer than {MAX_FILE_BYTES} bytes"),
             Some("keep long texts in files of their own beside it"),
         ));
@@ -121,17 +125,17 @@ fn decode(bytes: &[u8]) -> Result<&str, Problem> {
 }
 
 /// The place right after `text`.
-fn end_of(text: &str) -> Place {
+fn end_of(text: &str) -> YamlPosition {
     let line = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
     let column = text.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-    Place { line, column }
+    YamlPosition { line, column }
 }
 
-fn place_of(marker: Marker) -> Place {
-    Place { line: marker.line().max(1), column: marker.col() + 1 }
+fn place_of(marker: Marker) -> YamlPosition {
+    YamlPosition { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
-fn syntax_problem(text: &str, place: Place, info: &str) -> Problem {
+fn syntax_problem(text: &str, place: YamlPosition, info: &str) -> AgentFileProblem {
     let line = text.lines().nth(place.line - 1).unwrap_or("");
     let indent = &line[..line.len() - line.trim_start().len()];
     let hint = if indent.contains('\t') || info.contains("found a tab") {
@@ -147,19 +151,19 @@ fn syntax_problem(text: &str, place: Place, info: &str) -> Problem {
 /// A list or mapping whose end was not yet seen.
 struct Frame {
     anchor: usize,
-    place: Place,
+    place: YamlPosition,
     content: Content,
 }
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<String, Place>, key: Option<Key> },
+    Map { entries: Vec<Entry>, seen: HashMap<String, YamlPosition>, key: Option<Key> },
 }
 
 /// A key whose value was not yet seen; without text if it cannot be one.
 struct Key {
     text: Option<String>,
-    place: Place,
+    place: YamlPosition,
 }
 
 #[derive(Default)]
@@ -169,11 +173,11 @@ struct Builder {
     nodes: usize,
     documents: usize,
     root: Option<Node>,
-    problems: Vec<Problem>,
+    problems: Vec<AgentFileProblem>,
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), AgentFileProblem> {
         let place = place_of(span.start);
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
@@ -202,7 +206,7 @@ impl Builder {
         }
     }
 
-    fn start_document(&mut self, place: Place) -> Result<(), Problem> {
+    fn start_document(&mut self, place: YamlPosition) -> Result<(), AgentFileProblem> {
         self.documents += 1;
         if self.documents == 1 {
             return Ok(());
@@ -213,7 +217,7 @@ impl Builder {
         ))
     }
 
-    fn open(&mut self, frame: Frame) -> Result<(), Problem> {
+    fn open(&mut self, frame: Frame) -> Result<(), AgentFileProblem> {
         if self.stack.len() == MAX_DEPTH {
             return Err(frame
                 .place
@@ -236,7 +240,7 @@ impl Builder {
         }
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Problem> {
+    fn alias(&mut self, anchor: usize, place: YamlPosition) -> Result<(), AgentFileProblem> {
         let Some((node, size)) = self.anchors.get(&anchor) else {
             return Err(place.problem("this alias stands inside of what it names", None));
         };
@@ -252,7 +256,7 @@ impl Builder {
         Ok(())
     }
 
-    fn count(&mut self, more: usize, place: Place) -> Result<(), Problem> {
+    fn count(&mut self, more: usize, place: YamlPosition) -> Result<(), AgentFileProblem> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes <= MAX_NODES {
             return Ok(());
@@ -289,7 +293,7 @@ impl Builder {
     }
 }
 
-fn key_of(node: Node, problems: &mut Vec<Problem>) -> Key {
+fn key_of(node: Node, problems: &mut Vec<AgentFileProblem>) -> Key {
     let place = node.place;
     let text = match node.kind {
         Kind::Text { text } | Kind::Number { text } | Kind::Bool { text, .. } => Some(text),
@@ -320,7 +324,12 @@ fn depth_of(node: &Node) -> usize {
 }
 
 /// The kind of a scalar by the core schema of YAML 1.2 (section 10.3.2).
-fn scalar(text: String, plain: bool, tag: Option<&Tag>, place: Place) -> Result<Kind, Problem> {
+fn scalar(
+    text: String,
+    plain: bool,
+    tag: Option<&Tag>,
+    place: YamlPosition,
+) -> Result<Kind, AgentFileProblem> {
     match tag {
         Some(tag) if tag.handle == "tag:yaml.org,2002:" => match tag.suffix.as_str() {
             "str" => return Ok(Kind::Text { text }),
@@ -340,7 +349,7 @@ fn scalar(text: String, plain: bool, tag: Option<&Tag>, place: Place) -> Result<
     })
 }
 
-fn collection_tag(tag: Option<&Tag>, place: Place) -> Result<(), Problem> {
+fn collection_tag(tag: Option<&Tag>, place: YamlPosition) -> Result<(), AgentFileProblem> {
     match tag {
         Some(tag)
             if tag.handle != "tag:yaml.org,2002:"
@@ -352,7 +361,7 @@ fn collection_tag(tag: Option<&Tag>, place: Place) -> Result<(), Problem> {
     }
 }
 
-fn unknown_tag(tag: &Tag, place: Place) -> Problem {
+fn unknown_tag(tag: &Tag, place: YamlPosition) -> AgentFileProblem {
     let name = match tag.handle.as_str() {
         "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
         handle => format!("{handle}{}", tag.suffix),

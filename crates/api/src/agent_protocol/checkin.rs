@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Encoding;
+use super::ValueEncoding;
 
 /// `POST /agent/v1/checkin`. Idempotent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,8 +36,8 @@ pub struct CheckinAnswer {
     /// The run's input; `null` if it has none.
     pub input: Option<Value>,
     /// Encoding of `input`.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub input_encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub input_encoding: ValueEncoding,
     /// The digest of the brief, if there is one.
     pub brief_key: Option<String>,
     /// The state that was saved last, in whichever attempt; `null` if none was.

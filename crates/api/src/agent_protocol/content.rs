@@ -11,7 +11,8 @@ use thiserror::Error;
 /// Encoding of a value that stands beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Encoding {
+#[schemars(rename = "Encoding")]
+pub enum ValueEncoding {
     /// The value itself.
     #[default]
     Json,
@@ -21,7 +22,7 @@ pub enum Encoding {
     Base64,
 }
 
-impl Encoding {
+impl ValueEncoding {
     /// Bytes for the wire: text if they are UTF-8, base64 otherwise.
     pub fn of_bytes(bytes: Vec<u8>) -> (String, Self) {
         match String::from_utf8(bytes) {
@@ -43,12 +44,12 @@ impl Encoding {
 ///
 /// [`ContentError::NotAString`] for text or base64 that is no string. Whether a string is base64 is
 /// for the receiver to check.
-pub fn payload(value: Value, encoding: Encoding) -> Result<Payload, ContentError> {
+pub fn payload(value: Value, encoding: ValueEncoding) -> Result<Payload, ContentError> {
     match (encoding, value) {
-        (Encoding::Json, value) => Ok(Payload::Json(value)),
-        (Encoding::Text, Value::String(text)) => Ok(Payload::Text(text)),
-        (Encoding::Base64, Value::String(text)) => Ok(Payload::Base64(text)),
-        (Encoding::Text | Encoding::Base64, _) => Err(ContentError::NotAString),
+        (ValueEncoding::Json, value) => Ok(Payload::Json(value)),
+        (ValueEncoding::Text, Value::String(text)) => Ok(Payload::Text(text)),
+        (ValueEncoding::Base64, Value::String(text)) => Ok(Payload::Base64(text)),
+        (ValueEncoding::Text | ValueEncoding::Base64, _) => Err(ContentError::NotAString),
     }
 }
 
@@ -57,11 +58,11 @@ pub fn payload(value: Value, encoding: Encoding) -> Result<Payload, ContentError
 /// # Errors
 ///
 /// [`ContentError::Elsewhere`] for a blob: its bytes are fetched first.
-pub fn unpack(payload: Payload) -> Result<(Value, Encoding), ContentError> {
+pub fn unpack(payload: Payload) -> Result<(Value, ValueEncoding), ContentError> {
     match payload {
-        Payload::Json(value) => Ok((value, Encoding::Json)),
-        Payload::Text(text) => Ok((Value::String(text), Encoding::Text)),
-        Payload::Base64(text) => Ok((Value::String(text), Encoding::Base64)),
+        Payload::Json(value) => Ok((value, ValueEncoding::Json)),
+        Payload::Text(text) => Ok((Value::String(text), ValueEncoding::Text)),
+        Payload::Base64(text) => Ok((Value::String(text), ValueEncoding::Base64)),
         Payload::Blob(_) => Err(ContentError::Elsewhere),
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Message;
+use super::AgentMessage;
 
 /// An event of `GET /agent/v1/control` (`text/event-stream`). The SSE field `event` is `type`, the
 /// field `data` the whole object. Events in force are sent first.
@@ -26,7 +26,7 @@ pub enum ControlEvent {
         payload: Option<Value>,
     },
     /// Another agent of the same coordinated run said something.
-    Message(Message),
+    Message(AgentMessage),
 }
 
 impl ControlEvent {

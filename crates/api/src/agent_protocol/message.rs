@@ -31,7 +31,8 @@ pub struct MessageAnswer {
 
 /// `GET /agent/v1/messages/next`, which waits up to `?timeout_ms=`; `null` if none came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Message {
+#[schemars(rename = "Message")]
+pub struct AgentMessage {
     /// Its id: the same if a later attempt gets it again.
     pub id: String,
     /// Sender.
@@ -44,7 +45,7 @@ pub struct Message {
     pub payload: Value,
 }
 
-impl Message {
+impl AgentMessage {
     /// Default wait of a call for the next message.
     pub const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 }

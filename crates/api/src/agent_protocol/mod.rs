@@ -3,7 +3,7 @@
 //! HTTP/1.1 with JSON at `$ERRAND_API` (`unix:///…` for local runs), authorised by
 //! `Authorization: Bearer $ERRAND_TOKEN`, which is valid for one attempt. Paths are in [`path`],
 //! limits in [`limit`]. An empty body stands for `{}`; a field that is not known is refused by name;
-//! a call that is refused is answered with a [`Problem`]. What was answered with 2xx is durable.
+//! a call that is refused is answered with a [`AgentApiProblem`]. What was answered with 2xx is durable.
 
 mod budget;
 mod checkin;
@@ -22,19 +22,19 @@ mod step;
 
 pub use budget::{BudgetProblem, Reserve, ReserveAnswer, ReserveKind};
 pub use checkin::{AgentSeen, Checkin, CheckinAnswer};
-pub use content::{ContentError, Encoding, payload, unpack};
+pub use content::{ContentError, ValueEncoding, payload, unpack};
 pub use control::ControlEvent;
 pub use event::{ReportEvents, ReportEventsAnswer, ReportedEvent};
 pub use handoff::{HandOver, HandOverAnswer};
-pub use message::{Message, MessageAnswer, SendMessage};
+pub use message::{AgentMessage, MessageAnswer, SendMessage};
 pub use output::{
     ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,
     OutputPart, SaveCheckpoint, SetOutput, check_artifact_name,
 };
 pub use person::{ApprovalAnswer, AskApproval, AskInput, InputAnswer, InputStatus};
-pub use problem::Problem;
+pub use problem::AgentApiProblem;
 pub use session::{
-    AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,
-    PutSession, ResultAnswer, SessionAnswer, SessionMessage,
+    AgentSessionMessage, AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer,
+    MessagesAnswer, NewMessage, PutSession, ResultAnswer, SessionAnswer,
 };
 pub use step::{BeginStep, BeginStepAnswer, CompleteStep, FailStep, STEP_KINDS, StepError};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{Encoding, StepError, limit};
+use super::{StepError, ValueEncoding, limit};
 
 /// The answer of calls that have nothing to tell: `{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,8 +33,8 @@ pub struct SetOutput {
     /// Any JSON value.
     pub output: Value,
     /// Encoding of `output`; absent: the JSON value itself.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub encoding: ValueEncoding,
 }
 
 /// `POST /agent/v1/output`: a part of the output's text, as it is produced. Followers see it; the

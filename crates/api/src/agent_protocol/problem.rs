@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// `application/problem+json` (RFC 9457) with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Problem {
+#[schemars(rename = "Problem")]
+pub struct AgentApiProblem {
     /// `urn:errand:error:<code>`.
     #[serde(rename = "type")]
     pub type_uri: String,
@@ -26,7 +27,7 @@ pub struct Problem {
     pub budget: Option<super::BudgetProblem>,
 }
 
-impl Problem {
+impl AgentApiProblem {
     /// The media type of this document.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 

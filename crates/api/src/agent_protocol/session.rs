@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Encoding;
+use super::ValueEncoding;
 
 /// `GET /agent/v1/session`, and what `PUT` answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,12 +40,13 @@ pub struct MessagesAnswer {
     /// Number of messages in the session.
     pub total: u64,
     /// Oldest first; at most as many as were asked for, fewer where they are long.
-    pub messages: Vec<SessionMessage>,
+    pub messages: Vec<AgentSessionMessage>,
 }
 
 /// A message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SessionMessage {
+#[schemars(rename = "SessionMessage")]
+pub struct AgentSessionMessage {
     /// Its place in the history; grows.
     pub number: u64,
     /// The run that appended it.
@@ -55,8 +56,8 @@ pub struct SessionMessage {
     /// Content of the message.
     pub content: Value,
     /// Encoding of `content`.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub encoding: ValueEncoding,
     /// Time at which it was appended, in epoch milliseconds.
     pub at_ms: i64,
 }
@@ -78,8 +79,8 @@ pub struct NewMessage {
     /// Content: any JSON value.
     pub content: Value,
     /// Encoding of `content`.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub encoding: ValueEncoding,
 }
 
 /// Answer of `POST /agent/v1/session/messages`.
@@ -100,8 +101,8 @@ pub enum ResultAnswer {
         /// Result of the tool.
         result: Value,
         /// Encoding of `result`.
-        #[serde(default, skip_serializing_if = "Encoding::is_json")]
-        encoding: Encoding,
+        #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+        encoding: ValueEncoding,
         /// The run that kept it.
         run_id: String,
         /// Expiry in epoch milliseconds; `null`: never.
@@ -127,8 +128,8 @@ pub struct KeepResult {
     /// Result of the tool: any JSON value.
     pub result: Value,
     /// Encoding of `result`.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub encoding: ValueEncoding,
     /// Validity in milliseconds; absent: [`super::limit::RESULT_TTL`].
     #[serde(
         default,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Encoding;
+use super::ValueEncoding;
 
 /// Kinds of steps: a command, a call of a model, a call of a tool.
 pub const STEP_KINDS: [&str; 3] = ["command", "model", "tool"];
@@ -71,8 +71,8 @@ pub enum BeginStepAnswer {
         /// Output as it was given; `null` if none.
         output: Option<Value>,
         /// Encoding of `output`; absent: the JSON value itself.
-        #[serde(default, skip_serializing_if = "Encoding::is_json")]
-        encoding: Encoding,
+        #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+        encoding: ValueEncoding,
         /// Text on stderr, for a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stderr: Option<String>,
@@ -91,8 +91,8 @@ pub struct CompleteStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     /// Encoding of `output`: for a command's stdout `text`, or `base64` if it is not UTF-8.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub encoding: Encoding,
+    #[serde(default, skip_serializing_if = "ValueEncoding::is_json")]
+    pub encoding: ValueEncoding,
     /// Text on stderr, for a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,

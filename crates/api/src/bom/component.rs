@@ -6,7 +6,7 @@ use super::property::{self, Properties};
 use super::{
     NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, digest_of, hashes, object,
 };
-use crate::agent_file::{Target, Tool};
+use crate::agent_file::{TargetKind, Tool};
 
 /// The reference of the agent itself.
 pub(super) const AGENT_REF: &str = "agent";
@@ -44,8 +44,8 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
     all.extend(subject.files.iter().map(file));
     all.extend(subject.agents.iter().map(named));
     match &agent.target {
-        Target::Process => {}
-        Target::Container { image } | Target::Kubernetes { image, .. } => {
+        TargetKind::Process => {}
+        TargetKind::Container { image } | TargetKind::Kubernetes { image, .. } => {
             all.push(json!({
                 "type": "container", "bom-ref": format!("image:{image}"), "name": image,
             }));

@@ -15,7 +15,7 @@ pub struct Diff {
     /// Only in the first, by reference.
     pub removed: Vec<Item>,
     /// In both, and not the same; by reference.
-    pub changed: Vec<Change>,
+    pub changed: Vec<BomChange>,
 }
 
 impl Diff {
@@ -36,7 +36,7 @@ pub struct Item {
 
 /// A component or service that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct BomChange {
     /// Its `bom-ref`.
     pub reference: String,
     /// The digest of its content in the first.
@@ -67,7 +67,7 @@ pub fn diff(from: &Value, to: &Value) -> Diff {
         match (before.get(reference), after.get(reference)) {
             (Some(old), None) => diff.removed.push(item(reference, old)),
             (None, Some(new)) => diff.added.push(item(reference, new)),
-            (Some(old), Some(new)) if old != new => diff.changed.push(Change {
+            (Some(old), Some(new)) if old != new => diff.changed.push(BomChange {
                 reference: reference.to_owned(),
                 from: digest(old),
                 to: digest(new),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use errand_model::{Digest, canonical};
 use serde_json::{Map, Value, json};
 
-pub use diff::{Change, Diff, FieldChange, Item, diff};
+pub use diff::{BomChange, Diff, FieldChange, Item, diff};
 
 use crate::agent_file::Agent;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::digest_of;
-use crate::agent_file::{Agent, Member, Target, Workspace};
+use crate::agent_file::{Agent, Member, TargetKind, Workspace};
 
 /// Names and values in the order in which they were added; a name may come again.
 #[derive(Debug, Default)]
@@ -111,11 +111,11 @@ fn named(properties: &mut Properties, what: &str, agents: &BTreeMap<String, Memb
     }
 }
 
-fn target(properties: &mut Properties, target: &Target) {
+fn target(properties: &mut Properties, target: &TargetKind) {
     match target {
-        Target::Process => properties.add("target", "process"),
-        Target::Container { .. } => properties.add("target", "container"),
-        Target::Kubernetes { namespace, .. } => {
+        TargetKind::Process => properties.add("target", "process"),
+        TargetKind::Container { .. } => properties.add("target", "container"),
+        TargetKind::Kubernetes { namespace, .. } => {
             properties.add("target", "kubernetes");
             properties.add_if("target:namespace", namespace.as_ref());
         }

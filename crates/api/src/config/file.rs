@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use errand_model::parse_namespace;
 
-use super::kind::{Kind, NamespaceLimits, Value};
+use super::kind::{NamespaceLimits, SettingKind, SettingValue};
 use super::setting::Setting;
 use super::table::SETTINGS;
 use crate::agent_file::at::{At, field_of};
 use crate::agent_file::quantity::{cpu_millis, memory_bytes};
 use crate::agent_file::reader::{Object, Reader};
 use crate::agent_file::yaml;
-use crate::agent_file::{Problem, Problems};
+use crate::agent_file::{AgentFileProblem, Problems};
 
 /// The name of the file, in the folder that the registry is in.
 pub const FILE_NAME: &str = "errand.yaml";
@@ -20,9 +20,9 @@ const NAMESPACE_FIELDS: &[&str] = &["max_concurrent_runs"];
 
 /// A setting that the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct FileSetting {
     /// Value of the setting.
-    pub value: Value,
+    pub value: SettingValue,
     /// On which line; counts from 1.
     pub line: usize,
 }
@@ -32,7 +32,10 @@ pub struct Given {
 /// # Errors
 ///
 /// [`Problems`]: everything that is wrong with it.
-pub fn parse(source_name: &str, bytes: &[u8]) -> Result<BTreeMap<&'static str, Given>, Problems> {
+pub fn parse(
+    source_name: &str,
+    bytes: &[u8],
+) -> Result<BTreeMap<&'static str, FileSetting>, Problems> {
     let is_empty = std::str::from_utf8(bytes).is_ok_and(|text| {
         text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     });
@@ -44,15 +47,18 @@ pub fn parse(source_name: &str, bytes: &[u8]) -> Result<BTreeMap<&'static str, G
 }
 
 /// The hints of the loader are about agent files.
-fn without_hints(problems: Vec<Problem>) -> Vec<Problem> {
+fn without_hints(problems: Vec<AgentFileProblem>) -> Vec<AgentFileProblem> {
     let about_agents = |hint: &String| hint.contains("agent") || hint.contains("Agent");
     problems
         .into_iter()
-        .map(|problem| Problem { hint: problem.hint.filter(|it| !about_agents(it)), ..problem })
+        .map(|problem| AgentFileProblem {
+            hint: problem.hint.filter(|it| !about_agents(it)),
+            ..problem
+        })
         .collect()
 }
 
-fn read(root: &yaml::Node) -> Result<BTreeMap<&'static str, Given>, Vec<Problem>> {
+fn read(root: &yaml::Node) -> Result<BTreeMap<&'static str, FileSetting>, Vec<AgentFileProblem>> {
     let mut reader = Reader::default();
     let mut given = BTreeMap::new();
     let at = At { node: root, path: String::new() };
@@ -105,36 +111,38 @@ fn take(
     fields: &Object<'_>,
     name: &str,
     setting: &'static Setting,
-    given: &mut BTreeMap<&'static str, Given>,
+    given: &mut BTreeMap<&'static str, FileSetting>,
 ) {
     let Some(at) = fields.get(name) else { return };
     if let Some(value) = value(reader, &at, setting.kind) {
-        given.insert(setting.path, Given { value, line: at.node.place.line });
+        given.insert(setting.path, FileSetting { value, line: at.node.place.line });
     }
 }
 
-fn value(reader: &mut Reader, at: &At<'_>, kind: Kind) -> Option<Value> {
+fn value(reader: &mut Reader, at: &At<'_>, kind: SettingKind) -> Option<SettingValue> {
     match kind {
-        Kind::Text | Kind::Path => reader.text(at).map(Value::Text),
-        Kind::Choice(words) => {
+        SettingKind::Text | SettingKind::Path => reader.text(at).map(SettingValue::Text),
+        SettingKind::Choice(words) => {
             let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
-            reader.choice(at, "a known word", &choices).map(|word| Value::Text(word.to_owned()))
+            reader
+                .choice(at, "a known word", &choices)
+                .map(|word| SettingValue::Text(word.to_owned()))
         }
-        Kind::Whole(low, high) => reader.whole(at, low..=high).map(Value::Number),
-        Kind::Duration => reader.duration_ms(at).map(Value::Number),
-        Kind::Delay => reader.delay_ms(at).map(Value::Number),
-        Kind::Bytes => memory_bytes(reader, at).map(Value::Number),
-        Kind::Cpu => cpu_millis(reader, at).map(Value::Number),
-        Kind::Texts | Kind::Paths => Some(Value::Texts(reader.texts(at))),
-        Kind::Words => {
+        SettingKind::Whole(low, high) => reader.whole(at, low..=high).map(SettingValue::Number),
+        SettingKind::Duration => reader.duration_ms(at).map(SettingValue::Number),
+        SettingKind::Delay => reader.delay_ms(at).map(SettingValue::Number),
+        SettingKind::Bytes => memory_bytes(reader, at).map(SettingValue::Number),
+        SettingKind::Cpu => cpu_millis(reader, at).map(SettingValue::Number),
+        SettingKind::Texts | SettingKind::Paths => Some(SettingValue::Texts(reader.texts(at))),
+        SettingKind::Words => {
             let words = reader.words_by_key(at, |_| Ok(()), "write the word, or remove the line");
-            Some(Value::Words(words))
+            Some(SettingValue::Words(words))
         }
-        Kind::Namespaces => namespaces(reader, at),
+        SettingKind::Namespaces => namespaces(reader, at),
     }
 }
 
-fn namespaces(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+fn namespaces(reader: &mut Reader, at: &At<'_>) -> Option<SettingValue> {
     let mut limits = BTreeMap::new();
     for entry in reader.entries(at)? {
         let field = field_of(at, entry);
@@ -147,7 +155,7 @@ fn namespaces(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
             fields.get("max_concurrent_runs").and_then(|at| reader.whole32(&at, 1..=u32::MAX));
         limits.insert(entry.key.clone(), NamespaceLimits { max_concurrent_runs });
     }
-    Some(Value::Namespaces(limits))
+    Some(SettingValue::Namespaces(limits))
 }
 
 #[cfg(test)]
@@ -164,12 +172,12 @@ mod tests {
         let given = parse("errand.yaml", text.as_bytes()).unwrap_or_default();
         let limits = NamespaceLimits { max_concurrent_runs: Some(2) };
         let expected = [
-            ("limits.body", Value::Number(1 << 20), 3),
-            ("listen", Value::Text("0.0.0.0:80".to_owned()), 1),
-            ("namespaces", Value::Namespaces([("team-a".to_owned(), limits)].into()), 5),
+            ("limits.body", SettingValue::Number(1 << 20), 3),
+            ("listen", SettingValue::Text("0.0.0.0:80".to_owned()), 1),
+            ("namespaces", SettingValue::Namespaces([("team-a".to_owned(), limits)].into()), 5),
         ];
         let expected =
-            expected.map(|(path, value, line)| (path, Given { value, line })).into_iter();
+            expected.map(|(path, value, line)| (path, FileSetting { value, line })).into_iter();
         assert_eq!(given, expected.collect());
         assert_eq!(parse("errand.yaml", b"# nothing\n"), Ok(BTreeMap::new()));
     }

@@ -11,7 +11,7 @@ use crate::agent_file::reader::MAX_DURATION_MS;
 
 /// Kind of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// Any text.
     Text,
     /// A path; a relative one is looked for beside the file that names it, or in the current folder.
@@ -41,7 +41,7 @@ pub enum Kind {
 /// Value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Value {
+pub enum SettingValue {
     /// Text, a path, or a choice.
     Text(String),
     /// A number, milliseconds, bytes or thousandths of cores, as the setting's kind says.
@@ -69,31 +69,31 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-impl Kind {
+impl SettingKind {
     /// Reads what was typed as a flag or stands in an environment variable.
     ///
     /// # Errors
     ///
     /// [`Unreadable`], which does not repeat the text: it may be a secret.
-    pub fn read(self, text: &str) -> Result<Value, Unreadable> {
+    pub fn read(self, text: &str) -> Result<SettingValue, Unreadable> {
         let refuse = |reason: String| Err(Unreadable { reason });
         match self {
             Self::Text | Self::Path if text.trim().is_empty() => refuse("it is empty".to_owned()),
-            Self::Text | Self::Path => Ok(Value::Text(text.to_owned())),
-            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+            Self::Text | Self::Path => Ok(SettingValue::Text(text.to_owned())),
+            Self::Choice(words) if words.contains(&text) => Ok(SettingValue::Text(text.to_owned())),
             Self::Choice(words) => refuse(format!("one of: {}", words.join(", "))),
             Self::Whole(low, high) => match text.parse() {
-                Ok(number) if (low..=high).contains(&number) => Ok(Value::Number(number)),
+                Ok(number) if (low..=high).contains(&number) => Ok(SettingValue::Number(number)),
                 Ok(_) | Err(_) => refuse(format!("a whole number from {low} to {high}")),
             },
             Self::Duration => read_duration(text, 1),
             Self::Delay => read_duration(text, 0),
             Self::Bytes => match parse_memory(text) {
-                Some(bytes @ 1..) => Ok(Value::Number(bytes)),
+                Some(bytes @ 1..) => Ok(SettingValue::Number(bytes)),
                 Some(0) | None => refuse("a whole number and a unit, such as 512Mi".to_owned()),
             },
             Self::Cpu => match cpu(text) {
-                Some(millis @ 1..) => Ok(Value::Number(millis)),
+                Some(millis @ 1..) => Ok(SettingValue::Number(millis)),
                 Some(0) | None => refuse("cores or thousandths of one: 2, 0.5, 500m".to_owned()),
             },
             Self::Texts | Self::Paths => {
@@ -101,7 +101,7 @@ impl Kind {
                 if texts.iter().any(String::is_empty) {
                     return refuse("texts with commas between them, none of them empty".to_owned());
                 }
-                Ok(Value::Texts(texts))
+                Ok(SettingValue::Texts(texts))
             }
             Self::Words => read_words(text),
             Self::Namespaces => refuse("only the file can say this".to_owned()),
@@ -109,11 +109,13 @@ impl Kind {
     }
 }
 
-fn read_duration(text: &str, least: u64) -> Result<Value, Unreadable> {
+fn read_duration(text: &str, least: u64) -> Result<SettingValue, Unreadable> {
     let length = parse_duration(text)
         .map_err(|error| Unreadable { reason: format!("{error}: {}", MalformedDuration::HINT) })?;
     match u64::try_from(length.as_millis()) {
-        Ok(millis) if (least..=MAX_DURATION_MS).contains(&millis) => Ok(Value::Number(millis)),
+        Ok(millis) if (least..=MAX_DURATION_MS).contains(&millis) => {
+            Ok(SettingValue::Number(millis))
+        }
         Ok(_) | Err(_) => {
             let above = if least > 0 { " above zero" } else { "" };
             Err(Unreadable { reason: format!("a duration{above}, at most 366 days") })
@@ -121,7 +123,7 @@ fn read_duration(text: &str, least: u64) -> Result<Value, Unreadable> {
     }
 }
 
-fn read_words(text: &str) -> Result<Value, Unreadable> {
+fn read_words(text: &str) -> Result<SettingValue, Unreadable> {
     let mut words = BTreeMap::new();
     for pair in text.split(',') {
         let (key, word) = pair.split_once('=').unwrap_or(("", ""));
@@ -131,7 +133,7 @@ fn read_words(text: &str) -> Result<Value, Unreadable> {
         }
         words.insert(key.trim().to_owned(), word.trim().to_owned());
     }
-    Ok(Value::Words(words))
+    Ok(SettingValue::Words(words))
 }
 
 fn cpu(text: &str) -> Option<u64> {

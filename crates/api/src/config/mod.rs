@@ -10,8 +10,8 @@ mod setting;
 mod settings;
 mod table;
 
-pub use file::{FILE_NAME, Given, parse};
-pub use kind::{Kind, NamespaceLimits, Unreadable, Value};
+pub use file::{FILE_NAME, FileSetting, parse};
+pub use kind::{NamespaceLimits, SettingKind, SettingValue, Unreadable};
 pub use setting::Setting;
-pub use settings::{Contradiction, Limits, Log, LogFormat, Otlp, Settings, Tls};
+pub use settings::{Contradiction, LimitSettings, LogFormat, LogSettings, Otlp, Settings, Tls};
 pub use table::{SETTINGS, setting};

@@ -1,6 +1,6 @@
 //! A setting.
 
-use super::kind::Kind;
+use super::kind::SettingKind;
 
 /// A setting.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,7 @@ pub struct Setting {
     /// Its environment variables, the first that is set counts.
     pub variables: &'static [&'static str],
     /// Kind of its value.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// Default as it would be typed; `None`: nothing, or the machine's own value.
     pub default: Option<&'static str>,
     /// True if a worker without a server has it too.

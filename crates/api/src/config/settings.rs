@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_model::placement::Resources;
 use thiserror::Error;
 
-use super::kind::{NamespaceLimits, Value};
+use super::kind::{NamespaceLimits, SettingValue};
 
 /// Settings of a server and a worker.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Settings {
     /// Time for which terminal runs are kept; `None`: until they are removed by hand.
     pub retention: Option<Duration>,
     /// Limits of clients.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// By the name of the namespace.
     pub namespaces: BTreeMap<String, NamespaceLimits>,
     /// Private places that reports may go to all the same.
@@ -45,12 +45,12 @@ pub struct Settings {
     /// With what the server proves who it is; `None`: it does not.
     pub tls: Option<Tls>,
     /// Format of the process's own log.
-    pub log: Log,
+    pub log: LogSettings,
 }
 
 /// Limits of a server's clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct LimitSettings {
     /// Requests of one key, over time.
     pub requests_per_second: u32,
     /// Requests of one key at once.
@@ -91,7 +91,7 @@ pub struct Tls {
 
 /// Format of the process's own log.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogSettings {
     /// The form of a line.
     pub format: LogFormat,
     /// As `tracing` names it.
@@ -121,7 +121,7 @@ impl Settings {
     /// # Errors
     ///
     /// [`Contradiction`].
-    pub fn of<'v>(value: impl Fn(&str) -> Option<&'v Value>) -> Result<Self, Contradiction> {
+    pub fn of<'v>(value: impl Fn(&str) -> Option<&'v SettingValue>) -> Result<Self, Contradiction> {
         let from = Values(value);
         Ok(Self {
             listen: from.text("listen").unwrap_or_default(),
@@ -147,18 +147,24 @@ impl Settings {
 
 struct Values<F>(F);
 
-impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
+impl<'v, F: Fn(&str) -> Option<&'v SettingValue>> Values<F> {
     fn text(&self, path: &str) -> Option<String> {
         match (self.0)(path)? {
-            Value::Text(text) => Some(text.clone()),
-            Value::Number(_) | Value::Texts(_) | Value::Words(_) | Value::Namespaces(_) => None,
+            SettingValue::Text(text) => Some(text.clone()),
+            SettingValue::Number(_)
+            | SettingValue::Texts(_)
+            | SettingValue::Words(_)
+            | SettingValue::Namespaces(_) => None,
         }
     }
 
     fn number(&self, path: &str) -> Option<u64> {
         match (self.0)(path)? {
-            Value::Number(number) => Some(*number),
-            Value::Text(_) | Value::Texts(_) | Value::Words(_) | Value::Namespaces(_) => None,
+            SettingValue::Number(number) => Some(*number),
+            SettingValue::Text(_)
+            | SettingValue::Texts(_)
+            | SettingValue::Words(_)
+            | SettingValue::Namespaces(_) => None,
         }
     }
 
@@ -172,26 +178,40 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
 
     fn texts(&self, path: &str) -> Vec<String> {
         match (self.0)(path) {
-            Some(Value::Texts(texts)) => texts.clone(),
-            Some(Value::Text(_) | Value::Number(_) | Value::Words(_) | Value::Namespaces(_))
+            Some(SettingValue::Texts(texts)) => texts.clone(),
+            Some(
+                SettingValue::Text(_)
+                | SettingValue::Number(_)
+                | SettingValue::Words(_)
+                | SettingValue::Namespaces(_),
+            )
             | None => Vec::new(),
         }
     }
 
     fn words(&self, path: &str) -> BTreeMap<String, String> {
         match (self.0)(path) {
-            Some(Value::Words(words)) => words.clone(),
-            Some(Value::Text(_) | Value::Number(_) | Value::Texts(_) | Value::Namespaces(_))
+            Some(SettingValue::Words(words)) => words.clone(),
+            Some(
+                SettingValue::Text(_)
+                | SettingValue::Number(_)
+                | SettingValue::Texts(_)
+                | SettingValue::Namespaces(_),
+            )
             | None => BTreeMap::new(),
         }
     }
 
     fn namespaces(&self) -> BTreeMap<String, NamespaceLimits> {
         match (self.0)("namespaces") {
-            Some(Value::Namespaces(limits)) => limits.clone(),
-            Some(Value::Text(_) | Value::Number(_) | Value::Texts(_) | Value::Words(_)) | None => {
-                BTreeMap::new()
-            }
+            Some(SettingValue::Namespaces(limits)) => limits.clone(),
+            Some(
+                SettingValue::Text(_)
+                | SettingValue::Number(_)
+                | SettingValue::Texts(_)
+                | SettingValue::Words(_),
+            )
+            | None => BTreeMap::new(),
         }
     }
 
@@ -209,8 +229,8 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
         })
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
+    fn limits(&self) -> LimitSettings {
+        LimitSettings {
             requests_per_second: self.whole("limits.requests_per_second"),
             burst: self.whole("limits.burst"),
             connections: self.whole("limits.connections"),
@@ -239,12 +259,12 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
         }
     }
 
-    fn log(&self) -> Log {
+    fn log(&self) -> LogSettings {
         let format = match self.text("log.format").as_deref() {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
         };
-        Log { format, level: self.text("log.level").unwrap_or_else(|| "info".to_owned()) }
+        LogSettings { format, level: self.text("log.level").unwrap_or_else(|| "info".to_owned()) }
     }
 }
 

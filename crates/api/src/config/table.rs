@@ -1,13 +1,13 @@
 //! All settings.
 
-use super::kind::Kind;
+use super::kind::SettingKind;
 use super::setting::Setting;
 
 const fn plain(
     path: &'static str,
     flag: &'static str,
     variables: &'static [&'static str],
-    kind: Kind,
+    kind: SettingKind,
     says: &'static str,
 ) -> Setting {
     let flag = Some(flag);
@@ -35,13 +35,13 @@ impl Setting {
 
 /// Every setting, in the order in which it is shown.
 pub const SETTINGS: &[Setting] = &[
-    plain("listen", "listen", &["ERRAND_LISTEN"], Kind::Text, "where the server listens")
+    plain("listen", "listen", &["ERRAND_LISTEN"], SettingKind::Text, "where the server listens")
         .or("127.0.0.1:7070"),
     plain(
         "metrics_listen",
         "metrics-listen",
         &["ERRAND_METRICS_LISTEN"],
-        Kind::Text,
+        SettingKind::Text,
         "where /metrics is served without a key, apart from everything else",
     )
     .worker(),
@@ -49,7 +49,7 @@ pub const SETTINGS: &[Setting] = &[
         "database",
         "database",
         &["ERRAND_DATABASE"],
-        Kind::Text,
+        SettingKind::Text,
         "a PostgreSQL database (postgres://…); without it the registry's own",
     )
     .worker()
@@ -58,14 +58,14 @@ pub const SETTINGS: &[Setting] = &[
         "agents",
         "agents",
         &["ERRAND_AGENTS"],
-        Kind::Paths,
+        SettingKind::Paths,
         "folders whose agents are registered at the start and when they change",
     ),
     plain(
         "worker_name",
         "worker-name",
         &["ERRAND_WORKER_NAME"],
-        Kind::Text,
+        SettingKind::Text,
         "the worker's name; without it the machine's, with the process's number",
     )
     .worker(),
@@ -73,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         "slots",
         "slots",
         &["ERRAND_SLOTS"],
-        Kind::Whole(0, 10_000),
+        SettingKind::Whole(0, 10_000),
         "runs that the worker executes at once; without it one for each core, at least 4",
     )
     .worker(),
@@ -81,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
         "labels",
         "label",
         &["ERRAND_LABELS"],
-        Kind::Words,
+        SettingKind::Words,
         "what the worker says of itself, for agents that ask for it",
     )
     .worker(),
@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         "resources.cpu",
         "cpu",
         &["ERRAND_CPU"],
-        Kind::Cpu,
+        SettingKind::Cpu,
         "cores that runs may ask for, such as 4 or 500m; without any of these three, none are counted",
     )
     .worker(),
@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         "resources.memory",
         "memory",
         &["ERRAND_MEMORY"],
-        Kind::Bytes,
+        SettingKind::Bytes,
         "memory that runs may ask for, such as 16Gi",
     )
     .worker(),
@@ -105,7 +105,7 @@ pub const SETTINGS: &[Setting] = &[
         "resources.gpu",
         "gpu",
         &["ERRAND_GPU"],
-        Kind::Whole(0, 1_024),
+        SettingKind::Whole(0, 1_024),
         "graphics processors that runs may ask for",
     )
     .worker(),
@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
         "lease",
         "lease",
         &["ERRAND_LEASE"],
-        Kind::Duration,
+        SettingKind::Duration,
         "how long a worker that is not heard of keeps its runs",
     )
     .worker()
@@ -122,7 +122,7 @@ pub const SETTINGS: &[Setting] = &[
         "drain_timeout",
         "drain-timeout",
         &["ERRAND_DRAIN_TIMEOUT"],
-        Kind::Delay,
+        SettingKind::Delay,
         "on SIGTERM, how long runs may go on by themselves before their agents are asked to end",
     )
     .worker()
@@ -131,14 +131,14 @@ pub const SETTINGS: &[Setting] = &[
         "retention",
         "retention",
         &["ERRAND_RETENTION"],
-        Kind::Duration,
+        SettingKind::Duration,
         "how long runs are kept that are over; without it until somebody removes them",
     ),
     plain(
         "limits.requests_per_second",
         "requests-per-second",
         &["ERRAND_REQUESTS_PER_SECOND"],
-        Kind::Whole(1, 1_000_000),
+        SettingKind::Whole(1, 1_000_000),
         "requests that one API key may make, over time",
     )
     .or("5000"),
@@ -146,7 +146,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.burst",
         "burst",
         &["ERRAND_BURST"],
-        Kind::Whole(1, 1_000_000),
+        SettingKind::Whole(1, 1_000_000),
         "requests that it may make at once",
     )
     .or("10000"),
@@ -154,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.connections",
         "max-connections",
         &["ERRAND_MAX_CONNECTIONS"],
-        Kind::Whole(1, 100_000),
+        SettingKind::Whole(1, 100_000),
         "connections that are open at once",
     )
     .or("4096"),
@@ -162,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.body",
         "max-body",
         &["ERRAND_MAX_BODY"],
-        Kind::Bytes,
+        SettingKind::Bytes,
         "the largest body of a request, archives of agents excepted",
     )
     .or("16Mi"),
@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.headers",
         "max-headers",
         &["ERRAND_MAX_HEADERS"],
-        Kind::Bytes,
+        SettingKind::Bytes,
         "the largest head of a request",
     )
     .or("32Ki"),
@@ -178,7 +178,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.header_timeout",
         "header-timeout",
         &["ERRAND_HEADER_TIMEOUT"],
-        Kind::Duration,
+        SettingKind::Duration,
         "how long a client may take to send the head of a request",
     )
     .or("10s"),
@@ -186,18 +186,18 @@ pub const SETTINGS: &[Setting] = &[
         "limits.output",
         "max-output",
         &["ERRAND_MAX_OUTPUT"],
-        Kind::Bytes,
+        SettingKind::Bytes,
         "the largest output of a run: its stdout, $ERRAND_OUTPUT, or what it sets",
     )
     .worker()
     .or("64Mi"),
-    plain("namespaces", "", &[], Kind::Namespaces, "what each namespace may do at most")
+    plain("namespaces", "", &[], SettingKind::Namespaces, "what each namespace may do at most")
         .without_flag(),
     plain(
         "callbacks.allow",
         "allow-callback",
         &["ERRAND_CALLBACKS_ALLOW"],
-        Kind::Texts,
+        SettingKind::Texts,
         "private addresses and networks that reports may be sent to all the same",
     ),
     plain(
@@ -207,14 +207,14 @@ pub const SETTINGS: &[Setting] = &[
             "ERRAND_OTLP_ENDPOINT",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
         ],
-        Kind::Text,
+        SettingKind::Text,
         "where traces are sent, over OTLP/HTTP",
     ),
     plain(
         "otlp.headers",
         "otlp-header",
         &["ERRAND_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
-        Kind::Words,
+        SettingKind::Words,
         "headers that are sent with them",
     )
     .secret(),
@@ -222,29 +222,29 @@ pub const SETTINGS: &[Setting] = &[
         "otlp.service_name",
         "otlp-service-name",
         &["ERRAND_OTLP_SERVICE_NAME", "OTEL_SERVICE_NAME"],
-        Kind::Text,
+        SettingKind::Text,
         "the name of the service that they are of: errand if left out",
     ),
     plain(
         "otlp.resource",
         "otlp-resource",
         &["ERRAND_OTLP_RESOURCE", "OTEL_RESOURCE_ATTRIBUTES"],
-        Kind::Words,
+        SettingKind::Words,
         "more attributes of that service",
     ),
     plain(
         "tls.cert",
         "tls-cert",
         &["ERRAND_TLS_CERT"],
-        Kind::Path,
+        SettingKind::Path,
         "the server's certificate with those that lead to its root, PEM",
     ),
-    plain("tls.key", "tls-key", &["ERRAND_TLS_KEY"], Kind::Path, "its private key, PEM"),
+    plain("tls.key", "tls-key", &["ERRAND_TLS_KEY"], SettingKind::Path, "its private key, PEM"),
     plain(
         "log.format",
         "log-format",
         &["ERRAND_LOG_FORMAT"],
-        Kind::Choice(&["text", "json"]),
+        SettingKind::Choice(&["text", "json"]),
         "how the server's own log is written",
     )
     .worker()
@@ -253,7 +253,7 @@ pub const SETTINGS: &[Setting] = &[
         "log.level",
         "log-level",
         &["ERRAND_LOG_LEVEL"],
-        Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+        SettingKind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
         "how much of it",
     )
     .worker()

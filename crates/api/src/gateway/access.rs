@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Body, Method, Route, Scope};
-use crate::audit::Entry;
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
+use crate::audit::AuditEntry;
 use crate::error_code::ErrorCode;
 
 /// Routes for administrators of a namespace.
@@ -12,19 +12,19 @@ pub const AREA: Area = Area {
     name: "access",
     says: "API keys and the audit log of the caller's namespace.",
     routes: &[
-        Route::new("list_keys", Method::Get, "/v1/keys", Scope::Admin)
+        Route::new("list_keys", Method::Get, "/v1/keys", KeyScope::Admin)
             .says("The keys of the namespace, the oldest first, without their secrets.")
             .answers(&[Answer::json::<KeyList>(200, "All of them.")]),
-        Route::new("create_key", Method::Post, "/v1/keys", Scope::Admin)
+        Route::new("create_key", Method::Post, "/v1/keys", KeyScope::Admin)
             .says("Makes a key of the namespace. The answer is the only place where it is shown.")
             .takes(Body::json::<KeyRequest>())
             .answers(&[Answer::json::<NewKey>(201, "It was made.")])
             .errors(&[ErrorCode::KeyConflict, ErrorCode::KeyNotMade]),
-        Route::new("revoke_key", Method::Delete, "/v1/keys/{key}", Scope::Admin)
+        Route::new("revoke_key", Method::Delete, "/v1/keys/{key}", KeyScope::Admin)
             .says("Takes a key back, by its public part or its name. Servers refuse it within seconds.")
             .answers(&[Answer::json::<KeyRecord>(200, "It was taken back.")])
             .errors(&[ErrorCode::KeyNotFound]),
-        Route::new("list_audit", Method::Get, "/v1/audit", Scope::Admin)
+        Route::new("list_audit", Method::Get, "/v1/audit", KeyScope::Admin)
             .says("What administrators of the namespace did, newest first, a page at a time.")
             .query::<AuditQuery>()
             .answers(&[Answer::json::<AuditPage>(200, "A page.")]),
@@ -43,7 +43,7 @@ pub struct KeyRequest {
     pub name: String,
     /// Scopes of the key; at most those of the caller's own key.
     #[schemars(length(min = 1))]
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<KeyScope>,
     /// Validity in seconds; absent: until it is revoked.
     #[serde(default)]
     #[schemars(range(min = 1, max = 3_155_760_000_u64))]
@@ -60,7 +60,7 @@ pub struct KeyRecord {
     /// Namespace of the key.
     pub namespace: String,
     /// Scopes of the key.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<KeyScope>,
     /// Time of its creation, in milliseconds since 1970.
     pub created_at_ms: i64,
     /// From when on it is not taken any more; `null`: never.
@@ -100,7 +100,7 @@ pub struct AuditQuery {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AuditPage {
     /// The newest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<AuditEntry>,
     /// Cursor of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Header, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
 
 /// The media type in which an agent's folder is sent.
@@ -119,7 +119,7 @@ pub const AREA: Area = Area {
     name: "agents",
     says: "Registered agents and their versions.",
     routes: &[
-        Route::new("push_agent", Method::Post, "/v1/agents", Scope::Admin)
+        Route::new("push_agent", Method::Post, "/v1/agents", KeyScope::Admin)
             .says("Registers a version of an agent: the body is a tar archive of its folder.")
             .query::<PushQuery>()
             .takes(Body::Bytes(ARCHIVE_MEDIA_TYPE))
@@ -128,15 +128,15 @@ pub const AREA: Area = Area {
                 Answer::json::<AgentVersion>(200, "It was registered already.").with(&[LOCATION]),
             ])
             .errors(REFUSED),
-        Route::new("list_agents", Method::Get, "/v1/agents", Scope::RunsRead)
+        Route::new("list_agents", Method::Get, "/v1/agents", KeyScope::RunsRead)
             .says("Lists agents by name, each as its current version.")
             .query::<PageQuery>()
             .answers(&[Answer::json::<AgentPage>(200, "A page of them.")]),
-        Route::new("get_agent", Method::Get, "/v1/agents/{agent}", Scope::RunsRead)
+        Route::new("get_agent", Method::Get, "/v1/agents/{agent}", KeyScope::RunsRead)
             .says("The current version of an agent.")
             .answers(&[Answer::json::<AgentVersion>(200, "With its definition.")])
             .errors(&[ErrorCode::AgentNotFound]),
-        Route::new("list_versions", Method::Get, "/v1/agents/{agent}/versions", Scope::RunsRead)
+        Route::new("list_versions", Method::Get, "/v1/agents/{agent}/versions", KeyScope::RunsRead)
             .says("Lists the versions of an agent.")
             .query::<PageQuery>()
             .answers(&[Answer::json::<VersionPage>(200, "A page of them.")])
@@ -145,12 +145,12 @@ pub const AREA: Area = Area {
             "get_version",
             Method::Get,
             "/v1/agents/{agent}/versions/{version}",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("One version of an agent.")
         .answers(&[Answer::json::<AgentVersion>(200, "With its definition.")])
         .errors(&[ErrorCode::AgentNotFound]),
-        Route::new("delete_agent", Method::Delete, "/v1/agents/{agent}", Scope::Admin)
+        Route::new("delete_agent", Method::Delete, "/v1/agents/{agent}", KeyScope::Admin)
             .says("Forgets an agent with all its versions; its runs stay.")
             .answers(&[Answer::empty(204, "It is forgotten.")])
             .errors(&[ErrorCode::AgentNotFound]),
@@ -158,7 +158,7 @@ pub const AREA: Area = Area {
             "delete_version",
             Method::Delete,
             "/v1/agents/{agent}/versions/{version}",
-            Scope::Admin,
+            KeyScope::Admin,
         )
         .says("Forgets one version of an agent; its runs stay.")
         .answers(&[Answer::empty(204, "It is forgotten.")])

@@ -5,7 +5,7 @@ use errand_model::callback::CallbackEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
 
 /// State of a report.
@@ -147,11 +147,16 @@ pub const AREA: Area = Area {
     name: "callbacks",
     says: "Reports of runs to whoever asked for them, and their receivers.",
     routes: &[
-        Route::new("list_deliveries", Method::Get, "/v1/runs/{run_id}/deliveries", Scope::RunsRead)
-            .says("What was reported of a run, and how that went.")
-            .answers(&[Answer::json::<CallbackList>(200, "With each try.")])
-            .errors(&[ErrorCode::RunNotFound]),
-        Route::new("list_callbacks", Method::Get, "/v1/callbacks", Scope::RunsRead)
+        Route::new(
+            "list_deliveries",
+            Method::Get,
+            "/v1/runs/{run_id}/deliveries",
+            KeyScope::RunsRead,
+        )
+        .says("What was reported of a run, and how that went.")
+        .answers(&[Answer::json::<CallbackList>(200, "With each try.")])
+        .errors(&[ErrorCode::RunNotFound]),
+        Route::new("list_callbacks", Method::Get, "/v1/callbacks", KeyScope::RunsRead)
             .says("Lists reports, those of the newest run first.")
             .query::<CallbackQuery>()
             .answers(&[Answer::json::<CallbackPage>(200, "A page of them.")]),
@@ -159,15 +164,15 @@ pub const AREA: Area = Area {
             "redeliver_callback",
             Method::Post,
             "/v1/callbacks/{callback}/redeliver",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Delivers a report again, at once and under the same id.")
         .answers(&[Answer::json::<Callback>(202, "It is due.")])
         .errors(&[ErrorCode::CallbackNotFound, ErrorCode::ChangedMeanwhile]),
-        Route::new("list_callback_targets", Method::Get, "/v1/callback-targets", Scope::Admin)
+        Route::new("list_callback_targets", Method::Get, "/v1/callback-targets", KeyScope::Admin)
             .says("Lists the receivers of reports.")
             .answers(&[Answer::json::<CallbackTargetList>(200, "All of them.")]),
-        Route::new("create_callback_target", Method::Post, "/v1/callback-targets", Scope::Admin)
+        Route::new("create_callback_target", Method::Post, "/v1/callback-targets", KeyScope::Admin)
             .says("Makes a receiver and the secret that reports to it are signed with.")
             .takes(Body::json::<CallbackTargetRequest>())
             .answers(&[Answer::json::<CallbackTarget>(201, "With its secret, this once.")])
@@ -180,7 +185,7 @@ pub const AREA: Area = Area {
             "delete_callback_target",
             Method::Delete,
             "/v1/callback-targets/{origin}",
-            Scope::Admin,
+            KeyScope::Admin,
         )
         .says("Forgets a receiver and its secret.")
         .answers(&[Answer::empty(204, "It is forgotten.")])
@@ -189,7 +194,7 @@ pub const AREA: Area = Area {
             "enable_callback_target",
             Method::Post,
             "/v1/callback-targets/{origin}/enable",
-            Scope::Admin,
+            KeyScope::Admin,
         )
         .says("Lets a receiver get reports again, those that waited too.")
         .answers(&[Answer::json::<CallbackTarget>(200, "It is enabled.")])
@@ -198,7 +203,7 @@ pub const AREA: Area = Area {
             "disable_callback_target",
             Method::Post,
             "/v1/callback-targets/{origin}/disable",
-            Scope::Admin,
+            KeyScope::Admin,
         )
         .says("Keeps reports from a receiver: they wait until it is enabled again.")
         .answers(&[Answer::json::<CallbackTarget>(200, "It is disabled.")])
@@ -207,7 +212,7 @@ pub const AREA: Area = Area {
             "rotate_callback_secret",
             Method::Post,
             "/v1/callback-targets/{origin}/rotate",
-            Scope::Admin,
+            KeyScope::Admin,
         )
         .says("Gives a receiver a new secret.")
         .answers(&[Answer::json::<CallbackTarget>(200, "With its secret, this once.")])

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
 use crate::dead_letter::{DeadLetter, DeadLetterDetail, Redriven};
 use crate::error_code::ErrorCode;
 
@@ -16,11 +16,11 @@ pub const AREA: Area = Area {
     name: "dead letters",
     says: "Failed runs whose attempts are spent: looked at, done again, let go.",
     routes: &[
-        Route::new("list_dead_letters", Method::Get, "/v1/dead-letters", Scope::RunsRead)
+        Route::new("list_dead_letters", Method::Get, "/v1/dead-letters", KeyScope::RunsRead)
             .says("Lists dead letters, newest run first.")
             .query::<DeadLetterQuery>()
             .answers(&[Answer::json::<DeadLetterPage>(200, "A page of them.")]),
-        Route::new("get_dead_letter", Method::Get, "/v1/dead-letters/{run_id}", Scope::RunsRead)
+        Route::new("get_dead_letter", Method::Get, "/v1/dead-letters/{run_id}", KeyScope::RunsRead)
             .says("Everything that is kept of a dead letter.")
             .query::<TailQuery>()
             .answers(&[Answer::json::<DeadLetterDetail>(200, "Input, checkpoint, errors, log.")])
@@ -29,7 +29,7 @@ pub const AREA: Area = Area {
             "redrive_dead_letter",
             Method::Post,
             "/v1/dead-letters/{run_id}/redrive",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Does a dead letter again, as a new run.")
         .takes(Body::maybe_json::<RedriveLetter>())
@@ -39,7 +39,7 @@ pub const AREA: Area = Area {
             "discard_dead_letter",
             Method::Post,
             "/v1/dead-letters/{run_id}/discard",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Takes a dead letter off the list; its run is kept.")
         .takes(Body::maybe_json::<DiscardLetter>())
@@ -49,7 +49,7 @@ pub const AREA: Area = Area {
             "redrive_dead_letters",
             Method::Post,
             "/v1/dead-letters/redrive",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Does many dead letters again, oldest first.")
         .takes(Body::json::<RedriveLetters>())
@@ -58,7 +58,7 @@ pub const AREA: Area = Area {
             "discard_dead_letters",
             Method::Post,
             "/v1/dead-letters/discard",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Takes many dead letters off the list, oldest first.")
         .takes(Body::json::<DiscardLetters>())

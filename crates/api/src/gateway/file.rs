@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::{Answer, Area, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Header, KeyScope, Method, Route};
 use crate::bom_page::BomPage;
 use crate::error_code::ErrorCode;
 use crate::record::RecordArtifact;
@@ -38,15 +38,20 @@ pub const AREA: Area = Area {
     name: "files",
     says: "Files of runs: artifacts, logs, inventories, exports.",
     routes: &[
-        Route::new("list_artifacts", Method::Get, "/v1/runs/{run_id}/artifacts", Scope::RunsRead)
-            .says("Lists the files that a run put out.")
-            .answers(&[Answer::json::<Artifacts>(200, "All of them.")])
-            .errors(&[ErrorCode::RunNotFound]),
+        Route::new(
+            "list_artifacts",
+            Method::Get,
+            "/v1/runs/{run_id}/artifacts",
+            KeyScope::RunsRead,
+        )
+        .says("Lists the files that a run put out.")
+        .answers(&[Answer::json::<Artifacts>(200, "All of them.")])
+        .errors(&[ErrorCode::RunNotFound]),
         Route::new(
             "get_artifact",
             Method::Get,
             "/v1/runs/{run_id}/artifacts/{name}",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("A file that a run put out; slashes in its name are written as %2F.")
         .headers(&[RANGE])
@@ -60,17 +65,17 @@ pub const AREA: Area = Area {
             ErrorCode::ArtifactNotFound,
             ErrorCode::RangeUnsatisfiable,
         ]),
-        Route::new("get_output", Method::Get, "/v1/runs/{run_id}/output", Scope::RunsRead)
+        Route::new("get_output", Method::Get, "/v1/runs/{run_id}/output", KeyScope::RunsRead)
             .says("The output of a run, byte for byte, however long.")
             .headers(&[RANGE])
             .answers(VALUE)
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
-        Route::new("get_input", Method::Get, "/v1/runs/{run_id}/input", Scope::RunsRead)
+        Route::new("get_input", Method::Get, "/v1/runs/{run_id}/input", KeyScope::RunsRead)
             .says("What a run was given, byte for byte, however long.")
             .headers(&[RANGE])
             .answers(VALUE)
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
-        Route::new("get_blob", Method::Get, "/v1/runs/{run_id}/blobs/{digest}", Scope::RunsRead)
+        Route::new("get_blob", Method::Get, "/v1/runs/{run_id}/blobs/{digest}", KeyScope::RunsRead)
             .says("A blob that the journal of a run names: what a `$blob` stands for.")
             .headers(&[RANGE])
             .answers(BLOB)
@@ -79,7 +84,7 @@ pub const AREA: Area = Area {
                 ErrorCode::BlobNotFound,
                 ErrorCode::RangeUnsatisfiable,
             ]),
-        Route::new("get_log", Method::Get, "/v1/runs/{run_id}/log", Scope::RunsRead)
+        Route::new("get_log", Method::Get, "/v1/runs/{run_id}/log", KeyScope::RunsRead)
             .says("What a run printed: lines of a time, a stream, F or P, and text.")
             .query::<LogQuery>()
             .headers(&[RANGE])
@@ -88,12 +93,12 @@ pub const AREA: Area = Area {
                 Answer::bytes(206, "text/plain", "The part that is wanted, of the whole log."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
-        Route::new("get_bom", Method::Get, "/v1/runs/{run_id}/bom", Scope::RunsRead)
+        Route::new("get_bom", Method::Get, "/v1/runs/{run_id}/bom", KeyScope::RunsRead)
             .says("The inventory of a run's agent: CycloneDX 1.6.")
             .query::<BomQuery>()
             .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::BomNotFound]),
-        Route::new("list_boms", Method::Get, "/v1/boms/{agent}", Scope::RunsRead)
+        Route::new("list_boms", Method::Get, "/v1/boms/{agent}", KeyScope::RunsRead)
             .says("Lists the generations of an agent's inventory, the latest first.")
             .query::<BomsQuery>()
             .answers(&[Answer::json::<BomPage>(200, "The generations.")]),
@@ -101,7 +106,7 @@ pub const AREA: Area = Area {
             "get_bom_generation",
             Method::Get,
             "/v1/boms/{agent}/{generation}",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("One generation of an agent's inventory: CycloneDX 1.6.")
         .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])

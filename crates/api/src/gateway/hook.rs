@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agent::PageQuery;
-use super::route::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
 use super::run::given;
 use crate::error_code::ErrorCode;
 
@@ -246,11 +246,11 @@ pub const AREA: Area = Area {
     name: "hooks",
     says: "Requests from outside that fire runs of registered agents.",
     routes: &[
-        Route::new("list_hooks", Method::Get, "/v1/hooks", Scope::RunsRead)
+        Route::new("list_hooks", Method::Get, "/v1/hooks", KeyScope::RunsRead)
             .says("Lists hooks by name.")
             .query::<PageQuery>()
             .answers(&[Answer::json::<HookPage>(200, "A page of them.")]),
-        Route::new("put_hook", Method::Put, "/v1/hooks/{hook}", Scope::Admin)
+        Route::new("put_hook", Method::Put, "/v1/hooks/{hook}", KeyScope::Admin)
             .says("Makes a hook of that name, or changes it.")
             .takes(Body::json::<HookRequest>())
             .answers(&[
@@ -263,11 +263,11 @@ pub const AREA: Area = Area {
                 ErrorCode::TooManyDefinitions,
                 ErrorCode::ChangedMeanwhile,
             ]),
-        Route::new("get_hook", Method::Get, "/v1/hooks/{hook}", Scope::RunsRead)
+        Route::new("get_hook", Method::Get, "/v1/hooks/{hook}", KeyScope::RunsRead)
             .says("A hook; never its secret.")
             .answers(&[Answer::json::<Hook>(200, "The hook.")])
             .errors(&[ErrorCode::HookNotFound]),
-        Route::new("delete_hook", Method::Delete, "/v1/hooks/{hook}", Scope::Admin)
+        Route::new("delete_hook", Method::Delete, "/v1/hooks/{hook}", KeyScope::Admin)
             .says("Forgets a hook; its runs stay.")
             .answers(&[Answer::empty(204, "It is forgotten.")])
             .errors(&[ErrorCode::HookNotFound, ErrorCode::ChangedMeanwhile]),
@@ -275,13 +275,13 @@ pub const AREA: Area = Area {
             "list_hook_deliveries",
             Method::Get,
             "/v1/hooks/{hook}/deliveries",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("What became of requests to a hook, the latest first.")
         .query::<PageQuery>()
         .answers(&[Answer::json::<HookDeliveryPage>(200, "A page of them.")])
         .errors(&[ErrorCode::HookNotFound]),
-        Route::new("receive_hook", Method::Post, "/v1/hooks/{hook}", Scope::RunsWrite)
+        Route::new("receive_hook", Method::Post, "/v1/hooks/{hook}", KeyScope::RunsWrite)
             .open()
             .says("Takes a request to a hook of the default namespace: its signature is the key.")
             .takes(Body::Bytes("application/json"))
@@ -291,7 +291,7 @@ pub const AREA: Area = Area {
             "receive_hook_of",
             Method::Post,
             "/v1/hooks/{namespace}/{hook}",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .open()
         .says("Takes a request to a hook of a namespace: its signature is the key.")

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::route::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
 
 /// The media type of metrics.
@@ -14,20 +14,20 @@ pub const AREA: Area = Area {
     name: "meta",
     says: "What the gateway tells of itself.",
     routes: &[
-        Route::new("get_openapi", Method::Get, "/openapi.json", Scope::RunsRead)
+        Route::new("get_openapi", Method::Get, "/openapi.json", KeyScope::RunsRead)
             .open()
             .says("This document.")
             .answers(&[Answer::json::<AnyObject>(200, "OpenAPI 3.1.")]),
-        Route::new("get_healthz", Method::Get, "/healthz", Scope::RunsRead)
+        Route::new("get_healthz", Method::Get, "/healthz", KeyScope::RunsRead)
             .open()
             .says("Whether the process lives.")
             .answers(&[Answer::json::<Health>(200, "It does.")]),
-        Route::new("get_readyz", Method::Get, "/readyz", Scope::RunsRead)
+        Route::new("get_readyz", Method::Get, "/readyz", KeyScope::RunsRead)
             .open()
             .says("Whether requests can be served: the store answers, and the server is not ending.")
             .answers(&[Answer::json::<Health>(200, "They can.")])
             .errors(&[ErrorCode::ShuttingDown, ErrorCode::RegistryBusy]),
-        Route::new("get_metrics", Method::Get, "/metrics", Scope::Admin)
+        Route::new("get_metrics", Method::Get, "/metrics", KeyScope::Admin)
             .says("What this process counted, for Prometheus. Only for keys of the namespace default.")
             .answers(&[Answer::bytes(200, METRICS_MEDIA_TYPE, "Text format 0.0.4 of Prometheus; OpenMetrics 1.0 if `Accept` asks for it.")]),
     ],

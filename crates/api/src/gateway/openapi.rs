@@ -7,7 +7,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::meta::METRICS_MEDIA_TYPE;
-use super::problem::Problem;
+use super::problem::ProblemDetails;
 pub use super::route::ANY_BYTES;
 use super::routes::{Answer, Area, Body, Media, Route, SchemaOf, all, areas, schema_of};
 use crate::error_code::ErrorCode;
@@ -25,7 +25,7 @@ const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 /// The whole document.
 pub fn document() -> Value {
     let (mut requests, mut answers) = (generator(Side::Request), generator(Side::Answer));
-    let problem = schema_of::<Problem>(&mut answers);
+    let problem = schema_of::<ProblemDetails>(&mut answers);
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for area in areas() {
         for route in area.routes {
@@ -210,7 +210,7 @@ fn problem_response(description: &str, problem: &Schema) -> Value {
     let examples = examples::reference("Problem");
     json!({
         "description": description,
-        "content": { Problem::MEDIA_TYPE: { "schema": problem, "examples": examples } },
+        "content": { ProblemDetails::MEDIA_TYPE: { "schema": problem, "examples": examples } },
     })
 }
 
@@ -395,7 +395,7 @@ mod tests {
             let answers = answers.iter().map(|(status, answer)| (status.as_str(), answer));
             let body = operation.get("requestBody").map(|body| ("body", body));
             for (place, holder) in answers.chain(body) {
-                for media_type in ["application/json", Problem::MEDIA_TYPE] {
+                for media_type in ["application/json", ProblemDetails::MEDIA_TYPE] {
                     let content =
                         holder.pointer(&format!("/content/{}", media_type.replace('/', "~1")));
                     places.extend(content.map(|content| (format!("{id}.{place}"), content)));

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
 use crate::question::QuestionList;
 
@@ -26,7 +26,7 @@ pub const AREA: Area = Area {
     name: "people",
     says: "What agents ask people: approvals and questions.",
     routes: &[
-        Route::new("list_approvals", Method::Get, "/v1/approvals", Scope::RunsRead)
+        Route::new("list_approvals", Method::Get, "/v1/approvals", KeyScope::RunsRead)
             .says("Lists what people are asked, across all runs, oldest first.")
             .query::<QuestionQuery>()
             .answers(&[Answer::json::<QuestionList>(200, "Approvals and questions.")]),
@@ -34,30 +34,30 @@ pub const AREA: Area = Area {
             "decide_approval",
             Method::Post,
             "/v1/runs/{run_id}/approvals/{approval_id}",
-            Scope::ApprovalsDecide,
+            KeyScope::ApprovalsDecide,
         )
         .says("Decides an approval, once.")
-        .takes(Body::json::<DecideApproval>())
+        .takes(Body::json::<DecideApprovalBody>())
         .answers(&[Answer::json::<Decided>(200, "The decision is durable, and the run goes on.")])
         .errors(UNDECIDABLE),
         Route::new(
             "decide_only_approval",
             Method::Post,
             "/v1/runs/{run_id}/approvals",
-            Scope::ApprovalsDecide,
+            KeyScope::ApprovalsDecide,
         )
         .says("Decides the only open approval of a run.")
-        .takes(Body::json::<DecideApproval>())
+        .takes(Body::json::<DecideApprovalBody>())
         .answers(&[Answer::json::<Decided>(200, "The decision is durable, and the run goes on.")])
         .errors(UNDECIDABLE),
         Route::new(
             "provide_input",
             Method::Post,
             "/v1/runs/{run_id}/input",
-            Scope::ApprovalsDecide,
+            KeyScope::ApprovalsDecide,
         )
         .says("Answers what a run asks.")
-        .takes(Body::json::<ProvideInput>())
+        .takes(Body::json::<ProvideInputBody>())
         .answers(&[Answer::json::<Provided>(200, "The answer is durable, and the run goes on.")])
         .errors(UNDECIDABLE),
     ],
@@ -75,7 +75,8 @@ pub struct QuestionQuery {
 /// The decision about what an agent wants to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DecideApproval {
+#[schemars(rename = "DecideApproval")]
+pub struct DecideApprovalBody {
     /// Yes or no.
     pub decision: ApprovalVerdict,
     /// A word for the agent and the record.
@@ -110,7 +111,8 @@ pub struct Decided {
 /// The answer to what an agent asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProvideInput {
+#[schemars(rename = "ProvideInput")]
+pub struct ProvideInputBody {
     /// The question: required if the run asks several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_id: Option<String>,

@@ -7,7 +7,8 @@ use crate::error_code::ErrorCode;
 
 /// `application/problem+json` (RFC 9457) with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Problem {
+#[schemars(rename = "Problem")]
+pub struct ProblemDetails {
     /// `urn:errand:error:<code>`.
     #[serde(rename = "type")]
     pub type_uri: String,
@@ -53,7 +54,7 @@ pub struct FileProblem {
     pub hint: Option<String>,
 }
 
-impl Problem {
+impl ProblemDetails {
     /// The media type of this document.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 

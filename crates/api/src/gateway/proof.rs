@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
 use crate::story::Comparison;
 
@@ -13,14 +13,19 @@ pub const AREA: Area = Area {
     name: "proof",
     says: "What a run did, told in other ways than by its record.",
     routes: &[
-        Route::new("get_manifest", Method::Get, "/v1/runs/{run_id}/manifest", Scope::RunsRead)
+        Route::new("get_manifest", Method::Get, "/v1/runs/{run_id}/manifest", KeyScope::RunsRead)
             .says("A run as a manifest: kind Run, with metadata, spec and status.")
             .answers(&[Answer::json::<ManifestDocument>(200, "The manifest.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("get_comparison", Method::Get, "/v1/runs/{run_id}/comparison", Scope::RunsRead)
-            .says("What came of a strict replay that is over.")
-            .answers(&[Answer::json::<Comparison>(200, "What was compared, and what differs.")])
-            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ReplayRefused]),
+        Route::new(
+            "get_comparison",
+            Method::Get,
+            "/v1/runs/{run_id}/comparison",
+            KeyScope::RunsRead,
+        )
+        .says("What came of a strict replay that is over.")
+        .answers(&[Answer::json::<Comparison>(200, "What was compared, and what differs.")])
+        .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ReplayRefused]),
     ],
 };
 

@@ -4,13 +4,13 @@ use errand_model::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, KeyScope, Method, Route};
 
 /// Removing runs that are over.
 pub const AREA: Area = Area {
     name: "prune",
     says: "Removing runs that are over.",
-    routes: &[Route::new("prune_runs", Method::Post, "/v1/prune", Scope::RunsWrite)
+    routes: &[Route::new("prune_runs", Method::Post, "/v1/prune", KeyScope::RunsWrite)
         .says("Removes all runs that are over, but for dead letters that nobody settled.")
         .takes(Body::maybe_json::<PruneRuns>())
         .answers(&[Answer::json::<Pruned>(200, "They are gone.")])],

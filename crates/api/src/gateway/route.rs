@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-pub use crate::access::Scope;
+pub use crate::access::KeyScope;
 use crate::error_code::ErrorCode;
 
 /// The media type of bytes of which nothing is said: what a route takes besides its own.
@@ -138,7 +138,7 @@ pub struct Route {
     /// Description in one line.
     pub says: &'static str,
     /// Required scope of the caller's key; `None`: no key is required.
-    pub scope: Option<Scope>,
+    pub scope: Option<KeyScope>,
     /// The type whose fields are the parameters of the query; `None`: it has none.
     pub query: Option<SchemaOf>,
     /// Headers that it looks at.
@@ -153,7 +153,12 @@ pub struct Route {
 
 impl Route {
     /// A route for `scope`, without query and body.
-    pub const fn new(id: &'static str, method: Method, path: &'static str, scope: Scope) -> Self {
+    pub const fn new(
+        id: &'static str,
+        method: Method,
+        path: &'static str,
+        scope: KeyScope,
+    ) -> Self {
         Self {
             id,
             method,

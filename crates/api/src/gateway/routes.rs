@@ -3,7 +3,7 @@
 //! The router, the OpenAPI document and the checks of bodies and queries are all made of it.
 
 pub use super::route::{
-    Answer, Area, Body, Header, Media, Method, Route, SchemaOf, Scope, schema_of,
+    Answer, Area, Body, Header, KeyScope, Media, Method, Route, SchemaOf, schema_of,
 };
 
 /// The whole table, by area.

@@ -4,13 +4,13 @@ use errand_model::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, KeyScope, Method, Route};
 
 /// Finding runs by what people call them.
 pub const AREA: Area = Area {
     name: "find",
     says: "Finding runs by what people call them.",
-    routes: &[Route::new("find_runs", Method::Get, "/v1/find-runs", Scope::RunsRead)
+    routes: &[Route::new("find_runs", Method::Get, "/v1/find-runs", KeyScope::RunsRead)
         .says("Finds the runs that a part of an id, or a name, may mean.")
         .query::<FindQuery>()
         .answers(&[Answer::json::<FoundRuns>(200, "At most six of them, newest first.")])],

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agent::PageQuery;
-use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Header, KeyScope, Method, Route};
 use super::run::given;
 use crate::error_code::ErrorCode;
 
@@ -214,20 +214,20 @@ pub const AREA: Area = Area {
     name: "schedules",
     says: "Slots of time that fire runs of registered agents.",
     routes: &[
-        Route::new("list_schedules", Method::Get, "/v1/schedules", Scope::RunsRead)
+        Route::new("list_schedules", Method::Get, "/v1/schedules", KeyScope::RunsRead)
             .says("Lists schedules by name.")
             .query::<PageQuery>()
             .answers(&[Answer::json::<SchedulePage>(200, "A page of them.")]),
-        Route::new("create_schedule", Method::Post, "/v1/schedules", Scope::RunsWrite)
+        Route::new("create_schedule", Method::Post, "/v1/schedules", KeyScope::RunsWrite)
             .says("Makes a schedule; without a name it gets one.")
             .takes(Body::json::<ScheduleRequest>())
             .answers(&[Answer::json::<Schedule>(201, "It is made.").with(&[LOCATION])])
             .errors(REFUSED),
-        Route::new("get_schedule", Method::Get, "/v1/schedules/{schedule}", Scope::RunsRead)
+        Route::new("get_schedule", Method::Get, "/v1/schedules/{schedule}", KeyScope::RunsRead)
             .says("A schedule, with its next slots and what became of the latest.")
             .answers(&[Answer::json::<Schedule>(200, "The schedule.")])
             .errors(NOT_FOUND),
-        Route::new("put_schedule", Method::Put, "/v1/schedules/{schedule}", Scope::RunsWrite)
+        Route::new("put_schedule", Method::Put, "/v1/schedules/{schedule}", KeyScope::RunsWrite)
             .says("Makes a schedule of that name, or changes it.")
             .takes(Body::json::<ScheduleRequest>())
             .answers(&[
@@ -235,15 +235,20 @@ pub const AREA: Area = Area {
                 Answer::json::<Schedule>(200, "It is changed."),
             ])
             .errors(REFUSED),
-        Route::new("delete_schedule", Method::Delete, "/v1/schedules/{schedule}", Scope::RunsWrite)
-            .says("Forgets a schedule; its runs stay.")
-            .answers(&[Answer::empty(204, "It is forgotten.")])
-            .errors(NOT_FOUND),
+        Route::new(
+            "delete_schedule",
+            Method::Delete,
+            "/v1/schedules/{schedule}",
+            KeyScope::RunsWrite,
+        )
+        .says("Forgets a schedule; its runs stay.")
+        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .errors(NOT_FOUND),
         Route::new(
             "pause_schedule",
             Method::Post,
             "/v1/schedules/{schedule}/pause",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Keeps a schedule from firing; slots that pass meanwhile are gone.")
         .answers(&[Answer::json::<Schedule>(200, "It is paused.")])
@@ -252,7 +257,7 @@ pub const AREA: Area = Area {
             "resume_schedule",
             Method::Post,
             "/v1/schedules/{schedule}/resume",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Lets a schedule fire from its next slot on.")
         .answers(&[Answer::json::<Schedule>(200, "It is not paused.")])
@@ -261,7 +266,7 @@ pub const AREA: Area = Area {
             "fire_schedule",
             Method::Post,
             "/v1/schedules/{schedule}/fire",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Fires a run at once, whatever the slots say.")
         .answers(&[Answer::json::<FiredRun>(202, "It is queued.").with(&[LOCATION])])

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Header, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
-use crate::session::{Message, SessionDetail, SessionList};
+use crate::session::{SessionDetail, SessionList, StoredMessage};
 
 /// The revision of a state.
 const ETAG: Header = Header { name: "ETag", says: "The revision, in quotes." };
@@ -18,30 +18,35 @@ pub const AREA: Area = Area {
     name: "sessions",
     says: "What outlives the runs of a conversation: history, state, results of tools.",
     routes: &[
-        Route::new("list_sessions", Method::Get, "/v1/sessions", Scope::RunsRead)
+        Route::new("list_sessions", Method::Get, "/v1/sessions", KeyScope::RunsRead)
             .says("Lists sessions, the one used last first.")
             .query::<SessionsQuery>()
             .answers(&[Answer::json::<SessionList>(200, "A page of them.")]),
-        Route::new("create_session", Method::Post, "/v1/sessions", Scope::RunsWrite)
+        Route::new("create_session", Method::Post, "/v1/sessions", KeyScope::RunsWrite)
             .says("Makes a session; one is also made by its first run.")
             .takes(Body::maybe_json::<CreateSession>())
             .answers(&[Answer::json::<State>(201, "It is there.").with(&[LOCATION])])
             .errors(&[ErrorCode::NameInvalid, ErrorCode::SessionConflict]),
-        Route::new("get_session", Method::Get, "/v1/sessions/{session_id}", Scope::RunsRead)
+        Route::new("get_session", Method::Get, "/v1/sessions/{session_id}", KeyScope::RunsRead)
             .says("Everything that is known of a session.")
             .query::<SessionQuery>()
             .answers(&[Answer::json::<SessionDetail>(200, "History, state, results, runs.")])
             .errors(&[ErrorCode::SessionNotFound]),
-        Route::new("delete_session", Method::Delete, "/v1/sessions/{session_id}", Scope::RunsWrite)
-            .says("Forgets a session; its runs are kept.")
-            .query::<ForgetQuery>()
-            .answers(&[Answer::empty(204, "It is gone.")])
-            .errors(&[ErrorCode::SessionNotFound, ErrorCode::SessionBusy]),
+        Route::new(
+            "delete_session",
+            Method::Delete,
+            "/v1/sessions/{session_id}",
+            KeyScope::RunsWrite,
+        )
+        .says("Forgets a session; its runs are kept.")
+        .query::<ForgetQuery>()
+        .answers(&[Answer::empty(204, "It is gone.")])
+        .errors(&[ErrorCode::SessionNotFound, ErrorCode::SessionBusy]),
         Route::new(
             "get_session_history",
             Method::Get,
             "/v1/sessions/{session_id}/history",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("The messages of a session, a page at a time, from the newest back.")
         .query::<HistoryQuery>()
@@ -51,7 +56,7 @@ pub const AREA: Area = Area {
             "get_session_state",
             Method::Get,
             "/v1/sessions/{session_id}/state",
-            Scope::RunsRead,
+            KeyScope::RunsRead,
         )
         .says("The state document of a session.")
         .answers(&[Answer::json::<State>(200, "The state and its revision.").with(&[ETAG])])
@@ -60,7 +65,7 @@ pub const AREA: Area = Area {
             "put_session_state",
             Method::Put,
             "/v1/sessions/{session_id}/state",
-            Scope::RunsWrite,
+            KeyScope::RunsWrite,
         )
         .says("Replaces the state document, if it still has the revision that was seen.")
         .takes(Body::json::<PutState>())
@@ -136,7 +141,7 @@ pub struct HistoryQuery {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// The messages.
-    pub messages: Vec<Message>,
+    pub messages: Vec<StoredMessage>,
     /// Value of `before` for older messages; absent at the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_before: Option<u64>,

@@ -3,18 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::route::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, KeyScope, Method, Route};
 use crate::error_code::ErrorCode;
-use crate::usage::Usage;
+use crate::usage::UsageDocument;
 
 /// Routes of usage sums.
 pub const AREA: Area = Area {
     name: "usage",
     says: "Tokens, money, calls and time.",
-    routes: &[Route::new("get_usage", Method::Get, "/v1/usage", Scope::RunsRead)
+    routes: &[Route::new("get_usage", Method::Get, "/v1/usage", KeyScope::RunsRead)
         .says("Sums up what calls used.")
         .query::<UsageQuery>()
-        .answers(&[Answer::json::<Usage>(200, "Sums, the most expensive first.")])
+        .answers(&[Answer::json::<UsageDocument>(200, "Sums, the most expensive first.")])
         .errors(&[ErrorCode::RunNotFound])],
 };
 

@@ -11,13 +11,13 @@ use errand_model::event::{
 use errand_model::run::Status;
 use errand_model::{RunId, Timestamp};
 
-use super::{Edge, EdgeType, GRAPH_SCHEMA, Graph, Node, NodeKind, NodeStatus};
-use crate::trace::Usage;
+use super::{EdgeType, GRAPH_SCHEMA, Graph, GraphEdge, GraphNode, NodeKind, NodeStatus};
+use crate::trace::TraceUsage;
 
 /// Takes in events in their order, from the first on.
 #[derive(Debug)]
-pub struct Builder {
-    nodes: Vec<Node>,
+pub struct GraphBuilder {
+    nodes: Vec<GraphNode>,
     places: HashMap<String, usize>,
     edges: BTreeMap<(usize, usize, EdgeType), Taken>,
     /// Steps that are under way: where, since when, and whether they wait for a person.
@@ -45,7 +45,7 @@ struct Live {
     waits: bool,
 }
 
-impl Builder {
+impl GraphBuilder {
     /// The graph of a run of that agent with that plan, without any message yet.
     pub fn new(agent: &AgentRef, plan: &Plan) -> Self {
         let mut builder = Self {
@@ -137,7 +137,7 @@ impl Builder {
             };
             node.ended_at_ms = None;
         }
-        let mut usage = Usage::default();
+        let mut usage = TraceUsage::default();
         self.nodes.iter().for_each(|node| usage.add(&node.usage));
         let edges = self.all_edges();
         let mut nodes = self.nodes;
@@ -161,12 +161,12 @@ impl Builder {
         }
     }
 
-    fn all_edges(&mut self) -> Vec<Edge> {
+    fn all_edges(&mut self) -> Vec<GraphEdge> {
         let name = |place: usize| self.nodes.get(place).map(|node| node.name.clone());
-        let mut edges: Vec<Edge> = Vec::new();
+        let mut edges: Vec<GraphEdge> = Vec::new();
         for ((from, to, kind), taken) in &self.edges {
             let (Some(from), Some(to)) = (name(*from), name(*to)) else { continue };
-            edges.push(Edge {
+            edges.push(GraphEdge {
                 from,
                 to,
                 kind: *kind,
@@ -180,7 +180,7 @@ impl Builder {
             let is_there = edges.iter().any(|edge| edge.from == from && edge.to == to);
             if !is_there && self.places.contains_key(&to) {
                 let (first_at_ms, last_at_ms) = (None, None);
-                edges.push(Edge { from, to, kind, count: 0, first_at_ms, last_at_ms });
+                edges.push(GraphEdge { from, to, kind, count: 0, first_at_ms, last_at_ms });
             }
         }
         edges
@@ -252,7 +252,7 @@ impl Builder {
         node.duration_ms = node.duration_ms.saturating_add(millis(live.since, at));
         node.ended_at_ms = Some(at);
         if let Some(used) = used {
-            node.usage.add(&Usage::of_child(used));
+            node.usage.add(&TraceUsage::of_child(used));
         }
         Some(live.node)
     }
@@ -286,8 +286,8 @@ impl Builder {
 }
 
 /// A node of which nothing is known yet.
-pub(super) fn empty(name: &str, kind: NodeKind) -> Node {
-    Node {
+pub(super) fn empty(name: &str, kind: NodeKind) -> GraphNode {
+    GraphNode {
         name: name.to_owned(),
         kind,
         agent: None,
@@ -301,7 +301,7 @@ pub(super) fn empty(name: &str, kind: NodeKind) -> Node {
         started_at_ms: None,
         ended_at_ms: None,
         duration_ms: 0,
-        usage: Usage::default(),
+        usage: TraceUsage::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Graph, Node, NodeKind, NodeStatus};
+use super::{Graph, GraphNode, NodeKind, NodeStatus};
 use crate::graph::place::facts;
 
 /// The graph in DOT.
@@ -24,7 +24,7 @@ pub fn dot(graph: &Graph) -> String {
     text
 }
 
-fn attributes(node: &Node) -> String {
+fn attributes(node: &GraphNode) -> String {
     match node.kind {
         NodeKind::Start | NodeKind::End | NodeKind::Coordinator => {
             format!("label={}, shape=ellipse, style=solid", quoted(&node.name))

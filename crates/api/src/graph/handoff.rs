@@ -6,8 +6,8 @@ use errand_model::Timestamp;
 use errand_model::run::{Run, Status};
 
 use super::build::empty;
-use super::{Edge, EdgeType, GRAPH_SCHEMA, Graph, Node, NodeKind, NodeStatus};
-use crate::trace::Usage;
+use super::{EdgeType, GRAPH_SCHEMA, Graph, GraphEdge, GraphNode, NodeKind, NodeStatus};
+use crate::trace::TraceUsage;
 
 /// The graph of `runs`, each of which was handed over to the next one, seen from the one at place
 /// `of`. `None` if there are not at least two, or none is at that place.
@@ -17,9 +17,9 @@ pub fn of_handoffs(runs: &[Run], of: usize, now: Timestamp) -> Option<Graph> {
         return None;
     }
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut edges: Vec<Edge> = Vec::new();
-    let mut usage = Usage::default();
+    let mut nodes: Vec<GraphNode> = Vec::new();
+    let mut edges: Vec<GraphEdge> = Vec::new();
+    let mut usage = TraceUsage::default();
     for run in runs {
         let times = seen.entry(run.spec.agent.name.as_str()).or_default();
         *times += 1;
@@ -30,7 +30,7 @@ pub fn of_handoffs(runs: &[Run], of: usize, now: Timestamp) -> Option<Graph> {
         let node = node(&name, run, now);
         usage.add(&node.usage);
         if let Some(before) = nodes.last() {
-            edges.push(Edge {
+            edges.push(GraphEdge {
                 from: before.name.clone(),
                 to: name,
                 kind: EdgeType::Handoff,
@@ -57,7 +57,7 @@ pub fn of_handoffs(runs: &[Run], of: usize, now: Timestamp) -> Option<Graph> {
     })
 }
 
-fn node(name: &str, run: &Run, now: Timestamp) -> Node {
+fn node(name: &str, run: &Run, now: Timestamp) -> GraphNode {
     let ended = run.status.ended_at();
     let took = ended.unwrap_or(now).since(run.created_at);
     let mut node = empty(name, NodeKind::Agent);
@@ -67,7 +67,7 @@ fn node(name: &str, run: &Run, now: Timestamp) -> Node {
     node.started_at_ms = Some(run.created_at);
     node.ended_at_ms = ended;
     node.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    node.usage = Usage::of_run(run);
+    node.usage = TraceUsage::of_run(run);
     let (status, count) = match &run.status {
         Status::Pending { .. } | Status::Running { .. } => (NodeStatus::Running, &mut node.live),
         Status::Paused { .. } => (NodeStatus::Waiting, &mut node.live),

@@ -16,9 +16,9 @@ use errand_model::{RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::trace::Usage;
+use crate::trace::TraceUsage;
 
-pub use build::Builder;
+pub use build::GraphBuilder;
 pub use dot::dot;
 pub use handoff::of_handoffs;
 pub use mermaid::mermaid;
@@ -52,17 +52,18 @@ pub struct Graph {
     /// Messages in all.
     pub messages: u64,
     /// Usage of all agents, as far as their runs are over.
-    pub usage: Usage,
+    pub usage: TraceUsage,
     /// Source of the input, the agents in the order of their starts, and the destination of the
     /// output.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<GraphNode>,
     /// By when they were taken first; those that were not taken last.
-    pub edges: Vec<Edge>,
+    pub edges: Vec<GraphEdge>,
 }
 
 /// A sender or receiver of messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Node {
+#[schemars(rename = "Node")]
+pub struct GraphNode {
     /// Its name in the plan; or `__start__`, `__end__`, `__coordinator__`.
     pub name: String,
     /// Kind of the node.
@@ -97,7 +98,7 @@ pub struct Node {
     /// Total duration of its runs.
     pub duration_ms: u64,
     /// Usage of its ended runs.
-    pub usage: Usage,
+    pub usage: TraceUsage,
 }
 
 /// Kind of a node.
@@ -162,7 +163,8 @@ impl NodeStatus {
 
 /// Messages of one type from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Edge {
+#[schemars(rename = "Edge")]
+pub struct GraphEdge {
     /// Sender.
     pub from: String,
     /// Receiver.
@@ -182,7 +184,7 @@ pub struct Edge {
     pub last_at_ms: Option<Timestamp>,
 }
 
-impl Edge {
+impl GraphEdge {
     /// `RESULT`, or `RESULT ×3`.
     pub fn label(&self) -> String {
         match self.count {

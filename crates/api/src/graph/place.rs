@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::layers::{back_edges, order, ranks};
-use super::{Graph, Node, NodeKind};
+use super::{Graph, GraphNode, NodeKind};
 use crate::amount;
 
 /// Width of a character, in a font of equal widths.
@@ -38,7 +38,7 @@ pub(super) struct Placed {
     pub(super) width: i64,
     pub(super) height: i64,
     pub(super) boxes: Vec<Boxed>,
-    pub(super) lines: Vec<Lined>,
+    pub(super) lines: Vec<EdgeGroup>,
     /// Edges that are not drawn: there are too many.
     pub(super) left_out: usize,
 }
@@ -61,7 +61,7 @@ pub(super) struct Boxed {
 
 /// All edges from one node to another, as one line.
 #[derive(Debug)]
-pub(super) struct Lined {
+pub(super) struct EdgeGroup {
     /// From its beginning to its end.
     pub(super) points: Vec<(i64, i64)>,
     pub(super) label: Vec<String>,
@@ -97,7 +97,7 @@ struct Pair {
 }
 
 /// Returns the figures of a node: `2 runs · 1.2 s · 3.4k tokens · $0.0123`.
-pub(super) fn facts(node: &Node) -> String {
+pub(super) fn facts(node: &GraphNode) -> String {
     let mut facts = Vec::new();
     if node.runs > 0 {
         let mark = node.status.mark();
@@ -186,7 +186,7 @@ fn parts(graph: &Graph) -> (Vec<Boxed>, BTreeMap<(usize, usize), Pair>) {
     (boxes, pairs)
 }
 
-fn boxed((place, node): (usize, &Node)) -> Boxed {
+fn boxed((place, node): (usize, &GraphNode)) -> Boxed {
     let mut text = vec![cut(&node.name)];
     if node.kind == NodeKind::Agent {
         text.extend(node.agent.iter().map(|agent| cut(agent)));
@@ -319,7 +319,7 @@ fn heights(layers: &[Vec<usize>], items: &[Item], top: i64) -> Vec<(i64, i64)> {
 }
 
 /// The lines, each from where it leaves its box to where it meets the other one.
-fn lines(boxes: &[Boxed], pairs: Vec<Pair>, items: &[Item], tops: &[(i64, i64)]) -> Vec<Lined> {
+fn lines(boxes: &[Boxed], pairs: Vec<Pair>, items: &[Item], tops: &[(i64, i64)]) -> Vec<EdgeGroup> {
     let x_of = |item: &usize| items.get(*item).map_or(0, |item| item.x);
     let drawn: Vec<Pair> = pairs.into_iter().filter(|pair| !pair.items.is_empty()).collect();
     // By box: lines that are below it, and those that are above it, with where they come from.
@@ -363,7 +363,7 @@ fn lines(boxes: &[Boxed], pairs: Vec<Pair>, items: &[Item], tops: &[(i64, i64)])
         if pair.is_back {
             points.reverse();
         }
-        Lined { points, label: pair.label.clone(), label_at, is_taken: pair.is_taken }
+        EdgeGroup { points, label: pair.label.clone(), label_at, is_taken: pair.is_taken }
     };
     drawn.iter().enumerate().map(line).collect()
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::place::{Boxed, LINE, LOOP, Lined, PAD, place, width};
-use super::{Graph, Node, NodeKind, NodeStatus};
+use super::place::{Boxed, EdgeGroup, LINE, LOOP, PAD, place, width};
+use super::{Graph, GraphNode, NodeKind, NodeStatus};
 use crate::amount;
 
 /// Height of the heading.
@@ -80,7 +80,7 @@ fn heading(graph: &Graph) -> [String; 2] {
     [format!("{}  run {}", graph.agent, graph.run_id), facts.join(" · ")]
 }
 
-fn draw_line(text: &mut String, line: &Lined) {
+fn draw_line(text: &mut String, line: &EdgeGroup) {
     let class = if line.is_taken { "" } else { " class=\"planned\"" };
     write!(text, "<path{class} marker-end=\"url(#tip)\" d=\"").unwrap_or_default();
     let mut before: Option<(i64, i64)> = None;
@@ -112,7 +112,7 @@ fn draw_label(text: &mut String, label: &[String], (x, y): (i64, i64), anchor: &
     }
 }
 
-fn draw_box(text: &mut String, boxed: &Boxed, node: &Node) {
+fn draw_box(text: &mut String, boxed: &Boxed, node: &GraphNode) {
     let Boxed { x, y, width, height, .. } = boxed;
     let (left, top) = (x - width / 2, y - height / 2);
     let class = match node.kind {
@@ -154,7 +154,7 @@ fn draw_box(text: &mut String, boxed: &Boxed, node: &Node) {
 }
 
 /// Returns the description of a node, shown when it is pointed at.
-fn title(node: &Node) -> String {
+fn title(node: &GraphNode) -> String {
     let mut title = node.name.clone();
     if let Some(agent) = &node.agent {
         write!(title, " ({agent})").unwrap_or_default();

@@ -79,7 +79,7 @@ impl World {
 
     fn graph(&self, status: &Status, now: i64) -> Graph {
         let of: AgentRef = serde_json::from_value(agent("report")).unwrap();
-        let mut builder = Builder::new(&of, &self.plan);
+        let mut builder = GraphBuilder::new(&of, &self.plan);
         self.events.iter().for_each(|event| builder.push(event));
         let created_at = Timestamp::from_millis(0);
         builder.finish((&Self::run_id(), created_at), status, Timestamp::from_millis(now))
@@ -124,7 +124,7 @@ fn report() -> World {
 }
 
 fn told(graph: &Graph) -> String {
-    let node = |node: &Node| {
+    let node = |node: &GraphNode| {
         format!(
             "{} {} runs={} live={} ok={} failed={} cancelled={} ms={} tokens={}\n",
             node.name,
@@ -138,8 +138,9 @@ fn told(graph: &Graph) -> String {
             node.usage.tokens(),
         )
     };
-    let edge =
-        |edge: &Edge| format!("{} -> {}: {} ({})\n", edge.from, edge.to, edge.label(), edge.count);
+    let edge = |edge: &GraphEdge| {
+        format!("{} -> {}: {} ({})\n", edge.from, edge.to, edge.label(), edge.count)
+    };
     graph.nodes.iter().map(node).chain(graph.edges.iter().map(edge)).collect()
 }
 

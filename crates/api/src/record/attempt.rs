@@ -1,7 +1,7 @@
 //! Attempts in the record.
 
 use errand_model::event::ProcessUsage;
-use errand_model::run::{Attempt, AttemptEnd, AttemptState};
+use errand_model::run::{AttemptEnd, AttemptState, RunAttempt};
 use errand_model::{Digest, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,8 +94,8 @@ impl From<&ProcessUsage> for AttemptUsage {
     }
 }
 
-impl From<&Attempt> for AttemptRecord {
-    fn from(attempt: &Attempt) -> Self {
+impl From<&RunAttempt> for AttemptRecord {
+    fn from(attempt: &RunAttempt) -> Self {
         let (status, stage, end, error): (_, _, Option<&AttemptEnd>, _) = match &attempt.state {
             AttemptState::Starting(stage) => ("starting", Some(*stage), None, None),
             AttemptState::Running => ("running", None, None, None),

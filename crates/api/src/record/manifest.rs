@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::budget::{LimitName, Limits};
+use errand_model::budget::{BudgetLimits, LimitName};
 use errand_model::event::{Inherits, OnBusy, Replay, RunKind, Trigger};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::project::last_error;
 use super::value::millis;
-use super::{AttemptUsage, Record, RecordError};
+use super::{AttemptUsage, RecordError, RunRecord};
 
 /// The `kind` of a run's manifest.
 pub const MANIFEST_KIND: &str = "Run";
@@ -30,16 +30,16 @@ pub struct Manifest {
     /// [`MANIFEST_KIND`].
     pub kind: String,
     /// Name and origin.
-    pub metadata: Metadata,
+    pub metadata: ManifestMetadata,
     /// Specification, decided at admission.
-    pub spec: Spec,
+    pub spec: ManifestSpec,
     /// Status of the run.
-    pub status: Status,
+    pub status: ManifestStatus,
 }
 
 /// Name and origin of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
+pub struct ManifestMetadata {
     /// The name that the caller gave, or the run's id.
     pub name: String,
     /// The run's name for ever.
@@ -61,7 +61,7 @@ pub struct Metadata {
 
 /// Specification, decided at admission.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
+pub struct ManifestSpec {
     /// Agent of the run.
     pub agent: super::RecordAgent,
     /// `job`, `heartbeat` or `service`.
@@ -75,11 +75,11 @@ pub struct Spec {
     /// Names of the environment variables that the caller gave.
     pub env: Vec<String>,
     /// Limits on time.
-    pub timeouts: Timeouts,
+    pub timeouts: ManifestTimeouts,
     /// Retry policy.
     pub retry_policy: RetryPolicy,
     /// Limits on spending; `null`: none.
-    pub budgets: Option<Limits>,
+    pub budgets: Option<BudgetLimits>,
     /// Behaviour while another run of the session has the turn.
     pub session_turn: Option<OnBusy>,
     /// The run whose completed steps and checkpoint it starts with.
@@ -94,7 +94,7 @@ pub struct Spec {
 
 /// Limits on time in milliseconds; `null`: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeouts {
+pub struct ManifestTimeouts {
     /// The whole run.
     pub run_ms: Option<u64>,
     /// Limit of one step.
@@ -107,7 +107,7 @@ pub struct Timeouts {
 
 /// Status of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct ManifestStatus {
     /// Phase: one of the six statuses.
     pub phase: String,
     /// Time of the first attempt's report that it runs.
@@ -135,7 +135,7 @@ pub struct Status {
     /// Calls whose cost is not known.
     pub unpriced_calls: u64,
     /// Tokens of all model calls.
-    pub tokens: Tokens,
+    pub tokens: ManifestTokens,
     /// Completed steps.
     pub steps: u64,
     /// Model calls.
@@ -153,7 +153,7 @@ pub struct Status {
     #[serde(default)]
     pub knowledge_retrievals: u64,
     /// All attempts.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<ManifestAttempt>,
     /// Its output files: `artifact://<run-id>/<name>`.
     pub artifacts: Vec<String>,
     /// Its timeline: `trace://<run-id>`, drawn by `errand trace`.
@@ -177,7 +177,7 @@ pub struct Budget {
 
 /// Tokens of all model calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
+pub struct ManifestTokens {
     /// Read.
     pub input: u64,
     /// Written.
@@ -190,7 +190,7 @@ pub struct Tokens {
 
 /// An attempt: one try at the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct ManifestAttempt {
     /// Counts from 1.
     pub number: u32,
     /// `initial`, `retry`, `resume`, `restart` or `recovery`.
@@ -235,11 +235,11 @@ pub struct Journal {
 }
 
 /// The manifest of a run. `record` is the run's record.
-pub fn manifest(run: &Run, head: Head, record: &Record) -> Manifest {
+pub fn manifest(run: &Run, head: Head, record: &RunRecord) -> Manifest {
     Manifest {
         api_version: crate::agent_file::API_VERSION.to_owned(),
         kind: MANIFEST_KIND.to_owned(),
-        metadata: Metadata {
+        metadata: ManifestMetadata {
             name: run.spec.name.clone().unwrap_or_else(|| run.id.to_string()),
             run_id: run.id.clone(),
             namespace: record.namespace.clone(),
@@ -254,16 +254,16 @@ pub fn manifest(run: &Run, head: Head, record: &Record) -> Manifest {
     }
 }
 
-fn spec(run: &Run, record: &Record) -> Spec {
+fn spec(run: &Run, record: &RunRecord) -> ManifestSpec {
     let timeouts = &run.spec.timeouts;
-    Spec {
+    ManifestSpec {
         agent: record.agent.clone(),
         kind: run.spec.kind,
         trigger: run.spec.trigger.clone(),
         input: record.input.clone(),
         session_id: super::value::session_id(&run.spec),
         env: run.spec.env.keys().cloned().collect(),
-        timeouts: Timeouts {
+        timeouts: ManifestTimeouts {
             run_ms: timeouts.run.map(millis),
             step_ms: timeouts.step.map(millis),
             queue_ms: timeouts.queue.map(millis),
@@ -279,10 +279,10 @@ fn spec(run: &Run, record: &Record) -> Spec {
     }
 }
 
-fn status(run: &Run, head: Head, record: &Record) -> Status {
+fn status(run: &Run, head: Head, record: &RunRecord) -> ManifestStatus {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let (usage, counters) = (&record.usage, &record.counters);
-    Status {
+    ManifestStatus {
         phase: record.status.clone(),
         started_at: time(record.started_at_ms),
         completed_at: time(record.stopped_at_ms),
@@ -300,7 +300,7 @@ fn status(run: &Run, head: Head, record: &Record) -> Status {
         },
         cost_usd: usage.cost_usd,
         unpriced_calls: usage.unpriced_calls,
-        tokens: Tokens {
+        tokens: ManifestTokens {
             input: usage.input_tokens,
             output: usage.output_tokens,
             cached: usage.cached_tokens,
@@ -316,7 +316,7 @@ fn status(run: &Run, head: Head, record: &Record) -> Status {
         attempts: record
             .attempts
             .iter()
-            .map(|attempt| Attempt {
+            .map(|attempt| ManifestAttempt {
                 number: attempt.number,
                 reason: attempt.reason,
                 status: attempt.status.clone(),

@@ -42,7 +42,7 @@ pub const RECORD_SCHEMA: u32 = 1;
 /// fields may be added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Run")]
-pub struct Record {
+pub struct RunRecord {
     /// [`RECORD_SCHEMA`].
     pub schema: u32,
     /// The run's name for ever.

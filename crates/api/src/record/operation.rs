@@ -2,8 +2,8 @@
 
 use errand_model::Timestamp;
 use errand_model::event::{Missed, Overlap, Respond, RunKind, ScheduleSource, ServiceRestart};
-use errand_model::run::{Listener, Run, Schedule};
-use errand_model::schedule::Clockwork;
+use errand_model::run::{Run, SessionListener, SessionSchedule};
+use errand_model::schedule::ParsedSchedule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,9 +134,10 @@ pub(super) fn operation(run: &Run) -> Operation {
     operation
 }
 
-fn schedule(run: &Run, schedule: &Schedule) -> ScheduleRecord {
+fn schedule(run: &Run, schedule: &SessionSchedule) -> ScheduleRecord {
     let spec = &schedule.spec;
-    let next = Clockwork::of(spec).ok().and_then(|work| work.next_slot(schedule, run.created_at));
+    let next =
+        ParsedSchedule::of(spec).ok().and_then(|work| work.next_slot(schedule, run.created_at));
     ScheduleRecord {
         id: spec.id.clone(),
         run_id: run.id.clone(),
@@ -152,7 +153,7 @@ fn schedule(run: &Run, schedule: &Schedule) -> ScheduleRecord {
     }
 }
 
-fn listener(spec: &errand_model::event::ListenerSpec, state: &Listener) -> ListenerRecord {
+fn listener(spec: &errand_model::event::ListenerSpec, state: &SessionListener) -> ListenerRecord {
     ListenerRecord {
         listen_addr: spec.listen_addr.clone(),
         bound_addr: state.bound_addr.clone(),

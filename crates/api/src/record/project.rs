@@ -1,6 +1,6 @@
 //! From the fold of a journal to the record.
 
-use errand_model::budget::{LimitName, Scope};
+use errand_model::budget::{BudgetScope, LimitName};
 use errand_model::event::{CancelCause, Failure, RunKind};
 use errand_model::run::{AttemptState, Run, Status};
 use errand_model::{Head, Timestamp};
@@ -10,8 +10,8 @@ use super::operation::operation;
 use super::person::{self, RecordPause};
 use super::value::{linked_value, millis, session_id, usd};
 use super::{
-    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
-    RecordCounters, RecordError, RecordLimit, RecordUsage,
+    JournalHead, RECORD_SCHEMA, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
+    RecordCounters, RecordError, RecordLimit, RecordUsage, RunRecord,
 };
 
 /// Paths of a run's files: the part of a record that the journal does not know.
@@ -26,11 +26,11 @@ pub struct Places {
 }
 
 /// The record of a run.
-pub fn project(run: &Run, head: Head, places: Places) -> Record {
+pub fn project(run: &Run, head: Head, places: Places) -> RunRecord {
     let (exit_code, signal) = exit(&run.status);
     let live = !run.status.is_terminal();
     let supervisor = places.supervisor.filter(|_| live);
-    Record {
+    RunRecord {
         schema: RECORD_SCHEMA,
         run_id: run.id.clone(),
         name: run.spec.name.clone(),
@@ -229,7 +229,7 @@ fn budgets(run: &Run) -> Option<RecordBudgets> {
     // Time is shown as it was counted last; the record has no clock.
     let spent = run.spent(run.budget.watch.since_ms.unwrap_or_default());
     let limit = |limit: LimitName| {
-        let used = (limit.scope() == Scope::Run).then(|| spent.of(limit.measure()));
+        let used = (limit.scope() == BudgetScope::Run).then(|| spent.of(limit.measure()));
         Some(RecordLimit { limit, allowed: run.allowed(limit)?, used })
     };
     let limits: Vec<_> = LimitName::ALL.into_iter().filter_map(limit).collect();
@@ -237,7 +237,7 @@ fn budgets(run: &Run) -> Option<RecordBudgets> {
     (!limits.is_empty()).then_some(RecordBudgets { on_exceed, limits })
 }
 
-impl Record {
+impl RunRecord {
     /// Returns true if the run never changes again.
     pub fn is_terminal(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")

@@ -9,7 +9,7 @@ use errand_model::run::{Run, Status};
 use errand_model::{RunId, Timestamp};
 
 use super::event::Data;
-use super::{Outcome, Rest, Span, SpanKind, TRACE_SCHEMA, Trace, Usage, summary};
+use super::{Span, SpanKind, SpanSummary, TRACE_SCHEMA, Trace, TraceOutcome, TraceUsage, summary};
 
 /// Spans that are kept one by one; later ones are only summed. A journal may be longer than memory,
 /// and a reader does not read so many lines.
@@ -17,7 +17,7 @@ const SPAN_LIMIT: usize = 200_000;
 
 /// Takes in events in their order, from the first on.
 #[derive(Debug)]
-pub struct Builder {
+pub struct TraceBuilder {
     nodes: Vec<Node>,
     attempt: Option<usize>,
     /// The wait between attempts that is under way.
@@ -44,7 +44,7 @@ struct Node {
 
 const ROOT: usize = 0;
 
-impl Builder {
+impl TraceBuilder {
     /// The trace of a run that was admitted at `created_at`, without any of its events yet.
     pub fn new(name: impl Into<String>, created_at: Timestamp) -> Self {
         let run = span(SpanKind::Run, name.into(), created_at);
@@ -105,7 +105,7 @@ impl Builder {
         span.to = child.status.ended_at().unwrap_or(now).max(span.from);
         (span.outcome, span.error) = outcome_of(&child.status);
         span.run_id = Some(child.id.clone());
-        span.usage = Usage::of_run(child);
+        span.usage = TraceUsage::of_run(child);
     }
 
     /// The tree of a run that stands as `status` says at `now`.
@@ -117,7 +117,7 @@ impl Builder {
             node.span.name = format!("{count} steps done before");
         }
         for node in &mut self.nodes {
-            if node.span.outcome == Outcome::Open {
+            if node.span.outcome == TraceOutcome::Open {
                 node.span.to = end.max(node.span.from);
             }
         }
@@ -158,10 +158,10 @@ impl Builder {
 
     fn close_idle(&mut self, at: Timestamp) {
         let idle = self.idle.take();
-        self.close(idle, at, Outcome::Ok);
+        self.close(idle, at, TraceOutcome::Ok);
     }
 
-    fn close_attempt(&mut self, at: Timestamp, outcome: Outcome) {
+    fn close_attempt(&mut self, at: Timestamp, outcome: TraceOutcome) {
         if !self.coordinates {
             self.close_steps(at);
         }
@@ -171,7 +171,7 @@ impl Builder {
 
     fn close_steps(&mut self, at: Timestamp) {
         for step in std::mem::take(&mut self.steps).into_values() {
-            self.close(Some(step), at, Outcome::Stopped);
+            self.close(Some(step), at, TraceOutcome::Stopped);
         }
     }
 
@@ -181,7 +181,7 @@ impl Builder {
         attempt.unwrap_or(ROOT)
     }
 
-    fn close(&mut self, node: Option<usize>, at: Timestamp, outcome: Outcome) {
+    fn close(&mut self, node: Option<usize>, at: Timestamp, outcome: TraceOutcome) {
         if let Some(node) = node.and_then(|node| self.nodes.get_mut(node)) {
             node.span.to = at.max(node.span.from);
             node.span.outcome = outcome;
@@ -202,13 +202,13 @@ impl Builder {
 }
 
 /// Returns the outcome of a run, and its error.
-fn outcome_of(status: &Status) -> (Outcome, Option<String>) {
+fn outcome_of(status: &Status) -> (TraceOutcome, Option<String>) {
     match status {
-        Status::Completed { .. } => (Outcome::Ok, None),
-        Status::Failed { error, .. } => (Outcome::Failed, Some(error.message.clone())),
-        Status::Cancelled { .. } => (Outcome::Stopped, None),
+        Status::Completed { .. } => (TraceOutcome::Ok, None),
+        Status::Failed { error, .. } => (TraceOutcome::Failed, Some(error.message.clone())),
+        Status::Cancelled { .. } => (TraceOutcome::Stopped, None),
         Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
-            (Outcome::Open, None)
+            (TraceOutcome::Open, None)
         }
     }
 }
@@ -221,11 +221,11 @@ fn span(kind: SpanKind, name: String, from: Timestamp) -> Span {
         detail: None,
         from,
         to: from,
-        outcome: Outcome::Open,
+        outcome: TraceOutcome::Open,
         error: None,
-        usage: Usage::default(),
+        usage: TraceUsage::default(),
         children: Vec::new(),
-        rest: Rest::default(),
+        rest: SpanSummary::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use errand_model::accounting::{ModelCall, ToolCall};
 use errand_model::event::{ChildUsage, Event};
 use serde_json::Value;
 
-use super::Usage;
+use super::TraceUsage;
 
 /// The data of an event.
 #[derive(Debug)]
@@ -65,14 +65,14 @@ impl Data {
     }
 
     /// Returns the usage of a tool call, if the agent reported one.
-    pub(super) fn tool_usage(&self) -> Usage {
+    pub(super) fn tool_usage(&self) -> TraceUsage {
         let cost_micro_usd = ToolCall::of(&self.0).cost_micro_usd;
-        Usage { cost_micro_usd, ..Usage::default() }
+        TraceUsage { cost_micro_usd, ..TraceUsage::default() }
     }
 
-    pub(super) fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> TraceUsage {
         let call = ModelCall::of(&self.0);
-        Usage {
+        TraceUsage {
             model_calls: 1,
             input_tokens: call.tokens.input,
             output_tokens: call.tokens.output,

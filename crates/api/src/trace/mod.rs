@@ -17,8 +17,8 @@ use errand_model::{RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use build::Builder;
-pub use nest::{Nested, Place};
+pub use build::TraceBuilder;
+pub use nest::{Nested, TracePosition};
 pub use summary::{Share, Summary};
 
 /// The version of the shape that is printed as JSON.
@@ -66,18 +66,18 @@ pub struct Span {
     #[schemars(with = "i64")]
     pub to: Timestamp,
     /// Outcome.
-    pub outcome: Outcome,
+    pub outcome: TraceOutcome,
     /// Error, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Tokens and money of all model calls in it.
-    pub usage: Usage,
+    pub usage: TraceUsage,
     /// Spans in it, by start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
     /// Spans in it that are not listed.
-    #[serde(default, skip_serializing_if = "Rest::is_empty")]
-    pub rest: Rest,
+    #[serde(default, skip_serializing_if = "SpanSummary::is_empty")]
+    pub rest: SpanSummary,
 }
 
 impl Span {
@@ -119,7 +119,7 @@ pub enum SpanKind {
 )]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "SpanOutcome")]
-pub enum Outcome {
+pub enum TraceOutcome {
     /// Completed.
     Ok,
     /// Failed, or rejected.
@@ -133,7 +133,7 @@ pub enum Outcome {
 /// Tokens and money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceUsage")]
-pub struct Usage {
+pub struct TraceUsage {
     /// Model calls.
     pub model_calls: u64,
     /// Tokens read.
@@ -144,7 +144,7 @@ pub struct Usage {
     pub cost_micro_usd: Option<u64>,
 }
 
-impl Usage {
+impl TraceUsage {
     /// Tokens in and out.
     pub fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
@@ -187,7 +187,7 @@ impl Usage {
 /// Spans that are only summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceRest")]
-pub struct Rest {
+pub struct SpanSummary {
     /// Number of spans, at any depth.
     pub spans: u64,
     /// Number of failed ones.
@@ -195,10 +195,10 @@ pub struct Rest {
     /// The durations of those that are in no other of them, added up.
     pub duration_ms: u64,
     /// Usage of all of them.
-    pub usage: Usage,
+    pub usage: TraceUsage,
 }
 
-impl Rest {
+impl SpanSummary {
     /// Returns true if every span is listed.
     pub const fn is_empty(&self) -> bool {
         self.spans == 0
@@ -208,7 +208,7 @@ impl Rest {
     fn add(&mut self, span: &Span) {
         let millis = u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX);
         self.spans += 1 + span.rest.spans;
-        self.failed += u64::from(span.outcome == Outcome::Failed) + span.rest.failed;
+        self.failed += u64::from(span.outcome == TraceOutcome::Failed) + span.rest.failed;
         self.duration_ms = self.duration_ms.saturating_add(millis);
         self.usage.add(&span.usage);
     }

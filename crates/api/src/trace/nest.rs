@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use errand_model::RunId;
 
-use super::{Outcome, Rest, Span, SpanKind, Trace, Usage};
+use super::{Span, SpanKind, SpanSummary, Trace, TraceOutcome, TraceUsage};
 
 /// A wait for a worker that is shorter than this part of the whole says nothing of a child.
 const TELLING_PART: u128 = 50;
@@ -35,12 +35,12 @@ impl Nested {
 
     /// The next run whose trace there is room for; all of one depth come before those that are
     /// deeper. `None`: nothing is left on this level, or there is no room.
-    pub fn next_run(&mut self) -> Option<(Place, RunId)> {
+    pub fn next_run(&mut self) -> Option<(TracePosition, RunId)> {
         if self.spans >= self.limit {
             return None;
         }
         let (path, run_id) = self.level.pop()?;
-        Some((Place(path), run_id))
+        Some((TracePosition(path), run_id))
     }
 
     /// Goes one level deeper. Whether there is anything.
@@ -51,7 +51,7 @@ impl Nested {
     }
 
     /// Puts the trace of a run where it belongs. What it used is used by those above it.
-    pub fn put(&mut self, Place(path): Place, child: Trace) {
+    pub fn put(&mut self, TracePosition(path): TracePosition, child: Trace) {
         let room = self.limit.saturating_sub(self.spans).max(1);
         let whole = self.trace.run.duration().as_millis();
         let child = child.shortened(room).run;
@@ -82,7 +82,7 @@ impl Nested {
 
 /// Position of a run in the tree.
 #[derive(Debug)]
-pub struct Place(Path);
+pub struct TracePosition(Path);
 
 fn count(span: &Span) -> usize {
     span.children.iter().map(|child| 1 + count(child)).sum()
@@ -100,7 +100,7 @@ fn wanted(run: &Span, paths: &[Path]) -> Vec<(Path, RunId)> {
             else {
                 continue;
             };
-            let is_telling = matches!(child.outcome, Outcome::Failed | Outcome::Open);
+            let is_telling = matches!(child.outcome, TraceOutcome::Failed | TraceOutcome::Open);
             let rank = (is_telling, child.duration(), Reverse(place));
             found.push((rank, ([path.as_slice(), &[place]].concat(), run_id)));
         }
@@ -114,7 +114,7 @@ fn at<'s>(run: &'s mut Span, path: &[usize]) -> Option<&'s mut Span> {
 }
 
 /// Returns the spans in a run: for one with a single attempt, the spans in that.
-fn flattened(run: Span, whole_millis: u128) -> (Vec<Span>, Rest) {
+fn flattened(run: Span, whole_millis: u128) -> (Vec<Span>, SpanSummary) {
     let Span { children, mut rest, .. } = run;
     let attempts = children.iter().filter(|child| child.kind == SpanKind::Attempt).count();
     let mut spans = Vec::new();
@@ -134,7 +134,7 @@ fn flattened(run: Span, whole_millis: u128) -> (Vec<Span>, Rest) {
     (spans, rest)
 }
 
-impl Usage {
+impl TraceUsage {
     /// Takes `new` in the place of `old`, which is part of it.
     fn replace(&mut self, old: &Self, new: &Self) {
         let swap = |sum: u64, old: u64, new: u64| sum.saturating_sub(old).saturating_add(new);
@@ -149,7 +149,7 @@ impl Usage {
     }
 }
 
-impl Rest {
+impl SpanSummary {
     fn merge(&mut self, other: &Self) {
         self.spans += other.spans;
         self.failed += other.failed;

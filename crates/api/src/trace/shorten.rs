@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::{Outcome, Span, SpanKind, Trace};
+use super::{Span, SpanKind, Trace, TraceOutcome};
 
 impl Trace {
     /// Keeps the `limit` spans that matter most, with everything that they are in, and sums the
@@ -29,8 +29,8 @@ fn rank(span: &Span, next: &mut usize, ranks: &mut Vec<Rank>) {
     for child in &span.children {
         let class = match (child.kind, child.outcome) {
             (SpanKind::Attempt, _) => 0,
-            (_, Outcome::Failed | Outcome::Open) => 1,
-            (_, Outcome::Ok | Outcome::Stopped) => 2,
+            (_, TraceOutcome::Failed | TraceOutcome::Open) => 1,
+            (_, TraceOutcome::Ok | TraceOutcome::Stopped) => 2,
         };
         ranks.push((class, Reverse(child.duration().as_millis()), *next));
         *next += 1;

@@ -1,4 +1,4 @@
-use errand_api::agent_file::{Problems, Reference, parse, parse_bytes, parse_knowing};
+use errand_api::agent_file::{FileReference, Problems, parse, parse_bytes, parse_knowing};
 use errand_api::error_code::ErrorCode;
 
 use crate::agent_file::{FULL, with_spec};
@@ -705,7 +705,7 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
 fn files_that_the_command_needs_are_asked_for() {
     let asked = |spec: &str| {
         let mut asked = Vec::new();
-        let mut known = |reference: &Reference| {
+        let mut known = |reference: &FileReference| {
             asked.push(reference.clone());
             Ok(())
         };
@@ -713,8 +713,8 @@ fn files_that_the_command_needs_are_asked_for() {
         parse_knowing("agent.yaml", text.as_bytes(), &mut known).unwrap();
         asked
     };
-    let program = |name: &str| Reference::Program(name.to_owned());
-    let script = |name: &str| Reference::Script(name.to_owned());
+    let program = |name: &str| FileReference::Program(name.to_owned());
+    let script = |name: &str| FileReference::Script(name.to_owned());
     let cases = [
         (
             "command: [python3, -B, src/main.py, other.py]",
@@ -729,7 +729,11 @@ fn files_that_the_command_needs_are_asked_for() {
         ("command: [python3, main.py]\n  workspace: { mode: cwd }", vec![program("python3")]),
         (
             "command: [a]\n  skills: [s]\n  configs: [c]",
-            vec![Reference::Skill("s".to_owned()), Reference::Config("c".to_owned()), program("a")],
+            vec![
+                FileReference::Skill("s".to_owned()),
+                FileReference::Config("c".to_owned()),
+                program("a"),
+            ],
         ),
     ];
     for (spec, expected) in cases {

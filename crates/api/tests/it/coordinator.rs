@@ -1,6 +1,6 @@
 //! Coordinators and handoffs in agent files.
 
-use errand_api::agent_file::{Agent, ProblemKind, Reference, Unknown, parse, parse_knowing};
+use errand_api::agent_file::{Agent, FileReference, ProblemKind, Unknown, parse, parse_knowing};
 use errand_model::event::MessageType;
 
 use crate::agent_file::with_spec;
@@ -427,8 +427,8 @@ fn agents_that_are_not_known_are_told_with_everything_else() {
          ../x, outputs_to: [__end__] }\n      c: { outputs_to: [] }",
     );
     let mut asked = Vec::new();
-    let mut known = |reference: &Reference| {
-        let Reference::Agent(agent) = reference else { return Ok(()) };
+    let mut known = |reference: &FileReference| {
+        let FileReference::Agent(agent) = reference else { return Ok(()) };
         asked.push(agent.clone());
         let hint = Some("look again".to_owned());
         Err(Unknown { message: format!("there is no {agent}"), hint, kind: ProblemKind::Invalid })

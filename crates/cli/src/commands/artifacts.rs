@@ -7,7 +7,7 @@ use errand_api::error_code::ErrorCode;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::target::Target;
 
 /// Arguments of `errand artifacts`.
@@ -52,7 +52,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             .hint(format!("`errand artifacts {run_id}` lists them"))
     })?;
     match &place {
-        Place::Here(engine) => {
+        RegistryOrServer::Here(engine) => {
             let blobs = engine.blobs();
             let (mut content, _) =
                 blobs.open(&artifact.digest).map_err(errand_engine::Error::from)?;
@@ -60,7 +60,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             io::copy(&mut content, &mut target).map_err(|error| target.unwritten(&error))?;
             target.flush().map_err(|error| target.unwritten(&error))?;
         }
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             let mut target = Target::open(args.output.as_deref())?;
             remote.artifact(&run_id, artifact, &mut target).await?;
         }

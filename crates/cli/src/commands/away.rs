@@ -8,8 +8,10 @@ use errand_agent::log::{Counted, Followed, Query};
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest, RunTimeouts};
-use errand_api::record::Record;
-use errand_engine::operations::{ActionOperations as _, JournalOperations as _, LogQuery, More};
+use errand_api::record::RunRecord;
+use errand_engine::operations::{
+    ActionOperations as _, JournalOperations as _, LogSelection, More,
+};
 use errand_engine::run_options::RunOptions;
 use errand_model::budget::LimitName;
 use errand_model::event::{CancelCause, RunKind};
@@ -45,7 +47,7 @@ pub(super) async fn run(
     };
     let wanted = request(agent, &asked)?;
     let record = remote.start(&wanted, asked.options.idempotency_key.as_deref()).await?;
-    Away { context, remote, detached, json }.carry_on(record).await
+    ServerRun { context, remote, detached, json }.carry_on(record).await
 }
 
 /// Signals that interrupt a command in the foreground: SIGINT, SIGTERM and SIGHUP.
@@ -117,17 +119,17 @@ fn budgets(limits: &[(LimitName, u64)]) -> Result<Option<RunBudgets>, Failure> {
 
 /// A run that was started on a server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Away<'a> {
+pub(super) struct ServerRun<'a> {
     pub(super) context: &'a Context,
     pub(super) remote: &'a Remote,
     pub(super) detached: bool,
     pub(super) json: bool,
 }
 
-impl Away<'_> {
+impl ServerRun<'_> {
     /// Prints its id or record, or shows its output until it ends.
-    pub(super) async fn carry_on(self, record: Record) -> Result<u8, Failure> {
-        let Away { context, json, .. } = self;
+    pub(super) async fn carry_on(self, record: RunRecord) -> Result<u8, Failure> {
+        let ServerRun { context, json, .. } = self;
         if !self.detached {
             return self.foreground(&record.run_id).await;
         }
@@ -216,10 +218,10 @@ impl Away<'_> {
     }
 
     /// Shows the agent's output until the run is over, or waits for a person without a process.
-    async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
+    async fn show(self, run_id: &RunId) -> Result<RunRecord, Failure> {
         let mut screen = Screen::of_output(self.json);
         let query = Query { tail: None, since: None, counted: Counted::Output };
-        let query = LogQuery { lines: query, follow: true };
+        let query = LogSelection { lines: query, follow: true };
         let mut show =
             |piece: Followed<'_>| screen.take(piece).map_err(|error| Failure::stdout(&error));
         let log = self.remote.log(run_id, query, &mut show);

@@ -11,7 +11,7 @@ use super::stop::decider;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::failure::awaited_secrets;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand approve` and `errand reject`.
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,7 @@ pub(crate) async fn run(
 /// decision is recorded regardless, and a note says so.
 pub(super) async fn check_decided(
     context: &Context,
-    place: &Place,
+    place: &RegistryOrServer,
     run_id: &str,
 ) -> Result<(), Failure> {
     let checked = check_goes_on(place, run_id).await;
@@ -90,7 +90,7 @@ pub(super) async fn check_decided(
 }
 
 /// Fails if a run cannot continue, since its next attempt lacks secrets.
-pub(super) async fn check_goes_on(place: &Place, run_id: &str) -> Result<(), Failure> {
+pub(super) async fn check_goes_on(place: &RegistryOrServer, run_id: &str) -> Result<(), Failure> {
     let Ok(run_id) = run_id.parse::<RunId>() else { return Ok(()) };
     let names = place.awaited_secrets(&run_id).await?;
     if names.is_empty() {

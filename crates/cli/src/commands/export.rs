@@ -9,7 +9,7 @@ use errand_model::RunId;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::remote::Remote;
 use crate::target::Target;
 
@@ -39,8 +39,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let engine = match &place {
-        Place::Here(engine) => engine,
-        Place::There(remote) => {
+        RegistryOrServer::Here(engine) => engine,
+        RegistryOrServer::There(remote) => {
             there(remote, &run_id, &args).await?;
             context.printer.note(&format!("run {run_id} is in {}", args.output.display()));
             return Ok(0);

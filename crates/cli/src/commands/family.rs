@@ -10,7 +10,7 @@ use errand_model::event::{
     StepStarted,
 };
 use errand_model::{Event, RunId};
-use errand_store::{Change, Stored};
+use errand_store::{StoreChange, Stored};
 use tokio::time::{Duration, timeout};
 
 use super::held_up;
@@ -79,14 +79,14 @@ impl Shown<'_> {
             let heard = async {
                 loop {
                     match changes.recv().await {
-                        Ok(Change::Run { run_id: changed, .. }) if changed != *run_id => {}
+                        Ok(StoreChange::Run { run_id: changed, .. }) if changed != *run_id => {}
                         Ok(
-                            Change::Run { .. }
-                            | Change::Queued
-                            | Change::Asked { .. }
-                            | Change::Turn
-                            | Change::Inbox { .. }
-                            | Change::Elsewhere,
+                            StoreChange::Run { .. }
+                            | StoreChange::Queued
+                            | StoreChange::Asked { .. }
+                            | StoreChange::Turn
+                            | StoreChange::Inbox { .. }
+                            | StoreChange::Elsewhere,
                         )
                         | Err(_) => return,
                     }

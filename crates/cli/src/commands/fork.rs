@@ -2,12 +2,12 @@
 
 use errand_engine::again;
 
-use super::away::{Away, typed_input};
+use super::away::{ServerRun, typed_input};
 use super::run::carry_on;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand fork`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     match &place {
-        Place::Here(engine) => {
+        RegistryOrServer::Here(engine) => {
             let mut submission = again::fork(engine, &run_id, &args.from_step).await?;
             if let Some(input) = &args.input {
                 submission.input = Some(submit::payload(input)?);
@@ -45,10 +45,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             submission.options.detached = args.detach;
             carry_on(context, engine, submission, args.json).await
         }
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             let input = args.input.as_deref().map(typed_input).transpose()?;
             let record = remote.fork(&run_id, &args.from_step, input).await?;
-            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
+            ServerRun { context, remote, detached: args.detach, json: args.json }
+                .carry_on(record)
+                .await
         }
     }
 }

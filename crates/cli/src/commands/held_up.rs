@@ -12,7 +12,7 @@ use errand_engine::supervise::{SignalListener, retry_note};
 use errand_model::event::{ApprovalRequested, EventBody, Failure, InputRequested, PauseReason};
 use errand_model::run::Status;
 use errand_model::{Event, RunId};
-use errand_store::{Change, Changes};
+use errand_store::{Changes, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
@@ -218,9 +218,16 @@ pub(super) async fn tell_interrupts(
 async fn changed(changes: &mut Changes, run_id: &RunId) {
     loop {
         match changes.recv().await {
-            Ok(Change::Run { run_id: changed, .. }) if changed != *run_id => {}
-            Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
-            Ok(Change::Run { .. } | Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
+            Ok(StoreChange::Run { run_id: changed, .. }) if changed != *run_id => {}
+            Ok(
+                StoreChange::Queued
+                | StoreChange::Asked { .. }
+                | StoreChange::Turn
+                | StoreChange::Inbox { .. },
+            ) => {}
+            Ok(StoreChange::Run { .. } | StoreChange::Elsewhere) | Err(RecvError::Lagged(_)) => {
+                return;
+            }
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

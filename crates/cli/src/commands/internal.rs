@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use errand_engine::family_worker;
-use errand_engine::launch::Ready;
+use errand_engine::launch::HelperReport;
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_model::RunId;
 
@@ -69,7 +69,7 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
     let (engine, signals, lease) = match began {
         Ok(began) => began,
         Err(failure) => {
-            say(&Ready::Failed {
+            say(&HelperReport::Failed {
                 code: failure.code().as_str().to_owned(),
                 message: failure.message(),
                 exit_code: failure.exit_code(),
@@ -90,7 +90,7 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
             () = &mut settled, if !settled.is_elapsed() => errand_agent::os::release_code(),
             ready = &mut heard, if !has_said => {
                 has_said = true;
-                say(&ready.unwrap_or(Ready::Began));
+                say(&ready.unwrap_or(HelperReport::Began));
             }
             ended = &mut supervision => {
                 if !has_said {
@@ -109,9 +109,9 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
 }
 
 /// Returns the report of a supervision that failed before an attempt began.
-fn not_begun(error: &errand_engine::Error) -> Ready {
+fn not_begun(error: &errand_engine::Error) -> HelperReport {
     let code = error.code();
-    Ready::Failed {
+    HelperReport::Failed {
         code: code.as_str().to_owned(),
         message: errand_engine::supervise::chain(error),
         exit_code: code.exit_code(),
@@ -124,7 +124,7 @@ async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = &context.engine()?;
     // The run is in the queue of a live process, and begins as soon as it may.
-    say(&Ready::Began);
+    say(&HelperReport::Began);
     family_worker::carry_out(engine, run_id, super::family::SLOTS, signals.control()).await?;
     engine.store().sync_files(run_id).await?;
     Ok(0)
@@ -143,7 +143,7 @@ async fn begin(
 }
 
 /// Writes a line to the launcher, and closes the pipe: nothing more will be reported.
-fn say(ready: &Ready) {
+fn say(ready: &HelperReport) {
     let mut stdout = std::io::stdout().lock();
     if let Ok(line) = serde_json::to_string(ready) {
         // The launcher may be gone.

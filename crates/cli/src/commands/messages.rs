@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::render;
 
 /// Messages read at once.
@@ -83,7 +83,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     show(&place, &list, args.follow).await
 }
 
-async fn show(place: &Place, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
+async fn show(
+    place: &RegistryOrServer,
+    list: &List<'_>,
+    is_following: bool,
+) -> Result<u8, Failure> {
     let (mut seen, mut heard) = (0, 0);
     loop {
         let page = place.messages(&list.run_id, (seen, PAGE), list.kind()).await?;

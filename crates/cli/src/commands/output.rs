@@ -10,7 +10,7 @@ use errand_model::{Digest, Encoding, RunId};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::target::Target;
 
 /// Arguments of `errand output`.
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 
 /// Value of a run to be printed.
 #[derive(Clone, Debug)]
-pub(crate) enum Wanted {
+pub(crate) enum ValueSelection {
     /// Its output.
     Output,
     /// Its input.
@@ -49,17 +49,17 @@ pub(crate) enum Wanted {
 /// Prints a value of a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let wanted = match (&args.blob, args.input) {
-        (Some(text), _) => Wanted::Blob(text.parse().map_err(|_| {
+        (Some(text), _) => ValueSelection::Blob(text.parse().map_err(|_| {
             Failure::new(ErrorCode::Usage, format!("{text:?} is no digest"))
                 .hint("write sha256: and 64 hex digits, as the record has them")
         })?),
-        (None, true) => Wanted::Input,
-        (None, false) => Wanted::Output,
+        (None, true) => ValueSelection::Input,
+        (None, false) => ValueSelection::Output,
     };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let is_there = match &place {
-        Place::Here(engine) => match find(engine, &run_id, &wanted).await? {
+        RegistryOrServer::Here(engine) => match find(engine, &run_id, &wanted).await? {
             Some(bytes) => {
                 let mut target = Target::open(args.output.as_deref())?;
                 write(&bytes, &mut target).map_err(|error| target.unwritten(&error))?;
@@ -67,7 +67,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             }
             None => false,
         },
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             let target = || Target::open(args.output.as_deref());
             remote.write_value(&run_id, &wanted, target).await?
         }
@@ -80,12 +80,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn find(engine: &Engine, run_id: &RunId, wanted: &Wanted) -> Result<Option<Bytes>, Failure> {
+async fn find(
+    engine: &Engine,
+    run_id: &RunId,
+    wanted: &ValueSelection,
+) -> Result<Option<Bytes>, Failure> {
     let stored = wait::load(engine, run_id).await?;
     let kept = match wanted {
-        Wanted::Output => stored.run.output.as_ref(),
-        Wanted::Input => stored.run.spec.input.as_ref(),
-        Wanted::Blob(digest) => {
+        ValueSelection::Output => stored.run.output.as_ref(),
+        ValueSelection::Input => stored.run.spec.input.as_ref(),
+        ValueSelection::Blob(digest) => {
             let Some(encoding) = values::named(engine, run_id, digest).await? else {
                 let message = format!("the journal of run {run_id} names no blob {digest}");
                 return Err(Failure::new(ErrorCode::BlobNotFound, message));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use errand_agent::parcel::{Content, ParcelFile, Plan};
+use errand_agent::parcel::{Content, ParcelFile, ParcelPlan};
 
 use crate::render::visible;
 
@@ -20,7 +20,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn of(plan: &Plan) -> Self {
+    pub(super) fn of(plan: &ParcelPlan) -> Self {
         let sizes =
             || plan.files().iter().filter_map(|file| Some((file.path.clone(), size(file)?)));
         Self {

@@ -10,7 +10,7 @@ use errand_store::Namespaces;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::remote::Remote;
 use crate::render;
 
@@ -38,8 +38,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let age = args.older_than.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(age).saturating_add(1));
     let engine = match place {
-        Place::Here(engine) => engine,
-        Place::There(remote) => return there(context, &remote, before, args.dry_run).await,
+        RegistryOrServer::Here(engine) => engine,
+        RegistryOrServer::There(remote) => {
+            return there(context, &remote, before, args.dry_run).await;
+        }
     };
     let plan = plan_prune(&engine, &Namespaces::All, before).await?;
     let verb = if args.dry_run { "would be removed" } else { "removed" };

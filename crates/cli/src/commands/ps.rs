@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::operations::RunListQuery;
 use errand_model::Timestamp;
 use errand_model::event::RunKind;
@@ -160,7 +160,7 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
     Ok(Wanted { query, parent })
 }
 
-fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failure> {
+fn show(context: &Context, args: &Args, records: &[RunRecord]) -> Result<u8, Failure> {
     if args.json {
         context.printer.json(&records)?;
     } else if args.quiet {
@@ -173,7 +173,7 @@ fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failur
     Ok(0)
 }
 
-fn table(records: &[Record]) -> String {
+fn table(records: &[RunRecord]) -> String {
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use errand_agent::Clock as _;
 use errand_engine::garbage::{GRACE, unnamed};
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Registry, Repair, Report, check, rebuild};
+use errand_store::{CheckReport, Registry, Repair, check, rebuild};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -140,7 +140,7 @@ fn complete_files(registry: &Registry) -> Result<(), Failure> {
     }
 }
 
-fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8, Failure> {
+fn show(context: &Context, report: &CheckReport, verb: &str, json: bool) -> Result<u8, Failure> {
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     let mended: Vec<String> = report.mended.iter().map(ToString::to_string).collect();
     if json {

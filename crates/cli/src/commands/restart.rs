@@ -11,7 +11,7 @@ use super::agent_choice::AgentFlags;
 use super::decide::check_goes_on;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::user::user;
 
 /// Arguments of `errand restart`.
@@ -43,14 +43,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
     let record = match &place {
-        Place::Here(engine) if args.agent.is_given() => {
+        RegistryOrServer::Here(engine) if args.agent.is_given() => {
             let cancel = Cancel { cause: CancelCause::Stopped, by: Some(user(context)), grace };
             let choice = args.agent.here(engine)?;
             let mut submission = Box::pin(replace(engine, &run_id, &cancel, choice)).await?;
             submission.options.by = cancel.by;
             super::run::record(engine, &again::start(engine, submission).await?).await?
         }
-        Place::Here(engine) => {
+        RegistryOrServer::Here(engine) => {
             let restarted = restart(engine, &run_id, Some(user(context)), grace).await?;
             let new = match restarted {
                 Restarted::Attempt(stored) => stored.run.id.clone(),
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             };
             super::run::record(engine, &new).await?
         }
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             let choice = args.agent.there(remote, &run_id).await?;
             remote.restart(&run_id, grace, choice).await?
         }

@@ -3,11 +3,11 @@
 use errand_engine::again;
 
 use super::agent_choice::AgentFlags;
-use super::away::Away;
+use super::away::ServerRun;
 use super::run::carry_on;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand retry`.
 #[derive(Debug, clap::Args)]
@@ -39,17 +39,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     match &place {
-        Place::Here(engine) => {
+        RegistryOrServer::Here(engine) => {
             let submission = again::retry(engine, &run_id).await?;
             let mut submission =
                 again::chosen(engine, submission, args.agent.here(engine)?).await?;
             submission.options.detached = args.detach;
             carry_on(context, engine, submission, args.json).await
         }
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             let choice = args.agent.there(remote, &run_id).await?;
             let record = remote.retry(&run_id, choice).await?;
-            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
+            ServerRun { context, remote, detached: args.detach, json: args.json }
+                .carry_on(record)
+                .await
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use errand_api::audit::Action;
 use errand_engine::Engine;
-use errand_engine::audit::{self, Deed};
+use errand_engine::audit::{self, AuditedAction};
 use errand_engine::garbage::{self, Released};
 use errand_engine::remove::{removable, remove, remove_by_force};
 use errand_model::RunId;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::keys::actor;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand rm`.
 #[derive(Debug, clap::Args)]
@@ -37,20 +37,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut released = Released::default();
     for run_id in ids {
         match &place {
-            Place::Here(engine) if args.force => {
+            RegistryOrServer::Here(engine) if args.force => {
                 note_removal(context, engine, &run_id).await;
                 released.extend(remove_by_force(engine, &run_id).await?);
             }
-            Place::Here(engine) => {
+            RegistryOrServer::Here(engine) => {
                 drop(Box::pin(removable(engine, &run_id)).await?);
                 note_removal(context, engine, &run_id).await;
                 released.extend(remove(engine, &run_id).await?);
             }
-            Place::There(remote) => remote.remove(&run_id, args.force).await?,
+            RegistryOrServer::There(remote) => remote.remove(&run_id, args.force).await?,
         }
         context.printer.line(run_id.as_str())?;
     }
-    if let Place::Here(engine) = &place {
+    if let RegistryOrServer::Here(engine) = &place {
         garbage::free(engine, released).await?;
     }
     Ok(0)
@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 /// Records the removal of a run in the audit log, the only trace that is left of it.
 async fn note_removal(context: &Context, engine: &Engine, run_id: &RunId) {
     let Ok(Some(stored)) = engine.store().load(run_id).await else { return };
-    let deed = Deed {
+    let deed = AuditedAction {
         namespace: stored.run.spec.namespace.as_deref(),
         action: Action::RunRemoved,
         object: run_id.as_str(),

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use errand_agent::log::Stream;
+use errand_agent::log::LogStream;
 use errand_agent::target::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::agents;
-use errand_engine::launch::{self, Needs, Ready};
+use errand_engine::launch::{self, HelperReport, Needs};
 use errand_engine::run_options::RunOptions;
 use errand_engine::service::address_holder;
 use errand_engine::submission::{CheckedSubmission, Submission};
@@ -271,8 +271,8 @@ pub(crate) async fn detach(
 
 async fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> {
     match launch::launch(engine, run_id, 0, needs)? {
-        Ready::Began => Ok(()),
-        Ready::Failed { code, message, exit_code } => {
+        HelperReport::Began => Ok(()),
+        HelperReport::Failed { code, message, exit_code } => {
             let hint = match listens_there(engine, run_id, &code).await {
                 Some(hint) => hint,
                 None => format!("`errand inspect-run {run_id}` shows the failed run"),
@@ -293,7 +293,7 @@ async fn listens_there(engine: &Engine, run_id: &RunId, code: &str) -> Option<St
     Some(format!("run {id} ({name}) listens there: `errand stop {id}` ends it"))
 }
 
-pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Failure> {
+pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<RunRecord, Failure> {
     let stored = wait::load(engine, run_id).await?;
     let mut record = record_file::record(engine, &stored);
     record.waits_behind = sessions::waits_behind(engine, &stored).await?;
@@ -378,8 +378,8 @@ async fn show(
 
 fn print(context: &Context, chunk: &Chunk, json: bool) -> Result<(), Failure> {
     match chunk.stream {
-        Stream::Stdout if !json => context.printer.bytes(&chunk.bytes),
-        Stream::Stdout | Stream::Stderr | Stream::System => {
+        LogStream::Stdout if !json => context.printer.bytes(&chunk.bytes),
+        LogStream::Stdout | LogStream::Stderr | LogStream::System => {
             context.printer.stderr(&chunk.bytes);
             Ok(())
         }
@@ -399,7 +399,7 @@ async fn handed_over(
         let next = handoff.run_id.clone();
         context.printer.note(&format!("run {} is carried on by run {next}", stored.run.id));
         stored = match wait::until_over(engine, &next, None).await? {
-            wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored) => *stored,
+            wait::WaitEnd::Reached(stored) | wait::WaitEnd::TimedOut(stored) => *stored,
         };
     }
     Ok(stored)
@@ -414,7 +414,7 @@ async fn follow(
 ) -> Result<u8, Failure> {
     context.printer.note(&format!("run {run_id} does the same and stands in for this one"));
     match wait::until_over(engine, run_id, None).await? {
-        wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored) => {
+        wait::WaitEnd::Reached(stored) | wait::WaitEnd::TimedOut(stored) => {
             report_stored(context, engine, &stored, json)
         }
     }
@@ -437,7 +437,11 @@ fn report_stored(
 }
 
 /// Prints the record of a run in the foreground with `--json`.
-pub(super) fn show_record(context: &Context, record: &Record, json: bool) -> Result<(), Failure> {
+pub(super) fn show_record(
+    context: &Context,
+    record: &RunRecord,
+    json: bool,
+) -> Result<(), Failure> {
     if json { context.printer.json(record) } else { Ok(()) }
 }
 
@@ -445,7 +449,7 @@ pub(super) fn show_record(context: &Context, record: &Record, json: bool) -> Res
 /// unless it was interrupted.
 pub(super) fn report(
     context: &Context,
-    record: &Record,
+    record: &RunRecord,
     interrupted: Option<u8>,
 ) -> Result<u8, Failure> {
     use errand_agent::Clock as _;
@@ -480,7 +484,7 @@ pub(super) fn report(
 }
 
 /// Returns a hint where more about a failed run can be found.
-fn where_more(record: &Record) -> String {
+fn where_more(record: &RunRecord) -> String {
     let run_id = &record.run_id;
     if record.coordinator.is_some() {
         return format!(

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, Read as _, Write as _};
 
 use clap::Subcommand;
-use errand_agent::secret::{Init, Value, Vault};
+use errand_agent::secret::{Init, SecretValue, Vault};
 use errand_api::error_code::ErrorCode;
 use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
@@ -97,20 +97,20 @@ fn unknown(vault: &Vault, name: &str, error: errand_agent::secret::Error) -> Fai
     }
 }
 
-fn malformed(error: errand_agent::secret::Malformed) -> Failure {
+fn malformed(error: errand_agent::secret::MalformedSecret) -> Failure {
     Failure::new(ErrorCode::SecretValueInvalid, error.to_string())
 }
 
-fn from_stdin() -> Result<Value, Failure> {
+fn from_stdin() -> Result<SecretValue, Failure> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(VALUE_LIMIT_BYTES).read_to_end(&mut bytes).map_err(|error| {
         Failure::new(ErrorCode::IoFailed, "cannot read the value from stdin").because(&error)
     })?;
-    Value::from_line(bytes).map_err(malformed)
+    SecretValue::from_line(bytes).map_err(malformed)
 }
 
 /// Reads the value from the terminal, without showing it.
-fn from_terminal(context: &Context, name: &str) -> Result<Value, Failure> {
+fn from_terminal(context: &Context, name: &str) -> Result<SecretValue, Failure> {
     let stdin = std::io::stdin();
     if !isatty(&stdin) {
         return Err(Failure::new(ErrorCode::Usage, "there is no terminal to ask at")
@@ -130,5 +130,5 @@ fn from_terminal(context: &Context, name: &str) -> Result<Value, Failure> {
     read.map_err(|error| {
         Failure::new(ErrorCode::IoFailed, "cannot read the value").because(&error)
     })?;
-    Value::from_line(line).map_err(malformed)
+    SecretValue::from_line(line).map_err(malformed)
 }

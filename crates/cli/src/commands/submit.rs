@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use errand_agent::parcel::{self, Parcel, Plan};
+use errand_agent::parcel::{self, Parcel, ParcelPlan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::outbox::CallbackUrl;
@@ -53,7 +53,7 @@ pub(crate) struct Common {
 
 /// An agent that was read and checked, and is not packed yet.
 pub(crate) struct Source {
-    plan: Plan,
+    plan: ParcelPlan,
     shown: String,
 }
 

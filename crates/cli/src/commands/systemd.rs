@@ -7,7 +7,7 @@ use errand_model::event::{RunKind, ServiceRestart};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand systemd`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.service).await?;
-    let Place::Here(engine) = &place else {
+    let RegistryOrServer::Here(engine) = &place else {
         return Err(Failure::new(ErrorCode::OnlyLocal, "a unit is for services of this machine"));
     };
     let run = wait::load(engine, &run_id).await?.run;

@@ -11,7 +11,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::outbox::{AddressRule, MalformedAddressRule};
 use errand_engine::supervise::ControlState;
 use errand_engine::{Engine, audit};
-use errand_gateway::{Bound, Config, Gateway, Lock, StartError};
+use errand_gateway::{Bound, Config, Gateway, Lock, ServerStartError};
 use tokio::sync::{oneshot, watch};
 
 use super::{keys, worker};
@@ -95,7 +95,7 @@ async fn began(
     engine: &Engine,
     configuration: &Configuration,
 ) -> Result<(), Failure> {
-    let deed = audit::Deed {
+    let deed = audit::AuditedAction {
         namespace: None,
         action: Action::ServerStarted,
         object: &engine.holder().host,
@@ -120,12 +120,14 @@ impl Door {
     ) -> Result<Self, Failure> {
         let bound = Bound::bind(gateway).map_err(|error| {
             let hint = match &error {
-                StartError::Bind(_) => {
+                ServerStartError::Bind(_) => {
                     "choose another address with --listen; port 0 picks one that is free"
                 }
-                StartError::Open(_) => MAKE_A_KEY,
-                StartError::Traces(_) => "`errand config show` tells where `otlp.endpoint` is from",
-                StartError::Tls(_) => "`errand config show` tells which files are meant",
+                ServerStartError::Open(_) => MAKE_A_KEY,
+                ServerStartError::Traces(_) => {
+                    "`errand config show` tells where `otlp.endpoint` is from"
+                }
+                ServerStartError::Tls(_) => "`errand config show` tells which files are meant",
             };
             Failure::new(error.code(), error.to_string()).because(&error).hint(hint)
         })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_api::usage::{USAGE_SCHEMA, Usage, UsageSums};
+use errand_api::usage::{USAGE_SCHEMA, UsageDocument, UsageSums};
 use errand_engine::operations::UsageQuestion;
 use errand_engine::view;
 use errand_model::Timestamp;
@@ -140,8 +140,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 /// Returns the usage of a machine without a registry.
-fn no_usage(args: &Args, (since, until): (Option<Day>, Option<Day>)) -> Usage {
-    Usage {
+fn no_usage(args: &Args, (since, until): (Option<Day>, Option<Day>)) -> UsageDocument {
+    UsageDocument {
         schema: USAGE_SCHEMA,
         by: args.by.typed.clone(),
         since: since.map(|day| day.to_string()),
@@ -151,7 +151,7 @@ fn no_usage(args: &Args, (since, until): (Option<Day>, Option<Day>)) -> Usage {
     }
 }
 
-fn shown(usage: &Usage) -> String {
+fn shown(usage: &UsageDocument) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let what = usage.by.to_uppercase();

@@ -10,7 +10,7 @@ use errand_engine::agents;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Arguments of `errand validate`.
 #[derive(Debug, clap::Args)]
@@ -54,8 +54,8 @@ async fn look_up(context: &Context, named: &mut BTreeMap<String, bool>) -> Resul
     let Some(place) = context.place_if_any()? else { return Ok(()) };
     for (reference, is_known) in named {
         let found: Result<(), Failure> = match &place {
-            Place::There(remote) => remote.agent(reference).await.map(drop),
-            Place::Here(engine) => {
+            RegistryOrServer::There(remote) => remote.agent(reference).await.map(drop),
+            RegistryOrServer::Here(engine) => {
                 let (name, version) = agents::split_reference(reference);
                 let found = agents::find(engine, None, name, version).await;
                 found.map(drop).map_err(|error| errand_engine::Error::from(error).into())

@@ -7,7 +7,7 @@ use super::stop::decider;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::render::exit_code_of;
 
 /// Arguments of `errand wake`.
@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 /// Waits for the end of the wake's run with `--wait`, and prints its record with `--json`.
 async fn shown(
     context: &Context,
-    place: &Place,
+    place: &RegistryOrServer,
     (args, woken): (&Args, &RunId),
 ) -> Result<u8, Failure> {
     let record =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use errand_api::config::{self, FILE_NAME, Given};
+use errand_api::config::{self, FILE_NAME, FileSetting};
 use errand_api::error_code::ErrorCode;
 
 use crate::context::Context;
@@ -16,7 +16,7 @@ const LIMIT_BYTES: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) path: PathBuf,
-    pub(super) given: BTreeMap<&'static str, Given>,
+    pub(super) given: BTreeMap<&'static str, FileSetting>,
 }
 
 /// Reads the file named on the command line or in the environment, or else the one beside the

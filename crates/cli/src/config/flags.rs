@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use errand_api::config::{FILE_NAME, Kind, SETTINGS, Setting};
+use errand_api::config::{FILE_NAME, SETTINGS, Setting, SettingKind};
 
 /// Values of flags, by the names of the settings. `WORKER` restricts them to a worker's settings.
 #[derive(Clone, Debug, Default)]
@@ -80,22 +80,22 @@ impl<const WORKER: bool> FromArgMatches for Flags<WORKER> {
 }
 
 /// Returns true if the flag may be given several times, one item each.
-pub(super) const fn is_repeated(kind: Kind) -> bool {
-    matches!(kind, Kind::Texts | Kind::Paths | Kind::Words)
+pub(super) const fn is_repeated(kind: SettingKind) -> bool {
+    matches!(kind, SettingKind::Texts | SettingKind::Paths | SettingKind::Words)
 }
 
-const fn value_name(kind: Kind) -> &'static str {
+const fn value_name(kind: SettingKind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Texts => "TEXT",
-        Kind::Path => "FILE",
-        Kind::Paths => "DIR",
-        Kind::Choice(_) => "WORD",
-        Kind::Whole(_, _) => "N",
-        Kind::Duration | Kind::Delay => "DURATION",
-        Kind::Bytes => "SIZE",
-        Kind::Cpu => "CORES",
-        Kind::Words => "KEY=WORD",
-        Kind::Namespaces => "",
+        SettingKind::Text | SettingKind::Texts => "TEXT",
+        SettingKind::Path => "FILE",
+        SettingKind::Paths => "DIR",
+        SettingKind::Choice(_) => "WORD",
+        SettingKind::Whole(_, _) => "N",
+        SettingKind::Duration | SettingKind::Delay => "DURATION",
+        SettingKind::Bytes => "SIZE",
+        SettingKind::Cpu => "CORES",
+        SettingKind::Words => "KEY=WORD",
+        SettingKind::Namespaces => "",
     }
 }
 
@@ -106,7 +106,7 @@ fn help(setting: &Setting) -> String {
     if is_repeated(setting.kind) {
         help.push_str("; may be repeated");
     }
-    if let Kind::Choice(words) = setting.kind {
+    if let SettingKind::Choice(words) = setting.kind {
         help = format!("{help}: {}", words.join(", "));
     }
     if let Some(default) = setting.default {

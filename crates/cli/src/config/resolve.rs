@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use errand_api::config::{Contradiction, Given, Kind, SETTINGS, Setting, Settings, Value};
+use errand_api::config::{
+    Contradiction, FileSetting, SETTINGS, Setting, SettingKind, SettingValue, Settings,
+};
 use errand_api::error_code::ErrorCode;
 
 use super::file;
@@ -32,7 +34,7 @@ pub(crate) enum Source {
 pub(crate) struct InForce {
     pub(crate) setting: &'static Setting,
     /// `None` for no value.
-    pub(crate) value: Option<Value>,
+    pub(crate) value: Option<SettingValue>,
     pub(crate) source: Source,
 }
 
@@ -75,7 +77,7 @@ impl Configuration {
     }
 
     /// Returns the value of a setting.
-    fn value(&self, path: &str) -> Option<&Value> {
+    fn value(&self, path: &str) -> Option<&SettingValue> {
         self.in_force.iter().find(|it| it.setting.path == path)?.value.as_ref()
     }
 }
@@ -93,7 +95,7 @@ pub(crate) fn output_limit(context: &Context) -> Result<u64, Failure> {
         None => (None, None),
     };
     match one(context, setting, None, given, path.as_deref())? {
-        (Some(Value::Number(bytes)), _) => Ok(bytes),
+        (Some(SettingValue::Number(bytes)), _) => Ok(bytes),
         (Some(_) | None, _) => Ok(u64::MAX),
     }
 }
@@ -103,9 +105,9 @@ fn one(
     context: &Context,
     setting: &'static Setting,
     typed: Option<&[String]>,
-    given: Option<Given>,
+    given: Option<FileSetting>,
     file: Option<&Path>,
-) -> Result<(Option<Value>, Source), Failure> {
+) -> Result<(Option<SettingValue>, Source), Failure> {
     if let Some(typed) = typed {
         let flag = setting.flag.unwrap_or(setting.path);
         let value = typed_value(setting.kind, typed)
@@ -119,7 +121,7 @@ fn one(
             setting.kind.read(text).map_err(|error| unreadable(name, &error.to_string()))?;
         return Ok((Some(at_home(value, setting.kind, &context.cwd)), Source::Variable(name)));
     }
-    if let Some(Given { value, line }) = given {
+    if let Some(FileSetting { value, line }) = given {
         let folder = file.and_then(Path::parent).unwrap_or(&context.cwd);
         return Ok((Some(at_home(value, setting.kind, folder)), Source::File(line)));
     }
@@ -128,7 +130,7 @@ fn one(
 }
 
 /// Parses the values of a flag, item by item if it may be repeated.
-fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
+fn typed_value(kind: SettingKind, typed: &[String]) -> Result<SettingValue, String> {
     let last = typed.last().map(String::as_str).unwrap_or_default();
     if !is_repeated(kind) {
         return kind.read(last).map_err(|error| error.to_string());
@@ -136,8 +138,8 @@ fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
     if typed.iter().any(|item| item.trim().is_empty()) {
         return Err("it is empty".to_owned());
     }
-    if kind != Kind::Words {
-        return Ok(Value::Texts(typed.to_vec()));
+    if kind != SettingKind::Words {
+        return Ok(SettingValue::Texts(typed.to_vec()));
     }
     let pairs = typed.iter().map(|item| match item.split_once('=') {
         Some((key, word)) if !key.trim().is_empty() => {
@@ -145,22 +147,22 @@ fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
         }
         Some(_) | None => Err("write key=word".to_owned()),
     });
-    pairs.collect::<Result<_, _>>().map(Value::Words)
+    pairs.collect::<Result<_, _>>().map(SettingValue::Words)
 }
 
 /// Resolves paths relative to the folder of their source.
-fn at_home(value: Value, kind: Kind, folder: &Path) -> Value {
+fn at_home(value: SettingValue, kind: SettingKind, folder: &Path) -> SettingValue {
     let joined = |path: &String| folder.join(path).display().to_string();
     match value {
-        Value::Text(path) if kind == Kind::Path => Value::Text(joined(&path)),
-        Value::Texts(paths) if kind == Kind::Paths => {
-            Value::Texts(paths.iter().map(joined).collect())
+        SettingValue::Text(path) if kind == SettingKind::Path => SettingValue::Text(joined(&path)),
+        SettingValue::Texts(paths) if kind == SettingKind::Paths => {
+            SettingValue::Texts(paths.iter().map(joined).collect())
         }
-        value @ (Value::Text(_)
-        | Value::Number(_)
-        | Value::Texts(_)
-        | Value::Words(_)
-        | Value::Namespaces(_)) => value,
+        value @ (SettingValue::Text(_)
+        | SettingValue::Number(_)
+        | SettingValue::Texts(_)
+        | SettingValue::Words(_)
+        | SettingValue::Namespaces(_)) => value,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_api::config::{Kind, Value};
+use errand_api::config::{SettingKind, SettingValue};
 use serde_json::json;
 
 use super::resolve::{Configuration, InForce, Source};
@@ -42,27 +42,27 @@ impl InForce {
     pub(crate) fn shown(&self) -> String {
         let Some(value) = &self.value else { return "-".to_owned() };
         match masked(self, value) {
-            Value::Text(text) => text,
-            Value::Number(number) => match self.setting.kind {
-                Kind::Duration | Kind::Delay => in_units(number, LENGTHS, "ms"),
-                Kind::Bytes => in_units(number, SIZES, "B"),
-                Kind::Cpu => in_units(number, &[("", 1_000)], "m"),
-                Kind::Text
-                | Kind::Path
-                | Kind::Choice(_)
-                | Kind::Whole(_, _)
-                | Kind::Texts
-                | Kind::Paths
-                | Kind::Words
-                | Kind::Namespaces => number.to_string(),
+            SettingValue::Text(text) => text,
+            SettingValue::Number(number) => match self.setting.kind {
+                SettingKind::Duration | SettingKind::Delay => in_units(number, LENGTHS, "ms"),
+                SettingKind::Bytes => in_units(number, SIZES, "B"),
+                SettingKind::Cpu => in_units(number, &[("", 1_000)], "m"),
+                SettingKind::Text
+                | SettingKind::Path
+                | SettingKind::Choice(_)
+                | SettingKind::Whole(_, _)
+                | SettingKind::Texts
+                | SettingKind::Paths
+                | SettingKind::Words
+                | SettingKind::Namespaces => number.to_string(),
             },
-            Value::Texts(texts) => texts.join(","),
-            Value::Words(words) => {
+            SettingValue::Texts(texts) => texts.join(","),
+            SettingValue::Words(words) => {
                 let pairs: Vec<_> =
                     words.iter().map(|(key, word)| format!("{key}={word}")).collect();
                 pairs.join(",")
             }
-            Value::Namespaces(limits) => {
+            SettingValue::Namespaces(limits) => {
                 serde_json::to_string(&limits).unwrap_or_else(|_| MASK.to_owned())
             }
         }
@@ -91,16 +91,18 @@ fn in_units(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
     }
 }
 
-fn masked(it: &InForce, value: &Value) -> Value {
+fn masked(it: &InForce, value: &SettingValue) -> SettingValue {
     if !it.setting.is_secret {
         return value.clone();
     }
     match value {
-        Value::Text(text) => Value::Text(without_password(text)),
-        Value::Words(words) => {
-            Value::Words(words.keys().map(|key| (key.clone(), MASK.to_owned())).collect())
+        SettingValue::Text(text) => SettingValue::Text(without_password(text)),
+        SettingValue::Words(words) => {
+            SettingValue::Words(words.keys().map(|key| (key.clone(), MASK.to_owned())).collect())
         }
-        Value::Number(_) | Value::Texts(_) | Value::Namespaces(_) => Value::Text(MASK.to_owned()),
+        SettingValue::Number(_) | SettingValue::Texts(_) | SettingValue::Namespaces(_) => {
+            SettingValue::Text(MASK.to_owned())
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Actions on live runs of a server.
 
 use async_trait::async_trait;
-use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
-use errand_api::record::Record;
+use errand_api::gateway::people::{DecideApprovalBody, Decided, ProvideInputBody, Provided};
+use errand_api::record::RunRecord;
 use errand_engine::ask::{AnswerDraft, Wake};
 use errand_engine::operations::{ActionOperations, RunOperations as _, Stopped};
 use errand_model::budget::LimitName;
@@ -24,13 +24,13 @@ impl ActionOperations<Failure> for Remote {
         }
         let request = self.request(Method::POST, &["runs", run_id.as_str(), "cancel"]);
         let request = request.query(&[("wait", true)]).json(&grace(cancel.grace));
-        let status = self.ask::<Record>(request).await?.status;
+        let status = self.ask::<RunRecord>(request).await?.status;
         Ok(Stopped { was_over: false, status })
     }
 
     async fn pause(&self, run_id: &RunId, _by: String) -> Result<(), Failure> {
         let request = self.request(Method::POST, &["runs", run_id.as_str(), "pause"]);
-        self.ask::<Record>(request).await?;
+        self.ask::<RunRecord>(request).await?;
         Ok(())
     }
 
@@ -44,7 +44,7 @@ impl ActionOperations<Failure> for Remote {
             Some(raise) => json!({ "raise": raise }),
             None => json!({}),
         };
-        self.post::<Record>(&["runs", run_id.as_str(), "resume"], &body).await?;
+        self.post::<RunRecord>(&["runs", run_id.as_str(), "resume"], &body).await?;
         Ok(())
     }
 
@@ -53,7 +53,7 @@ impl ActionOperations<Failure> for Remote {
             Some(input) => json!({ "input": input }),
             None => json!({}),
         };
-        let record: Record = self.post(&["runs", service.as_str(), "wake"], &body).await?;
+        let record: RunRecord = self.post(&["runs", service.as_str(), "wake"], &body).await?;
         Ok(record.run_id)
     }
 
@@ -62,7 +62,7 @@ impl ActionOperations<Failure> for Remote {
         run_id: &RunId,
         decide: run::DecideApproval,
     ) -> Result<Decided, Failure> {
-        let body = DecideApproval {
+        let body = DecideApprovalBody {
             decision: decide.decision,
             comment: decide.comment,
             digest: decide.digest.map(|digest| digest.to_string()),
@@ -77,7 +77,7 @@ impl ActionOperations<Failure> for Remote {
 
     async fn provide(&self, run_id: &RunId, draft: AnswerDraft) -> Result<Provided, Failure> {
         let AnswerDraft { input_id, answer, by } = draft;
-        let body = ProvideInput { input_id, answer, by: Some(by) };
+        let body = ProvideInputBody { input_id, answer, by: Some(by) };
         self.post(&["runs", run_id.as_str(), "input"], &body).await
     }
 

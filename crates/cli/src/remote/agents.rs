@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_agent::parcel::{self, Content, Plan};
+use errand_agent::parcel::{self, Content, ParcelPlan};
 use errand_api::worker::Workers;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ impl Agent {
 
 impl Remote {
     /// Registers an agent's folder; with `force` even in place of other content.
-    pub(crate) async fn push(&self, plan: &Plan, force: bool) -> Result<Agent, Failure> {
+    pub(crate) async fn push(&self, plan: &ParcelPlan, force: bool) -> Result<Agent, Failure> {
         let archive =
             archive(plan).map_err(|error| Failure::io("read", &plan.source().folder, &error))?;
         let request = self.request(Method::POST, &["agents"]).query(&[("force", force)]);
@@ -93,7 +93,7 @@ impl Remote {
 
 /// Returns an archive of the files that the parcel would have, and nothing else of the folder; the
 /// same for agents that it names by path.
-fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
+fn archive(plan: &ParcelPlan) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     if let Some(list) = parcel::sent_list(plan)? {
         let mut header = tar::Header::new_gnu();
@@ -117,7 +117,11 @@ fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
 }
 
 /// Appends the files of one agent, below a folder of the archive.
-fn append(archive: &mut tar::Builder<Vec<u8>>, plan: &Plan, below: &Path) -> std::io::Result<()> {
+fn append(
+    archive: &mut tar::Builder<Vec<u8>>,
+    plan: &ParcelPlan,
+    below: &Path,
+) -> std::io::Result<()> {
     let folder = &plan.source().folder;
     for file in plan.files() {
         let mut header = tar::Header::new_gnu();

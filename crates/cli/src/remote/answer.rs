@@ -1,7 +1,7 @@
 //! Answers of a server that are no success.
 
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::problem::Problem;
+use errand_api::gateway::problem::ProblemDetails;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
@@ -17,7 +17,7 @@ pub(super) async fn refused(url: &Url, response: Response) -> Failure {
     let media_type = response.headers().get(CONTENT_TYPE);
     let is_problem = media_type
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with(Problem::MEDIA_TYPE));
+        .is_some_and(|value| value.starts_with(ProblemDetails::MEDIA_TYPE));
     let body = match response.bytes().await {
         Ok(body) if is_problem && body.len() <= SHOWN_BYTES => body,
         // The answer comes from a proxy that does not reach the server.
@@ -27,7 +27,7 @@ pub(super) async fn refused(url: &Url, response: Response) -> Failure {
         }
         Ok(_) | Err(_) => return not_a_server(url, &format!("it answers with HTTP {status}")),
     };
-    match serde_json::from_slice::<Problem>(&body) {
+    match serde_json::from_slice::<ProblemDetails>(&body) {
         Ok(problem) => of_problem(url, problem),
         Err(error) => not_a_server(url, &format!("it answers with HTTP {status}")).because(&error),
     }
@@ -39,7 +39,7 @@ pub(super) fn not_a_server(url: &Url, why: &str) -> Failure {
         .hint("the address is that of the server, without /v1")
 }
 
-fn of_problem(url: &Url, problem: Problem) -> Failure {
+fn of_problem(url: &Url, problem: ProblemDetails) -> Failure {
     let Ok(code) = problem.code.parse::<ErrorCode>() else {
         let what = format!("{} ({})", problem.detail, problem.code);
         return Failure::new(ErrorCode::ServerNewer, what).hint(format!(

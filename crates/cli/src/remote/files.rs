@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use errand_api::record::{Record, RecordArtifact};
+use errand_api::record::{RecordArtifact, RunRecord};
 use errand_engine::{export, values};
 use errand_model::{Digest, RunId};
 use futures_util::StreamExt as _;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Remote;
 use super::answer::not_a_server;
-use crate::commands::output::Wanted;
+use crate::commands::output::ValueSelection;
 use crate::failure::Failure;
 use crate::target::Target;
 
@@ -49,7 +49,7 @@ impl Remote {
     pub(crate) async fn write_value(
         &self,
         run_id: &RunId,
-        wanted: &Wanted,
+        wanted: &ValueSelection,
         target: impl FnOnce() -> Result<Target, Failure>,
     ) -> Result<bool, Failure> {
         let response = self.value(run_id, wanted).await?;
@@ -71,9 +71,12 @@ impl Remote {
     }
 
     /// Fills the input and the output of a run into its record if they are links.
-    pub(crate) async fn complete(&self, record: &mut Record) -> Result<(), Failure> {
+    pub(crate) async fn complete(&self, record: &mut RunRecord) -> Result<(), Failure> {
         let run_id = record.run_id.clone();
-        let values = [(Wanted::Input, &mut record.input), (Wanted::Output, &mut record.output)];
+        let values = [
+            (ValueSelection::Input, &mut record.input),
+            (ValueSelection::Output, &mut record.output),
+        ];
         for (wanted, value) in values {
             if value.pointer("/$blob/href").is_none() {
                 continue;
@@ -85,12 +88,12 @@ impl Remote {
         Ok(())
     }
 
-    async fn value(&self, run_id: &RunId, wanted: &Wanted) -> Result<Response, Failure> {
+    async fn value(&self, run_id: &RunId, wanted: &ValueSelection) -> Result<Response, Failure> {
         let run_id = run_id.as_str();
         let request = match wanted {
-            Wanted::Output => self.request(Method::GET, &["runs", run_id, "output"]),
-            Wanted::Input => self.request(Method::GET, &["runs", run_id, "input"]),
-            Wanted::Blob(digest) => {
+            ValueSelection::Output => self.request(Method::GET, &["runs", run_id, "output"]),
+            ValueSelection::Input => self.request(Method::GET, &["runs", run_id, "input"]),
+            ValueSelection::Blob(digest) => {
                 self.request(Method::GET, &["runs", run_id, "blobs", digest.as_str()])
             }
         };

@@ -5,7 +5,7 @@ use errand_agent::log::{Followed, Incoming};
 use errand_api::gateway::run::EventPage;
 use errand_api::story::{Comparison, Story};
 use errand_engine::operations::{
-    EventList, JournalOperations, LogFile, LogQuery, TakeEvent, TakeLine,
+    EventList, JournalOperations, LogFile, LogSelection, TakeEvent, TakeLine,
 };
 use errand_model::{Event, RunId};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl JournalOperations<Failure> for Remote {
     async fn log(
         &self,
         run_id: &RunId,
-        query: LogQuery,
+        query: LogSelection,
         take: &mut TakeLine<'_, Failure>,
     ) -> Result<LogFile, Failure> {
         let mut incoming = Incoming::default();

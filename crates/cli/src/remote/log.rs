@@ -2,7 +2,7 @@
 
 use errand_agent::log::{Counted, Query};
 use errand_api::gateway::file::LOG_OFFSET_HEADER;
-use errand_engine::operations::LogQuery;
+use errand_engine::operations::LogSelection;
 use errand_model::RunId;
 use reqwest::{Method, Response};
 
@@ -16,7 +16,7 @@ impl Remote {
     pub(crate) async fn raw_log(
         &self,
         run_id: &RunId,
-        query: LogQuery,
+        query: LogSelection,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let mut place = None;
@@ -59,10 +59,10 @@ impl Remote {
     async fn open_log(
         &self,
         run_id: &RunId,
-        query: LogQuery,
+        query: LogSelection,
         place: Option<u64>,
     ) -> Result<Response, Failure> {
-        let LogQuery { lines: Query { tail, since, counted }, follow } = query;
+        let LogSelection { lines: Query { tail, since, counted }, follow } = query;
         let mut query = vec![("follow", follow.to_string())];
         match place {
             Some(place) => query.push(("from", place.to_string())),

@@ -8,9 +8,9 @@ use errand_api::gateway::run::RunPage;
 use errand_api::gateway::run_find::{FoundRun, FoundRuns};
 use errand_api::graph::Graph;
 use errand_api::message::MessagePage;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_api::trace::Trace;
-use errand_api::usage::Usage;
+use errand_api::usage::UsageDocument;
 use errand_api::verification::Verification;
 use errand_engine::operations::{RunList, RunListQuery, RunOperations, UsageQuestion};
 use errand_engine::view::TraceAsk;
@@ -61,11 +61,11 @@ impl RunOperations<Failure> for Remote {
         Ok(RunList { runs, next, errors: Vec::new() })
     }
 
-    async fn record(&self, run_id: &RunId) -> Result<Record, Failure> {
+    async fn record(&self, run_id: &RunId) -> Result<RunRecord, Failure> {
         self.get(&["runs", run_id.as_str()]).await
     }
 
-    async fn inspect(&self, run_id: &RunId) -> Result<Record, Failure> {
+    async fn inspect(&self, run_id: &RunId) -> Result<RunRecord, Failure> {
         let mut record = self.record(run_id).await?;
         self.fill_in_values(&mut record).await?;
         if record.counters.model_calls + record.counters.tool_calls > 0 {
@@ -82,7 +82,7 @@ impl RunOperations<Failure> for Remote {
         Ok(record)
     }
 
-    async fn fill_in_values(&self, record: &mut Record) -> Result<(), Failure> {
+    async fn fill_in_values(&self, record: &mut RunRecord) -> Result<(), Failure> {
         self.complete(record).await
     }
 
@@ -90,13 +90,13 @@ impl RunOperations<Failure> for Remote {
         self.get(&["runs", run_id.as_str(), "manifest"]).await
     }
 
-    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<Record, Failure> {
+    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<RunRecord, Failure> {
         let mut patience = Patience::with(self);
         loop {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             let wait = left.map_or(WAIT, |left| left.min(WAIT));
             let query = [("timeout", format!("{}ms", wait.as_millis().max(1)))];
-            let waited = self.query::<Record>(&["runs", run_id.as_str(), "wait"], &query).await;
+            let waited = self.query::<RunRecord>(&["runs", run_id.as_str(), "wait"], &query).await;
             let record = match waited {
                 Ok(record) => record,
                 Err(failure) if left.is_some_and(|left| left.is_zero()) => return Err(failure),
@@ -155,7 +155,7 @@ impl RunOperations<Failure> for Remote {
         Ok(())
     }
 
-    async fn usage(&self, question: UsageQuestion) -> Result<Usage, Failure> {
+    async fn usage(&self, question: UsageQuestion) -> Result<UsageDocument, Failure> {
         let mut query = vec![("by", question.by_word)];
         query.extend(question.agent.map(|agent| ("agent", agent)));
         query.extend(question.run_id.map(|run_id| ("run_id", run_id.to_string())));

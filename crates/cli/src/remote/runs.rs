@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use errand_api::gateway::prune::{PruneRuns, Pruned};
 use errand_api::gateway::run::RunRequest;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::operations::{JournalOperations as _, More, RunListQuery, RunOperations as _};
 use errand_model::budget::LimitName;
 use errand_model::{RunId, Timestamp};
@@ -29,7 +29,7 @@ impl Remote {
         &self,
         wanted: &RunRequest,
         key: Option<&str>,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let mut request = self.request(Method::POST, &["runs"]).json(wanted);
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
@@ -38,7 +38,7 @@ impl Remote {
     }
 
     /// Waits until the run is over, or waits for a person without an agent process.
-    pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
+    pub(crate) async fn settled(&self, run_id: &RunId) -> Result<RunRecord, Failure> {
         let (mut seen, mut patience) = (0, Patience::with(self));
         let mut looks_again = false;
         loop {
@@ -71,14 +71,14 @@ impl Remote {
     }
 
     /// Returns a run, and whether it rests.
-    async fn standing(&self, run_id: &RunId) -> Result<(Record, bool), Failure> {
+    async fn standing(&self, run_id: &RunId) -> Result<(RunRecord, bool), Failure> {
         let record = self.record(run_id).await?;
         let rests = Box::pin(self.rests(&record)).await?;
         Ok((record, rests))
     }
 
     /// Returns whether a run waits for people and none of its agents has a process, at any depth.
-    async fn rests(&self, record: &Record) -> Result<bool, Failure> {
+    async fn rests(&self, record: &RunRecord) -> Result<bool, Failure> {
         if record.status != "paused" {
             return Ok(false);
         }
@@ -107,7 +107,7 @@ impl Remote {
         run_id: &RunId,
         time: Duration,
         choice: RemoteChoice,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let body = with_choice(grace(time), choice);
         self.post(&["runs", run_id.as_str(), "restart"], &body).await
     }
@@ -130,7 +130,7 @@ impl Remote {
         &self,
         run_id: &RunId,
         choice: RemoteChoice,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let body = with_choice(json!({}), choice);
         self.post(&["runs", run_id.as_str(), "retry"], &body).await
     }
@@ -141,7 +141,7 @@ impl Remote {
         run_id: &RunId,
         from_step: &str,
         input: Option<Value>,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let mut body = json!({ "from_step": from_step });
         if let Some(input) = input {
             body["input"] = input;
@@ -154,7 +154,7 @@ impl Remote {
         &self,
         run_id: &RunId,
         agent: Option<String>,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let body = replay("strict", agent);
         self.post(&["runs", run_id.as_str(), "replay"], &body).await
     }
@@ -166,7 +166,7 @@ impl Remote {
         run_id: &RunId,
         agent: Option<String>,
         allow_effects: bool,
-    ) -> Result<Record, Failure> {
+    ) -> Result<RunRecord, Failure> {
         let mut body = replay("live", agent);
         body["allow_effects"] = allow_effects.into();
         self.post(&["runs", run_id.as_str(), "replay"], &body).await

@@ -1,7 +1,7 @@
 //! Access to a server: keys, scopes, rate limits, TLS, and headers of every response.
 
 use errand_testkit::postgres::{self, Durability};
-use errand_testkit::{LIMIT, Request, Response, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, Response, Sandbox, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::sandbox;
@@ -14,8 +14,8 @@ pub(crate) fn key(sandbox: &Sandbox, name: &str, scopes: &str, more: &[&str]) ->
 
 pub(crate) const ALL: &str = "runs:read,runs:write,approvals:decide,admin";
 
-fn get(server: &Server, target: &str, key: &str) -> Response {
-    let request = Request::new("GET", target);
+fn get(server: &ErrandServer, target: &str, key: &str) -> Response {
+    let request = HttpRequest::new("GET", target);
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
@@ -26,7 +26,7 @@ fn code(response: &Response) -> Value {
 #[test]
 fn a_loopback_server_without_keys_is_open_with_a_warning_and_a_public_one_does_not_start() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     server.process().wait_for_stderr("this server is open");
     drop(server.get("/v1/runs").expect(200));
     drop(server);
@@ -34,11 +34,12 @@ fn a_loopback_server_without_keys_is_open_with_a_warning_and_a_public_one_does_n
     let refused = refused.refuses(2, "error[listen_open]");
     assert!(refused.stderr().contains("errand keys create"), "{}", refused.stderr());
     let made = key(&sandbox, "me", ALL, &[]);
-    let server = Server::of(sandbox.errand(["up", "--listen", "0.0.0.0:0"]).spawn());
+    let server = ErrandServer::of(sandbox.errand(["up", "--listen", "0.0.0.0:0"]).spawn());
     assert!(!server.process().stderr().contains("is open"));
     let here = server.address().replace("0.0.0.0", "127.0.0.1");
-    assert_eq!(Request::new("GET", "/v1/runs").send(&here).status, 401);
-    let with = Request::new("GET", "/v1/runs").header("Authorization", &format!("Bearer {made}"));
+    assert_eq!(HttpRequest::new("GET", "/v1/runs").send(&here).status, 401);
+    let with =
+        HttpRequest::new("GET", "/v1/runs").header("Authorization", &format!("Bearer {made}"));
     assert_eq!(with.send(&here).status, 200);
 }
 
@@ -47,7 +48,7 @@ fn missing_wrong_and_expired_keys_are_refused_with_codes_of_their_own() {
     let sandbox = sandbox();
     let good = key(&sandbox, "good", "runs:read", &[]);
     let short = key(&sandbox, "short", "runs:read", &["--expires", "1ms"]);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let missing = server.get("/v1/runs").expect(401);
     assert_eq!(code(&missing), "key_missing");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"errand\""));
@@ -70,7 +71,7 @@ fn missing_wrong_and_expired_keys_are_refused_with_codes_of_their_own() {
 #[test]
 fn a_created_key_locks_an_open_server_and_a_revoked_key_is_refused_soon() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     drop(server.get("/v1/runs").expect(200));
     let made = key(&sandbox, "me", ALL, &[]);
     wait_until("the door is locked", LIMIT, || server.get("/v1/runs").status == 401);
@@ -85,9 +86,9 @@ fn administrators_manage_keys_of_their_own_namespace_only() {
     let sandbox = sandbox();
     let a = key(&sandbox, "a", ALL, &["--namespace", "team-a"]);
     let b = key(&sandbox, "b", "admin,runs:read", &["--namespace", "team-b"]);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let post = |key: &str, body: &Value| {
-        let request = Request::post("/v1/keys", body.to_string());
+        let request = HttpRequest::post("/v1/keys", body.to_string());
         let request = request.header("Content-Type", "application/json");
         server.send(&request.header("Authorization", &format!("Bearer {key}")))
     };
@@ -108,7 +109,7 @@ fn administrators_manage_keys_of_their_own_namespace_only() {
     };
     assert_eq!((names(&a), names(&b)), (vec!["a".into(), "ci".into()], vec!["b".into()]));
     let delete = |key: &str, which: &str| {
-        let request = Request::new("DELETE", &format!("/v1/keys/{which}"));
+        let request = HttpRequest::new("DELETE", &format!("/v1/keys/{which}"));
         server.send(&request.header("Authorization", &format!("Bearer {key}")))
     };
     let public = made["record"]["public"].as_str().expect("a public part");
@@ -131,9 +132,9 @@ fn administrators_manage_keys_of_their_own_namespace_only() {
 #[test]
 fn every_response_has_security_headers_and_a_request_id() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     for target in ["/healthz", "/nothing", "/v1/runs", "/openapi.json"] {
-        let answer = server.send(&Request::new("GET", target).header("X-Request-Id", "abc-1"));
+        let answer = server.send(&HttpRequest::new("GET", target).header("X-Request-Id", "abc-1"));
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{target}");
         let policy = answer.header("content-security-policy").unwrap_or_default();
@@ -141,17 +142,17 @@ fn every_response_has_security_headers_and_a_request_id() {
         assert_eq!(answer.header("x-request-id"), Some("abc-1"), "{target}");
         assert_eq!(answer.header("strict-transport-security"), None, "{target}");
     }
-    let odd = server.send(&Request::new("GET", "/healthz").header("X-Request-Id", "a b"));
+    let odd = server.send(&HttpRequest::new("GET", "/healthz").header("X-Request-Id", "a b"));
     assert_eq!(odd.header("x-request-id").map(str::len), Some(16), "it is given another");
 }
 
 #[test]
 fn a_page_of_another_origin_cannot_reach_an_open_server() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let raw = |head: &str| {
         let text = format!("{head}\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}");
-        Request::send_raw(server.address(), text.as_bytes())
+        HttpRequest::send_raw(server.address(), text.as_bytes())
     };
     let rebound = raw("GET /v1/runs HTTP/1.1\r\nHost: evil.example:7070");
     assert_eq!((rebound.status, code(&rebound)), (421, json!("host_refused")));
@@ -172,7 +173,7 @@ fn a_rate_limited_client_gets_429_with_retry_after() {
     let sandbox = sandbox();
     let mine = key(&sandbox, "mine", "runs:read", &[]);
     let other = key(&sandbox, "other", "runs:read", &[]);
-    let server = Server::start(&sandbox, &["--requests-per-second", "1", "--burst", "2"]);
+    let server = ErrandServer::start(&sandbox, &["--requests-per-second", "1", "--burst", "2"]);
     // All at once: sequential requests could take a second each.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = || get(&server, "/v1/runs", &mine);
@@ -189,13 +190,13 @@ fn a_rate_limited_client_gets_429_with_retry_after() {
 fn too_large_and_too_slow_heads_and_bodies_are_refused() {
     let sandbox = sandbox();
     let limits = ["--max-body", "1Ki", "--max-headers", "8Ki", "--header-timeout", "2s"];
-    let server = Server::start(&sandbox, &limits);
+    let server = ErrandServer::start(&sandbox, &limits);
     let large = json!({ "name": "x".repeat(2_000), "scopes": ["admin"] });
     assert_eq!(code(&server.post("/v1/keys", &large).expect(413)), "request_too_large");
-    let head = Request::new("GET", "/v1/runs").header("X-Large", &"x".repeat(20_000));
+    let head = HttpRequest::new("GET", "/v1/runs").header("X-Large", &"x".repeat(20_000));
     assert_eq!(server.send(&head).status, 431);
     // A head that never ends: the server closes the connection.
-    let slow = Request::send_raw(server.address(), b"GET /v1/runs HTTP/1.1\r\nHost: local");
+    let slow = HttpRequest::send_raw(server.address(), b"GET /v1/runs HTTP/1.1\r\nHost: local");
     assert!(matches!(slow.status, 0 | 408), "{slow:?}");
     drop(server.get("/v1/runs").expect(200));
 }
@@ -211,13 +212,13 @@ fn a_server_with_a_certificate_speaks_tls_and_reloads_a_changed_certificate() {
         drop(sandbox.tool("openssl", words).args(more).args(alt).run().ok());
     };
     certificate("first");
-    let server = Server::start(&sandbox, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let server = ErrandServer::start(&sandbox, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
     let url = format!("https://{}/healthz", server.address());
     let curl = |words: &[&str]| sandbox.tool("curl", words).arg(&url).run();
     let answer = curl(&["-sSi", "--http2", "--cacert", "cert.pem"]).ok().stdout();
     assert!(answer.starts_with("HTTP/2 200"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
-    let plain = Request::new("GET", "/healthz").send(server.address());
+    let plain = HttpRequest::new("GET", "/healthz").send(server.address());
     assert_eq!(plain.status, 0, "without TLS nothing is answered");
     let there = format!("http://{}", server.address());
     let hint = format!("write https://{}", server.address());
@@ -231,7 +232,7 @@ fn a_server_with_a_certificate_speaks_tls_and_reloads_a_changed_certificate() {
     let words = ["up", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key"];
     let refused = sandbox.errand(words).arg(other).run();
     drop(refused.refuses(2, "error[tls_invalid]"));
-    let plain = Server::start(&sandbox, &[]);
+    let plain = ErrandServer::start(&sandbox, &[]);
     let there = format!("https://{}", plain.address());
     let hint = format!("write http://{}", plain.address());
     drop(sandbox.errand(["--server", &there, "ps"]).run().refuses(125, &hint));
@@ -240,14 +241,14 @@ fn a_server_with_a_certificate_speaks_tls_and_reloads_a_changed_certificate() {
 #[test]
 fn the_keys_of_a_server_are_in_its_database_and_not_in_the_folder() {
     let sandbox = sandbox();
-    let database = postgres::Server::start(Durability::None, "");
+    let database = postgres::PostgresServer::start(Durability::None, "");
     let url = database.url();
     drop(sandbox.errand(["migrate", "--database", &url]).run().ok());
     let words = ["keys", "create", "--name", "me", "--scope", "runs:read", "--database", &url];
     let key = sandbox.errand(words).run().ok().stdout().trim_end().to_owned();
     let up = ["up", "--listen", "127.0.0.1:0", "--database", &url];
-    let server = Server::of(sandbox.errand(up).limit(LIMIT).spawn());
-    drop(server.send(&Request::new("GET", "/v1/runs")).expect(401));
+    let server = ErrandServer::of(sandbox.errand(up).limit(LIMIT).spawn());
+    drop(server.send(&HttpRequest::new("GET", "/v1/runs")).expect(401));
     drop(get(&server, "/v1/runs", &key).expect(200));
     let listed = sandbox.errand(["keys", "ls"]).env("ERRAND_DATABASE", &url).run().ok();
     assert!(listed.stdout().contains("runs:read"), "{}", listed.describe());

@@ -1,13 +1,13 @@
 //! `errand agent …`, called by real small agents.
 
-use errand_testkit::{Agent, LIMIT, Output, Sandbox, wait_until};
+use errand_testkit::{LIMIT, ProgramOutput, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::sandbox;
 
 /// Runs a shell script as an agent; a failing command does not end it.
-fn run(sandbox: &Sandbox, script: &str) -> Output {
-    let agent = sandbox.agent(&Agent::shell(&format!("set +e\n{script}\n")));
+fn run(sandbox: &Sandbox, script: &str) -> ProgramOutput {
+    let agent = sandbox.agent(&TestAgent::shell(&format!("set +e\n{script}\n")));
     sandbox.errand(["run"]).arg(agent).run()
 }
 
@@ -86,7 +86,7 @@ fn a_step_that_takes_too_long_is_ended_with_its_whole_group() {
 #[test]
 fn the_agent_file_limits_steps_without_a_timeout_of_their_own() {
     let sandbox = sandbox();
-    let agent = Agent::shell("errand agent step slow -- sleep 300 || echo $?");
+    let agent = TestAgent::shell("errand agent step slow -- sleep 300 || echo $?");
     let agent = sandbox.agent(&agent.spec("timeouts: { step: 200ms }"));
     let output = sandbox.errand(["run"]).arg(agent).run().ok();
     assert_eq!(output.stdout(), "124\n");
@@ -133,7 +133,7 @@ fn only_the_beginning_of_a_very_long_step_output_is_recorded_with_a_note() {
 #[test]
 fn another_attempt_gets_completed_steps_from_the_record() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(
+    let agent = sandbox.agent(&TestAgent::shell(
         "errand agent step paid -- sh -c 'echo paid >>receipts; wc -l <receipts'
          errand agent checkpoint --get
          if [ \"$ERRAND_ATTEMPT\" = 1 ]; then
@@ -186,7 +186,7 @@ fn events_outputs_and_artifacts_of_an_agent_are_in_the_record() {
 #[test]
 fn a_session_outlives_its_runs() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(
+    let agent = sandbox.agent(&TestAgent::shell(
         "errand agent session get
          errand agent session put \"{\\\"runs\\\": \\\"$ERRAND_RUN_ID\\\"}\"
          errand agent session put --revision 0 '{}' || echo $?",

@@ -1,6 +1,6 @@
 //! Refusals of malformed input, which create nothing.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 
 use crate::support::sandbox;
 
@@ -14,7 +14,7 @@ fn check(sandbox: &Sandbox, words: &[&str], code: i32, complaint: &str) {
 #[test]
 fn malformed_command_lines_are_refused() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true"));
+    sandbox.agent(&TestAgent::shell("true"));
     sandbox.write("empty/README", "");
     sandbox.write("broken/agent.yaml", "a: [");
     sandbox.write("binary/agent.yaml", b"\x00\xff");
@@ -90,7 +90,7 @@ fn a_payload_that_does_not_fit_the_agents_schema_is_refused() {
     let sandbox = sandbox();
     let schema =
         "input_schema: { type: object, required: [task], properties: { task: { type: string } } }";
-    sandbox.agent(&Agent::shell("true").spec(schema));
+    sandbox.agent(&TestAgent::shell("true").spec(schema));
     check(&sandbox, &["run", "test-agent"], 2, "input_invalid");
     check(&sandbox, &["run", "test-agent", "--job", "not json"], 2, "input_invalid");
     check(&sandbox, &["run", "-d", "test-agent", "--job", "{\"task\": 1}"], 2, "/task");
@@ -100,7 +100,7 @@ fn a_payload_that_does_not_fit_the_agents_schema_is_refused() {
 #[test]
 fn a_payload_that_is_too_large_is_refused() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true"));
+    sandbox.agent(&TestAgent::shell("true"));
     let file = std::fs::File::create(sandbox.path("huge")).unwrap();
     file.set_len(65 * 1024 * 1024).unwrap();
     check(&sandbox, &["run", "test-agent", "--job", "@huge"], 2, "huge");
@@ -122,14 +122,14 @@ fn all_problems_of_an_agent_file_are_reported_with_their_places() {
 #[test]
 fn a_missing_secret_is_reported_before_anything_is_created() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true").spec("secrets: [NOT_SET]"));
+    sandbox.agent(&TestAgent::shell("true").spec("secrets: [NOT_SET]"));
     check(&sandbox, &["run", "test-agent"], 125, "NOT_SET");
 }
 
 #[test]
 fn a_refused_command_line_has_a_hint_with_the_right_command() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true"));
+    sandbox.agent(&TestAgent::shell("true"));
     let agent = "test-agent";
     let wrong: &[(&[&str], i32, &str)] = &[
         (&["rnu", agent], 2, "did you mean `errand run`?"),
@@ -153,7 +153,7 @@ fn a_refused_command_line_has_a_hint_with_the_right_command() {
 #[test]
 fn the_name_of_an_agent_leads_to_its_last_run() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true"));
+    sandbox.agent(&TestAgent::shell("true"));
     let run_id = sandbox.errand(["run", "-d", "test-agent"]).run().ok().stdout_line();
     let said = format!("\"test-agent\" is an agent; its last run is {run_id}");
     drop(sandbox.errand(["logs", "test-agent"]).run().refuses(125, &said));
@@ -162,7 +162,7 @@ fn the_name_of_an_agent_leads_to_its_last_run() {
 #[test]
 fn a_variable_without_a_value_is_passed_on() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("echo \"$COLOUR\""));
+    sandbox.agent(&TestAgent::shell("echo \"$COLOUR\""));
     let command = sandbox.errand(["run", "test-agent", "-e", "COLOUR"]).env("COLOUR", "green");
     assert_eq!(command.run().ok().stdout_line(), "green");
 }
@@ -170,7 +170,7 @@ fn a_variable_without_a_value_is_passed_on() {
 #[test]
 fn a_type_filter_without_matching_events_is_noted_with_the_journals_types() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("true"));
+    sandbox.agent(&TestAgent::shell("true"));
     let run_id = sandbox.errand(["run", "-d", "test-agent"]).run().ok().stdout_line();
     drop(sandbox.errand(["wait", &run_id]).run().ok());
     let output = sandbox.errand(["events", &run_id, "--type", "nosuch"]).run().ok();

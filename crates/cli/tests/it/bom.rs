@@ -1,6 +1,6 @@
 //! Bills of materials: pinned by attempts, stored by digest, compared.
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::coordinated::coordinator;
@@ -10,12 +10,12 @@ fn bom(sandbox: &Sandbox, of: &str) -> Value {
     sandbox.errand(["bom", of]).run().ok().json()
 }
 
-fn agent(script: &str) -> Agent {
+fn agent(script: &str) -> TestAgent {
     let model = "model: { provider: openai, name: gpt-4o-mini }";
-    Agent::shell(script).named("reviewer").spec(model).spec("skills: [style]")
+    TestAgent::shell(script).named("reviewer").spec(model).spec("skills: [style]")
 }
 
-fn skilled(script: &str, skill: &str) -> Agent {
+fn skilled(script: &str, skill: &str) -> TestAgent {
     agent(script).file("skills/style.md", skill)
 }
 
@@ -53,7 +53,7 @@ fn an_attempt_pins_the_inventory_of_what_it_executes() {
 #[test]
 fn a_generation_begins_where_the_content_changes() {
     let sandbox = sandbox();
-    let generation_of = |agent: &Agent| {
+    let generation_of = |agent: &TestAgent| {
         let run_id = start(&sandbox, &sandbox.agent(agent), &[]);
         (finish(&sandbox, &run_id)["bom"]["generation"].as_u64().unwrap(), run_id)
     };
@@ -140,7 +140,8 @@ fn a_missing_or_changed_inventory_is_reported_with_its_digest() {
 #[test]
 fn no_value_of_a_secret_or_variable_is_in_an_inventory() {
     let sandbox = sandbox();
-    let agent = Agent::shell("true").spec("secrets: [API_KEY]").spec("env: { NOTE: quiet-word }");
+    let agent =
+        TestAgent::shell("true").spec("secrets: [API_KEY]").spec("env: { NOTE: quiet-word }");
     let folder = sandbox.agent(&agent);
     let words = ["run".as_ref(), folder.as_os_str()];
     drop(sandbox.errand(words).env("API_KEY", "hidden-value").run().ok());
@@ -163,12 +164,12 @@ fn the_inventory_of_a_folder_needs_no_registry() {
 #[test]
 fn the_inventory_of_a_coordinator_names_the_agents_that_it_is_made_of() {
     let sandbox = sandbox();
-    let says = |name: &str| Agent::shell("errand agent output 1\n").named(name);
+    let says = |name: &str| TestAgent::shell("errand agent output 1\n").named(name);
     for name in ["writer", "checker"] {
         drop(sandbox.agent(&says(name)));
     }
     let registered = sandbox.agent(&says("reader"));
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     drop(sandbox.errand(["--server", &server.url(), "push"]).arg(&registered).run().ok());
     drop(coordinator(&sandbox, "pair", "{ type: chain, agents: [../writer, ../checker] }"));
     let chain = "{ type: chain, agents: [reader, { agent: ../pair, name: both }, ../writer] }";

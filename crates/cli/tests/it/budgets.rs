@@ -1,6 +1,6 @@
 //! Prices of calls, budgets of runs, and the actions at their limits.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -14,7 +14,7 @@ fn events(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
 }
 
 /// Runs a script to its end; returns its output and its record.
-fn ran(sandbox: &Sandbox, agent: &Agent, more: &[&str]) -> (String, Value) {
+fn ran(sandbox: &Sandbox, agent: &TestAgent, more: &[&str]) -> (String, Value) {
     let agent = sandbox.agent(agent);
     let output = run(sandbox, &agent, more).run();
     let newest = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ fn a_call_is_priced_by_the_table_or_by_the_agent_and_never_free() {
         errand agent emit model.called '{"provider": "acme", "model": "house", "input_tokens": 5}'
         errand agent emit model.called '{"model": "gpt-4o", "cost_usd": 0.0123456789, "note": "mine"}'
         errand agent step look -- errand agent emit tool.called '{"name": "search", "arguments": {"q": 1}, "side_effect": "read_only"}'"#;
-    let (_, record) = ran(&sandbox, &Agent::shell(script), &["--label", "team=red"]);
+    let (_, record) = ran(&sandbox, &TestAgent::shell(script), &["--label", "team=red"]);
     assert_eq!(record["status"], "completed");
     let run_id = record["run_id"].as_str().unwrap();
     let calls = events(&sandbox, run_id, "model.called");
@@ -71,7 +71,7 @@ fn a_call_is_priced_by_the_table_or_by_the_agent_and_never_free() {
 #[test]
 fn the_users_prices_win_and_a_bad_table_starts_nothing() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(
+    let agent = sandbox.agent(&TestAgent::shell(
         r#"errand agent emit model.called '{"provider": "acme", "model": "house-2", "input_tokens": 1000, "output_tokens": 10}'"#,
     ));
     let price = "schema: 1\nprices:\n- { provider: acme, model: house-*, input: 0.5, output: 2, \
@@ -104,7 +104,7 @@ fn an_invalid_reported_event_is_refused_and_not_recorded() {
     let script = r#"set +e
         errand agent emit model.called '{"input_tokens": -4}' 2>&1; echo $?
         errand agent emit tool.called '{"name": "pay", "side_effect": "theft"}' 2>&1 | head -1"#;
-    let (printed, record) = ran(&sandbox, &Agent::shell(script), &[]);
+    let (printed, record) = ran(&sandbox, &TestAgent::shell(script), &[]);
     assert!(
         printed.contains("$.events[0].data.input_tokens: expected a whole number"),
         "{printed}"
@@ -127,7 +127,7 @@ fn a_run_is_warned_once_and_its_calls_are_denied_at_the_end() {
         + "errand agent emit model.called \"{\\\"reservation_id\\\": \\\"$(cat id)\\\", \\\"input_tokens\\\": 30}\"
         errand agent step more --kind model -- echo thought 2>/dev/null; echo step=$?
         errand agent step other --kind tool -- echo done; echo step=$?";
-    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100 }");
+    let agent = TestAgent::shell(&script).spec("budgets: { tokens_per_run: 100 }");
     let (printed, record) = ran(&sandbox, &agent, &[]);
     assert_eq!(record["status"], "completed");
     for line in ["reserve=0\nreserve=1\n", "thought\nstep=0\n", "step=125\n", "done\nstep=0\n"] {
@@ -155,7 +155,8 @@ fn a_run_is_warned_once_and_its_calls_are_denied_at_the_end() {
 fn a_budget_cancels_its_run() {
     let sandbox = sandbox();
     let script = called(150) + "exec sleep 600";
-    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: cancel }");
+    let agent =
+        TestAgent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: cancel }");
     let (_, record) = ran(&sandbox, &agent, &[]);
     assert_eq!(record["status"], "cancelled", "{record:#}");
     let run_id = record["run_id"].as_str().unwrap();
@@ -165,7 +166,8 @@ fn a_budget_cancels_its_run() {
 #[test]
 fn flags_tighten_what_the_agent_allows() {
     let sandbox = sandbox();
-    let agent = Agent::shell("errand agent reserve model --tokens 60 >/dev/null || echo denied");
+    let agent =
+        TestAgent::shell("errand agent reserve model --tokens 60 >/dev/null || echo denied");
     let agent = sandbox.agent(&agent.spec("budgets: { tokens_per_run: 100 }"));
     let printed = |more: &[&str]| run(&sandbox, &agent, more).run().ok().stdout();
     assert_eq!(printed(&[]), "");
@@ -180,7 +182,7 @@ fn flags_tighten_what_the_agent_allows() {
 #[test]
 fn a_wall_time_budget_ends_its_run() {
     let sandbox = sandbox();
-    let agent = Agent::shell("exec sleep 600")
+    let agent = TestAgent::shell("exec sleep 600")
         .spec("budgets: { wall_time_per_run: 300ms, on_exceed: cancel }");
     let (_, record) = ran(&sandbox, &agent, &[]);
     assert_eq!(record["status"], "cancelled", "{record:#}");
@@ -208,8 +210,9 @@ const SPENDER: &str = r#"set +e
 fn ten_runs_at_once_never_spend_more_than_their_agents_day_has() {
     let_the_day_last();
     let sandbox = sandbox();
-    let agent = sandbox
-        .agent(&Agent::shell(SPENDER).named("spender").spec("budgets: { tokens_per_day: 1000 }"));
+    let agent = sandbox.agent(
+        &TestAgent::shell(SPENDER).named("spender").spec("budgets: { tokens_per_day: 1000 }"),
+    );
     let runs: Vec<_> = (0..10).map(|_| start(&sandbox, &agent, &[])).collect();
     for run_id in &runs {
         assert_eq!(finish(&sandbox, run_id)["status"], "completed");
@@ -226,14 +229,14 @@ fn reservations_of_a_killed_run_are_released() {
     let sandbox = sandbox();
     let budget = "budgets: { tokens_per_day: 100 }";
     let hoarder = "errand agent reserve model --tokens 100\nexec sleep 600";
-    let hoarder = sandbox.agent(&Agent::shell(hoarder).named("twin").spec(budget));
+    let hoarder = sandbox.agent(&TestAgent::shell(hoarder).named("twin").spec(budget));
     let first = start(&sandbox, &hoarder, &[]);
     wait_until("it was promised everything", LIMIT, || {
         sandbox.errand(["logs", &first]).run().stdout().contains("rsv_")
     });
     let asks =
         "errand agent reserve model --tokens 100 >/dev/null 2>&1 && echo granted || echo denied";
-    let asks = sandbox.agent(&Agent::shell(asks).named("twin").spec(budget));
+    let asks = sandbox.agent(&TestAgent::shell(asks).named("twin").spec(budget));
     assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "denied\n");
     kill(&record(&sandbox, &first)["pid"]);
     assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "granted\n");
@@ -244,7 +247,8 @@ fn reservations_of_a_killed_run_are_released() {
 fn a_run_is_held_by_its_budget() {
     let sandbox = sandbox();
     let script = called(150) + "echo went on";
-    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: pause }");
+    let agent =
+        TestAgent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: pause }");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     wait_for_record(&sandbox, &run_id, "it is held", |record| record["status"] == "paused");
     assert_eq!(events(&sandbox, &run_id, "run.paused")[0]["reason"], "budget");
@@ -267,10 +271,10 @@ fn a_run_is_held_by_its_budget() {
 fn a_run_whose_call_has_no_room_is_not_resumed_before_it_has() {
     let sandbox = sandbox();
     let script = called(800) + "errand agent reserve model --tokens 400 > /dev/null; echo went on";
-    let agent = Agent::shell(&script)
+    let agent = TestAgent::shell(&script)
         .named("held")
         .spec("budgets: { tokens_per_run: 1000, on_exceed: pause }");
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     assert_eq!(server.push(&sandbox.agent(&agent)).status, 201);
     let run_id = server.post("/v1/runs", &json!({ "agent": "held" })).json()["run_id"].clone();
     let run_id = run_id.as_str().unwrap();
@@ -290,7 +294,7 @@ fn a_run_whose_call_has_no_room_is_not_resumed_before_it_has() {
 fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
     let_the_day_last();
     let sandbox = sandbox();
-    let agent = Agent::shell("exec sleep 600")
+    let agent = TestAgent::shell("exec sleep 600")
         .named("slow")
         .spec("budgets: { wall_time_per_day: 1s, on_exceed: cancel }");
     let agent = sandbox.agent(&agent);
@@ -319,7 +323,7 @@ fn costs_of_tools_and_look_ups_are_in_the_record_the_sums_and_the_trace() {
         errand agent emit tool.called '{"name": "search", "cost_usd": "much"}' 2>&1 || true
     "#;
     let agent =
-        Agent::shell(script).spec("budgets: { cost_usd_per_run: 0.12, on_exceed: deny_call }");
+        TestAgent::shell(script).spec("budgets: { cost_usd_per_run: 0.12, on_exceed: deny_call }");
     let (printed, record) = ran(&sandbox, &agent, &[]);
     assert!(printed.contains("cost_usd: expected US dollars"), "{printed}");
     assert_eq!(record["usage"]["cost_usd"], 0.15);
@@ -360,7 +364,8 @@ fn costs_of_tools_and_look_ups_are_in_the_record_the_sums_and_the_trace() {
 #[test]
 fn an_attempt_records_its_setup() {
     let sandbox = sandbox();
-    let agent = Agent::shell("pwd; cp \"$ERRAND_BRIEF\" brief").spec("workspace: { mode: cwd }");
+    let agent =
+        TestAgent::shell("pwd; cp \"$ERRAND_BRIEF\" brief").spec("workspace: { mode: cwd }");
     let (printed, record) = ran(&sandbox, &agent, &[]);
     let attempt = &record["attempts"][0];
     assert_eq!((&attempt["harness"], &attempt["target"]), (&json!("command"), &json!("process")));

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 
 use crate::support::sandbox;
 
@@ -41,12 +41,12 @@ fn installed(name: &str) -> Option<PathBuf> {
 }
 
 /// Starts a server with a few agents; returns it with a key.
-fn served(sandbox: &Sandbox) -> (Server, String) {
+fn served(sandbox: &Sandbox) -> (ErrandServer, String) {
     let agents = sandbox.path("agents");
     let limited = "budgets: { tokens_per_run: 100 }";
-    Agent::shell(COUNTER).named("counter").spec(limited).write_below(&agents);
-    Agent::shell("exec sleep 600").named("sleeper").write_below(&agents);
-    let server = Server::start(sandbox, &["--agents", agents.to_str().unwrap()]);
+    TestAgent::shell(COUNTER).named("counter").spec(limited).write_below(&agents);
+    TestAgent::shell("exec sleep 600").named("sleeper").write_below(&agents);
+    let server = ErrandServer::start(sandbox, &["--agents", agents.to_str().unwrap()]);
     let key = ["keys", "create", "--name", "all", "--scope", "runs:read,runs:write"];
     let key = sandbox.errand(key).run().ok().stdout_line();
     (server, key)

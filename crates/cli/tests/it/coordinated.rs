@@ -5,7 +5,7 @@ use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{
     DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect, Registry,
 };
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{all, finish, nobody_left, record, sandbox, start, wait_for_record};
@@ -20,12 +20,12 @@ pub(crate) fn coordinator(sandbox: &Sandbox, name: &str, coordinator: &str) -> s
 }
 
 /// Returns an agent with a step and a call that has a cost.
-fn thinker(name: &str) -> Agent {
+fn thinker(name: &str) -> TestAgent {
     let script = "errand agent step think -- true\n\
         errand agent emit model.called '{\"provider\": \"openai\", \"model\": \"gpt-4o-mini\", \
           \"input_tokens\": 1000, \"output_tokens\": 200}'\n\
         errand agent output '{\"done\": true}'\n";
-    Agent::shell(script).named(name)
+    TestAgent::shell(script).named(name)
 }
 
 /// Runs two agents in a row and a nested pair beside the second one, which a third joins.
@@ -158,7 +158,7 @@ fn usage_counts_the_calls_of_children_once() {
 fn a_coordinated_run_is_shown_the_same_over_a_server() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let lines = "graph RUN|graph RUN --json|graph RUN --format svg|graph RUN --format dot\
         |messages RUN|messages RUN --json --type result|messages -f RUN|trace RUN\
         |trace RUN --json --depth 1|trace RUN --limit 2|ps -aq --filter parent=report";
@@ -188,7 +188,7 @@ fn a_coordinated_run_is_shown_the_same_over_a_server() {
 fn the_only_open_question_of_children_is_decided_on_their_coordinator() {
     let sandbox = sandbox();
     let asker =
-        Agent::shell("errand agent approve --action publish --target web --park || exit $?")
+        TestAgent::shell("errand agent approve --action publish --target web --park || exit $?")
             .named("asker");
     drop(sandbox.agent(&asker));
     let pair = "{ type: fan_out, agents: [{ agent: ../asker, name: one }, { agent: ../asker, name: two }] }";

@@ -3,7 +3,7 @@
 use std::fs;
 
 use errand_testkit::postgres::Database;
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::json;
 
 use crate::support::{all, sandbox};
@@ -89,8 +89,8 @@ fn validate_asks_the_registry_for_registered_agents() {
         "    { type: chain, agents: [one, two@1.0.0, { agent: one@2.0.0, name: next }] }",
     );
     drop(sandbox.errand(["validate", "team"]).run().ok());
-    let server = Server::start(&sandbox, &[]);
-    let folder = sandbox.agent(&Agent::shell("cat").named("one"));
+    let server = ErrandServer::start(&sandbox, &[]);
+    let folder = sandbox.agent(&TestAgent::shell("cat").named("one"));
     drop(server.push(&folder).expect(201));
     let url = server.url();
     let said = said(&sandbox, &["--server", &url, "validate", "team"], 2);
@@ -108,9 +108,9 @@ fn validate_asks_the_registry_for_registered_agents() {
 #[test]
 fn a_run_is_refused_if_one_of_its_agents_could_not_run() {
     let sandbox = sandbox();
-    drop(sandbox.agent(&Agent::shell("cat").named("good")));
-    drop(sandbox.agent(&Agent::command("[no-such-program]").named("lost")));
-    drop(sandbox.agent(&Agent::shell("cat").named("needy").spec("secrets: [NO_SUCH_SECRET]")));
+    drop(sandbox.agent(&TestAgent::shell("cat").named("good")));
+    drop(sandbox.agent(&TestAgent::command("[no-such-program]").named("lost")));
+    drop(sandbox.agent(&TestAgent::shell("cat").named("needy").spec("secrets: [NO_SUCH_SECRET]")));
     for (member, exit_code, code) in
         [("lost", 127, "command_not_found"), ("needy", 125, "secret_missing")]
     {
@@ -155,7 +155,7 @@ fn validate_build_and_run_report_the_same_problems_at_once() {
 #[test]
 fn a_coordinator_as_a_service_is_refused() {
     let sandbox = sandbox();
-    drop(sandbox.agent(&Agent::shell("cat").named("good")));
+    drop(sandbox.agent(&TestAgent::shell("cat").named("good")));
     coordinator(&sandbox, "team", "    { type: chain, agents: [../good] }");
     let said = said(&sandbox, &["serve", "team", "--schedule", "@hourly"], 2);
     assert!(said.contains("agent_unsupported"), "{said}");
@@ -164,11 +164,12 @@ fn a_coordinator_as_a_service_is_refused() {
 #[test]
 fn push_sends_what_an_agent_names_by_path() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    drop(sandbox.agent(&Agent::shell("tr a-z A-Z").named("upper")));
+    let server = ErrandServer::start(&sandbox, &[]);
+    drop(sandbox.agent(&TestAgent::shell("tr a-z A-Z").named("upper")));
     drop(
-        sandbox
-            .agent(&Agent::shell("printf '%s!' \"$(cat)\"").named("loud").file("data/x.txt", "x")),
+        sandbox.agent(
+            &TestAgent::shell("printf '%s!' \"$(cat)\"").named("loud").file("data/x.txt", "x"),
+        ),
     );
     coordinator(&sandbox, "inner", "    { type: chain, agents: [../upper] }");
     coordinator(&sandbox, "team", "    { type: chain, agents: [../inner, ../loud, upper] }");
@@ -194,17 +195,17 @@ fn workers_of_other_machines_find_what_a_coordinator_names() {
     let database = Database::empty();
     drop(here.errand(["migrate", "--database", &database.url()]).run().ok());
     let url = database.url();
-    let server = Server::start(&here, &["--database", &url]);
+    let server = ErrandServer::start(&here, &["--database", &url]);
     let worker = elsewhere.errand(["worker", "--database", &url, "--label", "zone=far"]).spawn();
     worker.wait_for_stderr("slots");
     drop(
         here.agent(
-            &Agent::shell("cat \"$ERRAND_AGENT_DIR/data.txt\"")
+            &TestAgent::shell("cat \"$ERRAND_AGENT_DIR/data.txt\"")
                 .named("inside")
                 .file("data.txt", "deep"),
         ),
     );
-    let shout = Agent::shell("printf '%s!' \"$(cat)\"").named("loud");
+    let shout = TestAgent::shell("printf '%s!' \"$(cat)\"").named("loud");
     drop(here.agent(&shout));
     coordinator(&here, "inner", "    { type: chain, agents: [../inside] }");
     coordinator(&here, "team", "    { type: chain, agents: [../inner, ../loud] }");
@@ -219,8 +220,8 @@ fn workers_of_other_machines_find_what_a_coordinator_names() {
 #[test]
 fn a_server_refuses_a_coordinator_pushed_without_its_agents() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    drop(sandbox.agent(&Agent::shell("cat").named("good")));
+    let server = ErrandServer::start(&sandbox, &[]);
+    drop(sandbox.agent(&TestAgent::shell("cat").named("good")));
     coordinator(&sandbox, "team", "    { type: chain, agents: [../good] }");
     let problem = server.push(&sandbox.path("team")).expect(422).json();
     assert_eq!(problem["code"], "agent_file_invalid");
@@ -233,27 +234,27 @@ fn coordinators_of_a_watched_folder_are_registered_again_when_one_of_their_agent
     let sandbox = sandbox();
     let agents = sandbox.path("agents");
     // Beside the folder that is watched.
-    drop(sandbox.agent(&Agent::shell("echo 1").named("one")));
+    drop(sandbox.agent(&TestAgent::shell("echo 1").named("one")));
     fs::create_dir_all(agents.join("team")).unwrap();
     coordinator(&sandbox, "agents/team", "    { type: chain, agents: [../../one] }");
     let path = agents.join("team/agent.yaml");
     let yaml = fs::read_to_string(&path).unwrap();
     fs::write(&path, yaml.replace("name: agents/team", "name: team")).unwrap();
-    let server = Server::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
+    let server = ErrandServer::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
     let digest = || {
         let answer = server.get("/v1/agents/team");
         (answer.status == 200).then(|| answer.json()["digest"].clone())
     };
     wait_until("the coordinator is registered", LIMIT, || digest().is_some());
     let before = digest();
-    drop(sandbox.agent(&Agent::shell("echo 2").named("one")));
+    drop(sandbox.agent(&TestAgent::shell("echo 2").named("one")));
     wait_until("it is registered anew", LIMIT, || digest() != before);
 }
 
 #[test]
 fn the_inventory_of_a_coordinator_names_its_agents() {
     let sandbox = sandbox();
-    drop(sandbox.agent(&Agent::shell("cat").named("good")));
+    drop(sandbox.agent(&TestAgent::shell("cat").named("good")));
     coordinator(&sandbox, "team", "    { type: chain, agents: [../good, other@1.0.0] }");
     let bom = sandbox.errand(["bom", "./team"]).run().ok().json();
     let text = bom.to_string();

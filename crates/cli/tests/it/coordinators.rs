@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// Returns an agent whose output is a Python expression over its input `given`.
-pub(crate) fn answers(name: &str, expression: &str) -> Agent {
+pub(crate) fn answers(name: &str, expression: &str) -> TestAgent {
     let script = format!(
         "import json, os, sys\n\
          def document(text):\n\
@@ -20,7 +20,7 @@ pub(crate) fn answers(name: &str, expression: &str) -> Agent {
          given = document(open(os.environ['ERRAND_INPUT']).read())\n\
          print(json.dumps({expression}))\n"
     );
-    Agent::python(&script).named(name)
+    TestAgent::python(&script).named(name)
 }
 
 /// Writes a coordinator over agents beside it.
@@ -162,7 +162,7 @@ fn coordinators_are_agents_of_coordinators() {
 #[test]
 fn a_failed_child_fails_its_chain_which_names_the_step() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("echo broken >&2\nexit 3\n").named("bad"));
+    sandbox.agent(&TestAgent::shell("echo broken >&2\nexit 3\n").named("bad"));
     sandbox.agent(&answers("add", "given + 1"));
     let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../bad, ../add] }", "");
     let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "1"]).run();
@@ -176,8 +176,8 @@ fn a_failed_child_fails_its_chain_which_names_the_step() {
 #[test]
 fn stopping_a_coordinator_ends_all_its_descendants() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
-    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("two"));
+    sandbox.agent(&TestAgent::shell("echo ready\nexec sleep 600\n").named("one"));
+    sandbox.agent(&TestAgent::shell("echo ready\nexec sleep 600\n").named("two"));
     let both = coordinator(&sandbox, "both", "{ type: fan_out, agents: [../one, ../two] }", "");
     let id = start(&sandbox, &both, &[]);
     let live = wait_for("both run", LIMIT, || {
@@ -198,7 +198,7 @@ fn stopping_a_coordinator_ends_all_its_descendants() {
 #[test]
 fn a_paused_coordinator_pauses_its_children_and_resumes_them() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("one"));
+    sandbox.agent(&TestAgent::shell(&format!("{GATE}echo 1\n")).named("one"));
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
     let id = start(&sandbox, &only, &[]);
     let child = wait_for("it runs", LIMIT, || {
@@ -218,7 +218,7 @@ fn a_paused_coordinator_pauses_its_children_and_resumes_them() {
 fn any_command_that_reads_a_coordinator_continues_it_after_its_process_was_killed() {
     let sandbox = sandbox();
     sandbox.agent(&answers("first", "given + 1"));
-    sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
+    sandbox.agent(&TestAgent::shell(&format!("{GATE}echo 7\n")).named("second"));
     let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
     let id = start(&sandbox, &chain, &["--job", "1"]);
     let second = wait_for("the second runs", LIMIT, || {
@@ -244,7 +244,7 @@ fn any_command_that_reads_a_coordinator_continues_it_after_its_process_was_kille
 #[test]
 fn an_interrupted_coordinator_ends_all_its_descendants() {
     let sandbox = sandbox();
-    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
+    sandbox.agent(&TestAgent::shell("echo ready\nexec sleep 600\n").named("one"));
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
     let running = sandbox.errand(["run".as_ref(), only.as_os_str()]).spawn();
     let child = wait_for("it runs", LIMIT, || {
@@ -262,7 +262,7 @@ fn an_interrupted_coordinator_ends_all_its_descendants() {
 #[test]
 fn budgets_and_time_limits_of_a_coordinator_bound_its_children() {
     let sandbox = sandbox();
-    let agent = Agent::shell("exec sleep 600\n").named("slow");
+    let agent = TestAgent::shell("exec sleep 600\n").named("slow");
     sandbox.agent(&agent);
     let only = coordinator(
         &sandbox,
@@ -284,9 +284,9 @@ fn budgets_and_time_limits_of_a_coordinator_bound_its_children() {
 fn another_attempt_of_a_coordinator_keeps_completed_steps() {
     let sandbox = sandbox();
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&Agent::shell(script).named("first"));
+    sandbox.agent(&TestAgent::shell(script).named("first"));
     let script = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\necho 2\n";
-    sandbox.agent(&Agent::shell(script).named("second"));
+    sandbox.agent(&TestAgent::shell(script).named("second"));
     let definition = "{ type: chain, agents: [../first, ../second] }";
     let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
                  max_delay: 10ms }\n";
@@ -302,9 +302,9 @@ fn another_attempt_of_a_coordinator_keeps_completed_steps() {
 fn a_retry_of_a_failed_coordinator_inherits_completed_steps() {
     let sandbox = sandbox();
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&Agent::shell(script).named("first"));
+    sandbox.agent(&TestAgent::shell(script).named("first"));
     let script = "test -e \"$HOME/go\"\necho 2\n";
-    sandbox.agent(&Agent::shell(script).named("second"));
+    sandbox.agent(&TestAgent::shell(script).named("second"));
     let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
     let id = start(&sandbox, &chain, &[]);
     assert_eq!(finish(&sandbox, &id)["status"], "failed");
@@ -320,8 +320,8 @@ fn a_retry_of_a_failed_coordinator_inherits_completed_steps() {
 /// `second`, which fails unless `passes`.
 fn nested(sandbox: &Sandbox, passes: &str, more: &str) -> PathBuf {
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&Agent::shell(script).named("first"));
-    sandbox.agent(&Agent::shell(&format!("{passes}echo 2\n")).named("second"));
+    sandbox.agent(&TestAgent::shell(script).named("first"));
+    sandbox.agent(&TestAgent::shell(&format!("{passes}echo 2\n")).named("second"));
     coordinator(sandbox, "inner", "{ type: chain, agents: [../first, ../second] }", "");
     coordinator(sandbox, "middle", "{ type: chain, agents: [../inner] }", "");
     coordinator(sandbox, "outer", "{ type: chain, agents: [../middle] }", more)
@@ -365,8 +365,8 @@ fn another_attempt_does_not_repeat_completed_steps_of_a_nested_coordinator() {
 fn an_approval_in_a_child_blocks_only_the_steps_that_depend_on_it() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
-    sandbox.agent(&Agent::shell(script).named("asks"));
-    sandbox.agent(&Agent::shell(&format!("{GATE}echo 2\n")).named("works"));
+    sandbox.agent(&TestAgent::shell(script).named("asks"));
+    sandbox.agent(&TestAgent::shell(&format!("{GATE}echo 2\n")).named("works"));
     let both = "{ type: fan_out, agents: [../asks, ../works], aggregation: collect }";
     let both = coordinator(&sandbox, "both", both, "");
     let id = start(&sandbox, &both, &[]);
@@ -390,7 +390,7 @@ fn an_approval_in_a_child_blocks_only_the_steps_that_depend_on_it() {
 fn a_coordinator_continues_after_a_rebuild_of_the_registry() {
     let sandbox = sandbox();
     sandbox.agent(&answers("first", "given + 1"));
-    sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
+    sandbox.agent(&TestAgent::shell(&format!("{GATE}echo 7\n")).named("second"));
     let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
     let id = start(&sandbox, &chain, &["--job", "1"]);
     let second = wait_for("the second runs", LIMIT, || {
@@ -425,7 +425,7 @@ fn the_output_of_a_coordinator_must_match_its_output_schema() {
 fn a_foreground_coordinator_that_waits_for_a_person_continues_in_the_background() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
-    sandbox.agent(&Agent::shell(script).named("asks"));
+    sandbox.agent(&TestAgent::shell(script).named("asks"));
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../asks] }", "");
     let run = sandbox.errand(["run".as_ref(), only.as_os_str()]).run().exits(75);
     assert!(run.stderr().contains("errand approvals ls"), "{}", run.stderr());
@@ -466,7 +466,7 @@ fn a_coordinator_is_removed_with_its_steps_and_is_not_replayed_strictly() {
 fn a_paused_coordinator_whose_process_died_continues_when_it_is_resumed() {
     let sandbox = sandbox();
     sandbox.agent(&answers("add", "given + 1"));
-    sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("gate"));
+    sandbox.agent(&TestAgent::shell(&format!("{GATE}echo 1\n")).named("gate"));
     let chain = coordinator(&sandbox, "held", "{ type: chain, agents: [../gate, ../add] }", "");
     let words = ["run", "--name", "held", "--job", "1"];
     let running = sandbox.errand(words).args([chain]).spawn();

@@ -4,15 +4,15 @@ use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{
     DocumentKind, DocumentOrder, DocumentQuery, DocumentStore as _, Namespaces, Registry,
 };
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::coordinators::{answers, coordinator};
 use crate::support::{GATE, all, event_types, finish, open_gate, sandbox, signal, start};
 
 /// Starts a workflow of `a`, which runs `script`, and `b`.
-fn pair(sandbox: &Sandbox, script: &str, b: &Agent) -> String {
-    sandbox.agent(&Agent::shell(script).named("a"));
+fn pair(sandbox: &Sandbox, script: &str, b: &TestAgent) -> String {
+    sandbox.agent(&TestAgent::shell(script).named("a"));
     sandbox.agent(b);
     let graph = "{ type: workflow, start: a, max_messages: 20, graph: { \
         a: { agent: ../a, outputs_to: [b] }, b: { agent: ../b, outputs_to: [__end__] } } }";
@@ -107,7 +107,7 @@ fn an_unreceived_message_is_delivered_again_after_the_registry_was_lost() {
     let b = "errand agent message next > \"$HOME/second\" || exit 9\n";
     let b = format!("{b}{GATE}cat \"$HOME/second\"\n");
     let a = format!("{}{}", say(1), say(2));
-    let run_id = pair(&sandbox, &a, &Agent::shell(&b).named("b"));
+    let run_id = pair(&sandbox, &a, &TestAgent::shell(&b).named("b"));
     let b = wait_for("it has the second message", LIMIT, || {
         let b = child(&sandbox, "b")?;
         event_types(&sandbox, id(&b)).iter().any(|kind| kind == "message.received").then_some(b)
@@ -132,7 +132,7 @@ fn an_unreceived_message_is_delivered_again_after_the_registry_was_lost() {
 fn the_document_of_a_message_that_was_never_received_is_removed() {
     let sandbox = sandbox();
     let asks = "errand agent message next --timeout 0s || true\ntouch \"$HOME/asked\"\n";
-    let b = Agent::shell(&format!("{asks}{GATE}echo 3\n")).named("b");
+    let b = TestAgent::shell(&format!("{asks}{GATE}echo 3\n")).named("b");
     let waits = "while [ ! -e \"$HOME/asked\" ]; do sleep 0.01; done\n";
     let run_id = pair(&sandbox, &format!("{}{waits}{}", say(1), say(2)), &b);
     wait_until("a message waits for it", LIMIT, || unread(&sandbox).len() == 1);

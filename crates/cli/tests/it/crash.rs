@@ -51,7 +51,7 @@ fn an_agent_that_was_killed_is_a_failed_run() {
 #[test]
 fn a_service_whose_helper_was_killed_is_stopped_and_can_be_restarted() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&errand_testkit::Agent::shell("true"));
+    let agent = sandbox.agent(&errand_testkit::TestAgent::shell("true"));
     let words = ["serve".as_ref(), "-d".as_ref(), agent.as_os_str()];
     let words = sandbox.errand(words).args(["--restart", "no", "--schedule", "0 0 0 1 1 *"]);
     let run_id = words.run().ok().stdout_line();
@@ -77,7 +77,7 @@ fn processes_that_outlive_a_killed_helper_are_ended_by_the_next_command() {
     let sandbox = sandbox();
     let script =
         "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &)\nsleep 600\n";
-    let agent = sandbox.agent(&errand_testkit::Agent::shell(script));
+    let agent = sandbox.agent(&errand_testkit::TestAgent::shell(script));
     let run_id = start_ready(&sandbox, &agent);
     kill(&record(&sandbox, &run_id)["pid"]);
     drop(sandbox.errand(["ps"]).run().ok());
@@ -107,7 +107,7 @@ fn concurrent_commands_agree_on_the_end_of_a_run_whose_helper_was_killed() {
 #[test]
 fn the_wakes_of_a_killed_service_end() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&errand_testkit::Agent::shell("echo begun\nsleep 600\n"));
+    let agent = sandbox.agent(&errand_testkit::TestAgent::shell("echo begun\nsleep 600\n"));
     let service =
         crate::support::serve(&sandbox, &agent, &["--restart", "no", "--interval-ms", "20"]);
     let wake = errand_testkit::wait_for("a wake has begun", LIMIT, || {
@@ -126,7 +126,7 @@ fn the_wakes_of_a_killed_service_end() {
 fn a_run_that_waits_for_a_retry_continues_after_its_helper_was_killed() {
     let sandbox = sandbox();
     let script = "echo \"attempt $ERRAND_ATTEMPT\"\nif [ \"$ERRAND_ATTEMPT\" = 1 ]; then echo ready; sleep 600; fi\n";
-    let agent = errand_testkit::Agent::shell(script).spec(
+    let agent = errand_testkit::TestAgent::shell(script).spec(
         "retry_policy: { max_retries: 2, backoff: fixed, initial_delay: 10ms, max_delay: 10ms }",
     );
     let agent = sandbox.agent(&agent);

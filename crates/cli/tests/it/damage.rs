@@ -1,12 +1,12 @@
 //! Damaged files of a registry.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 
 use crate::support::{all, finish, nobody_left, record, sandbox, start};
 
 /// Makes three finished runs; returns their ids, oldest first.
 fn three(sandbox: &Sandbox) -> Vec<String> {
-    let agent = sandbox.agent(&Agent::shell("echo \"$ERRAND_RUN_ID\""));
+    let agent = sandbox.agent(&TestAgent::shell("echo \"$ERRAND_RUN_ID\""));
     let ids: Vec<String> = (0..3).map(|_| start(sandbox, &agent, &[])).collect();
     for run_id in &ids {
         assert_eq!(finish(sandbox, run_id)["status"], "completed");

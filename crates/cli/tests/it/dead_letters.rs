@@ -1,13 +1,13 @@
 //! Dead letters: runs whose attempts are spent.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::support::{assert_over, event_types, finish, record, run, sandbox};
 
 /// Returns an agent that fetches, saves a checkpoint, and sends, which fails until `$HOME/mended`
 /// exists. `$HOME/effects` counts the effects.
-fn post() -> Agent {
+fn post() -> TestAgent {
     let script = "errand agent checkpoint --get\n\
                   errand agent step fetch -- sh -c 'echo fetch >> \"$HOME/effects\"; echo letters'\n\
                   echo kept > kept.txt\n\
@@ -16,11 +16,11 @@ fn post() -> Agent {
                   errand agent step send -- sh -c 'test -e \"$HOME/mended\" || { echo no route >&2; exit 4; }; echo send >> \"$HOME/effects\"'\n\
                   errand agent output '{\"sent\": 3}'\n";
     let policy = "retry_policy: { max_retries: 1, backoff: none }";
-    Agent::shell(script).named("post").spec(policy)
+    TestAgent::shell(script).named("post").spec(policy)
 }
 
 /// Runs an agent until it is a dead letter; returns the run's id.
-fn die(sandbox: &Sandbox, agent: &Agent) -> String {
+fn die(sandbox: &Sandbox, agent: &TestAgent) -> String {
     let path = sandbox.agent(agent);
     drop(run(sandbox, &path, &["--job", "{\"to\": \"ada\"}"]).run().exits(4));
     let listed = sandbox.errand(["dlq", "ls", "--json"]).run().ok().json();
@@ -132,7 +132,7 @@ fn inherited_steps_outlive_the_run_they_come_from() {
                 errand('checkpoint', '-', input='\"' + big + '\"', text=True)\n\
                 assert os.path.exists(os.environ['HOME'] + '/mended')\n";
     let policy = "retry_policy: { max_retries: 1, backoff: none }";
-    let agent = sandbox.agent(&Agent::python(long).named("big").spec(policy));
+    let agent = sandbox.agent(&TestAgent::python(long).named("big").spec(policy));
     drop(run(&sandbox, &agent, &[]).run().exits(1));
     let dead = open_letters(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     let first = sandbox.errand(["dlq", "redrive", &dead]).run().ok().stdout_line();
@@ -191,7 +191,7 @@ fn a_redrive_of_many_dead_letters_limits_concurrent_runs() {
     let script = "test -e \"$HOME/mended\" || exit 4\n\
                   echo + >> \"$HOME/effects\"\nsleep 0.3\necho - >> \"$HOME/effects\"\n";
     let policy = "retry_policy: { max_retries: 1, backoff: none }";
-    let path = sandbox.agent(&Agent::shell(script).named("post").spec(policy));
+    let path = sandbox.agent(&TestAgent::shell(script).named("post").spec(policy));
     for _ in 0..7 {
         drop(run(&sandbox, &path, &[]).run().exits(4));
     }

@@ -1,6 +1,6 @@
 //! Runs in the background.
 
-use errand_testkit::{Agent, is_alive};
+use errand_testkit::{TestAgent, is_alive};
 
 use crate::support::{
     event_types, finish, record, sandbox, sleeper, start, start_ready, wait_for_record,
@@ -36,7 +36,7 @@ fn a_detached_run_returns_at_once_with_a_record() {
 #[test]
 fn a_helper_writes_the_final_status_on_success() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo '{\"n\": 3}' > \"$ERRAND_OUTPUT\""));
+    let agent = sandbox.agent(&TestAgent::shell("echo '{\"n\": 3}' > \"$ERRAND_OUTPUT\""));
     let run_id = start(&sandbox, &agent, &[]);
     sandbox.errand(["wait", &run_id]).run().ok().stdout_line().eq("0").then_some(()).unwrap();
 
@@ -55,7 +55,7 @@ fn a_helper_writes_the_final_status_on_success() {
 #[test]
 fn a_helper_writes_the_final_status_on_failure() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo trouble >&2; exit 3"));
+    let agent = sandbox.agent(&TestAgent::shell("echo trouble >&2; exit 3"));
     let run_id = start(&sandbox, &agent, &[]);
     assert_eq!(sandbox.errand(["wait", &run_id]).run().exits(3).stdout(), "3\n");
 
@@ -70,7 +70,7 @@ fn a_helper_writes_the_final_status_on_failure() {
 #[test]
 fn a_signal_that_ended_the_agent_is_recorded() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("kill -SEGV $$; sleep 600"));
+    let agent = sandbox.agent(&TestAgent::shell("kill -SEGV $$; sleep 600"));
     let record = finish(&sandbox, &start(&sandbox, &agent, &[]));
     assert_eq!(record["status"], "failed");
     assert_eq!(record["signal"], 11);
@@ -80,7 +80,7 @@ fn a_signal_that_ended_the_agent_is_recorded() {
 #[test]
 fn a_detached_run_without_its_program_fails_at_once() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::command("[no-such-program]"));
+    let agent = sandbox.agent(&TestAgent::command("[no-such-program]"));
     let refused = sandbox.errand(["run".as_ref(), "-d".as_ref(), agent.as_os_str()]).run();
     assert!(refused.exits(127).stderr().contains("no-such-program"));
 }
@@ -89,7 +89,7 @@ fn a_detached_run_without_its_program_fails_at_once() {
 fn a_run_keeps_its_parcel_when_the_folder_is_gone() {
     let sandbox = sandbox();
     let script = "while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done; cat \"$ERRAND_AGENT_DIR/text\"";
-    let agent = sandbox.agent(&Agent::shell(script).file("text", "as it was\n"));
+    let agent = sandbox.agent(&TestAgent::shell(script).file("text", "as it was\n"));
     let run_id = start(&sandbox, &agent, &[]);
     std::fs::remove_dir_all(&agent).unwrap();
     std::fs::write(sandbox.root().join("home/go"), "").unwrap();

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use errand_testkit::{Agent, Command, LIMIT, Sandbox, wait_until};
+use errand_testkit::{Command, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::people::refused;
@@ -15,8 +15,8 @@ use crate::support::{
 const KEY: &str = "correct-horse-battery-4711";
 
 /// Returns an agent that runs a step, asks for approval, and then runs another step.
-fn asker() -> Agent {
-    Agent::shell(
+fn asker() -> TestAgent {
+    TestAgent::shell(
         "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
          errand agent approve --action deploy --target production --park > d.json || exit $?\n\
          errand agent step after -- sh -c 'echo after >> \"$HOME/effects\"'\n",
@@ -64,7 +64,7 @@ fn a_later_attempt_has_the_path_of_the_runs_caller_not_of_the_approver() {
     let script = "only-here\n\
                   errand agent approve --action deploy --target production --park || exit $?\n\
                   only-here\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let path = format!("{}:/usr/bin:/bin", sandbox.path("venv/bin").display());
     let started = run_detached(&sandbox, &agent).env("PATH", &path).env("LANG", "C");
     let run_id = started.run().ok().stdout_line();
@@ -127,7 +127,7 @@ fn reconciling_a_crashed_run_without_its_secret_does_not_end_it() {
     let sandbox = sandbox();
     let script = "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
                   echo ready\nwhile [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
-    let agent = Agent::shell(script).spec(
+    let agent = TestAgent::shell(script).spec(
         "secrets: [API_KEY]\nretry_policy: { max_retries: 3, initial_delay: 1ms, max_delay: 1ms }",
     );
     let agent = sandbox.agent(&agent);
@@ -148,7 +148,7 @@ fn reconciling_a_crashed_run_without_its_secret_does_not_end_it() {
 #[test]
 fn no_password_of_the_callers_environment_is_recorded() {
     let sandbox = sandbox();
-    let agent = Agent::shell("echo \"$HTTPS_PROXY $TZ\"").spec("secrets: [API_KEY]");
+    let agent = TestAgent::shell("echo \"$HTTPS_PROXY $TZ\"").spec("secrets: [API_KEY]");
     let agent = sandbox.agent(&agent);
     let started = run_detached(&sandbox, &agent)
         .env("API_KEY", KEY)

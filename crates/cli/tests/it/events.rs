@@ -1,6 +1,6 @@
 //! Journal and record, rendered for people.
 
-use errand_testkit::Agent;
+use errand_testkit::TestAgent;
 
 use crate::support::{finish, ready, sandbox, start};
 
@@ -9,7 +9,7 @@ fn events_are_lines_for_people_and_can_be_chosen() {
     let sandbox = sandbox();
     let script = "errand agent step build -- sh -c 'exit 3' || true\n\
         errand agent step build -- echo built\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &["--name", "it"]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &["--name", "it"]);
     finish(&sandbox, &run_id);
     let all = sandbox.errand(["events", "it"]).run().ok().stdout();
     let first = all.lines().next().unwrap();
@@ -39,7 +39,7 @@ fn events_are_lines_for_people_and_can_be_chosen() {
 #[test]
 fn following_ends_by_itself_with_the_run() {
     let sandbox = sandbox();
-    let agent = Agent::shell("echo ready; read line < \"$HOME/gate\"");
+    let agent = TestAgent::shell("echo ready; read line < \"$HOME/gate\"");
     drop(sandbox.tool("sh", ["-c", "mkfifo \"$HOME/gate\""]).run().ok());
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     ready(&sandbox, &run_id);
@@ -54,7 +54,7 @@ fn following_ends_by_itself_with_the_run() {
 fn a_record_as_yaml_is_a_manifest() {
     let sandbox = sandbox();
     let script = "echo hi > a.txt; errand agent artifact a.txt; echo '{\"ok\": true}'";
-    let agent = Agent::shell(script);
+    let agent = TestAgent::shell(script);
     let run_id =
         start(&sandbox, &sandbox.agent(&agent), &["--name", "it", "--env", "NOTE=quiet-word"]);
     finish(&sandbox, &run_id);

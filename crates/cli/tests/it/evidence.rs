@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::Value;
 
 use crate::support::{event_types, finish, nobody_left, sandbox, start};
@@ -137,7 +137,7 @@ fn recorded(sandbox: &Sandbox) -> String {
                   errand agent artifact report.md\n\
                   errand agent emit model.called '{\"provider\": \"p\", \"model\": \"m\"}'\n\
                   errand agent output '{\"n\": 1}'\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start(sandbox, &agent, &[]);
     assert_eq!(finish(sandbox, &run_id)["status"], "completed");
     nobody_left(sandbox);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{LIMIT, Request, Sandbox, wait_for};
+use errand_testkit::{HttpRequest, LIMIT, Sandbox, wait_for};
 
 use crate::support::{all, record, sandbox};
 
@@ -139,7 +139,7 @@ fn the_triage_example_is_woken_by_a_request_with_its_secret() {
     });
     let issue =
         r#"{"issue": {"title": "Crash with data loss in production", "body": "Traceback"}}"#;
-    let request = Request::post("/hook", issue);
+    let request = HttpRequest::post("/hook", issue);
     assert_eq!(request.send(&address).status, 401);
     let known = request.header("x-errand-secret", "correct horse battery staple");
     let answer = known.send(&address);

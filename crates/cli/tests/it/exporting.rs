@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, Sandbox, wait_until};
+use errand_testkit::{Sandbox, TestAgent, wait_until};
 
 use crate::support::{finish, nobody_left, record, sandbox, start};
 
@@ -16,8 +16,8 @@ fn recorded(sandbox: &Sandbox) -> String {
                   echo said; echo complained >&2\n\
                   errand agent output '{\"n\": 1}'\n";
     let deep = format!("{}/a.txt", "a-folder-of-some-length/".repeat(7));
-    let agent =
-        sandbox.agent(&Agent::shell(script).file("docs/guide.md", "how\n").file(&deep, "deep\n"));
+    let agent = sandbox
+        .agent(&TestAgent::shell(script).file("docs/guide.md", "how\n").file(&deep, "deep\n"));
     std::os::unix::fs::symlink("docs/guide.md", agent.join("link.md")).unwrap();
     let run_id = start(sandbox, &agent, &["--idempotency-key", "one"]);
     assert_eq!(finish(sandbox, &run_id)["status"], "completed");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 use serde_json::Value;
 
 use crate::coordinated::{coordinator, report};
@@ -192,7 +192,7 @@ fn a_server_exports_the_same_family() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
     let near = export(&sandbox, &run_id, "near.tar");
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let words = ["--server", &server.url(), "export", &run_id, "-o", "far.tar"];
     drop(sandbox.errand(words).run().ok());
     let far = std::fs::read(sandbox.path("far.tar")).unwrap();
@@ -211,8 +211,10 @@ fn exports_contain_the_agents_of_a_plan_that_never_ran() {
     // Not `$HOME/go`: a run repeated on its own host keeps the environment of its caller.
     let go = there.root().join("home/go");
     let gate = format!("[ -e {} ] || exit 1\nerrand agent output 1\n", go.display());
-    drop(here.agent(&Agent::shell(&gate).named("gate").spec("retry_policy: { max_retries: 0 }")));
-    drop(here.agent(&Agent::shell("errand agent output 2\n").named("late")));
+    drop(
+        here.agent(&TestAgent::shell(&gate).named("gate").spec("retry_policy: { max_retries: 0 }")),
+    );
+    drop(here.agent(&TestAgent::shell("errand agent output 2\n").named("late")));
     drop(coordinator(&here, "inner", "{ type: chain, agents: [../late] }"));
     let folder = coordinator(&here, "outer", "{ type: chain, agents: [../gate, ../inner] }");
     let run_id = start(&here, &folder, &["--job", "1"]);

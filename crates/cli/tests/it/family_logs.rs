@@ -1,15 +1,15 @@
 //! Merged logs of the agents of a coordinated run.
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 
 use crate::coordinated::coordinator;
 use crate::support::{GATE, finish, open_gate, sandbox, start};
 
 /// Returns an agent that prints its name on both streams, and has an output.
-fn talker(name: &str, more: &str) -> Agent {
+fn talker(name: &str, more: &str) -> TestAgent {
     let script =
         format!("echo {name} begins\n{more}echo {name} complains >&2\nerrand agent output '1'\n");
-    Agent::shell(&script).named(name)
+    TestAgent::shell(&script).named(name)
 }
 
 /// Writes a coordinator of an agent followed by a nested pair.
@@ -114,7 +114,7 @@ fn a_coordinator_that_is_followed_shows_children_that_begin_later_and_ends_with_
 fn a_server_shows_the_same_family_log_as_its_registry() {
     let sandbox = sandbox();
     let run_id = team(&sandbox, GATE);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let url = server.url();
     let there = |words: &[&str]| sandbox.errand(["--server", &url, "logs", &run_id]).args(words);
     let follower = there(&["-f"]).spawn();
@@ -136,7 +136,7 @@ fn a_thousand_lines_of_agents_that_work_at_once_are_all_there() {
     let sandbox = sandbox();
     let script =
         "i=0; while [ $i -lt 200 ]; do echo \"line $i\"; i=$((i+1)); done\nerrand agent output 1\n";
-    drop(sandbox.agent(&Agent::shell(script).named("counter")));
+    drop(sandbox.agent(&TestAgent::shell(script).named("counter")));
     let fan = "{ type: fan_out, agents: [../counter], partition: items }";
     let folder = coordinator(&sandbox, "fan", fan);
     let run_id = start(&sandbox, &folder, &["--job", "{\"items\": [1, 2, 3, 4, 5]}"]);

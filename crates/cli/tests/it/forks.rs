@@ -1,13 +1,13 @@
 //! Forks and retries: new runs that begin where another run was.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::json;
 
 use crate::support::{all, assert_over, event_types, record, run, sandbox, sleeper, start_ready};
 
 /// Returns an agent with five steps, each of which adds a line to `$HOME/effects`, and a checkpoint
 /// after each.
-fn five() -> Agent {
+fn five() -> TestAgent {
     let script = "errand agent checkpoint --get\n\
                   for key in a b c d e; do\n\
                   errand agent step $key -- sh -c \"echo $key >> \\\"\\$HOME/effects\\\"; echo did $key\"\n\
@@ -15,7 +15,7 @@ fn five() -> Agent {
                   errand agent checkpoint \"{\\\"done\\\": \\\"$key\\\"}\"\n\
                   done\n\
                   cat \"$ERRAND_INPUT\"; echo\n";
-    Agent::shell(script).named("five")
+    TestAgent::shell(script).named("five")
 }
 
 fn effects(sandbox: &Sandbox) -> String {
@@ -82,7 +82,7 @@ fn a_retry_continues_where_the_run_failed() {
     let script = "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"; mkdir sub; echo made > sub/made; ln -s made sub/link' > /dev/null\n\
                   errand agent step two -- sh -c 'echo two >> \"$HOME/effects\"; test -e \"$HOME/mended\"'\n\
                   cat sub/link\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     drop(run(&sandbox, &agent, &[]).run().exits(1));
     let failed = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(effects(&sandbox), "onetwo");
@@ -113,7 +113,7 @@ fn a_step_key_used_for_another_command_is_refused() {
                   errand agent step pay -- sh -c 'echo paid twice >> \"$HOME/effects\"' || echo \"refused $?\"\n\
                   errand agent step pay -- sh -c 'echo paid >> \"$HOME/effects\"'\n\
                   errand agent step note -- echo \"$ERRAND_RUN_ID\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let output = run(&sandbox, &agent, &[]).run().ok();
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(output.stdout(), format!("refused 125\n{run_id}\n"));

@@ -1,6 +1,6 @@
 //! Full disks: the attempt ends, the command exits, and the record tells the reason.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, Tmpfs, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, Tmpfs, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{GATE, all, assert_over, finish, open_gate, ready, run, start_ready};
@@ -10,8 +10,8 @@ const SMALL: u64 = 4 * 1024 * 1024;
 /// Prints 20 MB.
 const FLOOD: &str = "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 100";
 
-fn flood(then: &str) -> Agent {
-    Agent::shell(&format!("{FLOOD}\n{then}\n")).named("flood")
+fn flood(then: &str) -> TestAgent {
+    TestAgent::shell(&format!("{FLOOD}\n{then}\n")).named("flood")
 }
 
 fn small_disk() -> Option<(Tmpfs, Sandbox)> {
@@ -70,7 +70,7 @@ fn a_step_that_cannot_be_recorded_on_a_full_disk_fails_the_call_and_ends_the_att
          sleep 600\n",
         heard.display()
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = start_ready(&sandbox, &agent);
     open_gate(&sandbox);
     let filler = disk.fill(0);
@@ -87,7 +87,7 @@ fn a_step_that_cannot_be_recorded_on_a_full_disk_fails_the_call_and_ends_the_att
 #[test]
 fn the_end_of_a_run_without_disk_space_is_recorded_once_space_is_free() {
     let Some((disk, sandbox)) = small_disk() else { return };
-    let agent = sandbox.agent(&Agent::shell(&format!(
+    let agent = sandbox.agent(&TestAgent::shell(&format!(
         "echo ready\n{GATE}i=0\nwhile errand agent step s$i -- true; do i=$((i+1)); done\nsleep 600\n"
     )));
     let mut running = run(&sandbox, &agent, &[]).spawn();
@@ -110,7 +110,7 @@ fn the_end_of_a_run_without_disk_space_is_recorded_once_space_is_free() {
 #[test]
 fn an_attempt_that_cannot_be_prepared_on_a_full_disk_fails_with_disk_full() {
     let Some((_disk, sandbox)) = small_disk() else { return };
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     // The admitted input is stored once, and there is no room for a second copy as the agent's
     // file.
     drop(run(&sandbox, &agent, &[]).run().ok());
@@ -125,13 +125,13 @@ fn an_attempt_that_cannot_be_prepared_on_a_full_disk_fails_with_disk_full() {
 #[test]
 fn a_server_ends_a_run_that_fills_its_disk_and_serves_on() {
     let Some((_disk, sandbox)) = small_disk() else { return };
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let agent = sandbox.agent(&flood("sleep 600"));
     assert_eq!(server.push(&agent).status, 201);
     let record = server.post("/v1/runs/wait?timeout=60s", &json!({ "agent": "flood" })).json();
     assert_eq!(record["last_error"]["code"], "disk_full", "{record:#}");
     std::fs::remove_file(record["log_path"].as_str().unwrap()).unwrap();
-    let small = sandbox.agent(&Agent::shell("true").named("small"));
+    let small = sandbox.agent(&TestAgent::shell("true").named("small"));
     assert_eq!(server.push(&small).status, 201);
     let record = server.post("/v1/runs/wait?timeout=60s", &json!({ "agent": "small" })).json();
     assert_eq!(record["status"], "completed", "{record:#}");

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 
 use crate::support::{finish, nobody_left, sandbox, start};
 
 /// Returns an agent whose artifact has `kib` KiB.
 fn agent(sandbox: &Sandbox, kib: u32) -> std::path::PathBuf {
     let script = format!("head -c {kib}k /dev/zero > z && errand agent artifact z");
-    sandbox.agent(&Agent::shell(&script))
+    sandbox.agent(&TestAgent::shell(&script))
 }
 
 /// Returns the bytes of all files below a folder of the registry, locks aside.
@@ -55,7 +55,7 @@ fn gc_frees_a_built_agent_that_never_ran_after_the_grace_period() {
     let agent = agent(&sandbox, 1);
     drop(sandbox.errand(["build"]).arg(&agent).run().ok());
     // A run that stays.
-    let kept = done(&sandbox, &sandbox.agent(&Agent::shell("echo other")));
+    let kept = done(&sandbox, &sandbox.agent(&TestAgent::shell("echo other")));
     nobody_left(&sandbox);
     let told = sandbox.errand(["registry", "gc", "--json"]).run().ok().json();
     assert_eq!((&told["parcels"], &told["schema"]), (&0.into(), &1.into()), "{told}");
@@ -91,7 +91,7 @@ fn runs_removals_collections_and_kills_at_once_leave_exactly_the_named_blobs() {
     let sandbox = sandbox();
     let script = "n=$(( $$ % 4 )); head -c 50k /dev/zero | tr '\\0' $n > z\n\
                   errand agent artifact z\nseq $n 20000 > y; errand agent artifact y\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     for round in 0..5 {
         let runs: Vec<_> =
             (0..10).map(|_| sandbox.errand(["run", "-d"]).arg(&agent).spawn()).collect();

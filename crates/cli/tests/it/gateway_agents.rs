@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use errand_testkit::{Agent, LIMIT, Request, Server, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, TestAgent, wait_until};
 use serde_json::json;
 
 use crate::support::sandbox;
@@ -10,17 +10,18 @@ use crate::support::sandbox;
 #[test]
 fn a_version_is_registered_once_and_replaced_only_by_force() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    let folder = sandbox.agent(&Agent::shell("echo 1").named("one"));
+    let server = ErrandServer::start(&sandbox, &[]);
+    let folder = sandbox.agent(&TestAgent::shell("echo 1").named("one"));
     let pushed = server.push(&folder).expect(201);
     assert_eq!(pushed.header("location"), Some("/v1/agents/one/versions/1.0.0"));
     let digest = pushed.json()["digest"].clone();
     assert_eq!(server.push(&folder).expect(200).json()["outcome"], "same");
-    sandbox.agent(&Agent::shell("echo 2").named("one"));
+    sandbox.agent(&TestAgent::shell("echo 2").named("one"));
     let refused = server.push(&folder).expect(409).json();
     assert_eq!(refused["code"], "agent_conflict");
     assert_eq!(server.get("/v1/agents/one").expect(200).json()["digest"], digest);
-    let forced = server.send(&Server::push_request(&folder, "?force=true")).expect(201).json();
+    let forced =
+        server.send(&ErrandServer::push_request(&folder, "?force=true")).expect(201).json();
     assert_eq!(forced["outcome"], "replaced");
     assert_ne!(forced["digest"], digest);
     let run = server.post("/v1/runs/wait", &json!({ "agent": "one@1.0.0" })).expect(200).json();
@@ -30,8 +31,8 @@ fn a_version_is_registered_once_and_replaced_only_by_force() {
 #[test]
 fn versions_are_listed_and_forgotten() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    let folder = sandbox.agent(&Agent::shell("echo 1").named("one"));
+    let server = ErrandServer::start(&sandbox, &[]);
+    let folder = sandbox.agent(&TestAgent::shell("echo 1").named("one"));
     drop(server.push(&folder).expect(201));
     let yaml = fs::read_to_string(folder.join("agent.yaml")).unwrap();
     fs::write(folder.join("agent.yaml"), yaml.replace("1.0.0", "2.0.0")).unwrap();
@@ -53,7 +54,7 @@ fn versions_are_listed_and_forgotten() {
     assert_eq!(rest["versions"][0]["version"], "2.0.0");
     let definition = &server.get("/v1/agents/one/versions/1.0.0").expect(200).json()["definition"];
     assert_eq!(definition["name"], "one");
-    let delete = |target: &str| server.send(&Request::new("DELETE", target)).status;
+    let delete = |target: &str| server.send(&HttpRequest::new("DELETE", target)).status;
     assert_eq!(delete("/v1/agents/one/versions/2.0.0"), 204);
     assert_eq!(server.get("/v1/agents/one").expect(200).json()["version"], "1.0.0");
     assert_eq!(delete("/v1/agents/one"), 204);
@@ -64,9 +65,9 @@ fn versions_are_listed_and_forgotten() {
 #[test]
 fn a_bad_agent_is_refused_with_all_its_problems_and_their_places() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let folder =
-        sandbox.agent(&Agent::shell("true").named("bad").spec("nonsense: 1").spec("tools: 5"));
+        sandbox.agent(&TestAgent::shell("true").named("bad").spec("nonsense: 1").spec("tools: 5"));
     let problem = server.push(&folder).expect(422).json();
     assert_eq!(problem["code"], "agent_file_invalid");
     let places: Vec<_> = problem["problems"]
@@ -78,12 +79,13 @@ fn a_bad_agent_is_refused_with_all_its_problems_and_their_places() {
     assert_eq!(places, [(6, 3), (7, 10)]);
     assert!(problem["detail"].as_str().unwrap().starts_with("agent.yaml"), "{problem}");
     let send = |body: &[u8]| {
-        let request = Request::post("/v1/agents", body).header("Content-Type", "application/x-tar");
+        let request =
+            HttpRequest::post("/v1/agents", body).header("Content-Type", "application/x-tar");
         server.send(&request)
     };
     assert_eq!(send(b"no archive at all").expect(400).json()["code"], "request_malformed");
     assert_eq!(send(&[0; 1024]).expect(422).json()["code"], "agent_file_missing");
-    let json = Request::post("/v1/agents", "{}").header("Content-Type", "application/json");
+    let json = HttpRequest::post("/v1/agents", "{}").header("Content-Type", "application/json");
     assert_eq!(server.send(&json).expect(415).json()["code"], "content_type_unsupported");
     assert_eq!(server.get("/v1/agents").expect(200).json()["agents"], json!([]));
 }
@@ -91,14 +93,14 @@ fn a_bad_agent_is_refused_with_all_its_problems_and_their_places() {
 #[test]
 fn an_archive_entry_cannot_leave_its_folder() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    let folder = sandbox.agent(&Agent::shell("true").named("sly"));
+    let server = ErrandServer::start(&sandbox, &[]);
+    let folder = sandbox.agent(&TestAgent::shell("true").named("sly"));
     sandbox.write("outside.txt", "outside");
     let pack = |arguments: &[&str]| {
         let archive = sandbox.path("sly.tar");
         let archive = archive.to_str().unwrap();
         drop(sandbox.tool("tar", ["-P", "-cf", archive]).args(arguments).run().ok());
-        let request = Request::post("/v1/agents", fs::read(archive).unwrap());
+        let request = HttpRequest::post("/v1/agents", fs::read(archive).unwrap());
         server.send(&request.header("Content-Type", "application/x-tar"))
     };
     let inside = folder.to_str().unwrap();
@@ -116,16 +118,16 @@ fn an_archive_entry_cannot_leave_its_folder() {
 fn the_agents_of_a_folder_are_registered_at_start_and_when_they_change() {
     let sandbox = sandbox();
     let agents = sandbox.path("agents");
-    Agent::shell("echo 1").named("one").write_below(&agents);
+    TestAgent::shell("echo 1").named("one").write_below(&agents);
     fs::write(agents.join("README"), "no agent").unwrap();
-    let server = Server::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
+    let server = ErrandServer::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
     let output = |agent: &str| {
         let answer = server.post("/v1/runs/wait", &json!({ "agent": agent }));
         (answer.status == 200).then(|| answer.json()["output"].clone())
     };
     assert_eq!(output("one"), Some(json!(1)), "it is there when the server listens");
-    Agent::shell("echo 2").named("two").write_below(&agents);
+    TestAgent::shell("echo 2").named("two").write_below(&agents);
     wait_until("a new agent is found", LIMIT, || output("two") == Some(json!(2)));
-    Agent::shell("echo 3").named("one").write_below(&agents);
+    TestAgent::shell("echo 3").named("one").write_below(&agents);
     wait_until("a changed agent is found", LIMIT, || output("one") == Some(json!(3)));
 }

@@ -2,25 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use errand_testkit::{Agent, LIMIT, Request, Sandbox, Server, wait_for, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, Sandbox, TestAgent, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{all, sandbox, sleeper};
 
 /// Starts a server, and pushes an agent to it.
-fn serving(sandbox: &Sandbox, agent: &Agent) -> Server {
-    let server = Server::start(sandbox, &[]);
+fn serving(sandbox: &Sandbox, agent: &TestAgent) -> ErrandServer {
+    let server = ErrandServer::start(sandbox, &[]);
     let pushed = server.push(&sandbox.agent(agent)).expect(201).json();
     assert_eq!(pushed["outcome"], "created");
     server
 }
 
-fn status(server: &Server, run_id: &str) -> Value {
+fn status(server: &ErrandServer, run_id: &str) -> Value {
     server.get(&format!("/v1/runs/{run_id}")).expect(200).json()["status"].clone()
 }
 
 /// Starts a run of `agent`; returns its id.
-fn create(server: &Server, body: &Value) -> String {
+fn create(server: &ErrandServer, body: &Value) -> String {
     let record = server.post("/v1/runs", body).expect(202).json();
     record["run_id"].as_str().unwrap().to_owned()
 }
@@ -28,7 +28,7 @@ fn create(server: &Server, body: &Value) -> String {
 #[test]
 fn a_submitted_run_is_queued_executed_by_the_worker_and_listed() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("echo"));
     let body = json!({ "agent": "echo", "input": { "a": 1 }, "labels": { "k": "v" }, "name": "n" });
     let answer = server.post("/v1/runs", &body).expect(202);
     let record = answer.json();
@@ -54,7 +54,7 @@ fn a_submitted_run_is_queued_executed_by_the_worker_and_listed() {
 #[test]
 fn a_request_that_waits_for_a_run_returns_its_final_record() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("echo"));
     let answer = server.post("/v1/runs/wait", &json!({ "agent": "echo", "input": "hello" }));
     let answer = answer.expect(200);
     let record = answer.json();
@@ -85,7 +85,7 @@ fn a_cancellation_without_a_waiting_client_is_completed() {
     let server = serving(&sandbox, &sleeper());
     let run_id = create(&server, &json!({ "agent": "sleeper" }));
     wait_until("the run is under way", LIMIT, || status(&server, &run_id) == "running");
-    let asked = Request::new("POST", &format!("/v1/runs/{run_id}/cancel"));
+    let asked = HttpRequest::new("POST", &format!("/v1/runs/{run_id}/cancel"));
     drop(server.send(&asked).expect(202));
     let over = server.get(&format!("/v1/runs/{run_id}/wait")).expect(200).json();
     assert_eq!(over["status"], "cancelled");
@@ -128,10 +128,10 @@ fn a_disconnected_client_cancels_its_run_only_with_on_disconnect_cancel() {
 #[test]
 fn an_idempotency_key_gives_the_same_run_and_refuses_another_input() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("echo"));
     let send = |input: u64| {
         let body = json!({ "agent": "echo", "input": input }).to_string();
-        let request = Request::post("/v1/runs", body)
+        let request = HttpRequest::post("/v1/runs", body)
             .header("Content-Type", "application/json")
             .header("Idempotency-Key", "k1");
         server.send(&request)
@@ -149,7 +149,7 @@ fn bad_input_is_a_problem_with_a_pointer_and_nothing_is_created() {
     let sandbox = sandbox();
     let schema =
         "input_schema: { type: object, required: [n], properties: { n: { type: integer } } }";
-    let server = serving(&sandbox, &Agent::shell("cat").named("strict").spec(schema));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("strict").spec(schema));
     let ok = json!({ "agent": "strict", "input": { "n": 1 } });
     let with = |field: &str, value: Value| {
         let mut body = ok.clone();
@@ -193,14 +193,14 @@ fn bad_input_is_a_problem_with_a_pointer_and_nothing_is_created() {
         ("", "application/json", 400, "request_malformed"),
         ("{}", "text/plain", 415, "content_type_unsupported"),
     ] {
-        let request = Request::post("/v1/runs", body).header("Content-Type", media_type);
+        let request = HttpRequest::post("/v1/runs", body).header("Content-Type", media_type);
         let problem = server.send(&request).expect(status).json();
         assert_eq!(problem["code"], code, "{body:?}");
         if body.contains("nope") {
             assert_eq!((&problem["line"], &problem["column"]), (&json!(2), &json!(4)));
         }
     }
-    let large = Request::post("/v1/runs", vec![b' '; 17 * 1024 * 1024])
+    let large = HttpRequest::post("/v1/runs", vec![b' '; 17 * 1024 * 1024])
         .header("Content-Type", "application/json");
     assert_eq!(server.send(&large).expect(413).json()["code"], "request_too_large");
     assert_eq!(all(&sandbox), Vec::<Value>::new());
@@ -211,7 +211,7 @@ fn a_failed_run_is_retried_forked_and_replayed_as_a_new_run() {
     let sandbox = sandbox();
     let script = "errand agent step one -- sh -c 'echo 1'\n\
                   errand agent step two -- sh -c '[ -e ../../../go ]'\n";
-    let server = serving(&sandbox, &Agent::shell(script).named("steps"));
+    let server = serving(&sandbox, &TestAgent::shell(script).named("steps"));
     let failed = server.post("/v1/runs/wait", &json!({ "agent": "steps" })).expect(200).json();
     assert_eq!(failed["status"], "failed");
     let run_id = failed["run_id"].as_str().unwrap();
@@ -246,7 +246,7 @@ fn a_failed_run_is_retried_forked_and_replayed_as_a_new_run() {
     let exported = server.get(&format!("/v1/runs/{run_id}/export")).expect(200);
     assert_eq!(exported.header("content-type"), Some("application/x-tar"));
     assert!(exported.body.contains("events.jsonl"));
-    let gone = Request::new("DELETE", &format!("/v1/runs/{run_id}"));
+    let gone = HttpRequest::new("DELETE", &format!("/v1/runs/{run_id}"));
     drop(server.send(&gone).expect(204));
     assert_eq!(server.send(&gone).expect(404).json()["code"], "run_not_found");
 }
@@ -261,7 +261,7 @@ fn a_run_is_paused_and_resumed_over_http() {
     assert_eq!(post("pause").expect(200).json()["status"], "paused");
     assert_eq!(post("resume").expect(200).json()["status"], "running");
     assert_eq!(post("resume").expect(409).json()["code"], "run_not_paused");
-    let live = server.send(&Request::new("DELETE", &format!("/v1/runs/{run_id}")));
+    let live = server.send(&HttpRequest::new("DELETE", &format!("/v1/runs/{run_id}")));
     assert_eq!(live.expect(409).json()["code"], "run_live");
     drop(server.post(&format!("/v1/runs/{run_id}/cancel?wait=true"), &json!({ "force": true })));
     assert_eq!(post("pause").expect(409).json()["code"], "run_not_live");
@@ -270,7 +270,7 @@ fn a_run_is_paused_and_resumed_over_http() {
 #[test]
 fn a_scheduled_run_is_not_begun_before_its_time() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("true").named("noop"));
+    let server = serving(&sandbox, &TestAgent::shell("true").named("noop"));
     let body = json!({ "agent": "noop", "scheduled_at": "2999-01-01T00:00:00Z" });
     let run_id = create(&server, &body);
     // Another run passes it meanwhile.
@@ -288,7 +288,7 @@ fn a_server_that_shuts_down_answers_waiting_clients() {
     let run_id = create(&server, &json!({ "agent": "sleeper" }));
     let address = server.address().to_owned();
     let target = format!("/v1/runs/{run_id}/wait");
-    let waiting = std::thread::spawn(move || Request::new("GET", &target).send(&address));
+    let waiting = std::thread::spawn(move || HttpRequest::new("GET", &target).send(&address));
     wait_until("the run is under way", LIMIT, || status(&server, &run_id) == "running");
     let running = server.into_process();
     running.terminate();
@@ -302,7 +302,7 @@ fn a_server_that_shuts_down_answers_waiting_clients() {
 #[test]
 fn refused_requests_have_a_hint_with_the_right_form() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("echo"));
     let refused = |body: &Value| {
         let problem = server.post("/v1/runs", body).json();
         let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
@@ -322,7 +322,7 @@ fn refused_requests_have_a_hint_with_the_right_form() {
     let (code, _, hint) = refused(&json!({ "agent": "echo", "callback_url": "http://10.1.2.3/" }));
     assert_eq!(code, "callback_refused");
     assert!(hint.ends_with("--allow-callback 10.1.2.3"), "{hint}");
-    let plain = Request::new("POST", "/v1/runs").body(r#"{"agent":"echo"}"#);
+    let plain = HttpRequest::new("POST", "/v1/runs").body(r#"{"agent":"echo"}"#);
     let problem = server.send(&plain).expect(415).json();
     assert_eq!(problem["hint"], "send Content-Type: application/json (curl --json)");
     let large = json!({ "agent": "echo", "input": "x".repeat(20 * 1024 * 1024) });
@@ -333,7 +333,7 @@ fn refused_requests_have_a_hint_with_the_right_form() {
 #[test]
 fn json_ends_with_a_newline_and_a_path_may_end_with_a_slash() {
     let sandbox = sandbox();
-    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let server = serving(&sandbox, &TestAgent::shell("cat").named("echo"));
     for path in ["/v1/runs", "/v1/runs/", "/v1/runs/?limit=1", "/v1/agents/echo/", "/healthz"] {
         let answer = server.get(path).expect(200);
         let length = answer.header("content-length").map(str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::access::key;
@@ -12,14 +12,14 @@ use crate::support::sandbox;
 /// A server, and a client for it.
 struct World {
     sandbox: Sandbox,
-    server: Server,
+    server: ErrandServer,
     python: PathBuf,
     generated: PathBuf,
 }
 
 impl World {
     /// Returns `None`, with a warning, if the client is missing.
-    fn new(agents: &[Agent]) -> Option<Self> {
+    fn new(agents: &[TestAgent]) -> Option<Self> {
         let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("grpc/bin/python");
         if !python.parent().is_some_and(|bin| bin.join("../ready").is_file()) {
             let warning =
@@ -40,7 +40,7 @@ impl World {
             .arg(format!("--grpc_python_out={}", generated.display()))
             .arg("errand/v1/runs.proto");
         drop(made.run().ok());
-        let server = Server::start(&sandbox, &[]);
+        let server = ErrandServer::start(&sandbox, &[]);
         for agent in agents {
             let answer = server.push(&sandbox.agent(agent));
             assert!(answer.status < 300, "{answer:?}");
@@ -96,7 +96,7 @@ fn a_run_is_started_watched_and_watched_again_from_the_middle() {
          call('POST', f'/steps/s{{n}}/complete', {{'output': n}})\n\
          say('some text')\ncall('PUT', '/output', {{'output': {{'n': 5}}}})\n"
     );
-    let Some(world) = World::new(&[Agent::python(&script).named("teller")]) else { return };
+    let Some(world) = World::new(&[TestAgent::python(&script).named("teller")]) else { return };
     let created = world.one(&["create", "teller", r#"{"a": 1}"#]);
     assert_eq!(created["again"], created["run_id"], "the same key, the same run");
     assert_eq!(created["labels"], json!({ "by": "grpc" }));
@@ -132,8 +132,8 @@ fn a_run_is_started_watched_and_watched_again_from_the_middle() {
 fn runs_are_paused_resumed_approved_and_cancelled_over_grpc() {
     let asks = "errand agent approve --action deploy --target prod\n\
          errand agent input --prompt 'which way?' > way\nerrand agent output \"$(cat way)\"\n";
-    let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
-    let asker = Agent::shell(asks).named("asker");
+    let sleeper = TestAgent::shell("echo ready; exec sleep 600").named("sleeper");
+    let asker = TestAgent::shell(asks).named("asker");
     let Some(world) = World::new(&[sleeper, asker]) else { return };
     let status = |run_id: &str, is: &str| {
         wait_until(&format!("the run is {is}"), LIMIT, || {
@@ -172,7 +172,7 @@ fn runs_are_paused_resumed_approved_and_cancelled_over_grpc() {
 
 #[test]
 fn a_refused_grpc_call_has_a_status_a_code_and_the_field() {
-    let Some(world) = World::new(&[Agent::shell("true").named("quick")]) else { return };
+    let Some(world) = World::new(&[TestAgent::shell("true").named("quick")]) else { return };
     let created = world.one(&["create", "quick", "null"]);
     let run_id = created["run_id"].as_str().unwrap();
     drop(world.one(&["wait", run_id, "30s"]));
@@ -229,7 +229,7 @@ fn the_grpc_server_has_reflection_and_health() {
 
 #[test]
 fn a_key_allows_over_grpc_what_it_allows_over_rest() {
-    let Some(world) = World::new(&[Agent::shell("true").named("quick")]) else { return };
+    let Some(world) = World::new(&[TestAgent::shell("true").named("quick")]) else { return };
     let created = world.one(&["create", "quick", "null"]);
     let run_id = created["run_id"].as_str().unwrap();
     let reader = key(&world.sandbox, "reader", "runs:read", &[]);

@@ -1,12 +1,12 @@
 //! Handoffs: runs continued by another agent.
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::support::{event_types, finish, sandbox, start};
 
 /// Writes an agent beside others, so that they can name it by path.
-fn beside(sandbox: &Sandbox, agent: &Agent) -> std::path::PathBuf {
+fn beside(sandbox: &Sandbox, agent: &TestAgent) -> std::path::PathBuf {
     agent.write_below(&sandbox.repo().join("team"))
 }
 
@@ -20,8 +20,8 @@ const REVIEWER: &str = "cat > /dev/null\n\
       'session': brief['context']['session_id'], 'labels': brief['context']['labels']}))\n\
     EOF\n";
 
-fn writer(script: &str) -> Agent {
-    Agent::shell(script).named("writer").spec("handoffs: [../reviewer]")
+fn writer(script: &str) -> TestAgent {
+    TestAgent::shell(script).named("writer").spec("handoffs: [../reviewer]")
 }
 
 const HANDS_OVER: &str = "mkdir -p out; echo draft > out/report.md\n\
@@ -37,7 +37,7 @@ fn next_of(record: &Value) -> String {
 #[test]
 fn a_handoff_passes_summary_artifacts_and_input_and_the_foreground_follows_it() {
     let sandbox = sandbox();
-    beside(&sandbox, &Agent::shell(&format!("{REVIEWER}exit 7\n")).named("reviewer"));
+    beside(&sandbox, &TestAgent::shell(&format!("{REVIEWER}exit 7\n")).named("reviewer"));
     let writer = beside(&sandbox, &writer(HANDS_OVER));
     let args = ["run", "--json", "--label", "team=books", "--session", "s1"];
     let ran = sandbox.errand(args).args([&writer]).run().exits(7);
@@ -76,7 +76,7 @@ fn the_successor_of_a_detached_handoff_has_the_rest_of_the_limits() {
     let sandbox = sandbox();
     let script = "cat; errand agent emit model.called \
         '{\"provider\": \"p\", \"model\": \"m\", \"input_tokens\": 30, \"output_tokens\": 10}'\n";
-    beside(&sandbox, &Agent::shell(script).named("reviewer"));
+    beside(&sandbox, &TestAgent::shell(script).named("reviewer"));
     let hands_over =
         format!("{script}errand agent handoff --to reviewer --summary s > /dev/null\n");
     let writer = beside(&sandbox, &writer(&hands_over));
@@ -97,7 +97,7 @@ fn the_successor_of_a_detached_handoff_has_the_rest_of_the_limits() {
 #[test]
 fn a_failed_run_does_not_hand_over_and_a_later_attempt_keeps_the_handoff() {
     let sandbox = sandbox();
-    beside(&sandbox, &Agent::shell("echo reviewed").named("reviewer"));
+    beside(&sandbox, &TestAgent::shell("echo reviewed").named("reviewer"));
     let asks =
         "[ $ERRAND_ATTEMPT = 1 ] && errand agent handoff --to reviewer --summary s > /dev/null\n";
     let failing = writer(&format!("{asks}exit 1\n")).spec("retry_policy: { max_retries: 0 }");
@@ -116,7 +116,7 @@ fn a_failed_run_does_not_hand_over_and_a_later_attempt_keeps_the_handoff() {
 #[test]
 fn a_handoff_to_an_agent_that_the_agent_file_does_not_name_is_refused() {
     let sandbox = sandbox();
-    beside(&sandbox, &Agent::shell("echo reviewed").named("reviewer"));
+    beside(&sandbox, &TestAgent::shell("echo reviewed").named("reviewer"));
     let script = "errand agent handoff --to boss --summary s 2> why || echo $?\n\
         errand agent handoff --to reviewer --summary s --artifact none 2>> why || echo $?\n\
         errand agent handoff --to reviewer --summary ' ' 2>> why || echo $?; cat why\n";
@@ -135,14 +135,14 @@ fn a_handoff_to_an_agent_that_the_agent_file_does_not_name_is_refused() {
 #[test]
 fn handoffs_on_a_server_go_through_the_queue_and_are_bounded() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let there = |words: &[&str]| sandbox.errand(["--server", &server.url()]).args(words).run();
     let again = "errand agent handoff --to again --summary more > /dev/null 2> why && exit\n\
                  cat why >&2; exit 9\n";
     // Registered first, so that it can be named.
     for (version, agent) in [
-        ("1", Agent::shell("true\n").named("again")),
-        ("2", Agent::shell(again).named("again").spec("handoffs: [again]")),
+        ("1", TestAgent::shell("true\n").named("again")),
+        ("2", TestAgent::shell(again).named("again").spec("handoffs: [again]")),
     ] {
         let path = beside(&sandbox, &agent);
         let file = path.join("agent.yaml");

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use errand_testkit::{Agent, LIMIT, Request, Sandbox, wait_until};
+use errand_testkit::{HttpRequest, LIMIT, Sandbox, TestAgent, wait_until};
 
 use crate::support::{GATE, address, all, open_gate, record, sandbox, serve, wakes};
 
@@ -11,7 +11,7 @@ const SECRET: &str = "a-shared-secret-4711";
 /// Serves an agent that fails or waits at the gate, as the request's body asks.
 fn service(sandbox: &Sandbox) -> (String, String) {
     let script = format!("case \"$(cat)\" in *fail*) exit 3;; *hold*) {GATE};; esac");
-    let agent = Agent::shell(&script.replace("\n;;", ";;")).spec("secrets: [HOOK_SECRET]").spec(
+    let agent = TestAgent::shell(&script.replace("\n;;", ";;")).spec("secrets: [HOOK_SECRET]").spec(
         "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET, \
          max_body_bytes: 1024, max_header_bytes: 2048 }",
     );
@@ -27,27 +27,27 @@ fn with_secret() -> Sandbox {
     sandbox
 }
 
-fn post(body: &str) -> Request {
-    Request::post("/hook", body).header("x-errand-secret", SECRET)
+fn post(body: &str) -> HttpRequest {
+    HttpRequest::post("/hook", body).header("x-errand-secret", SECRET)
 }
 
 #[test]
 fn requests_to_a_service_are_answered_by_the_outcome_of_their_wake() {
     let sandbox = with_secret();
     let (service, address) = service(&sandbox);
-    let status = |request: Request| request.send(&address).status;
+    let status = |request: HttpRequest| request.send(&address).status;
     assert_eq!(status(post("hello")), 202);
     let bearer = format!("Bearer {SECRET}");
-    assert_eq!(status(Request::post("/hook?a=1", "x").header("Authorization", &bearer)), 202);
-    assert_eq!(status(Request::post("/hook", "hello")), 401);
-    assert_eq!(status(Request::post("/hook", "x").header("x-errand-secret", "wrong")), 401);
-    assert_eq!(status(Request::post("/other", "x").header("x-errand-secret", SECRET)), 404);
-    let method = Request::new("GET", "/hook").header("x-errand-secret", SECRET).send(&address);
+    assert_eq!(status(HttpRequest::post("/hook?a=1", "x").header("Authorization", &bearer)), 202);
+    assert_eq!(status(HttpRequest::post("/hook", "hello")), 401);
+    assert_eq!(status(HttpRequest::post("/hook", "x").header("x-errand-secret", "wrong")), 401);
+    assert_eq!(status(HttpRequest::post("/other", "x").header("x-errand-secret", SECRET)), 404);
+    let method = HttpRequest::new("GET", "/hook").header("x-errand-secret", SECRET).send(&address);
     assert_eq!(method.status, 405);
     assert!(method.headers.iter().any(|(name, value)| name == "allow" && value == "POST"));
     assert_eq!(status(post(&"x".repeat(1025))), 413);
     assert_eq!(status(post("x").header("x-long", &"y".repeat(4096))), 431);
-    assert_eq!(Request::send_raw(&address, b"this is no HTTP\r\n\r\n").status, 400);
+    assert_eq!(HttpRequest::send_raw(&address, b"this is no HTTP\r\n\r\n").status, 400);
     assert_eq!(status(post("fail")), 500);
 
     let record = record(&sandbox, &service);
@@ -68,7 +68,7 @@ fn requests_to_a_service_are_answered_by_the_outcome_of_their_wake() {
 fn a_request_arrives_as_it_was_sent_without_its_credentials() {
     let sandbox = with_secret();
     let (service, address) = service(&sandbox);
-    let request = Request::post("/hook?tag=v1&token=hide-me", "it's \"quoted\"\n\u{1f980}")
+    let request = HttpRequest::post("/hook?tag=v1&token=hide-me", "it's \"quoted\"\n\u{1f980}")
         .header("x-errand-secret", SECRET)
         .header("X-GitHub-Event", "push")
         .header("Cookie", "session=hide-me");
@@ -113,7 +113,7 @@ fn too_many_requests_at_once_are_429_and_the_others_are_all_served() {
 #[test]
 fn flags_win_over_the_file_and_methods_merge() {
     let sandbox = with_secret();
-    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+    let agent = TestAgent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
         "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
     );
     let agent = sandbox.agent(&agent);
@@ -130,7 +130,7 @@ fn flags_win_over_the_file_and_methods_merge() {
     let service = serve(&sandbox, &agent, &more);
     let address = address(&sandbox, &service);
     let send = |method: &str, path: &str, secret: &str| {
-        Request::new(method, path).header("x-errand-secret", secret).send(&address).status
+        HttpRequest::new(method, path).header("x-errand-secret", secret).send(&address).status
     };
     assert_eq!(send("PUT", "/other", "another-secret"), 202);
     assert_eq!(send("POST", "/other", "another-secret"), 202);
@@ -143,7 +143,7 @@ fn flags_win_over_the_file_and_methods_merge() {
 #[test]
 fn an_address_in_use_is_reported_and_leaves_no_service() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let words = ["--listen", &address];
@@ -170,7 +170,7 @@ fn a_restarted_service_listens_again() {
 #[test]
 fn a_request_that_cannot_be_stored_does_not_end_its_service() {
     let sandbox = sandbox();
-    let agent = Agent::shell("cat > /dev/null")
+    let agent = TestAgent::shell("cat > /dev/null")
         .spec("listen: { address: \"127.0.0.1:0\", path: /hook, max_body_bytes: 100000 }");
     let service = serve(&sandbox, &sandbox.agent(&agent), &[]);
     let address = address(&sandbox, &service);
@@ -178,18 +178,18 @@ fn a_request_that_cannot_be_stored_does_not_end_its_service() {
     let (blobs, aside) = (sandbox.path(".errand/blobs"), sandbox.path("blobs"));
     std::fs::rename(&blobs, &aside).unwrap();
     std::fs::write(&blobs, "in the way").unwrap();
-    let lost = Request::post("/hook", "x".repeat(50_000)).send(&address);
+    let lost = HttpRequest::post("/hook", "x".repeat(50_000)).send(&address);
     assert!(lost.status >= 500, "{}", lost.status);
     std::fs::remove_file(&blobs).unwrap();
     std::fs::rename(&aside, &blobs).unwrap();
-    assert_eq!(Request::post("/hook", "hello").send(&address).status, 202);
+    assert_eq!(HttpRequest::post("/hook", "hello").send(&address).status, 202);
     assert_eq!(record(&sandbox, &service)["status"], "running");
 }
 
 #[test]
 fn listeners_of_the_file_and_of_flags_add_up() {
     let sandbox = with_secret();
-    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+    let agent = TestAgent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
         "listen:\n    - { address: \"127.0.0.1:0\", path: /hook, secret: HOOK_SECRET }\n    \
          - { address: \"127.0.0.2:0\", path: /open, methods: [POST] }",
     );
@@ -202,7 +202,7 @@ fn listeners_of_the_file_and_of_flags_add_up() {
     assert_eq!(paths, ["/hook", "/open", "/flag"]);
     let send = |number: usize, path: &str, secret: &str| {
         let address = listeners[number]["bound_addr"].as_str().unwrap();
-        Request::post(path, "x").header("x-errand-secret", secret).send(address).status
+        HttpRequest::post(path, "x").header("x-errand-secret", secret).send(address).status
     };
     assert_eq!(send(0, "/hook", SECRET), 202);
     assert_eq!(send(0, "/hook", "wrong"), 401);
@@ -214,7 +214,7 @@ fn listeners_of_the_file_and_of_flags_add_up() {
 #[test]
 fn an_added_listener_is_like_the_only_one_of_the_file() {
     let sandbox = with_secret();
-    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+    let agent = TestAgent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
         "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
     );
     let agent = sandbox.agent(&agent);
@@ -224,7 +224,7 @@ fn an_added_listener_is_like_the_only_one_of_the_file() {
     assert_eq!(listeners.len(), 2, "{listeners:#?}");
     for listener in listeners {
         let address = listener["bound_addr"].as_str().unwrap();
-        assert_eq!(Request::post("/hook", "x").send(address).status, 401);
+        assert_eq!(HttpRequest::post("/hook", "x").send(address).status, 401);
         assert_eq!(post("x").send(address).status, 202);
     }
     drop(sandbox.errand(["stop", &service]).run().ok());
@@ -233,10 +233,10 @@ fn an_added_listener_is_like_the_only_one_of_the_file() {
 #[test]
 fn a_listener_that_responds_at_once_answers_before_the_wake_has_ended() {
     let sandbox = sandbox();
-    let agent = Agent::shell(&format!("cat > /dev/null\n{GATE}"))
+    let agent = TestAgent::shell(&format!("cat > /dev/null\n{GATE}"))
         .spec("listen: { address: \"127.0.0.1:0\", respond: at_once }");
     let service = serve(&sandbox, &sandbox.agent(&agent), &[]);
-    let answer = Request::post("/", "x").send(&address(&sandbox, &service));
+    let answer = HttpRequest::post("/", "x").send(&address(&sandbox, &service));
     assert_eq!(answer.status, 202);
     let wake = wakes(&sandbox, &service).pop().unwrap();
     let body = answer.json();
@@ -251,14 +251,14 @@ fn a_listener_that_responds_at_once_answers_before_the_wake_has_ended() {
 #[test]
 fn a_listener_without_a_secret_takes_no_requests_of_web_pages() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = ["--listen", "127.0.0.1:0", "--listen-host", "hooks.example.com"];
     let service = serve(&sandbox, &agent, &more);
     let address = address(&sandbox, &service);
     let raw = |headers: &str| {
         let request =
             format!("POST / HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n");
-        Request::send_raw(&address, request.as_bytes()).status
+        HttpRequest::send_raw(&address, request.as_bytes()).status
     };
     assert_eq!(raw("Host: evil.example\r\n"), 403);
     assert_eq!(raw("Host: localhost\r\nOrigin: http://evil.example\r\n"), 403);
@@ -272,7 +272,7 @@ fn a_listener_without_a_secret_takes_no_requests_of_web_pages() {
 #[test]
 fn an_address_in_use_is_reported_with_the_service_that_has_it() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let first = serve(&sandbox, &agent, &["--name", "first", "--listen", "127.0.0.1:0"]);
     let address = address(&sandbox, &first);
     for words in [["serve", "-d"].as_slice(), &["serve"]] {

@@ -1,6 +1,6 @@
 //! Lists of runs, and the commands with names of container tools.
 
-use errand_testkit::{Agent, Server, stable};
+use errand_testkit::{ErrandServer, TestAgent, stable};
 use serde_json::json;
 
 use crate::support::{all, finish, ready, run, sandbox, sleeper, start, start_ready};
@@ -8,9 +8,9 @@ use crate::support::{all, finish, ready, run, sandbox, sleeper, start, start_rea
 #[test]
 fn ps_shows_live_runs_newest_first_and_all_with_a() {
     let sandbox = sandbox();
-    let done = start(&sandbox, &sandbox.agent(&Agent::shell("exit 0").named("well")), &[]);
+    let done = start(&sandbox, &sandbox.agent(&TestAgent::shell("exit 0").named("well")), &[]);
     finish(&sandbox, &done);
-    let failed = start(&sandbox, &sandbox.agent(&Agent::shell("exit 9").named("badly")), &[]);
+    let failed = start(&sandbox, &sandbox.agent(&TestAgent::shell("exit 9").named("badly")), &[]);
     finish(&sandbox, &failed);
     let agent = sandbox.agent(&sleeper());
     let live = start(&sandbox, &agent, &["--name", "the live one"]);
@@ -95,7 +95,7 @@ fn commands_with_names_of_container_tools_do_the_same() {
 fn events_are_followed_to_the_end() {
     let sandbox = sandbox();
     let script = "for i in 1 2 3; do errand agent emit progress.reported \"{\\\"n\\\": $i}\"; done";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     let followed = sandbox.errand(["events", "-f", "--json", &run_id]).run().ok().json_lines();
     let seqs: Vec<_> = followed.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert!(seqs.iter().copied().eq(1..=seqs.len() as u64), "in order, no gap: {seqs:?}");
@@ -107,7 +107,7 @@ fn events_are_followed_to_the_end() {
 #[test]
 fn a_run_works_with_its_streams_closed() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo printed; echo complained >&2"));
+    let agent = sandbox.agent(&TestAgent::shell("echo printed; echo complained >&2"));
     let errand = env!("CARGO_BIN_EXE_errand");
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
         for detached in ["", "-d"] {
@@ -131,7 +131,7 @@ fn a_run_works_with_its_streams_closed() {
 #[test]
 fn binary_output_is_shown_and_stored_unchanged() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("printf 'a\\377\\000b\\r\\n\\303(\\n'"));
+    let agent = sandbox.agent(&TestAgent::shell("printf 'a\\377\\000b\\r\\n\\303(\\n'"));
     let expected = b"a\xff\x00b\r\n\xc3(\n";
     assert_eq!(run(&sandbox, &agent, &[]).run().ok().stdout_bytes, expected);
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
@@ -142,7 +142,7 @@ fn binary_output_is_shown_and_stored_unchanged() {
 #[test]
 fn a_part_of_an_id_that_fits_several_runs_names_them() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let ids = [start(&sandbox, &agent, &[]), start(&sandbox, &agent, &[])];
     let refused = sandbox.errand(["inspect-run", &ids[0][..4]]).run();
     assert!(ids.iter().all(|id| refused.stderr().contains(id)), "{}", refused.describe());
@@ -166,8 +166,8 @@ fn a_filter_for_a_single_value_is_refused_if_given_twice() {
 #[test]
 fn a_queued_run_is_listed_as_queued_not_as_starting() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &["--slots", "0"]);
-    let agent = sandbox.agent(&Agent::shell("true").named("quick"));
+    let server = ErrandServer::start(&sandbox, &["--slots", "0"]);
+    let agent = sandbox.agent(&TestAgent::shell("true").named("quick"));
     drop(sandbox.errand(["--server", &server.url(), "push"]).args([agent]).run().ok());
     drop(server.post("/v1/runs", &json!({ "agent": "quick" })).expect(202));
     let later = json!({ "agent": "quick", "scheduled_at": "2100-01-01T00:00:00Z" });

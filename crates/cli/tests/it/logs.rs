@@ -1,13 +1,13 @@
 //! Logs of runs.
 
-use errand_testkit::Agent;
+use errand_testkit::TestAgent;
 
 use crate::support::{finish, sandbox, sleeper, start, start_ready};
 
 #[test]
 fn logs_shows_the_log_of_the_named_run() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat; echo problem >&2"));
+    let agent = sandbox.agent(&TestAgent::shell("cat; echo problem >&2"));
     let one = start(&sandbox, &agent, &["--job", "one"]);
     let two = start(&sandbox, &agent, &["--job", "two"]);
     for (run_id, expected) in [(one, "one\n"), (two, "two\n")] {
@@ -22,7 +22,7 @@ fn following_misses_nothing_and_ends_with_the_run() {
     let sandbox = sandbox();
     let script =
         "i=0; while [ $i -lt 2000 ]; do echo \"line $i\"; i=$((i+1)); done; sleep 0.2; echo last";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start(&sandbox, &agent, &[]);
     let followed = sandbox.errand(["logs", "-f", &run_id]).run().ok().stdout();
     let printed: Vec<&str> = followed.lines().filter(|line| line.contains("line ")).collect();
@@ -35,7 +35,7 @@ fn following_misses_nothing_and_ends_with_the_run() {
 #[test]
 fn logs_with_tail_shows_the_last_lines() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo one; echo two; echo three"));
+    let agent = sandbox.agent(&TestAgent::shell("echo one; echo two; echo three"));
     let run_id = start(&sandbox, &agent, &[]);
     finish(&sandbox, &run_id);
     let tail = sandbox.errand(["logs", "--tail", "2", &run_id]).run().ok();
@@ -64,7 +64,7 @@ fn a_secret_is_in_no_file() {
     let script = "printf '%s' 'swordfish-4711'; printf '%s\\n' '-swordfish'; echo \"$PASSPHRASE\" >&2\n\
                   printf '{\"it\": \"%s\"}' \"$PASSPHRASE\" > \"$ERRAND_OUTPUT\"\n\
                   errand agent emit note.taken \"{\\\"it\\\": \\\"$PASSPHRASE\\\"}\"\n";
-    let agent = Agent::shell(script).spec("secrets: [PASSPHRASE]");
+    let agent = TestAgent::shell(script).spec("secrets: [PASSPHRASE]");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     let record = finish(&sandbox, &run_id);
     assert_eq!(record["status"], "completed", "{record:#}");

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use errand_testkit::postgres::Database;
-use errand_testkit::{Agent, LIMIT, Output, Running, Sandbox, Server, wait_until};
+use errand_testkit::{
+    ErrandServer, LIMIT, ProgramOutput, RunningProgram, Sandbox, TestAgent, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::support::{GATE, open_gate, sandbox};
@@ -18,23 +20,23 @@ fn database() -> Database {
 }
 
 /// Starts a gateway on a machine that runs nothing.
-fn gateway(machine: &Sandbox, database: &Database) -> Server {
-    Server::start(machine, &["--slots", "0", "--database", &database.url()])
+fn gateway(machine: &Sandbox, database: &Database) -> ErrandServer {
+    ErrandServer::start(machine, &["--slots", "0", "--database", &database.url()])
 }
 
-fn worker(machine: &Sandbox, database: &Database) -> Running {
+fn worker(machine: &Sandbox, database: &Database) -> RunningProgram {
     let words = ["worker", "--slots", "2", "--lease", "5s", "--database"];
     let worker = machine.errand(words).arg(database.url()).limit(LIMIT * 4).spawn();
     worker.wait_for_stderr("slots");
     worker
 }
 
-fn ask(server: &Server, machine: &Sandbox, words: &[&str]) -> Output {
+fn ask(server: &ErrandServer, machine: &Sandbox, words: &[&str]) -> ProgramOutput {
     machine.errand(["--server", &server.url()]).args(words).run()
 }
 
 /// Starts a run of a registered agent.
-fn start(server: &Server, name: &str) -> String {
+fn start(server: &ErrandServer, name: &str) -> String {
     let record: Value = server.post("/v1/runs", &json!({ "agent": name })).expect(202).json();
     record["run_id"].as_str().unwrap().to_owned()
 }
@@ -58,7 +60,7 @@ fn the_log_of_a_run_on_another_machine_is_there_while_it_runs_and_afterwards() {
         "echo ready; echo aside >&2\n{GATE}\
          for n in 1 2 3; do echo \"line $n\"; done\nprintf 'the end'\n"
     );
-    let agent = Agent::shell(&script).named("talker");
+    let agent = TestAgent::shell(&script).named("talker");
     drop(server.push(&near.agent(&agent)).expect(201));
     let run_id = start(&server, "talker");
     let follower =
@@ -111,7 +113,7 @@ fn a_gateway_that_never_saw_an_agent_starts_it_does_it_again_and_exports_it() {
     let [near, far, starts, restarts, exports] = &machines;
     let database = database();
     let worker = worker(far, &database);
-    let agent = Agent::shell("echo hello\n").named("hello").file("more.txt", "more");
+    let agent = TestAgent::shell("echo hello\n").named("hello").file("more.txt", "more");
     let server = gateway(near, &database);
     drop(server.push(&near.agent(&agent)).expect(201));
 

@@ -2,14 +2,14 @@
 
 use std::thread;
 
-use errand_testkit::{Agent, LIMIT};
+use errand_testkit::{LIMIT, TestAgent};
 
 use crate::support::{all, assert_over, nobody_left, sandbox, start};
 
 #[test]
 fn a_hundred_detached_runs_at_once_all_end_right() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat > \"$ERRAND_OUTPUT\""));
+    let agent = sandbox.agent(&TestAgent::shell("cat > \"$ERRAND_OUTPUT\""));
     let mut ids: Vec<String> = thread::scope(|scope| {
         let (sandbox, agent) = (&sandbox, &agent);
         let starters: Vec<_> = (0..10)
@@ -48,7 +48,7 @@ fn a_hundred_detached_runs_at_once_all_end_right() {
 fn listing_works_while_fifty_runs_record_steps() {
     let sandbox = sandbox();
     let script = "i=0; while [ $i -lt 5 ]; do errand agent step \"s$i\" -- true; i=$((i+1)); done";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let ids: Vec<String> = (0..50).map(|_| start(&sandbox, &agent, &[])).collect();
     let waiting = sandbox.errand(["wait"]).args(&ids).limit(LIMIT * 3).spawn();
     let mut waiting = waiting;
@@ -63,7 +63,7 @@ fn listing_works_while_fifty_runs_record_steps() {
 #[test]
 fn concurrent_runs_with_one_idempotency_key_are_one_run() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let key = ["--idempotency-key", "release-7"];
     let ids: Vec<String> = thread::scope(|scope| {
         let (sandbox, agent) = (&sandbox, &agent);
@@ -79,7 +79,7 @@ fn concurrent_runs_with_one_idempotency_key_are_one_run() {
 fn an_equal_run_stands_in_with_dedup() {
     let sandbox = sandbox();
     let script = "test \"$(cat)\" != fail";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let dedup = |payload: &str, more: &[&str]| {
         let words = [&["--job", payload, "--dedup"], more].concat();
         let run_id = start(&sandbox, &agent, &words);
@@ -102,7 +102,7 @@ fn an_equal_run_stands_in_with_dedup() {
 #[test]
 fn an_idempotency_key_with_another_request_is_refused() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let key = ["--idempotency-key", "release-7"];
     start(&sandbox, &agent, &key);
     let other = [&key[..], &["--job", "other"]].concat();
@@ -115,7 +115,7 @@ fn an_idempotency_key_with_another_request_is_refused() {
 fn commands_work_while_the_first_run_creates_the_registry() {
     for _ in 0..10 {
         let sandbox = sandbox();
-        let agent = sandbox.agent(&Agent::shell("true"));
+        let agent = sandbox.agent(&TestAgent::shell("true"));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| start(&sandbox, &agent, &[]));

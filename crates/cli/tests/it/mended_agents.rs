@@ -1,6 +1,6 @@
 //! Runs repeated with an agent in which a fault was mended.
 
-use errand_testkit::{Agent, Sandbox, Server};
+use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 use serde_json::json;
 
 use crate::support::{
@@ -8,14 +8,14 @@ use crate::support::{
 };
 
 /// Returns an agent that fetches, shapes with that command, and then runs `end`.
-fn post(shape: &str, end: &str) -> Agent {
+fn post(shape: &str, end: &str) -> TestAgent {
     let script = format!(
         "errand agent step fetch -- sh -c 'echo fetch >> \"$HOME/effects\"'\n\
          errand agent step shape -- sh -c 'echo {shape} >> \"$HOME/effects\"'\n\
          {end}\n"
     );
     let policy = "retry_policy: { max_retries: 1, backoff: none }";
-    Agent::shell(&script).named("post").spec(policy)
+    TestAgent::shell(&script).named("post").spec(policy)
 }
 
 fn effects(sandbox: &Sandbox) -> Vec<String> {
@@ -56,7 +56,7 @@ fn a_dead_letter_is_redriven_with_a_mended_agent_and_keeps_the_steps_that_are_th
 #[test]
 fn a_run_of_a_server_is_retried_with_a_registered_version() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &["--slots", "1"]);
+    let server = ErrandServer::start(&sandbox, &["--slots", "1"]);
     drop(server.push(&sandbox.agent(&post("old", "exit 4"))).expect(201));
     let failed = server.post("/v1/runs/wait", &json!({ "agent": "post" })).expect(200).json();
     let run_id = failed["run_id"].as_str().unwrap();
@@ -91,7 +91,7 @@ fn a_run_of_a_server_is_retried_with_a_registered_version() {
 fn a_run_that_lives_is_ended_before_another_agent_takes_its_place() {
     let sandbox = sandbox();
     let old = start_ready(&sandbox, &sandbox.agent(&sleeper()));
-    let other = sandbox.agent(&Agent::shell("echo done").named("sleeper"));
+    let other = sandbox.agent(&TestAgent::shell("echo done").named("sleeper"));
     let path = other.to_str().unwrap();
     drop(sandbox.errand(["restart", "--version", "9", &old]).run().refuses(125, "agent_not_found"));
     assert_eq!(record(&sandbox, &old)["status"], "running", "nothing is ended in vain");

@@ -1,12 +1,12 @@
 //! Messages between the agents of a coordinated run, through real processes.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::support::{event_types, sandbox};
 
 /// Writes a workflow of agents beside each other.
-fn team(sandbox: &Sandbox, graph: &str, agents: &[Agent]) -> std::path::PathBuf {
+fn team(sandbox: &Sandbox, graph: &str, agents: &[TestAgent]) -> std::path::PathBuf {
     let folder = sandbox.repo().join("team");
     for agent in agents {
         agent.write_below(&folder);
@@ -31,7 +31,7 @@ const GRAPH: &str = "    type: workflow\n    start: analyst\n    max_messages: 1
 fn agents_ask_and_answer_each_other_until_one_of_them_ends_the_run() {
     let sandbox = sandbox();
     // The analyst stays alive and waits for the writer's verdict.
-    let analyst = Agent::shell(
+    let analyst = TestAgent::shell(
         "errand agent message send --to writer --type RESULT '{\"draft\": 1}' > /dev/null\n\
          errand agent message next --timeout 60s > verdict\n\
          python3 - <<'EOF' > better.json\n\
@@ -45,7 +45,7 @@ fn agents_ask_and_answer_each_other_until_one_of_them_ends_the_run() {
          errand agent message send --to writer --type RESULT @better.json\n",
     )
     .named("analyst");
-    let writer = Agent::shell(
+    let writer = TestAgent::shell(
         "input=$(cat)\n\
          case \"$input\" in\n\
          *'\"draft\":1'*) errand agent message send --to __prev__ --type VALIDATION \
@@ -70,7 +70,7 @@ fn agents_ask_and_answer_each_other_until_one_of_them_ends_the_run() {
 #[test]
 fn a_message_from_a_run_without_a_coordinator_is_refused() {
     let sandbox = sandbox();
-    let agent = Agent::shell(
+    let agent = TestAgent::shell(
         "errand agent message send --to x --type TASK 1 2> why || echo $?\n\
          errand agent message next --timeout 0s 2>> why || echo $?; cat why\n",
     );

@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use errand_api::access::Scope;
+use errand_api::access::KeyScope;
 use errand_api::gateway::routes::{Body, Method, Route, all};
-use errand_testkit::{Agent, LIMIT, Request, Response, Sandbox, Server};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, Response, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::access::{ALL, key};
@@ -18,7 +18,7 @@ const MARKS: [&str; 3] = ["walker-of-a", "chat-of-a", "name-of-a"];
 /// A server with an object of each kind in the namespace `team-a`.
 struct World {
     sandbox: Sandbox,
-    server: Server,
+    server: ErrandServer,
     a: String,
     run_id: String,
 }
@@ -27,12 +27,12 @@ impl World {
     fn new() -> Self {
         let sandbox = sandbox();
         let a = key(&sandbox, "key-of-a", ALL, &["--namespace", "team-a"]);
-        let server = Server::start(&sandbox, &["--slots", "0"]);
-        let folder = sandbox.agent(&Agent::shell("true").named("walker-of-a"));
+        let server = ErrandServer::start(&sandbox, &["--slots", "0"]);
+        let folder = sandbox.agent(&TestAgent::shell("true").named("walker-of-a"));
         let pack = sandbox.tool("tar", ["-cf", "agent.tar", "-C"]);
         drop(pack.arg(folder).arg(".").run().ok());
         let archive = std::fs::read(sandbox.path("agent.tar")).expect("an archive");
-        let push = Request::post("/v1/agents", archive);
+        let push = HttpRequest::post("/v1/agents", archive);
         drop(with(&server, push.header("Content-Type", "application/x-tar"), &a).expect(201));
         let body = json!({
             "agent": "walker-of-a", "session_id": "chat-of-a", "name": "name-of-a",
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Returns a request for a route, about an object in `team-a`.
-    fn request(&self, route: &Route) -> Request {
+    fn request(&self, route: &Route) -> HttpRequest {
         let mut target = route.path.to_owned();
         for (name, value) in [
             ("{run_id}", self.run_id.as_str()),
@@ -58,7 +58,7 @@ impl World {
             target = format!("{before}1{after}");
         }
         match route.body {
-            Body::None | Body::Bytes(_) => Request::new(route.method.as_str(), &target),
+            Body::None | Body::Bytes(_) => HttpRequest::new(route.method.as_str(), &target),
             Body::Json(_) | Body::MaybeJson(_) => {
                 json_request(route.method.as_str(), &target, &json!({}))
             }
@@ -72,22 +72,22 @@ impl World {
         let targets =
             [run.as_str(), &events, "/v1/agents", "/v1/sessions", "/v1/keys", "/v1/audit"];
         let get =
-            |target| with(&self.server, Request::new("GET", target), &self.a).expect(200).body;
+            |target| with(&self.server, HttpRequest::new("GET", target), &self.a).expect(200).body;
         targets.into_iter().map(get).collect()
     }
 }
 
-fn json_request(method: &str, target: &str, body: &Value) -> Request {
-    let request = Request::new(method, target).body(body.to_string());
+fn json_request(method: &str, target: &str, body: &Value) -> HttpRequest {
+    let request = HttpRequest::new(method, target).body(body.to_string());
     request.header("Content-Type", "application/json")
 }
 
-fn with(server: &Server, request: Request, key: &str) -> Response {
+fn with(server: &ErrandServer, request: HttpRequest, key: &str) -> Response {
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
 /// Returns the head and the first moments of a stream that never ends.
-fn beginning(server: &Server, target: &str, key: &str) -> String {
+fn beginning(server: &ErrandServer, target: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
     let head = format!(
         "GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
@@ -141,11 +141,11 @@ fn no_route_shows_or_changes_anything_of_another_namespace() {
 #[test]
 fn every_route_refuses_requests_without_a_key_or_without_its_scope() {
     let world = World::new();
-    let lacking: Vec<(Scope, String)> = Scope::ALL
+    let lacking: Vec<(KeyScope, String)> = KeyScope::ALL
         .iter()
         .map(|scope| {
             let others: Vec<_> =
-                Scope::ALL.iter().filter(|it| *it != scope).map(|it| it.as_str()).collect();
+                KeyScope::ALL.iter().filter(|it| *it != scope).map(|it| it.as_str()).collect();
             let more = ["--namespace", "team-a"];
             (*scope, key(&world.sandbox, &format!("no {scope}"), &others.join(","), &more))
         })
@@ -169,22 +169,22 @@ fn agents_of_one_name_in_two_namespaces_share_no_state_daily_budget_or_inventory
     let sandbox = sandbox();
     let keys =
         ["team-a", "team-b"].map(|team| (team, key(&sandbox, team, ALL, &["--namespace", team])));
-    let server = Server::start(&sandbox, &["--slots", "1"]);
+    let server = ErrandServer::start(&sandbox, &["--slots", "1"]);
     let script = "ls \"$ERRAND_STATE_DIR\"; touch \"$ERRAND_STATE_DIR/seen-$1\"\n\
                   errand agent reserve tool --tool mail > /dev/null && echo granted\n\
                   errand agent emit tool.called '{\"name\": \"mail\"}'\n";
-    let agent = Agent::shell(script).named("twin").spec("budgets: { tool_calls_per_day: 1 }");
+    let agent = TestAgent::shell(script).named("twin").spec("budgets: { tool_calls_per_day: 1 }");
     let folder = sandbox.agent(&agent);
     drop(sandbox.tool("tar", ["-cf", "agent.tar", "-C"]).arg(folder).arg(".").run().ok());
     let archive = std::fs::read(sandbox.path("agent.tar")).expect("an archive");
     for (team, key) in &keys {
-        let push = Request::post("/v1/agents", archive.clone());
+        let push = HttpRequest::post("/v1/agents", archive.clone());
         drop(with(&server, push.header("Content-Type", "application/x-tar"), key).expect(201));
         let body = json!({ "agent": "twin" });
         let ended = with(&server, json_request("POST", "/v1/runs/wait", &body), key).expect(200);
         assert_eq!(ended.json()["output"], "granted\n", "{team}: {}", ended.body);
         assert!(sandbox.registry().join(format!("state/@{team}/twin")).is_dir());
-        let boms = with(&server, Request::new("GET", "/v1/boms/twin"), key).expect(200).json();
+        let boms = with(&server, HttpRequest::new("GET", "/v1/boms/twin"), key).expect(200).json();
         assert_eq!(boms["boms"].as_array().map(Vec::len), Some(1), "{boms:#}");
     }
 }

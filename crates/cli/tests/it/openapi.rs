@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use errand_testkit::{Agent, Server, wait_until};
+use errand_testkit::{ErrandServer, TestAgent, wait_until};
 
 use crate::support::sandbox;
 
@@ -29,8 +29,8 @@ fn a_server_conforms_to_its_openapi_document() {
     }
     let sandbox = sandbox();
     let agents = sandbox.path("agents");
-    Agent::shell("cat").named("echo").write_below(&agents);
-    let server = Server::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
+    TestAgent::shell("cat").named("echo").write_below(&agents);
+    let server = ErrandServer::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
     let scopes = "runs:read,runs:write,approvals:decide,admin";
     let key = ["keys", "create", "--name", "all", "--scope", scopes];
     let key = sandbox.errand(key).run().ok().stdout_line();

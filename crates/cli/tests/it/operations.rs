@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use errand_testkit::{Agent, LIMIT, Request, Response, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, Response, Sandbox, TestAgent, wait_until};
 use serde_json::Value;
 
 use crate::access::{ALL, key};
 use crate::support::{finish, sandbox, start};
 use crate::workers::Queue;
 
-fn metrics(server: &Server, key: &str) -> Response {
-    let request = Request::new("GET", "/metrics").header("Accept", "application/openmetrics-text");
+fn metrics(server: &ErrandServer, key: &str) -> Response {
+    let request =
+        HttpRequest::new("GET", "/metrics").header("Accept", "application/openmetrics-text");
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
@@ -18,7 +19,7 @@ fn metrics(server: &Server, key: &str) -> Response {
 fn queued(sandbox: &Sandbox) -> String {
     let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30}"#;
     let script = format!("errand agent emit model.called '{call}'\n");
-    let agent = sandbox.agent(&Agent::shell(&script).named("caller"));
+    let agent = sandbox.agent(&TestAgent::shell(&script).named("caller"));
     Queue::of(sandbox).add(&agent)
 }
 
@@ -26,7 +27,7 @@ fn queued(sandbox: &Sandbox) -> String {
 fn health_and_readiness_need_no_key() {
     let sandbox = sandbox();
     drop(key(&sandbox, "me", ALL, &[]));
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     assert_eq!(server.get("/healthz").expect(200).json()["status"], "alive");
     assert_eq!(server.get("/readyz").expect(200).json()["status"], "ready");
 }
@@ -35,7 +36,7 @@ fn health_and_readiness_need_no_key() {
 fn metrics_count_runs_model_calls_requests_and_process_resources() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let run_id = queued(&sandbox);
     drop(finish(&sandbox, &run_id));
     let has = |text: &str, line: &str| text.lines().any(|it| it.starts_with(line));
@@ -79,8 +80,8 @@ fn metrics_count_runs_model_calls_requests_and_process_resources() {
 fn live_runs_and_open_approvals_are_counted() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
-    let server = Server::start(&sandbox, &["--slots", "0"]);
-    let asks = Agent::shell("errand agent approve --action pay --target shop\n").named("asks");
+    let server = ErrandServer::start(&sandbox, &["--slots", "0"]);
+    let asks = TestAgent::shell("errand agent approve --action pay --target shop\n").named("asks");
     let run_id = start(&sandbox, &sandbox.agent(&asks), &[]);
     wait_until("an approval is open", LIMIT, || {
         let text = metrics(&server, &operator).expect(200).body;
@@ -116,10 +117,10 @@ fn check_by_prometheus(sandbox: &Sandbox, text: &str) {
 fn metrics_are_classic_text_unless_open_metrics_is_asked_for() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let bearer = format!("Bearer {operator}");
     let ask = |accept: &str| {
-        let request = Request::new("GET", "/metrics").header("Authorization", &bearer);
+        let request = HttpRequest::new("GET", "/metrics").header("Authorization", &bearer);
         server.send(&request.header("Accept", accept)).expect(200)
     };
     let classic = ask("text/plain");
@@ -151,7 +152,7 @@ fn waiting_runs_are_counted_by_namespace_for_operators_only() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
     let other = key(&sandbox, "other", ALL, &["--namespace", "team-a"]);
-    let server = Server::start(&sandbox, &["--slots", "0"]);
+    let server = ErrandServer::start(&sandbox, &["--slots", "0"]);
     drop(queued(&sandbox));
     let text = metrics(&server, &operator).expect(200).body;
     assert!(text.contains(r#"errand_queue_ready_runs{namespace="default"} 1"#), "{text}");
@@ -163,8 +164,8 @@ fn waiting_runs_are_counted_by_namespace_for_operators_only() {
 fn each_request_is_one_line_of_json_with_its_id_and_without_secrets() {
     let sandbox = sandbox();
     let mine = key(&sandbox, "mine", "runs:read", &[]);
-    let server = Server::start(&sandbox, &["--log-format", "json"]);
-    let request = Request::new("GET", "/v1/runs?label=token=hunter2")
+    let server = ErrandServer::start(&sandbox, &["--log-format", "json"]);
+    let request = HttpRequest::new("GET", "/v1/runs?label=token=hunter2")
         .header("X-Request-Id", "req-7")
         .header("Authorization", &format!("Bearer {mine}"));
     drop(server.send(&request).expect(200));
@@ -181,7 +182,7 @@ fn each_request_is_one_line_of_json_with_its_id_and_without_secrets() {
     assert!(line["took_us"].is_u64(), "{line}");
     let secret = mine.rsplit('_').next().expect("a secret");
     assert!(!said.contains(secret) && !said.contains("hunter2"), "{said}");
-    let quiet = Server::start(&sandbox, &["--log-level", "warn"]);
+    let quiet = ErrandServer::start(&sandbox, &["--log-level", "warn"]);
     drop(quiet.get("/healthz").expect(200));
     assert!(!quiet.process().stderr().contains("healthz"), "{}", quiet.process().stderr());
 }
@@ -190,7 +191,7 @@ fn each_request_is_one_line_of_json_with_its_id_and_without_secrets() {
 fn the_start_of_a_server_is_audited_with_its_configuration_and_no_secret() {
     let sandbox = sandbox();
     let header = ["--otlp-endpoint", "http://127.0.0.1:9", "--otlp-header", "x-token=hunter2"];
-    let server = Server::start(&sandbox, &header);
+    let server = ErrandServer::start(&sandbox, &header);
     drop(server.get("/healthz").expect(200));
     let audited = sandbox.errand(["audit", "ls", "--json"]).run().ok().stdout();
     assert!(audited.contains("server.started") && audited.contains("--otlp-endpoint"), "{audited}");
@@ -209,9 +210,9 @@ fn a_worker_serves_its_metrics_on_an_address_of_its_own_without_a_key() {
     let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once('/'));
     let address = address.expect("an address").0;
     wait_until("the run is counted", LIMIT, || {
-        let text = Request::new("GET", "/metrics").send(address).expect(200).body;
+        let text = HttpRequest::new("GET", "/metrics").send(address).expect(200).body;
         text.contains("errand_runs_transitions_total{status=\"completed\"} 1")
     });
-    drop(Request::new("GET", "/healthz").send(address).expect(200));
-    assert_eq!(Request::new("GET", "/v1/runs").send(address).status, 404);
+    drop(HttpRequest::new("GET", "/healthz").send(address).expect(200));
+    assert_eq!(HttpRequest::new("GET", "/v1/runs").send(address).status, 404);
 }

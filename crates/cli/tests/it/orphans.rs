@@ -1,12 +1,12 @@
 //! Runs whose helper was killed, on a registry with a server and no other commands.
 
-use errand_testkit::{Agent, LIMIT, Request, Server, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, TestAgent, wait_until};
 use serde_json::Value;
 
 use crate::support::{kill, ready, record, sandbox, sleeper, start, start_ready};
 
 /// Returns the run as the server lists it.
-fn listed(server: &Server, run_id: &str) -> Value {
+fn listed(server: &ErrandServer, run_id: &str) -> Value {
     let page = server.get("/v1/runs").expect(200).json();
     let runs = page["runs"].as_array().unwrap();
     runs.iter().find(|run| run["run_id"] == run_id).unwrap().clone()
@@ -18,10 +18,10 @@ fn a_server_ends_a_run_whose_helper_was_killed() {
     let agent = sandbox.agent(&sleeper());
     // One run begins before the server, another later.
     let mut runs = vec![start_ready(&sandbox, &agent)];
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     runs.push(start_ready(&sandbox, &agent));
     for run_id in runs {
-        let request = Request::new("GET", &format!("/v1/runs/{run_id}/events"))
+        let request = HttpRequest::new("GET", &format!("/v1/runs/{run_id}/events"))
             .header("Accept", "text/event-stream");
         let events = std::thread::scope(|scope| {
             let stream = scope.spawn(|| server.send(&request).body);
@@ -39,7 +39,7 @@ fn a_server_ends_a_run_whose_helper_was_killed() {
 #[test]
 fn a_server_starts_another_attempt_of_a_run_whose_helper_was_killed() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let agent = sleeper().spec("retry_policy: { max_retries: 1, backoff: none }");
     let run_id = start_ready(&sandbox, &sandbox.agent(&agent));
     kill(&record(&sandbox, &run_id)["pid"]);
@@ -56,8 +56,8 @@ fn a_server_starts_another_attempt_of_a_run_whose_helper_was_killed() {
 #[test]
 fn a_servers_list_names_the_run_that_has_the_turn() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
-    let agent = sandbox.agent(&Agent::shell("sleep 600"));
+    let server = ErrandServer::start(&sandbox, &[]);
+    let agent = sandbox.agent(&TestAgent::shell("sleep 600"));
     let first = start(&sandbox, &agent, &["--session", "talk"]);
     let second = start(&sandbox, &agent, &["--session", "talk"]);
     assert_eq!(listed(&server, &second)["waits_behind"], *first);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_testkit::{Agent, LIMIT, Reaction, Receiver, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Reaction, Receiver, Sandbox, TestAgent, wait_until};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
@@ -11,20 +11,20 @@ use prost::Message as _;
 use crate::support::{GATE, finish, open_gate, sandbox, start};
 
 /// Returns an agent with a step in which it calls a model and a tool.
-fn busy() -> Agent {
+fn busy() -> TestAgent {
     let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30,"cached_input_tokens":20,"duration_ms":7,"step":"think"}"#;
     let tool = r#"{"name":"search","step":"think","success":false,"error":{"code":"rate_limited","message":"hunter2"},"duration_ms":3}"#;
     let script = format!(
         "errand agent step think -- sh -c 'errand agent emit model.called '\"'\"'{call}'\"'\"' && \
          errand agent emit tool.called '\"'\"'{tool}'\"'\"''\n"
     );
-    Agent::shell(&script).named("busy")
+    TestAgent::shell(&script).named("busy")
 }
 
-fn server(sandbox: &Sandbox, collector: &Receiver, more: &[&str]) -> Server {
+fn server(sandbox: &Sandbox, collector: &Receiver, more: &[&str]) -> ErrandServer {
     let endpoint = collector.url("");
     let words = ["--otlp-endpoint", &endpoint, "--otlp-header", "x-token=secret-value"];
-    Server::start(sandbox, &[&words, more].concat())
+    ErrandServer::start(sandbox, &[&words, more].concat())
 }
 
 /// Returns all received spans by id: a span received twice counts once.
@@ -145,7 +145,7 @@ fn parts_of_a_live_run_are_sent_once_they_are_over_and_agents_know_their_spans()
         "echo \"$TRACEPARENT $PYTHONUNBUFFERED\"\n\
          errand agent step one -- sh -c 'echo \"$TRACEPARENT\"'\n{GATE}"
     );
-    let agent = sandbox.agent(&Agent::shell(&script).named("long"));
+    let agent = sandbox.agent(&TestAgent::shell(&script).named("long"));
     let run_id = start(&sandbox, &agent, &[]);
     wait_until("the step's span arrives", LIMIT, || counts(&collector).contains_key("step one"));
     assert_eq!(counts(&collector).len(), 1, "nothing else is over");
@@ -179,8 +179,8 @@ fn spans_have_the_configured_service_name_and_attributes() {
     let words = ["--otlp-endpoint", &endpoint, "--otlp-service-name", "night-shift"];
     let more = ["--otlp-resource", "deployment.environment=pre%20prod", "--otlp-resource"];
     let words = [&words[..], &more[..], &["service.name=other"]].concat();
-    let _server = Server::start(&sandbox, &words);
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true").named("quick")), &[]);
+    let _server = ErrandServer::start(&sandbox, &words);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell("true").named("quick")), &[]);
     drop(finish(&sandbox, &run_id));
     let received = collector.wait_for(1);
     let body = received[0].body.as_slice();
@@ -199,7 +199,7 @@ fn an_unreachable_collector_gets_every_trace_once_it_is_back() {
     let collector = Receiver::start();
     collector.react([Reaction::status(503), Reaction::HangUp, Reaction::status(429)]);
     let server = server(&sandbox, &collector, &[]);
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true").named("quick")), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell("true").named("quick")), &[]);
     drop(finish(&sandbox, &run_id));
     drop(collector.wait_for(4));
     assert_eq!(traces(&collector), 1);
@@ -210,7 +210,7 @@ fn an_unreachable_collector_gets_every_trace_once_it_is_back() {
 fn a_restart_of_the_server_neither_loses_traces_nor_sends_them_again() {
     let sandbox = sandbox();
     let collector = Receiver::start();
-    let agent = sandbox.agent(&Agent::shell("true").named("quick"));
+    let agent = sandbox.agent(&TestAgent::shell("true").named("quick"));
     // Runs that ended before the collector was configured are not sent.
     drop(finish(&sandbox, &start(&sandbox, &agent, &[])));
     let first = server(&sandbox, &collector, &[]);

@@ -1,6 +1,6 @@
 //! Parts of an output: many per second, few events.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::Value;
 
 use crate::support::{finish, sandbox, start};
@@ -40,7 +40,7 @@ fn the_journal_keeps_parts_in_batches_in_order_and_whole() {
          say('x' * 20000)\n\
          say('last')\n"
     );
-    let agent = sandbox.agent(&Agent::python(&script));
+    let agent = sandbox.agent(&TestAgent::python(&script));
     let run_id = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     let events = events(&sandbox, &run_id);
@@ -89,7 +89,7 @@ fn a_secret_in_two_parts_is_masked() {
     let value = "correct-horse-battery";
     sandbox.set_env("K", value);
     let script = format!("{CLIENT}\nk = os.environ['K']\nsay('a ' + k[:5])\nsay(k[5:] + ' z')\n");
-    let agent = sandbox.agent(&Agent::python(&script).spec("secrets: [K]"));
+    let agent = sandbox.agent(&TestAgent::python(&script).spec("secrets: [K]"));
     let run_id = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     let events = events(&sandbox, &run_id);

@@ -1,14 +1,14 @@
 //! Outputs of any size: stored whole, passed on whole, readable by authorised clients.
 
-use errand_testkit::{Agent, Request, Sandbox, Server};
+use errand_testkit::{ErrandServer, HttpRequest, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::coordinators::coordinator;
 use crate::support::{finish, sandbox, start};
 
 /// Returns an agent whose output is a document of about `kib` KiB, printed to stdout.
-fn printing(kib: usize) -> Agent {
-    Agent::python(&format!(
+fn printing(kib: usize) -> TestAgent {
+    TestAgent::python(&format!(
         "import json\nprint(json.dumps({{'rows': [{{'i': i, 'name': 'x' * 1000}} for i in range({kib})]}}))\n"
     ))
 }
@@ -37,7 +37,7 @@ fn an_output_of_any_size_is_stored_and_passed_on_whole() {
         assert_eq!(shown["output"], rows(kib));
     }
     sandbox.agent(&printing(300).named("big"));
-    sandbox.agent(&Agent::shell("wc -c").named("count"));
+    sandbox.agent(&TestAgent::shell("wc -c").named("count"));
     let chain = coordinator(&sandbox, "chain", "{ type: chain, agents: [../big, ../count] }", "");
     let record = sandbox.errand(["run", "--json"]).arg(chain).run().ok().json();
     assert_eq!(record["output"], length_given(&rows(300)));
@@ -45,7 +45,7 @@ fn an_output_of_any_size_is_stored_and_passed_on_whole() {
     let both = coordinator(&sandbox, "both", both, "");
     let record = sandbox.errand(["run", "--json"]).arg(both).run().ok().json();
     assert_eq!(record["output"], json!({ "big": rows(300), "count": 0 }));
-    let text = Agent::shell("head -c 2000000 /dev/zero | tr '\\0' 'y'");
+    let text = TestAgent::shell("head -c 2000000 /dev/zero | tr '\\0' 'y'");
     let run_id = start(&sandbox, &sandbox.agent(&text), &[]);
     finish(&sandbox, &run_id);
     assert_eq!(output(&sandbox, &run_id), vec![b'y'; 2_000_000]);
@@ -59,7 +59,7 @@ fn an_output_above_the_limit_fails_with_a_code_of_its_own() {
         "printf '\"%03000d\"' 7 >\"$ERRAND_OUTPUT\"",
         "head -c 2000 /dev/zero | tr '\\0' 'y' | errand agent output - || exit 9",
     ] {
-        let agent = sandbox.agent(&Agent::shell(script));
+        let agent = sandbox.agent(&TestAgent::shell(script));
         let command = sandbox.errand(["run", "--json"]).arg(&agent).env("ERRAND_MAX_OUTPUT", "1Ki");
         let ran = command.run();
         let record = ran.json();
@@ -74,7 +74,8 @@ fn an_output_above_the_limit_fails_with_a_code_of_its_own() {
         assert!(message.contains("more than 1024 bytes"), "{message}");
         assert_eq!(record["output"], Value::Null);
     }
-    let quiet = sandbox.agent(&Agent::shell("head -c 3000 /dev/zero; echo 1 >\"$ERRAND_OUTPUT\""));
+    let quiet =
+        sandbox.agent(&TestAgent::shell("head -c 3000 /dev/zero; echo 1 >\"$ERRAND_OUTPUT\""));
     let ran = sandbox.errand(["run", "--json"]).arg(quiet).env("ERRAND_MAX_OUTPUT", "1Ki");
     assert_eq!(ran.run().ok().json()["output"], 1);
 }
@@ -85,15 +86,15 @@ fn length_given(document: &Value) -> usize {
 }
 
 /// Starts a server, and pushes agents to it.
-fn serving(sandbox: &Sandbox, agents: &[Agent]) -> Server {
-    let server = Server::start(sandbox, &[]);
+fn serving(sandbox: &Sandbox, agents: &[TestAgent]) -> ErrandServer {
+    let server = ErrandServer::start(sandbox, &[]);
     for agent in agents {
         drop(server.push(&sandbox.agent(agent)).expect(201));
     }
     server
 }
 
-fn wait(server: &Server, agent: &str, input: &Value) -> Value {
+fn wait(server: &ErrandServer, agent: &str, input: &Value) -> Value {
     server.post("/v1/runs/wait", &json!({ "agent": agent, "input": input })).expect(200).json()
 }
 
@@ -118,7 +119,7 @@ fn readers_of_a_run_get_its_values_or_a_working_link() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.json(), rows(3000));
     assert_eq!(server.get(&format!("/v1/runs/{run_id}/output")).expect(200).json(), rows(3000));
-    let part = Request::new("GET", &format!("/v1/runs/{run_id}/output"));
+    let part = HttpRequest::new("GET", &format!("/v1/runs/{run_id}/output"));
     assert_eq!(server.send(&part.header("Range", "bytes=1-6")).expect(206).body, "\"rows\"");
     assert_eq!(server.get(&format!("/v1/runs/{run_id}/input")).expect(200).body, "x");
     let path = |digest: &str| format!("/v1/runs/{run_id}/blobs/{digest}");
@@ -143,7 +144,7 @@ fn readers_of_a_run_get_its_values_or_a_working_link() {
 fn an_input_has_the_same_bytes_over_every_interface() {
     let sandbox = sandbox();
     let server =
-        serving(&sandbox, &[Agent::shell("cat >out; errand agent artifact out").named("cat")]);
+        serving(&sandbox, &[TestAgent::shell("cat >out; errand agent artifact out").named("cat")]);
     let bytes =
         |run_id: &str| server.get(&format!("/v1/runs/{run_id}/artifacts/out")).expect(200).body;
     for (input, expect) in [
@@ -165,14 +166,14 @@ fn an_input_has_the_same_bytes_over_every_interface() {
         let there = sandbox.errand(words).run().ok().json();
         assert_eq!(bytes(there["run_id"].as_str().unwrap()), typed);
         let agent =
-            sandbox.agent(&Agent::shell("cat >out; errand agent artifact out").named("cat"));
+            sandbox.agent(&TestAgent::shell("cat >out; errand agent artifact out").named("cat"));
         let here = sandbox.errand(["run", "--json", "--job", typed]).arg(agent).run().ok().json();
         assert_eq!(bytes(here["run_id"].as_str().unwrap()), typed);
         assert_eq!(here["input"], there["input"]);
     }
     // Items of a list, and outputs of other agents.
-    sandbox.agent(&Agent::shell("base64 -w0").named("raw"));
-    sandbox.agent(&Agent::shell("printf '\"hello\"'").named("quoting"));
+    sandbox.agent(&TestAgent::shell("base64 -w0").named("raw"));
+    sandbox.agent(&TestAgent::shell("printf '\"hello\"'").named("quoting"));
     let parts = "{ type: fan_out, agents: [../raw], partition: items, aggregation: collect }";
     let parts = coordinator(&sandbox, "parts", parts, "");
     let given = "{\"items\": [\"hello\", \"42\", {\"b\": 1, \"a\": \"x\"}, 7]}";
@@ -189,7 +190,7 @@ fn the_output_of_a_steps_command_is_text_even_if_it_parses_as_json() {
     let sandbox = sandbox();
     let script = "errand agent step two -- echo 2; errand agent step part -- echo 24%; \
                   errand agent step doc -- echo '{}'";
-    let server = serving(&sandbox, &[Agent::shell(script).named("steps")]);
+    let server = serving(&sandbox, &[TestAgent::shell(script).named("steps")]);
     let run = wait(&server, "steps", &json!("x"));
     let run_id = run["run_id"].as_str().unwrap();
     let steps = server.get(&format!("/v1/runs/{run_id}/steps")).expect(200).json();

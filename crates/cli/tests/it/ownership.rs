@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
-use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, wait_until};
 
 use crate::support::{finish, kill, record, sandbox, start, start_ready};
 
@@ -35,7 +35,7 @@ fn abandoned(sandbox: &Sandbox) -> String {
         "echo ready\n[ \"$ERRAND_ATTEMPT\" = 1 ] && exec sleep 600\necho 1 > {}\n",
         mark.display()
     );
-    let agent = Agent::shell(&script).spec("retry_policy: { max_retries: 3, backoff: none }");
+    let agent = TestAgent::shell(&script).spec("retry_policy: { max_retries: 3, backoff: none }");
     let run_id = start_ready(sandbox, &sandbox.agent(&agent));
     kill(&record(sandbox, &run_id)["pid"]);
     run_id
@@ -102,7 +102,7 @@ fn a_registry_of_another_user_is_refused_and_executes_nothing() {
 #[test]
 fn a_registry_is_refused_for_its_folder_its_database_and_its_permissions() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     finish(&sandbox, &start(&sandbox, &agent, &[]));
     let root = sandbox.registry();
     for mode in [0o777, 0o770, 0o702] {
@@ -137,7 +137,7 @@ fn all_files_of_a_registry_are_private_under_any_umask() {
     let script = "cat > /dev/null; echo text > file; errand agent artifact file\n\
                   errand agent step one -- echo done\necho more > \"$ERRAND_STATE_DIR/kept\"\n\
                   echo '{\"n\": 1}' > \"$ERRAND_OUTPUT\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let line = format!(
         "umask 000; '{}' run {} --job '{{\"a\": 1}}' --session s",
         env!("CARGO_BIN_EXE_errand"),
@@ -163,7 +163,7 @@ fn all_files_of_a_registry_are_private_under_any_umask() {
 #[test]
 fn a_registry_readable_by_others_is_made_private_at_its_next_use() {
     let sandbox = sandbox();
-    finish(&sandbox, &start(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]));
+    finish(&sandbox, &start(&sandbox, &sandbox.agent(&TestAgent::shell("true")), &[]));
     let root = sandbox.registry();
     each(&root, &mut |path, found| {
         let mode = if found.is_dir() { 0o755 } else { 0o644 };

@@ -1,6 +1,6 @@
 //! Parcels: a run executes the files that were there at its admission.
 
-use errand_testkit::{Agent, LIMIT, wait_until};
+use errand_testkit::{LIMIT, TestAgent, wait_until};
 
 use crate::support::{GATE, finish, log, open_gate, record, run, sandbox, start};
 
@@ -8,7 +8,7 @@ use crate::support::{GATE, finish, log, open_gate, record, run, sandbox, start};
 fn a_run_keeps_its_parcel_when_the_folder_changes() {
     let sandbox = sandbox();
     let script = format!("echo \"ready $ERRAND_ATTEMPT\"\n{GATE}cat \"$ERRAND_AGENT_DIR/text\"");
-    let agent = Agent::shell(&script).file("text", "as it was\n");
+    let agent = TestAgent::shell(&script).file("text", "as it was\n");
     let path = sandbox.agent(&agent);
     let run_id = start(&sandbox, &path, &[]);
     wait_until("it is ready", LIMIT, || log(&sandbox, &run_id).contains("ready 1"));
@@ -34,7 +34,7 @@ fn a_run_keeps_its_parcel_when_the_folder_changes() {
 #[test]
 fn a_digest_depends_on_content_and_not_on_place_or_time() {
     let sandbox = sandbox();
-    let agent = Agent::shell("true")
+    let agent = TestAgent::shell("true")
         .file("data/one", "1")
         .file("ignored.tmp", "x")
         .file(".errandignore", "*.tmp\n");
@@ -51,7 +51,7 @@ fn a_digest_depends_on_content_and_not_on_place_or_time() {
 #[test]
 fn a_link_that_leaves_the_folder_is_refused_and_nothing_is_created() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     std::os::unix::fs::symlink("/etc/passwd", agent.join("users")).unwrap();
     let refused = sandbox.errand(["run"]).arg(&agent).run();
     assert!(refused.stderr().contains("users"), "{}", refused.describe());
@@ -63,7 +63,7 @@ fn a_link_that_leaves_the_folder_is_refused_and_nothing_is_created() {
 fn files_of_an_agent_stay_in_its_workspace() {
     let sandbox = sandbox();
     let script = "echo mine > made; test \"$PWD\" = \"$ERRAND_WORKSPACE\"; ! test -w \"$ERRAND_AGENT_DIR\" || true";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     let made = sandbox.registry().join(format!("workspaces/{run_id}/made"));
@@ -73,7 +73,7 @@ fn files_of_an_agent_stay_in_its_workspace() {
 #[test]
 fn a_build_lists_packed_files_and_a_run_does_not() {
     let sandbox = sandbox();
-    let agent = Agent::shell("true")
+    let agent = TestAgent::shell("true")
         .file("data/large", "x".repeat(3_000))
         .file("secret.txt", "x")
         .file(".gitignore", "secret.txt\n")
@@ -91,7 +91,7 @@ fn a_build_lists_packed_files_and_a_run_does_not() {
 #[test]
 fn an_environment_file_reaches_neither_a_parcel_nor_an_export() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true").file(".env", "SECRET=abc\n"));
+    let agent = sandbox.agent(&TestAgent::shell("true").file(".env", "SECRET=abc\n"));
     let refused = sandbox.errand(["run"]).arg(&agent).run().refuses(2, "parcel_credentials");
     assert!(refused.stderr().contains("!/.env in .errandignore"), "{}", refused.stderr());
     assert!(!sandbox.registry().exists(), "a refusal creates nothing");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_until};
 use serde_json::json;
 
 use crate::people::{every, open, paused, refused};
@@ -12,8 +12,8 @@ use crate::support::{
 };
 
 /// Returns an agent that counts a side effect, asks, and causes another one when it may.
-fn parker(more: &str) -> Agent {
-    Agent::shell(&format!(
+fn parker(more: &str) -> TestAgent {
+    TestAgent::shell(&format!(
         "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
          errand agent approve --action deploy --target production --park {more} > d.json || {{\n\
            code=$?; [ $code = 1 ] || exit $code; echo rejected; exit 0\n\
@@ -73,7 +73,7 @@ fn a_parked_run_continues_when_it_is_rejected() {
 fn an_answer_starts_the_next_attempt() {
     let sandbox = sandbox();
     let script = "errand agent input --prompt 'Name?' --schema '{\"type\":\"string\"}' --park\n";
-    let run_id = park(&sandbox, &sandbox.agent(&Agent::shell(script)));
+    let run_id = park(&sandbox, &sandbox.agent(&TestAgent::shell(script)));
     let before = event_types(&sandbox, &run_id);
     refused(&sandbox.errand(["input", &run_id, "7"]).run().exits(2), "answer_invalid");
     assert_eq!(event_types(&sandbox, &run_id), before);
@@ -91,7 +91,7 @@ fn one_of_many_concurrent_decisions_about_a_parked_run_wins() {
         .map(|number| ["approve", "reject"][number % 2])
         .map(|verb| sandbox.errand([verb, &run_id]).spawn())
         .collect();
-    let outputs: Vec<_> = deciders.into_iter().map(errand_testkit::Running::wait).collect();
+    let outputs: Vec<_> = deciders.into_iter().map(errand_testkit::RunningProgram::wait).collect();
     let won = outputs.iter().filter(|output| output.code == Some(0)).count();
     assert_eq!(won, 1, "{outputs:#?}");
     for output in outputs.iter().filter(|output| output.code != Some(0)) {
@@ -141,7 +141,7 @@ fn a_question_outlives_the_helper_that_waited_for_its_answer() {
     let script = "errand agent step once -- sh -c 'echo once >> \"$HOME/effects\"'\n\
                   errand agent approve --action deploy --target production\n";
     let retry = "retry_policy: { max_retries: 1, backoff: none }";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script).spec(retry)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script).spec(retry)), &[]);
     let waiting = paused(&sandbox, &run_id);
     let helper = waiting["pid"].clone();
     kill(&helper);
@@ -181,7 +181,7 @@ fn a_foreground_run_that_parks_exits_with_75() {
 #[test]
 fn an_exit_with_75_without_a_question_is_a_failure() {
     let sandbox = sandbox();
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("exit 75")), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell("exit 75")), &[]);
     let record = finish(&sandbox, &run_id);
     assert_eq!((&record["status"], &record["exit_code"]), (&json!("failed"), &json!(75)));
 }
@@ -205,7 +205,7 @@ fn a_rebuilt_registry_knows_its_questions() {
 fn three_hundred_parked_runs_continue_after_their_decisions() {
     const RUNS: usize = 300;
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(
+    let agent = sandbox.agent(&TestAgent::shell(
         "errand agent approve --action deploy --target production --park || exit $?\n",
     ));
     let mut ids = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, is_alive, processes_of_run, wait_until};
 use serde_json::json;
 
 use crate::people::{paused, refused};
@@ -44,7 +44,7 @@ fn a_paused_run_executes_nothing_until_it_is_resumed() {
     // A busy leader, and a busy grandchild in a session of its own.
     let script =
         "(setsid sh -c 'echo far; while :; do :; done' &)\necho ready\nwhile :; do :; done\n";
-    let run_id = start_ready(&sandbox, &sandbox.agent(&Agent::shell(script)));
+    let run_id = start_ready(&sandbox, &sandbox.agent(&TestAgent::shell(script)));
     wait_until("both run", LIMIT, || log(&sandbox, &run_id).contains("far"));
     pause(&sandbox, &run_id);
     let frozen = record(&sandbox, &run_id);
@@ -69,7 +69,7 @@ fn a_paused_run_executes_nothing_until_it_is_resumed() {
 #[test]
 fn a_paused_service_fires_no_wakes() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo beat\n").named("beating"));
+    let agent = sandbox.agent(&TestAgent::shell("echo beat\n").named("beating"));
     let service = crate::support::serve(&sandbox, &agent, &["--interval-ms", "50"]);
     let wakes = || crate::support::wakes(&sandbox, &service);
     wait_until("it beats", LIMIT, || wakes().len() > 1);
@@ -94,7 +94,7 @@ fn a_paused_run_can_be_stopped() {
     for more in [&["--force"][..], &[]] {
         let sandbox = sandbox();
         let script = "(setsid sleep 600 &)\necho ready\nexec sleep 600\n";
-        let run_id = start_ready(&sandbox, &sandbox.agent(&Agent::shell(script)));
+        let run_id = start_ready(&sandbox, &sandbox.agent(&TestAgent::shell(script)));
         pause(&sandbox, &run_id);
         drop(sandbox.errand(["stop", &run_id]).args(more).run().ok());
         assert_eq!(record(&sandbox, &run_id)["status"], "cancelled");
@@ -107,7 +107,7 @@ fn the_time_of_a_paused_run_and_of_its_step_stands_still() {
     let sandbox = sandbox();
     let script = format!("echo ready\nerrand agent step slow --timeout 5s -- sh -c '{GATE}'\n");
     let script = script.replace("\"$HOME/go\"", "\\\"$HOME/go\\\"").replace("\\\"", "\"");
-    let agent = sandbox.agent(&Agent::shell(&script).spec("timeouts: { run: 6s }"));
+    let agent = sandbox.agent(&TestAgent::shell(&script).spec("timeouts: { run: 6s }"));
     let run_id = start_ready(&sandbox, &agent);
     wait_for_record(&sandbox, &run_id, "the step began", |_| {
         crate::support::event_types(&sandbox, &run_id).contains(&"step.started".to_owned())
@@ -128,7 +128,7 @@ fn a_run_that_waits_for_its_retry_is_paused_without_a_process() {
     let sandbox = sandbox();
     let script = "[ -e \"$HOME/go\" ] && exit 0\nexit 3\n";
     let retry = "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 1h }";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script).spec(retry)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script).spec(retry)), &[]);
     let waiting = wait_for_record(&sandbox, &run_id, "it waits for its retry", |record| {
         record["status"] == "pending" && record["attempts"][0]["status"] == "failed"
     });
@@ -151,7 +151,7 @@ fn a_run_that_waits_for_its_retry_is_paused_without_a_process() {
 fn a_pause_outlives_the_helper() {
     let sandbox = sandbox();
     let retry = "retry_policy: { max_retries: 1, backoff: none }";
-    let agent = sandbox.agent(&Agent::shell(&format!("echo ready\n{GATE}")).spec(retry));
+    let agent = sandbox.agent(&TestAgent::shell(&format!("echo ready\n{GATE}")).spec(retry));
     let run_id = start_ready(&sandbox, &agent);
     pause(&sandbox, &run_id);
     let helper = record(&sandbox, &run_id)["pid"].clone();
@@ -169,7 +169,7 @@ fn a_pause_outlives_the_helper() {
 fn a_decision_does_not_undo_a_pause() {
     let sandbox = sandbox();
     let script = "errand agent approve --action a --target b\necho went-on\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     paused(&sandbox, &run_id);
     pause(&sandbox, &run_id);
     drop(sandbox.errand(["approve", &run_id]).run().ok());

@@ -1,6 +1,6 @@
 //! Payloads, unchanged from the command line to the agent.
 
-use errand_testkit::Agent;
+use errand_testkit::TestAgent;
 
 use crate::support::sandbox;
 
@@ -8,7 +8,7 @@ use crate::support::sandbox;
 fn check(payload: &[u8]) {
     let sandbox = sandbox();
     let script = "cat > from-stdin; cmp from-stdin \"$ERRAND_INPUT\"; sha256sum < from-stdin";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let file = sandbox.write("payload", payload);
     let given = format!("@{}", file.display());
     let expected = sandbox.tool("sha256sum", [&file]).run().ok().stdout();
@@ -44,7 +44,7 @@ fn an_empty_payload_arrives_empty() {
 #[test]
 fn an_agent_that_never_reads_does_not_hang_its_run() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo done"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done"));
     let file = sandbox.write("payload", vec![b'x'; 10 * 1024 * 1024]);
     let given = format!("@{}", file.display());
     let run = sandbox.errand(["run".as_ref(), agent.as_os_str()]).args(["--job", &given]).run();
@@ -54,7 +54,7 @@ fn an_agent_that_never_reads_does_not_hang_its_run() {
 #[test]
 fn a_payload_on_the_command_line_arrives_unchanged() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat"));
+    let agent = sandbox.agent(&TestAgent::shell("cat"));
     let typed = "it's \"quoted\"\nand $HOME `id` \u{1f980}\\";
     assert_eq!(crate::support::run(&sandbox, &agent, &["--job", typed]).run().ok().stdout(), typed);
     let at = crate::support::run(&sandbox, &agent, &["--job", "@@here"]).run().ok().stdout();
@@ -67,7 +67,7 @@ fn a_payload_on_the_command_line_arrives_unchanged() {
 fn arguments_that_are_not_utf8_are_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat"));
+    let agent = sandbox.agent(&TestAgent::shell("cat"));
     let broken = std::ffi::OsStr::from_bytes(b"a\xffb");
     for flag in ["--job", "--name", "--label", "--env"] {
         let refused = sandbox.errand(["run"]).arg(&agent).arg(flag).arg(broken).run();
@@ -89,7 +89,7 @@ fn large_outputs_and_checkpoints_come_back_whole() {
                   errand('step', 'big', '--', 'cat', 'state')\n\
                   assert json.loads(errand('step', 'big', '--', 'cat', 'state')) == big\n\
                   json.dump(big, open(os.environ['ERRAND_OUTPUT'], 'w'))\n";
-    let agent = sandbox.agent(&Agent::python(script));
+    let agent = sandbox.agent(&TestAgent::python(script));
     let ran = crate::support::run(&sandbox, &agent, &["--json"]).run().ok();
     let run_id = crate::support::all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     let record = crate::support::record(&sandbox, &run_id);
@@ -105,7 +105,7 @@ fn large_outputs_and_checkpoints_come_back_whole() {
 fn any_file_type_in_place_of_the_output_file_does_not_block_the_run() {
     let sandbox = sandbox();
     for odd in ["mkfifo $ERRAND_OUTPUT", "mkdir $ERRAND_OUTPUT", "ln -s /dev/zero $ERRAND_OUTPUT"] {
-        let agent = sandbox.agent(&Agent::shell(odd));
+        let agent = sandbox.agent(&TestAgent::shell(odd));
         let output = sandbox.errand(["run"]).arg(&agent).run();
         assert_eq!(output.code, Some(125), "{odd}: {}", output.describe());
         assert!(output.stderr().contains("output_invalid"), "{odd}: {}", output.describe());

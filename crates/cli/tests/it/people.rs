@@ -1,6 +1,6 @@
 //! Approvals and questions of agents that wait with their process.
 
-use errand_testkit::{Agent, LIMIT, Output, Sandbox, wait_for, wait_until};
+use errand_testkit::{LIMIT, ProgramOutput, Sandbox, TestAgent, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -24,7 +24,7 @@ pub(crate) fn paused(sandbox: &Sandbox, run_id: &str) -> Value {
 
 /// Panics unless the command was refused with that code; returns its stderr.
 #[track_caller]
-pub(crate) fn refused(output: &Output, code: &str) -> String {
+pub(crate) fn refused(output: &ProgramOutput, code: &str) -> String {
     assert_ne!(output.code, Some(0), "{}", output.describe());
     let stderr = output.stderr();
     assert!(stderr.contains(&format!("error[{code}]")), "{}", output.describe());
@@ -34,8 +34,8 @@ pub(crate) fn refused(output: &Output, code: &str) -> String {
 const ASK: &str = "errand agent approve --action deploy --target production";
 
 /// Returns an agent that asks once, and prints the decision.
-fn asker(more: &str) -> Agent {
-    Agent::shell(&format!("set +e\n{ASK} {more} > d.json\necho \"code $?\"\ncat d.json\n"))
+fn asker(more: &str) -> TestAgent {
+    TestAgent::shell(&format!("set +e\n{ASK} {more} > d.json\necho \"code $?\"\ncat d.json\n"))
 }
 
 /// Returns the exit code and the decision that [`asker`] printed.
@@ -113,7 +113,7 @@ fn a_decision_covers_one_question_also_when_it_is_asked_again() {
         one = digest("1"),
         two = digest("2"),
     );
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(&script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(&script)), &[]);
     for asked in [1, 2, 3] {
         let what = "the next question is open";
         wait_for_record(&sandbox, &run_id, what, |record| {
@@ -139,7 +139,7 @@ fn an_answer_against_its_schema_is_refused_with_the_place() {
     let sandbox = sandbox();
     let schema = r#"{"type":"object","properties":{"page":{"type":"integer","minimum":1}},"required":["page"]}"#;
     let script = format!("errand agent input --prompt 'Which page?' --schema '{schema}'\n");
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(&script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(&script)), &[]);
     paused(&sandbox, &run_id);
     let listed = sandbox.errand(["approvals", "ls"]).run().ok().stdout();
     assert!(listed.contains("Which page?"), "{listed}");
@@ -169,7 +169,7 @@ fn an_answer_against_its_schema_is_refused_with_the_place() {
 fn an_invalid_answer_schema_is_refused_when_the_question_is_asked() {
     let sandbox = sandbox();
     let script = "set +e\nerrand agent input --prompt p --schema '{\"type\": \"nothing\"}'\necho \"code $?\"\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     let log = log(&sandbox, &run_id);
     assert!(log.contains("code 2") && log.contains("error[schema_invalid]"), "{log}");
@@ -181,7 +181,7 @@ fn an_unanswered_question_expires_at_its_deadline() {
     let sandbox = sandbox();
     let script = "set +e\nerrand agent input --prompt p --timeout 200ms\necho \"code $?\"\n\
                   while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     wait_until("it expired", LIMIT, || log(&sandbox, &run_id).contains("code 124"));
     let late = sandbox.errand(["input", &run_id, "1"]).run().exits(125);
     refused(&late, "question_expired");
@@ -213,7 +213,7 @@ fn a_decision_with_several_open_questions_must_name_one() {
     let sandbox = sandbox();
     let script = "errand agent approve --action one --target x > /dev/null &\n\
                   errand agent approve --action two --target x > /dev/null &\nwait\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     let both = wait_for("both are asked", LIMIT, || {
         let open = open(&sandbox)["approvals"].as_array().unwrap().clone();
         (open.len() == 2).then_some(open)
@@ -255,7 +255,7 @@ fn one_of_many_concurrent_decisions_wins() {
         .map(|number| ["approve", "reject"][number % 2])
         .map(|verb| sandbox.errand([verb, &run_id, "--by", "ada"]).spawn())
         .collect();
-    let outputs: Vec<_> = deciders.into_iter().map(errand_testkit::Running::wait).collect();
+    let outputs: Vec<_> = deciders.into_iter().map(errand_testkit::RunningProgram::wait).collect();
     let (won, lost): (Vec<_>, Vec<_>) =
         outputs.into_iter().partition(|output| output.code == Some(0));
     assert_eq!(won.len(), 1, "{won:#?}");
@@ -307,7 +307,7 @@ fn a_different_result_is_refused_noted_and_changes_nothing() {
          {call} '{{\"status\":\"completed\",\"output\":1}}'\n\
          {call} '{{\"status\":\"failed\",\"error\":{{\"code\":\"x\",\"message\":\"late\"}}}}'\ncat answer.json\n"
     );
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(&script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(&script)), &[]);
     let record = finish(&sandbox, &run_id);
     let output = sandbox.errand(["logs", &run_id]).run().ok().stdout();
     assert!(output.starts_with("200\n200\n409\n"), "{output}");

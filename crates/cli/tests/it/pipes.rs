@@ -1,12 +1,12 @@
 //! Agents that create pipes where errand and git expect files.
 
-use errand_testkit::{Agent, Request, Server};
+use errand_testkit::{ErrandServer, HttpRequest, TestAgent};
 
 use crate::support::{finish, sandbox, start};
 
 /// Returns an agent that creates pipes where errand and git expect files.
-fn trap() -> Agent {
-    Agent::shell("rm -rf .git \"$ERRAND_OUTPUT\"; mkfifo .git other; echo ready\n")
+fn trap() -> TestAgent {
+    TestAgent::shell("rm -rf .git \"$ERRAND_OUTPUT\"; mkfifo .git other; echo ready\n")
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn a_pipe_in_a_workspace_keeps_neither_a_removal_nor_a_copy_waiting() {
     let run_id = start(&sandbox, &sandbox.agent(&trap()), &[]);
     finish(&sandbox, &run_id);
     drop(sandbox.errand(["rm", &run_id]).run().ok());
-    let failing = Agent::shell("mkfifo pipe .git; exit 3\n").named("failing");
+    let failing = TestAgent::shell("mkfifo pipe .git; exit 3\n").named("failing");
     let run_id = start(&sandbox, &sandbox.agent(&failing), &[]);
     finish(&sandbox, &run_id);
     drop(sandbox.errand(["retry", &run_id]).run());
@@ -27,8 +27,8 @@ fn a_pipe_in_a_workspace_does_not_stop_the_server_that_removes_the_run() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&trap()), &[]);
     finish(&sandbox, &run_id);
-    let server = Server::start(&sandbox, &[]);
-    drop(server.send(&Request::new("DELETE", &format!("/v1/runs/{run_id}"))).expect(204));
+    let server = ErrandServer::start(&sandbox, &[]);
+    drop(server.send(&HttpRequest::new("DELETE", &format!("/v1/runs/{run_id}"))).expect(204));
     drop(server.get("/healthz").expect(200));
 }
 
@@ -41,6 +41,6 @@ fn a_git_repository_that_hangs_does_not_keep_a_second_attempt_from_its_worktree(
     }
     let script = "[ \"$ERRAND_ATTEMPT\" = 2 ] && exit 0\nrm .git; mkfifo .git\nexit 1\n";
     let spec = "workspace: { mode: worktree }\nretry_policy: { max_retries: 1, backoff: none }";
-    let agent = sandbox.agent(&Agent::shell(script).spec(spec));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec(spec));
     drop(sandbox.errand(["run"]).arg(&agent).run().ok());
 }

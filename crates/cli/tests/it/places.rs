@@ -1,13 +1,13 @@
 //! Location of the registry.
 
-use errand_testkit::{Agent, Sandbox, Tmpfs};
+use errand_testkit::{Sandbox, TestAgent, Tmpfs};
 
 use crate::support::{all, sandbox};
 
 #[test]
 fn two_repositories_one_in_the_other_have_their_own_registries() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     sandbox.git_init();
     drop(sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().ok());
     std::fs::create_dir_all(sandbox.path("inner/deep")).unwrap();
@@ -25,7 +25,7 @@ fn two_repositories_one_in_the_other_have_their_own_registries() {
 fn the_registry_keeps_itself_out_of_git() {
     let sandbox = sandbox();
     sandbox.git_init();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     sandbox.commit_all("all");
     drop(sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().ok());
     assert_eq!(sandbox.git(["status", "--porcelain"]), "");
@@ -37,7 +37,7 @@ fn a_full_disk_is_reported_and_damages_nothing() {
         return;
     };
     let sandbox = Sandbox::in_folder(&disk.path(), env!("CARGO_BIN_EXE_errand"));
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     drop(sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().ok());
     let filler = disk.fill(0);
     let refused = sandbox.errand(["run".as_ref(), "-d".as_ref(), agent.as_os_str()]).run();
@@ -54,7 +54,7 @@ fn a_read_only_disk_is_reported() {
         return;
     };
     let sandbox = Sandbox::in_folder(&disk.path(), env!("CARGO_BIN_EXE_errand"));
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     drop(sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().ok());
     let remount = |how: &str| {
         let options = format!("remount,{how}");
@@ -77,7 +77,7 @@ fn a_full_disk_while_a_run_works_loses_nothing_that_was_acknowledged() {
     let sandbox = Sandbox::in_folder(&disk.path(), env!("CARGO_BIN_EXE_errand"));
     let script =
         format!("echo ready\n{}echo '{{\"n\": 1}}' > \"$ERRAND_OUTPUT\"", crate::support::GATE);
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = crate::support::start_ready(&sandbox, &agent);
     crate::support::open_gate(&sandbox);
     // The run writes at the same time: fill all space that is left.
@@ -101,7 +101,7 @@ fn a_read_only_folder_is_reported() {
         return;
     };
     let sandbox = Sandbox::in_folder(&disk.path(), env!("CARGO_BIN_EXE_errand"));
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let remount = |how: &str| {
         let options = format!("remount,{how}");
         let words = ["-o", &options, disk.path().to_str().unwrap()].map(str::to_owned);
@@ -118,7 +118,7 @@ fn a_read_only_folder_is_reported() {
 #[test]
 fn a_named_root_is_used() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let named = sandbox.errand(["--root", "elsewhere", "run", "-d"]).arg(&agent);
     let run_id = named.run().ok().stdout_line();
     let root = sandbox.path("elsewhere");
@@ -132,7 +132,8 @@ fn a_named_root_is_used() {
 fn a_place_with_a_long_and_odd_name_works() {
     let sandbox = sandbox();
     let odd = format!("it's \"odd\" \u{1f980} {}", "deep ".repeat(30).trim());
-    let agent = sandbox.agent(&Agent::shell("errand agent step one -- pwd; errand agent output 7"));
+    let agent =
+        sandbox.agent(&TestAgent::shell("errand agent step one -- pwd; errand agent output 7"));
     std::fs::create_dir(sandbox.path(&odd)).unwrap();
     let ran = sandbox.errand(["run"]).arg(&agent).current_dir(&odd).run().ok();
     assert!(ran.stdout().contains("workspaces"), "{}", ran.describe());
@@ -143,7 +144,7 @@ fn a_place_with_a_long_and_odd_name_works() {
 #[test]
 fn names_with_odd_characters_are_found_again() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let names =
         ["it's", "say \"hi\"", "\u{1f980} crab", "a%b_c*d", "-dash", "$HOME `id`", "back\\slash"];
     for name in names {

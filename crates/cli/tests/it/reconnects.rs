@@ -1,29 +1,31 @@
 //! Commands over a server that dies and comes back.
 
-use errand_testkit::{Agent, LIMIT, Running, Sandbox, Server, wait_for, wait_until};
+use errand_testkit::{
+    ErrandServer, LIMIT, RunningProgram, Sandbox, TestAgent, wait_for, wait_until,
+};
 
 use crate::support::{GATE, all, open_gate, sandbox};
 
 const SAYS_IT: &str = "lost the connection to ";
 
-fn server(sandbox: &Sandbox, listen: &str) -> Server {
+fn server(sandbox: &Sandbox, listen: &str) -> ErrandServer {
     let words = ["up", "--slots", "0", "--listen", listen];
-    Server::of(sandbox.errand(words).limit(LIMIT * 4).spawn())
+    ErrandServer::of(sandbox.errand(words).limit(LIMIT * 4).spawn())
 }
 
-fn there(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Running {
+fn there(sandbox: &Sandbox, server: &ErrandServer, words: &[&str]) -> RunningProgram {
     sandbox.errand(["--server", &server.url()]).args(words).limit(LIMIT * 4).spawn()
 }
 
 /// Returns an agent that prints lines, the last one incomplete; once the gate is open the rest of
 /// it and more; and ends when it is asked to.
-fn talker() -> Agent {
+fn talker() -> TestAgent {
     let script = format!(
         "for n in $(seq 1 200); do echo \"line $n\"; done; printf 'line '\n{GATE}\
          for n in $(seq 201 400); do echo \"$n\"; printf 'line '; done\necho last\n\
          until [ -e \"$HOME/end\" ]; do sleep 0.05; done\n"
     );
-    Agent::shell(&script).named("talker")
+    TestAgent::shell(&script).named("talker")
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use errand_testkit::{Agent, LIMIT, Running, Sandbox, wait_until};
+use errand_testkit::{LIMIT, RunningProgram, Sandbox, TestAgent, wait_until};
 
 use crate::support::{GATE, assert_over, kill, open_gate, record, sandbox, start};
 
 /// Holds the registry's write lock until it is dropped.
-fn lock(sandbox: &Sandbox) -> Running {
+fn lock(sandbox: &Sandbox) -> RunningProgram {
     let script = "import sqlite3, sys, time\n\
                   db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)\n\
                   db.execute('BEGIN IMMEDIATE')\n\
@@ -27,7 +27,7 @@ fn final_file(sandbox: &Sandbox, run_id: &str) -> PathBuf {
 /// dead.
 fn between(sandbox: &Sandbox) -> String {
     let script = format!("echo ready\n{GATE}echo '{{\"n\": 7}}' > \"$ERRAND_OUTPUT\"\n");
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = crate::support::start_ready(sandbox, &agent);
     let helper = record(sandbox, &run_id)["pid"].clone();
     let locked = lock(sandbox);
@@ -71,7 +71,7 @@ fn a_damaged_or_foreign_snapshot_is_ignored() {
         |_| b"{\"schema\": 1".to_vec(),
         |_| b"\x00\xff".to_vec(),
         |sandbox| {
-            let agent = sandbox.agent(&Agent::shell("true").named("other"));
+            let agent = sandbox.agent(&TestAgent::shell("true").named("other"));
             let other = start(sandbox, &agent, &[]);
             drop(sandbox.errand(["wait", &other]).run().ok());
             std::fs::read(final_file(sandbox, &other)).unwrap()
@@ -92,7 +92,7 @@ fn a_damaged_or_foreign_snapshot_is_ignored() {
 #[test]
 fn a_temporarily_busy_registry_delays_the_end_and_loses_nothing() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(&format!("echo ready\n{GATE}echo done")));
+    let agent = sandbox.agent(&TestAgent::shell(&format!("echo ready\n{GATE}echo done")));
     let run_id = crate::support::start_ready(&sandbox, &agent);
     let locked = lock(&sandbox);
     open_gate(&sandbox);

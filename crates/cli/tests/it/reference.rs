@@ -27,7 +27,7 @@ fn version_schema_manual_and_completions_are_printed_anywhere() {
 #[test]
 fn every_command_works_without_a_home() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&errand_testkit::Agent::shell("true"));
+    let agent = sandbox.agent(&errand_testkit::TestAgent::shell("true"));
     let words = ["run".as_ref(), agent.as_os_str()];
     let bare = sandbox.errand(words).env_remove("HOME").env_remove("XDG_CONFIG_HOME");
     drop(bare.env_remove("XDG_RUNTIME_DIR").env_remove("PATH").env_remove("LANG").run().ok());

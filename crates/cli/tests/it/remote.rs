@@ -1,13 +1,13 @@
 //! Commands over a server: their output is the same as on the registry itself.
 
-use errand_testkit::{Agent, LIMIT, Output, Sandbox, Server, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, ProgramOutput, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::people::refused;
 use crate::support::{all, event_types, record, sandbox, sleeper, wait_for_record};
 
 /// Returns an agent that uses many features, and prints to both streams.
-fn busy() -> Agent {
+fn busy() -> TestAgent {
     let script = "echo begin; echo aside >&2\n\
                   errand agent step fetch -- sh -c 'echo letters'\n\
                   echo hello > \"$TMPDIR/out.txt\"\n\
@@ -17,20 +17,20 @@ fn busy() -> Agent {
                   errand agent session append user 'hi' > /dev/null || true\n\
                   errand agent output '{\"done\": true}'\n\
                   echo end\n";
-    Agent::shell(script).named("busy")
+    TestAgent::shell(script).named("busy")
 }
 
-fn failing() -> Agent {
-    Agent::shell("echo oops >&2; exit 4")
+fn failing() -> TestAgent {
+    TestAgent::shell("echo oops >&2; exit 4")
         .named("failing")
         .spec("retry_policy: { max_retries: 1, backoff: none }")
 }
 
-fn there(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Output {
+fn there(sandbox: &Sandbox, server: &ErrandServer, words: &[&str]) -> ProgramOutput {
     sandbox.errand(["--server", &server.url()]).args(words).run()
 }
 
-fn here(sandbox: &Sandbox, words: &[&str]) -> Output {
+fn here(sandbox: &Sandbox, words: &[&str]) -> ProgramOutput {
     sandbox.errand(words).run()
 }
 
@@ -56,7 +56,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Returns the error line.
-fn complaint(output: &Output) -> Option<String> {
+fn complaint(output: &ProgramOutput) -> Option<String> {
     output.stderr().lines().find(|line| line.starts_with("error[")).map(str::to_owned)
 }
 
@@ -74,7 +74,7 @@ fn every_read_command_shows_the_same_over_a_server() {
     drop(sandbox.errand(["run"]).arg(sandbox.agent(&failing())).run().exits(4));
     let bad = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(session_of(&sandbox, &good), "chat");
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let lines = "ps|ps -a|ps -a --json|ps -aq|ps -a --filter status=failed -q|ps -a -n 1 -q\
         |ps -a --filter label=team=a --filter agent=busy -q|ps --filter nonsense=1\
         |inspect-run GOOD|inspect-run one|inspect-run GOOD -o yaml|inspect-run nothing\
@@ -97,7 +97,7 @@ fn every_read_command_shows_the_same_over_a_server() {
         let line = line.replace("GOOD", &good).replace("BAD", &bad);
         let words: Vec<&str> = line.split_whitespace().collect();
         let ask = || (here(&sandbox, &words), there(&sandbox, &server, &words));
-        let is_same = |(near, far): &(Output, Output)| {
+        let is_same = |(near, far): &(ProgramOutput, ProgramOutput)| {
             near.code == far.code
                 && plain(&near.stdout()) == plain(&far.stdout())
                 && complaint(near) == complaint(far)
@@ -120,9 +120,9 @@ fn every_read_command_shows_the_same_over_a_server() {
 #[test]
 fn a_folder_is_pushed_and_run_and_its_output_and_exit_code_come_back() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let url = server.url();
-    let agent = sandbox.agent(&Agent::shell("cat; echo to stderr >&2; exit 3").named("echo"));
+    let agent = sandbox.agent(&TestAgent::shell("cat; echo to stderr >&2; exit 3").named("echo"));
     let run = |words: &[&str]| sandbox.errand(["--server", &url, "run"]).args(words).run();
     let path = agent.display().to_string();
     let output = run(&[&path, "--job", "hello"]).exits(3);
@@ -157,7 +157,7 @@ fn a_folder_is_pushed_and_run_and_its_output_and_exit_code_come_back() {
 #[test]
 fn every_action_on_a_run_works_over_a_server() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let url = server.url();
     let path = sandbox.agent(&sleeper()).display().to_string();
     let far = |words: &[&str]| there(&sandbox, &server, words);
@@ -192,11 +192,11 @@ fn every_action_on_a_run_works_over_a_server() {
 #[test]
 fn people_answer_over_a_server() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let url = server.url();
     let script = "errand agent approve --action deploy --target production > d.json || echo no\n\
                   errand agent input --prompt 'Which page?'\n";
-    let path = sandbox.agent(&Agent::shell(script).named("asker")).display().to_string();
+    let path = sandbox.agent(&TestAgent::shell(script).named("asker")).display().to_string();
     let run_id = sandbox.errand(["--server", &url, "run", "-d", &path]).run().ok().stdout_line();
     let far = |words: &[&str]| there(&sandbox, &server, words);
     let asks = |what: &str| {
@@ -227,7 +227,7 @@ fn dead_letters_and_sessions_are_settled_over_a_server() {
         sandbox.errand(["run", "--session", "chat"]).arg(sandbox.agent(&failing())).run().exits(4),
     );
     let dead = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let far = |words: &[&str]| there(&sandbox, &server, words);
     let redriven = far(&["dlq", "redrive", &dead, "--from-start", "--json"]).ok().json();
     let again = redriven[0]["redriven_as"].as_str().unwrap().to_owned();
@@ -237,7 +237,7 @@ fn dead_letters_and_sessions_are_settled_over_a_server() {
     assert_eq!(far(&["dlq", "ls", "-q"]).ok().stdout(), "");
     let state = json!({ "state": { "a": 1 }, "revision": 0 }).to_string();
     let put = |body: &str| {
-        let request = errand_testkit::Request::put("/v1/sessions/other/state", body);
+        let request = errand_testkit::HttpRequest::put("/v1/sessions/other/state", body);
         server.send(&request.header("Content-Type", "application/json"))
     };
     assert_eq!(put(&state).expect(200).json()["revision"], 1);
@@ -253,7 +253,7 @@ fn artifacts_and_logs_support_range_requests_and_etags() {
     let sandbox = sandbox();
     drop(sandbox.errand(["run"]).arg(sandbox.agent(&busy())).run().ok());
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let target = format!("/v1/runs/{run_id}/artifacts/notes%2Fout.txt");
     let whole = server.get(&target).expect(200);
     assert_eq!(whole.body, "hello\n");
@@ -262,7 +262,7 @@ fn artifacts_and_logs_support_range_requests_and_etags() {
     assert!(disposition.starts_with("attachment; filename=\"out.txt\""), "{disposition}");
     let tag = whole.header("etag").unwrap().to_owned();
     let ask = |method: &str, name: &str, value: &str| {
-        server.send(&errand_testkit::Request::new(method, &target).header(name, value))
+        server.send(&errand_testkit::HttpRequest::new(method, &target).header(name, value))
     };
     let part = ask("GET", "Range", "bytes=1-3").expect(206);
     assert_eq!((part.body.as_str(), part.header("content-range")), ("ell", Some("bytes 1-3/6")));
@@ -303,7 +303,7 @@ fn unreachable_servers_and_malformed_urls_are_reported() {
 fn a_server_with_keys_refuses_requests_without_one_and_contexts_provide_it() {
     let sandbox = sandbox();
     let key = crate::access::key(&sandbox, "me", crate::access::ALL, &[]);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let url = server.url();
     drop(there(&sandbox, &server, &["ps"]).refuses(125, "error[key_missing]"));
     let bad = sandbox.errand(["--server", &url, "ps"]).env("ERRAND_API_KEY", "errand_no").run();
@@ -337,7 +337,7 @@ fn a_server_with_keys_refuses_requests_without_one_and_contexts_provide_it() {
 #[test]
 fn an_interrupt_ends_the_run_on_the_server_and_the_command_with_130() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let path = sandbox.agent(&sleeper()).display().to_string();
     let running = sandbox.errand(["--server", &server.url(), "run", &path]).spawn();
     running.wait_for_stdout("ready");
@@ -349,9 +349,9 @@ fn an_interrupt_ends_the_run_on_the_server_and_the_command_with_130() {
 #[test]
 fn a_second_interrupt_over_a_server_kills_at_once() {
     let sandbox = sandbox();
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let script = "trap 'echo asked' TERM\necho ready\nwhile :; do sleep 0.01 || true; done\n";
-    let path = sandbox.agent(&Agent::shell(script)).display().to_string();
+    let path = sandbox.agent(&TestAgent::shell(script)).display().to_string();
     let running = sandbox.errand(["--server", &server.url(), "run", &path]).spawn();
     running.wait_for_stdout("ready");
     running.interrupt();

@@ -1,6 +1,6 @@
 //! Removal of runs.
 
-use errand_testkit::Agent;
+use errand_testkit::TestAgent;
 
 use crate::support::{all, finish, sandbox, sleeper, start, start_ready};
 
@@ -32,7 +32,7 @@ fn rm_with_force_stops_a_live_run_first() {
 #[test]
 fn rm_refuses_a_short_part_of_an_id_and_removes_a_run_once() {
     let sandbox = sandbox();
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &["--name", "x"]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell("true")), &["--name", "x"]);
     finish(&sandbox, &run_id);
     let tail = &run_id[run_id.len() - 3..];
     drop(sandbox.errand(["inspect-run", tail]).run().ok());
@@ -44,7 +44,7 @@ fn rm_refuses_a_short_part_of_an_id_and_removes_a_run_once() {
 #[test]
 fn prune_shows_first_what_it_would_remove() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let run_id = start(&sandbox, &agent, &[]);
     finish(&sandbox, &run_id);
     let plan = sandbox.errand(["prune", "--older-than", "1ms", "--dry-run"]).run().ok();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::support::{all, assert_over, event_types, run, sandbox};
@@ -24,12 +24,12 @@ fn script(greeting: &str) -> String {
     )
 }
 
-fn agent(text: &str) -> Agent {
-    Agent::shell(text).named("oracle")
+fn agent(text: &str) -> TestAgent {
+    TestAgent::shell(text).named("oracle")
 }
 
 /// Runs an agent once; returns its folder and the run's id.
-fn recorded(sandbox: &Sandbox, agent: &Agent) -> (PathBuf, String) {
+fn recorded(sandbox: &Sandbox, agent: &TestAgent) -> (PathBuf, String) {
     let path = sandbox.agent(agent);
     drop(run(sandbox, &path, &["--job", "ask"]).run().ok());
     (path, all(sandbox)[0]["run_id"].as_str().unwrap().to_owned())

@@ -1,37 +1,37 @@
 //! A server that removes runs which ended long ago.
 
 use errand_testkit::postgres::Database;
-use errand_testkit::{Agent, LIMIT, Request, Sandbox, Server, wait_for, wait_until};
+use errand_testkit::{ErrandServer, HttpRequest, LIMIT, Sandbox, TestAgent, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{GATE, open_gate, sandbox, sleeper};
 
-fn start(server: &Server, agent: &str) -> String {
+fn start(server: &ErrandServer, agent: &str) -> String {
     let record = server.post("/v1/runs", &json!({ "agent": agent })).expect(202).json();
     record["run_id"].as_str().unwrap().to_owned()
 }
 
-fn record(server: &Server, run_id: &str) -> Option<Value> {
+fn record(server: &ErrandServer, run_id: &str) -> Option<Value> {
     let answer = server.get(&format!("/v1/runs/{run_id}"));
     (answer.status != 404).then(|| answer.expect(200).json())
 }
 
-fn wait_for_status(server: &Server, run_id: &str, status: &str) {
+fn wait_for_status(server: &ErrandServer, run_id: &str, status: &str) {
     wait_until(&format!("the run is {status}"), LIMIT, || {
         record(server, run_id).is_none_or(|record| record["status"] == status)
     });
 }
 
-fn wait_until_gone(server: &Server, run_id: &str) {
+fn wait_until_gone(server: &ErrandServer, run_id: &str) {
     wait_until("the run is forgotten", LIMIT, || record(server, run_id).is_none());
 }
 
-fn push(sandbox: &Sandbox, server: &Server) {
+fn push(sandbox: &Sandbox, server: &ErrandServer) {
     let dying = "retry_policy: { max_retries: 1, backoff: none }";
     for agent in [
-        Agent::shell("echo done\n").named("quick"),
-        Agent::shell(&format!("{GATE}echo done\n")).named("gated"),
-        Agent::shell("exit 4\n").named("dying").spec(dying),
+        TestAgent::shell("echo done\n").named("quick"),
+        TestAgent::shell(&format!("{GATE}echo done\n")).named("gated"),
+        TestAgent::shell("exit 4\n").named("dying").spec(dying),
         sleeper(),
     ] {
         drop(server.push(&sandbox.agent(&agent)).expect(201));
@@ -44,7 +44,7 @@ fn push(sandbox: &Sandbox, server: &Server) {
 }
 
 /// Returns the steps of a coordinator.
-fn steps(server: &Server, run_id: &str) -> Vec<String> {
+fn steps(server: &ErrandServer, run_id: &str) -> Vec<String> {
     let listed = server.get(&format!("/v1/runs?parent_run_id={run_id}")).expect(200).json();
     let runs = listed["runs"].as_array().unwrap();
     runs.iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
@@ -65,14 +65,14 @@ fn retention_removes_old_runs_on_postgresql() {
 }
 
 fn check(sandbox: &Sandbox, database: &[&str]) {
-    let keep = Server::start(sandbox, database);
+    let keep = ErrandServer::start(sandbox, database);
     push(sandbox, &keep);
     let old = start(&keep, "quick");
     wait_for_status(&keep, &old, "completed");
     drop(keep);
 
     let retention: Vec<&str> = database.iter().copied().chain(["--retention", "2s"]).collect();
-    let server = Server::start(sandbox, &retention);
+    let server = ErrandServer::start(sandbox, &retention);
     let shown = sandbox.errand(["config", "show", "--retention", "2s"]).run().ok().stdout();
     assert!(shown.contains("retention"), "{shown}");
     let (living, dead) = (start(&server, "sleeper"), start(&server, "dying"));
@@ -97,7 +97,7 @@ fn check(sandbox: &Sandbox, database: &[&str]) {
     wait_until_gone(&server, &team);
     wait_until_gone(&server, &step);
     assert!(record(&server, &dead).is_some());
-    let discard = Request::post(&format!("/v1/dead-letters/{dead}/discard"), "{}")
+    let discard = HttpRequest::post(&format!("/v1/dead-letters/{dead}/discard"), "{}")
         .header("Content-Type", "application/json");
     drop(server.send(&discard).expect(204));
     wait_until_gone(&server, &dead);
@@ -114,7 +114,7 @@ fn check(sandbox: &Sandbox, database: &[&str]) {
 }
 
 /// Returns the audit entries of runs removed for their age.
-fn pruned(server: &Server) -> Vec<Value> {
+fn pruned(server: &ErrandServer) -> Vec<Value> {
     let audited = server.get("/v1/audit?limit=500").expect(200).json();
     let entries = audited["entries"].as_array().unwrap().iter();
     entries.filter(|entry| entry["action"] == "runs.pruned").cloned().collect()

@@ -1,6 +1,6 @@
 //! Attempts after the first: failures that get one, their records, their delays.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, is_alive, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -9,13 +9,13 @@ use crate::support::{
 };
 
 /// Returns an agent with `retries` immediate retries under `policy`.
-fn agent(script: &str, retries: u32, policy: &str) -> Agent {
+fn agent(script: &str, retries: u32, policy: &str) -> TestAgent {
     let line = format!("retry_policy: {{ max_retries: {retries}, backoff: none{policy} }}");
-    Agent::shell(script).spec(&line)
+    TestAgent::shell(script).spec(&line)
 }
 
 /// Runs the agent to its end; returns the record.
-fn ran(sandbox: &Sandbox, agent: &Agent) -> Value {
+fn ran(sandbox: &Sandbox, agent: &TestAgent) -> Value {
     let run_id = start(sandbox, &sandbox.agent(agent), &[]);
     let record = finish(sandbox, &run_id);
     assert_over(sandbox, &run_id);
@@ -68,7 +68,7 @@ fn retryable_of_the_agent_wins_over_the_policy() {
 #[test]
 fn an_agent_that_reports_failure_has_failed_with_any_exit_code() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("errand agent fail 'it did not work'; exit 0"));
+    let agent = sandbox.agent(&TestAgent::shell("errand agent fail 'it did not work'; exit 0"));
     let output = crate::support::run(&sandbox, &agent, &[]).run().exits(125);
     let run_id = sandbox.errand(["ps", "-a", "-q"]).run().ok().stdout_line();
     let record = record(&sandbox, &run_id);
@@ -121,7 +121,7 @@ fn a_failed_run_that_tolerated_a_step_has_the_agents_own_exit_code_and_message()
         ("errand agent step s -- sh -c 'exit 6' || true; exit 3", 3, "exit_nonzero"),
         ("set -e; errand agent step s --timeout 100ms -- sleep 60", 124, "timeout_step"),
     ] {
-        let agent = sandbox.agent(&Agent::shell(script));
+        let agent = sandbox.agent(&TestAgent::shell(script));
         let output = sandbox.errand(["run"]).arg(&agent).run().exits(code);
         let run_id = sandbox
             .errand(["ps", "-a", "-q"])
@@ -163,7 +163,7 @@ fn a_failed_run_keeps_the_last_lines_of_stderr_and_one_code() {
         for line in range(100): print('line', line, file=sys.stderr)\n\
         def deep(): raise ValueError(os.environ['TOKEN'])\n\
         deep()\n";
-    let agent = Agent::python(script)
+    let agent = TestAgent::python(script)
         .spec("secrets: [TOKEN]")
         .spec("retry_policy: { max_retries: 1, backoff: none }");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
@@ -175,7 +175,7 @@ fn a_failed_run_keeps_the_last_lines_of_stderr_and_one_code() {
     assert_eq!(record["attempts"][0]["error"]["stderr_tail"], tail);
     let shown = sandbox.errand(["dlq", "show", &run_id]).run().ok();
     assert!(shown.stdout().contains("  ValueError: [redacted:TOKEN]\n"), "{}", shown.stdout());
-    let failing = Agent::shell("errand agent fail 'no such page' --code my_code; exit 4");
+    let failing = TestAgent::shell("errand agent fail 'no such page' --code my_code; exit 4");
     let output = sandbox.errand(["run"]).arg(sandbox.agent(&failing)).run().exits(4);
     assert!(output.stderr().contains("error[my_code]: no such page\n"), "{}", output.stderr());
 }
@@ -199,7 +199,7 @@ fn retryable_of_a_step_decides_about_another_attempt() {
         sys.exit(1)\n";
     let sandbox = sandbox();
     let policy = "retry_policy: { max_retries: 3, backoff: none }";
-    let record = ran(&sandbox, &Agent::python(script).spec(policy));
+    let record = ran(&sandbox, &TestAgent::python(script).spec(policy));
     assert_eq!(attempts(&record), 1, "{record:#}");
     let message = "the agent exited with code 1 after step \"pay\" failed: card declined";
     let error = json!({ "code": "declined", "message": message, "step": "pay" });
@@ -239,7 +239,7 @@ fn waiting(sandbox: &Sandbox, delay_ms: u32) -> String {
         "retry_policy: {{ max_retries: 2, backoff: fixed, initial_delay: {delay_ms}ms, max_delay: {delay_ms}ms }}"
     );
     let script = "[ \"$ERRAND_ATTEMPT\" = 2 ] || exit 9";
-    let agent = sandbox.agent(&Agent::shell(script).spec(&policy));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec(&policy));
     let run_id = start(sandbox, &agent, &[]);
     wait_for_record(sandbox, &run_id, "the first attempt failed", |record| {
         record["attempts"][0]["status"] == "failed"
@@ -291,7 +291,7 @@ fn no_retry_begins_after_the_runs_time_limit() {
     let sandbox = sandbox();
     let policy =
         "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 60s, max_delay: 60s }";
-    let agent = Agent::shell("exit 3").spec(policy).spec("timeouts: { run: 10s }");
+    let agent = TestAgent::shell("exit 3").spec(policy).spec("timeouts: { run: 10s }");
     let record = ran(&sandbox, &agent);
     assert_eq!(attempts(&record), 1);
     assert_eq!(record["last_error"]["code"], "exit_nonzero", "{record:#}");
@@ -303,7 +303,7 @@ fn a_run_whose_time_passed_without_a_supervisor_ends_without_another_process() {
     let policy =
         "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 3s, max_delay: 3s }";
     let script = "[ \"$ERRAND_ATTEMPT\" = 1 ] || touch \"$HOME/again\"\nexit 3";
-    let agent = Agent::shell(script).spec(policy).spec("timeouts: { run: 6s }");
+    let agent = TestAgent::shell(script).spec(policy).spec("timeouts: { run: 6s }");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     let failed = wait_for_record(&sandbox, &run_id, "the first attempt failed", |record| {
         record["attempts"][0]["status"] == "failed"
@@ -327,7 +327,7 @@ fn a_run_over_its_time_limit_names_the_running_step() {
     let sandbox = sandbox();
     let script = "errand agent step z-first -- true\nerrand agent step b-second -- sleep 600";
     let begin = |name: &str, limits: &str| {
-        let agent = Agent::shell(script).named(name).spec(&format!("timeouts: {limits}"));
+        let agent = TestAgent::shell(script).named(name).spec(&format!("timeouts: {limits}"));
         start(&sandbox, &sandbox.agent(&agent), &[])
     };
     let both = [("run", "{ run: 4s }"), ("step", "{ step: 3s }")]

@@ -1,6 +1,6 @@
 //! Secrets: stored encrypted, given to agents that name them, and masked everywhere else.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, wait_until};
 
 use crate::support::{all, finish, log, run, sandbox, start};
 
@@ -26,7 +26,7 @@ fn a_secret_is_set_listed_used_and_removed() {
     let sandbox = with_secret();
     assert_eq!(sandbox.errand(["secret", "ls"]).run().ok().stdout(), "API_KEY\n");
     assert_nowhere(&sandbox, SECRET);
-    let agent = Agent::shell("test \"$API_KEY\" = correct-horse-battery-$((4700 + 11))")
+    let agent = TestAgent::shell("test \"$API_KEY\" = correct-horse-battery-$((4700 + 11))")
         .spec("secrets: [API_KEY]");
     let agent = sandbox.agent(&agent);
     drop(run(&sandbox, &agent, &[]).run().ok());
@@ -39,7 +39,7 @@ fn a_secret_is_set_listed_used_and_removed() {
 #[test]
 fn the_environment_comes_before_the_store() {
     let mut sandbox = with_secret();
-    let agent = Agent::shell("printf '%s' \"$API_KEY\" | wc -c").spec("secrets: [API_KEY]");
+    let agent = TestAgent::shell("printf '%s' \"$API_KEY\" | wc -c").spec("secrets: [API_KEY]");
     let agent = sandbox.agent(&agent);
     let stored = run(&sandbox, &agent, &[]).run().ok().stdout();
     sandbox.set_env("API_KEY", "of-the-environment");
@@ -60,7 +60,7 @@ fn a_secret_is_masked_wherever_it_could_be_written() {
                   errand agent checkpoint \"{\\\"text\\\": \\\"with $API_KEY\\\"}\"\n\
                   errand agent step one -- sh -c 'echo \"in a step $API_KEY\"'\n\
                   errand agent output \"{\\\"text\\\": \\\"with $API_KEY\\\"}\"\n";
-    let agent = sandbox.agent(&Agent::shell(script).spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec("secrets: [API_KEY]"));
     let shown = run(&sandbox, &agent, &[]).run().ok();
     let record = all(&sandbox).remove(0);
     let run_id = record["run_id"].as_str().unwrap();
@@ -88,7 +88,7 @@ fn errors_do_not_contain_secrets() {
     let sandbox = with_secret();
     let script =
         "echo \"cannot log in with $API_KEY\" >&2; echo \"$API_KEY\" > \"$ERRAND_OUTPUT\"; exit 4";
-    let agent = sandbox.agent(&Agent::shell(script).spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec("secrets: [API_KEY]"));
     let shown = run(&sandbox, &agent, &[]).run().exits(4);
     assert!(!shown.stderr().contains(SECRET), "{}", shown.describe());
     assert!(!all(&sandbox)[0].to_string().contains(SECRET));
@@ -100,7 +100,7 @@ fn a_secret_is_in_no_command_line_and_not_in_the_helpers_environment_where_it_co
 {
     let sandbox = with_secret();
     let script = "echo ready\nexec sleep 600\n";
-    let agent = sandbox.agent(&Agent::shell(script).spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec("secrets: [API_KEY]"));
     let run_id = crate::support::start_ready(&sandbox, &agent);
     for process in sandbox.processes() {
         assert!(!process.command_line.contains(SECRET), "{process:?}");
@@ -115,7 +115,7 @@ fn a_secret_is_in_no_command_line_and_not_in_the_helpers_environment_where_it_co
 fn a_secrets_value_on_the_command_line_is_refused() {
     let mut sandbox = sandbox();
     sandbox.set_env("API_KEY", SECRET);
-    let agent = sandbox.agent(&Agent::shell("true").spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::shell("true").spec("secrets: [API_KEY]"));
     let refused = run(&sandbox, &agent, &["--job", &format!("use {SECRET}")]).run();
     assert!(!refused.stderr().contains(SECRET), "{}", refused.describe());
     assert_ne!(refused.code, Some(0));
@@ -143,7 +143,7 @@ fn bad_names_and_values_are_refused() {
 fn a_damaged_secret_is_reported_by_name() {
     let sandbox = with_secret();
     std::fs::write(sandbox.registry().join("secrets/API_KEY.age"), "no age file").unwrap();
-    let agent = sandbox.agent(&Agent::shell("true").spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::shell("true").spec("secrets: [API_KEY]"));
     let refused = run(&sandbox, &agent, &[]).run();
     assert!(refused.stderr().contains("API_KEY"), "{}", refused.describe());
     assert_eq!(refused.code, Some(125));
@@ -154,7 +154,7 @@ fn a_damaged_secret_is_reported_by_name() {
 #[test]
 fn the_token_of_an_attempt_is_a_secret_too() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(
+    let agent = sandbox.agent(&TestAgent::shell(
         "echo \"token $ERRAND_TOKEN\"; echo \"$ERRAND_TOKEN\" > \"$HOME/token\"",
     ));
     let shown = run(&sandbox, &agent, &[]).run().ok().stdout();
@@ -183,7 +183,7 @@ fn a_secret_that_is_encoded_in_lines_split_or_cut_is_masked_in_failures_too() {
                   \x20   'printf %s \"$API_KEY\" | base64 -w 40 >&2; exit 1'])\n\
                   subprocess.run(['errand', 'agent', 'fail', cut])\n\
                   sys.exit(1)\n";
-    let agent = sandbox.agent(&Agent::python(script).spec("secrets: [API_KEY]"));
+    let agent = sandbox.agent(&TestAgent::python(script).spec("secrets: [API_KEY]"));
     let failed = run(&sandbox, &agent, &[]).run().exits(1);
     let export = sandbox.path("run.tar");
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();

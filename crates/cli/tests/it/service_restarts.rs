@@ -1,6 +1,6 @@
 //! Services that come back: after a crash and after a signal, but not after `errand stop`.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, wait_for, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, wait_for, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn a_killed_service_comes_back_and_continues_its_interrupted_wake() {
     let script = format!(
         "errand agent step first -- sh -c 'echo first >> \"$HOME/steps\"'\necho begun\n{GATE}echo finished\n"
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let more = [NEVER_NOW.as_slice(), &["--listen", "127.0.0.1:0"]].concat();
     let service = serve(&sandbox, &agent, &more);
     let before = address(&sandbox, &service);
@@ -63,7 +63,7 @@ fn a_killed_service_comes_back_and_continues_its_interrupted_wake() {
 #[test]
 fn a_service_that_was_stopped_does_not_come_back() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = [NEVER_NOW.as_slice(), &["--restart", "always"]].concat();
     let service = serve(&sandbox, &agent, &more);
     stop(&sandbox, &service);
@@ -74,7 +74,7 @@ fn a_service_that_was_stopped_does_not_come_back() {
 #[test]
 fn a_service_of_the_policy_no_is_over_with_its_helper() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true").spec("restart: no"));
+    let agent = sandbox.agent(&TestAgent::shell("true").spec("restart: no"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     kill(&record(&sandbox, &service)["pid"]);
     assert_eq!(record(&sandbox, &service)["status"], "cancelled");
@@ -84,7 +84,7 @@ fn a_service_of_the_policy_no_is_over_with_its_helper() {
 #[test]
 fn a_service_ended_by_a_signal_comes_back_with_resume() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     signal(&record(&sandbox, &service)["pid"], Signal::TERM);
     nobody_left(&sandbox);
@@ -104,7 +104,7 @@ fn a_service_ended_by_a_signal_comes_back_with_resume() {
 #[test]
 fn a_service_ended_by_a_signal_can_be_stopped_for_good() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     signal(&record(&sandbox, &service)["pid"], Signal::TERM);
     nobody_left(&sandbox);
@@ -116,7 +116,7 @@ fn a_service_ended_by_a_signal_can_be_stopped_for_good() {
 #[test]
 fn a_service_of_the_policy_always_comes_back_after_a_signal() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = [NEVER_NOW.as_slice(), &["--restart", "always"]].concat();
     let service = serve(&sandbox, &agent, &more);
     signal(&record(&sandbox, &service)["pid"], Signal::TERM);
@@ -127,7 +127,7 @@ fn a_service_of_the_policy_always_comes_back_after_a_signal() {
 #[test]
 fn a_unit_of_systemd_resumes_the_service_and_waits_for_it() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = [NEVER_NOW.as_slice(), &["--name", "night-watch"]].concat();
     let service = serve(&sandbox, &agent, &more);
     let unit = sandbox.errand(["systemd", "night-watch"]).run().ok().stdout();

@@ -1,6 +1,6 @@
 //! Services woken by people, and the output and usage of their wakes.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_for, wait_until};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_for, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -17,7 +17,7 @@ fn home(sandbox: &Sandbox, name: &str) -> String {
 #[test]
 fn a_service_is_woken_by_hand_and_the_wake_is_a_run_of_its_own() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat; exit 3"));
+    let agent = sandbox.agent(&TestAgent::shell("cat; exit 3"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     let wake = sandbox.errand(["wake", &service, "{\"n\":1}", "--by", "ada"]).run().ok();
     let wake = wake.stdout_line();
@@ -43,7 +43,7 @@ fn a_service_is_woken_by_hand_and_the_wake_is_a_run_of_its_own() {
 #[test]
 fn only_services_that_run_are_woken() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let job = start(&sandbox, &agent, &[]);
     drop(finish(&sandbox, &job));
     let refused = sandbox.errand(["wake", &job]).run();
@@ -61,7 +61,7 @@ fn only_services_that_run_are_woken() {
 #[test]
 fn an_acknowledged_wake_runs_although_the_helper_is_killed() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat > \"$HOME/seen\"; echo done"));
+    let agent = sandbox.agent(&TestAgent::shell("cat > \"$HOME/seen\"; echo done"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     let helper = record(&sandbox, &service)["pid"].clone();
     let wake = sandbox.errand(["wake", &service, "hello"]).run().ok().stdout_line();
@@ -78,9 +78,9 @@ fn an_acknowledged_wake_runs_although_the_helper_is_killed() {
 #[test]
 fn a_service_of_a_server_is_woken_over_it() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat"));
+    let agent = sandbox.agent(&TestAgent::shell("cat"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let path = format!("/v1/runs/{service}/wake");
     let answer = server.post(&path, &json!({ "input": { "n": 2 } }));
     assert_eq!(answer.status, 202, "{}", answer.body);
@@ -98,7 +98,7 @@ fn a_service_of_a_server_is_woken_over_it() {
 #[test]
 fn the_log_of_a_service_has_what_its_wakes_print() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat; echo; echo oops >&2").named("talker"));
+    let agent = sandbox.agent(&TestAgent::shell("cat; echo; echo oops >&2").named("talker"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     let following = sandbox.errand(["logs", "-f", &service]).spawn();
     let woken: Vec<String> = ["one", "two"]
@@ -118,7 +118,7 @@ fn the_log_of_a_service_has_what_its_wakes_print() {
     let followed = following.wait().ok();
     assert!(followed.stdout().contains("| two"), "{}", followed.describe());
 
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let there = sandbox.errand(["--server", &server.url(), "logs", &service]).run().ok();
     assert_eq!(there.stdout(), shown.stdout());
 }
@@ -126,7 +126,7 @@ fn the_log_of_a_service_has_what_its_wakes_print() {
 #[test]
 fn a_service_in_the_foreground_shows_what_its_wakes_print() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo beat"));
+    let agent = sandbox.agent(&TestAgent::shell("echo beat"));
     let serving = command(&sandbox, &["serve"], &agent, &["--interval-ms", "50"]).spawn();
     wait_until("two wakes are over", LIMIT, || {
         let all = crate::support::all(&sandbox);
@@ -143,7 +143,7 @@ fn the_usage_of_a_service_includes_its_wakes() {
     let sandbox = sandbox();
     let script = "cat > /dev/null\nerrand agent emit model.called \
                   '{\"provider\":\"p\",\"model\":\"m\",\"input_tokens\":10,\"output_tokens\":5}'\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     for _ in 0..2 {
         drop(sandbox.errand(["wake", &service, "--wait"]).run().ok());
@@ -163,7 +163,7 @@ fn the_usage_of_a_service_includes_its_wakes() {
 fn a_woken_agent_gets_its_trigger() {
     let sandbox = sandbox();
     let agent =
-        sandbox.agent(&Agent::shell("cat > /dev/null\nerrand agent brief > \"$HOME/brief\""));
+        sandbox.agent(&TestAgent::shell("cat > /dev/null\nerrand agent brief > \"$HOME/brief\""));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     drop(sandbox.errand(["wake", &service, "--by", "ada", "--wait"]).run().ok());
     let brief: Value = serde_json::from_str(&home(&sandbox, "brief")).unwrap();
@@ -174,7 +174,7 @@ fn a_woken_agent_gets_its_trigger() {
 #[test]
 fn a_running_wake_ends_before_its_stopped_service() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell(&format!("echo begun\n{GATE}echo finished\n")));
+    let agent = sandbox.agent(&TestAgent::shell(&format!("echo begun\n{GATE}echo finished\n")));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     let wake = sandbox.errand(["wake", &service]).run().ok().stdout_line();
     wait_until("the wake has begun", LIMIT, || log(&sandbox, &wake).contains("begun"));

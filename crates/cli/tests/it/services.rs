@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_testkit::{Agent, LIMIT, Request, Sandbox, processes_of_run, wait_for, wait_until};
+use errand_testkit::{
+    HttpRequest, LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -36,7 +38,7 @@ fn fired(sandbox: &Sandbox, service: &str) -> Vec<(String, i64)> {
 #[test]
 fn serve_creates_a_service_record() {
     let sandbox = sandbox();
-    let agent = Agent::shell("true").spec(
+    let agent = TestAgent::shell("true").spec(
         "schedules: [{ cron: \"0 0 9 * * *\", timezone: Europe/Zurich, input: { task: daily } }]",
     );
     let agent = sandbox.agent(&agent);
@@ -87,7 +89,7 @@ fn serve_creates_a_service_record() {
 #[test]
 fn a_service_survives_idle_waits_without_waking_up_and_then_still_answers() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = ["--schedule", NEVER_NOW, "--listen", "127.0.0.1:0"];
     let service = serve(&sandbox, &agent, &more);
     let address = address(&sandbox, &service);
@@ -107,7 +109,7 @@ fn a_service_survives_idle_waits_without_waking_up_and_then_still_answers() {
     });
     let woken: Vec<u64> = windows.take(10).take_while(|woken| *woken > 3).collect();
     assert!(woken.len() < 10, "an idle service woke up {woken:?} times in 1.5 seconds each");
-    assert_eq!(Request::post("/", "hello").send(&address).status, 202);
+    assert_eq!(HttpRequest::post("/", "hello").send(&address).status, 202);
     assert_eq!(record(&sandbox, &service)["status"], "running");
     stop(&sandbox, &service, &[]);
 }
@@ -115,7 +117,7 @@ fn a_service_survives_idle_waits_without_waking_up_and_then_still_answers() {
 #[test]
 fn a_service_updates_its_record_on_shutdown() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let service = serve(&sandbox, &agent, &["--schedule", NEVER_NOW, "--listen", "127.0.0.1:0"]);
     let address = address(&sandbox, &service);
     let helper = pid(&record(&sandbox, &service)["pid"]);
@@ -139,7 +141,7 @@ fn a_service_updates_its_record_on_shutdown() {
 #[test]
 fn a_terminated_helper_shuts_its_service_down_in_order() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let service = serve(&sandbox, &agent, &["--restart", "no", "--schedule", NEVER_NOW]);
     signal(&record(&sandbox, &service)["pid"], Signal::TERM);
     wait_for_record(&sandbox, &service, "the service is over", |it| it["status"] == "cancelled");
@@ -149,7 +151,7 @@ fn a_terminated_helper_shuts_its_service_down_in_order() {
 #[test]
 fn a_service_in_the_foreground_ends_with_an_interrupt() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let serving = command(&sandbox, &["serve"], &agent, &["--schedule", NEVER_NOW]).spawn();
     let service = wait_for("the service runs", LIMIT, || {
         let listed = sandbox.errand(["ps", "--json"]).run().ok().json();
@@ -164,11 +166,11 @@ fn a_service_in_the_foreground_ends_with_an_interrupt() {
 #[test]
 fn a_graceful_stop_lets_the_wake_under_way_finish() {
     let sandbox = sandbox();
-    let agent = Agent::shell(&format!("echo begun\n{GATE}echo finished\n"));
+    let agent = TestAgent::shell(&format!("echo begun\n{GATE}echo finished\n"));
     let agent = sandbox.agent(&agent);
     let service = serve(&sandbox, &agent, &["--listen", "127.0.0.1:0"]);
     let address = address(&sandbox, &service);
-    let client = std::thread::spawn(move || Request::post("/", "").send(&address).status);
+    let client = std::thread::spawn(move || HttpRequest::post("/", "").send(&address).status);
     let wake = wait_for("the wake has begun", LIMIT, || {
         let wake = wakes(&sandbox, &service).pop()?["run_id"].as_str()?.to_owned();
         log(&sandbox, &wake).contains("begun").then_some(wake)
@@ -188,7 +190,7 @@ fn a_graceful_stop_lets_the_wake_under_way_finish() {
 #[test]
 fn a_wake_that_outlasts_the_grace_period_is_stopped_with_its_service() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo begun\nsleep 600\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo begun\nsleep 600\n"));
     let service = serve(&sandbox, &agent, &["--interval-ms", "50"]);
     let wake = wait_for("a wake has begun", LIMIT, || {
         let wake = wakes(&sandbox, &service).pop()?["run_id"].as_str()?.to_owned();
@@ -204,7 +206,7 @@ fn a_wake_that_outlasts_the_grace_period_is_stopped_with_its_service() {
 #[test]
 fn heartbeats_wake_the_agent_again_and_again() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("cat; echo beat"));
+    let agent = sandbox.agent(&TestAgent::shell("cat; echo beat"));
     let service = serve(&sandbox, &agent, &["--interval-ms", "100"]);
     wait_until("it beat three times", LIMIT, || wakes(&sandbox, &service).len() >= 3);
     stop(&sandbox, &service, &[]);
@@ -218,7 +220,7 @@ fn heartbeats_wake_the_agent_again_and_again() {
 #[test]
 fn a_restart_of_a_live_service_keeps_its_schedules_and_its_past() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let service = serve(&sandbox, &agent, &["--schedule", EVERY_SECOND, "--schedule", NEVER_NOW]);
     wait_until("it fired", LIMIT, || !fired(&sandbox, &service).is_empty());
     let same = sandbox.errand(["restart", &service]).run().ok().stdout_line();
@@ -241,7 +243,7 @@ fn slots_that_passed_while_the_service_was_down_are_fired_as_the_agent_file_says
     let once = "schedules: [{ cron: \"* * * * * *\", missed: fire_once, overlap: allow }]";
     let all = "schedules: [{ cron: \"* * * * * *\", missed: fire_all, overlap: allow }]";
     let services = [("once", once), ("all", all)].map(|(name, spec)| {
-        let agent = sandbox.agent(&Agent::shell("true").named(name).spec(spec));
+        let agent = sandbox.agent(&TestAgent::shell("true").named(name).spec(spec));
         let service = serve(&sandbox, &agent, &[]);
         wait_until("it fired", LIMIT, || !fired(&sandbox, &service).is_empty());
         stop(&sandbox, &service, &[]);
@@ -274,7 +276,7 @@ fn wakes_overlap_only_where_the_agent_file_allows_it() {
         let spec = format!(
             "schedules: [{{ cron: \"* * * * * *\", missed: fire_all, overlap: {policy} }}]"
         );
-        let agent = Agent::shell(&format!("echo begun\n{GATE}")).named(policy).spec(&spec);
+        let agent = TestAgent::shell(&format!("echo begun\n{GATE}")).named(policy).spec(&spec);
         serve(&sandbox, &sandbox.agent(&agent), &[])
     });
     wait_until("three wakes overlap", LIMIT, || wakes(&sandbox, &allow).len() >= 3);
@@ -307,7 +309,7 @@ fn assert_each_once(fired: &[(String, i64)]) {
 #[test]
 fn a_slot_fires_at_most_once_although_the_helper_is_killed_while_it_fires() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let more = ["--restart", "no", "--schedule", EVERY_SECOND];
     let mut services = vec![serve(&sandbox, &agent, &more)];
     // Around the moment at which a slot is due, since nothing is fired at other times.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_until};
 use serde_json::Value;
 
 use crate::support::{
@@ -15,8 +15,8 @@ use crate::support::{
 const IN_TALK: [&str; 2] = ["--session", "talk"];
 
 /// Returns an agent that notes its beginning and end, and fails if another one is running.
-fn exclusive() -> Agent {
-    Agent::shell(
+fn exclusive() -> TestAgent {
+    TestAgent::shell(
         "mkdir \"$HOME/alone\"\n\
          echo \"begin $ERRAND_RUN_ID $(date +%s%N)\" >> \"$HOME/times\"\n\
          sleep 0.02\n\
@@ -27,8 +27,8 @@ fn exclusive() -> Agent {
 }
 
 /// Returns an agent that stays until the gate opens.
-fn gated() -> Agent {
-    Agent::shell(&format!("echo ready\n{GATE}")).named("gated")
+fn gated() -> TestAgent {
+    TestAgent::shell(&format!("echo ready\n{GATE}")).named("gated")
 }
 
 fn in_talk(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
@@ -104,7 +104,7 @@ fn twenty_runs_that_are_started_at_once_go_one_at_a_time_in_order() {
 #[test]
 fn other_sessions_and_runs_without_one_do_not_wait() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&TestAgent::shell("true")));
     hold(&sandbox, &holder);
     drop(run(&sandbox, &quick, &["--session", "other"]).run().ok());
     drop(run(&sandbox, &quick, &[]).run().ok());
@@ -113,7 +113,7 @@ fn other_sessions_and_runs_without_one_do_not_wait() {
 #[test]
 fn a_run_that_waits_for_its_turn_is_listed_and_has_no_agent_process() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
     let first = hold(&sandbox, &holder);
     let second = wait_behind(&sandbox, &quick, &[]);
     let third = wait_behind(&sandbox, &quick, &[]);
@@ -141,7 +141,7 @@ fn a_run_that_waits_for_its_turn_is_listed_and_has_no_agent_process() {
 #[test]
 fn a_foreground_run_notes_the_run_that_has_the_turn_and_can_be_interrupted() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("echo went")));
+    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("echo went")));
     let first = hold(&sandbox, &holder);
     let impatient = run(&sandbox, &quick, &IN_TALK).spawn();
     impatient.wait_for_stderr(&format!("behind run {first}"));
@@ -157,7 +157,7 @@ fn a_foreground_run_notes_the_run_that_has_the_turn_and_can_be_interrupted() {
 #[test]
 fn a_waiting_run_can_be_stopped() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
     hold(&sandbox, &holder);
     let (second, third) = (wait_behind(&sandbox, &quick, &[]), wait_behind(&sandbox, &quick, &[]));
     drop(sandbox.errand(["stop", &second]).run().ok());
@@ -170,7 +170,7 @@ fn a_waiting_run_can_be_stopped() {
 #[test]
 fn the_turn_of_a_killed_helper_goes_to_the_next() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&TestAgent::shell("true")));
     let first = hold(&sandbox, &holder);
     let second = wait_behind(&sandbox, &quick, &[]);
     let third = wait_behind(&sandbox, &quick, &[]);
@@ -202,7 +202,7 @@ fn a_run_whose_helper_was_killed_while_waiting_for_its_turn_still_runs() {
 #[test]
 fn a_foreground_run_killed_while_waiting_for_its_turn_blocks_no_other() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
     hold(&sandbox, &holder);
     let killed = run(&sandbox, &quick, &IN_TALK).spawn();
     killed.wait_for_stderr("waits for its turn");
@@ -217,7 +217,7 @@ fn a_foreground_run_killed_while_waiting_for_its_turn_blocks_no_other() {
 #[test]
 fn a_run_with_on_busy_reject_is_refused_and_not_created() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&TestAgent::shell("true")));
     let first = hold(&sandbox, &holder);
     let reject = [&IN_TALK[..], &["--on-busy", "reject"]].concat();
     for detached in [&[][..], &["-d"]] {
@@ -236,7 +236,8 @@ fn a_run_with_on_busy_reject_is_refused_and_not_created() {
 #[test]
 fn an_interrupting_run_cancels_all_before_it() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&Agent::shell("echo went")));
+    let (holder, quick) =
+        (sandbox.agent(&sleeper()), sandbox.agent(&TestAgent::shell("echo went")));
     let first = hold(&sandbox, &holder);
     let second = wait_behind(&sandbox, &quick, &[]);
     let third = run(&sandbox, &quick, &[&IN_TALK[..], &["--on-busy", "interrupt"]].concat()).run();
@@ -258,8 +259,8 @@ fn an_interrupting_run_cancels_all_before_it() {
 fn a_run_that_could_not_begin_in_time_is_cancelled() {
     let sandbox = sandbox();
     let holder = sandbox.agent(&sleeper());
-    let quick = sandbox.agent(&Agent::shell("true"));
-    let hasty = Agent::shell("true").named("hasty").spec("timeouts: { queue: 300ms }");
+    let quick = sandbox.agent(&TestAgent::shell("true"));
+    let hasty = TestAgent::shell("true").named("hasty").spec("timeouts: { queue: 300ms }");
     let hasty = sandbox.agent(&hasty);
     hold(&sandbox, &holder);
     let by_flag = in_talk(&sandbox, &quick, &["--queue-timeout", "300ms"]);
@@ -279,7 +280,7 @@ fn a_run_that_could_not_begin_in_time_is_cancelled() {
 #[test]
 fn the_time_of_a_run_does_not_begin_while_it_waits() {
     let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
+    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
     hold(&sandbox, &holder);
     let second = wait_behind(&sandbox, &quick, &["--timeout", "3s"]);
     let begun = Instant::now();
@@ -293,11 +294,12 @@ fn the_time_of_a_run_does_not_begin_while_it_waits() {
 fn a_retried_run_keeps_its_turn() {
     let sandbox = sandbox();
     let retry = "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 300ms }";
-    let flaky = Agent::shell("echo $ERRAND_ATTEMPT >> \"$HOME/order\"; [ $ERRAND_ATTEMPT = 2 ]")
-        .named("flaky")
-        .spec(retry);
+    let flaky =
+        TestAgent::shell("echo $ERRAND_ATTEMPT >> \"$HOME/order\"; [ $ERRAND_ATTEMPT = 2 ]")
+            .named("flaky")
+            .spec(retry);
     let flaky = sandbox.agent(&flaky);
-    let next = sandbox.agent(&Agent::shell("echo next >> \"$HOME/order\""));
+    let next = sandbox.agent(&TestAgent::shell("echo next >> \"$HOME/order\""));
     let first = in_talk(&sandbox, &flaky, &[]);
     let second = in_talk(&sandbox, &next, &[]);
     drop(sandbox.errand(["wait", &first, &second]).run().ok());
@@ -311,7 +313,7 @@ fn the_wakes_of_a_service_take_no_turns() {
     let holder = sandbox.agent(&sleeper());
     let first = start_ready(&sandbox, &holder);
     assert!(record(&sandbox, &first)["session_id"].is_null());
-    let service = sandbox.agent(&Agent::shell("true").named("service"));
+    let service = sandbox.agent(&TestAgent::shell("true").named("service"));
     let words = ["serve".as_ref(), "-d".as_ref(), service.as_os_str()];
     let more = ["--session", "talk", "--schedule", "* * * * * *"];
     let service = sandbox.errand(words).args(more).run().ok().stdout_line();
@@ -325,7 +327,7 @@ fn the_wakes_of_a_service_take_no_turns() {
 #[test]
 fn an_agent_cannot_wait_for_its_own_turn_to_end() {
     let sandbox = sandbox();
-    let quick = sandbox.agent(&Agent::shell("echo went").named("quick"));
+    let quick = sandbox.agent(&TestAgent::shell("echo went").named("quick"));
     let quick = quick.to_str().unwrap();
     let script = format!(
         "for more in '' '--on-busy interrupt' '--on-busy rollback -d'; do\n\
@@ -334,7 +336,7 @@ fn an_agent_cannot_wait_for_its_own_turn_to_end() {
          errand run {quick} --session other\n\
          errand run -d {quick} --session talk > \"$HOME/left\""
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let output = run(&sandbox, &agent, &IN_TALK).run().ok().stdout();
     assert_eq!(output, "session_busy\nsession_busy\nsession_busy\nwent\n");
     let left = std::fs::read_to_string(sandbox.root().join("home/left")).unwrap();

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{all, assert_over, event_types, finish, ready, record, run, sandbox, start};
 
 const IN_TALK: [&str; 2] = ["--session", "talk"];
 
-fn in_talk(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> errand_testkit::Output {
+fn in_talk(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> errand_testkit::ProgramOutput {
     run(sandbox, agent, &[&IN_TALK[..], more].concat()).run()
 }
 
@@ -36,7 +36,7 @@ fn of_type(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
 #[test]
 fn errand_records_input_and_output_of_a_plain_agent_as_messages() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo \"you said $(cat)\""));
+    let agent = sandbox.agent(&TestAgent::shell("echo \"you said $(cat)\""));
     drop(in_talk(&sandbox, &agent, &["--job", "hello"]).ok());
     let first = newest(&sandbox);
     drop(in_talk(&sandbox, &agent, &["--job", "{\"n\": 1}"]).ok());
@@ -61,13 +61,13 @@ fn errand_records_input_and_output_of_a_plain_agent_as_messages() {
 #[test]
 fn errand_adds_no_messages_for_failed_runs_or_agents_that_append_their_own() {
     let sandbox = sandbox();
-    let failing = sandbox.agent(&Agent::shell("cat; exit 3").named("failing"));
+    let failing = sandbox.agent(&TestAgent::shell("cat; exit 3").named("failing"));
     drop(in_talk(&sandbox, &failing, &["--job", "lost"]).exits(3));
     let script = "errand agent session append system 'be brief'\n\
                   echo '{\"tool\": [1]}' | errand agent session append tool - --json\n\
                   printf 'not \"json\"' | errand agent session append assistant -\n\
                   cat > /dev/null; echo done";
-    let speaking = sandbox.agent(&Agent::shell(script));
+    let speaking = sandbox.agent(&TestAgent::shell(script));
     drop(in_talk(&sandbox, &speaking, &["--job", "unheard"]).ok());
     let run_id = newest(&sandbox);
     let expect = [
@@ -87,7 +87,7 @@ fn a_later_run_of_the_session_reads_state_and_history() {
                   errand agent session messages --last 1 --json\n\
                   errand agent session put \"{\\\"runs\\\": [\\\"$ERRAND_RUN_ID\\\"]}\" > /dev/null\n\
                   cp checkin.json \"$HOME/$ERRAND_RUN_ID\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     drop(in_talk(&sandbox, &agent, &["--job", "one"]).ok());
     let first = newest(&sandbox);
     let output = in_talk(&sandbox, &agent, &["--job", "two"]).ok().stdout();
@@ -116,7 +116,7 @@ fn a_tools_result_is_kept_for_the_session_by_tool_and_input_until_it_expires() {
     let put = "errand agent session cache put weather '{\"city\": \"Köln\", \"days\": 3}' '{\"sky\": \"grey\"}'\n\
                errand agent session cache put brief 1 '\"gone\"' --ttl 1ms\n\
                errand agent session cache put void null '[]' --ttl 1h\n";
-    let putting = sandbox.agent(&Agent::shell(put).named("putting"));
+    let putting = sandbox.agent(&TestAgent::shell(put).named("putting"));
     drop(in_talk(&sandbox, &putting, &[]).ok());
     let get = "errand agent session cache get weather '{\"days\": 3.0, \"city\": \"Köln\"}'\n\
                errand agent session cache get void\n\
@@ -124,7 +124,7 @@ fn a_tools_result_is_kept_for_the_session_by_tool_and_input_until_it_expires() {
                \x20 errand agent session cache get $miss && exit 9\n\
                \x20 [ $? = 1 ] && echo \"no $miss\"\n\
                done; true";
-    let getting = sandbox.agent(&Agent::shell(get).named("getting"));
+    let getting = sandbox.agent(&TestAgent::shell(get).named("getting"));
     let output = in_talk(&sandbox, &getting, &[]).ok().stdout();
     let expect =
         "{\"sky\":\"grey\"}\n[]\nno weather {\"city\":\"Bonn\"}\nno brief 1\nno news null\n";
@@ -147,8 +147,8 @@ fn spoilt(sandbox: &Sandbox) -> (String, String) {
                errand agent session cache put search 2 '\"wrong\"'\n\
                errand agent session put '{\"good\": \"no\"}'\n\
                echo ready; exec sleep 600";
-    let good = sandbox.agent(&Agent::shell(good).named("good"));
-    let bad = sandbox.agent(&Agent::shell(bad).named("bad"));
+    let good = sandbox.agent(&TestAgent::shell(good).named("good"));
+    let bad = sandbox.agent(&TestAgent::shell(bad).named("bad"));
     drop(in_talk(sandbox, &good, &[]).ok());
     let good = newest(sandbox);
     let bad = start(sandbox, &bad, &IN_TALK);
@@ -165,7 +165,7 @@ const LOOK: &str = "errand agent session get\n\
 fn a_rollback_undoes_what_the_superseded_run_did_in_the_session() {
     let sandbox = sandbox();
     let (good, bad) = spoilt(&sandbox);
-    let looking = sandbox.agent(&Agent::shell(LOOK).named("looking"));
+    let looking = sandbox.agent(&TestAgent::shell(LOOK).named("looking"));
     let output = in_talk(&sandbox, &looking, &["--on-busy", "rollback"]).ok().stdout();
     assert_eq!(output, "{\"good\":true}\n1\n\"right\"\nnothing\n");
     let looked = newest(&sandbox);
@@ -188,7 +188,7 @@ fn a_rollback_undoes_what_the_superseded_run_did_in_the_session() {
 fn an_interrupt_leaves_what_the_superseded_run_did() {
     let sandbox = sandbox();
     let (_, bad) = spoilt(&sandbox);
-    let looking = sandbox.agent(&Agent::shell(LOOK).named("looking"));
+    let looking = sandbox.agent(&TestAgent::shell(LOOK).named("looking"));
     let output = in_talk(&sandbox, &looking, &["--on-busy", "interrupt"]).ok().stdout();
     assert_eq!(output, "{\"good\":\"no\"}\n2\n\"wrong\"\n\"wrong\"\n");
     assert_over(&sandbox, &bad);
@@ -200,10 +200,10 @@ fn the_same_session_is_there_after_a_rebuild() {
     let (_, bad) = spoilt(&sandbox);
     let last = "errand agent session put \"\\\"$(head -c 40000 /dev/zero | tr '\\0' x)\\\"\"\n\
                 errand agent session append user \"$(head -c 40000 /dev/zero | tr '\\0' y)\"";
-    let last = sandbox.agent(&Agent::shell(last).named("last"));
+    let last = sandbox.agent(&TestAgent::shell(last).named("last"));
     drop(in_talk(&sandbox, &last, &["--on-busy", "rollback"]).ok());
     assert_over(&sandbox, &bad);
-    let plain = sandbox.agent(&Agent::shell("cat").named("plain"));
+    let plain = sandbox.agent(&TestAgent::shell("cat").named("plain"));
     drop(in_talk(&sandbox, &plain, &["--job", "and so on"]).ok());
     let before = shown(&sandbox, "talk");
     assert_eq!(before["state"].as_str().unwrap().len(), 40_000);
@@ -220,7 +220,7 @@ fn sessions_are_listed_removed_and_pruned() {
     let sandbox = sandbox();
     let none = sandbox.errand(["sessions", "ls", "--json"]).run().ok().json();
     assert_eq!(none, json!({ "schema": 1, "sessions": [] }));
-    let agent = sandbox.agent(&Agent::shell("cat"));
+    let agent = sandbox.agent(&TestAgent::shell("cat"));
     for name in ["one", "two", "two", "three"] {
         drop(run(&sandbox, &agent, &["--session", name, "--job", "x"]).run().ok());
     }
@@ -236,7 +236,7 @@ fn sessions_are_listed_removed_and_pruned() {
     let table = sandbox.errand(["sessions", "ls"]).run().ok().stdout();
     assert!(table.starts_with("SESSION") && table.lines().count() == 4, "{table}");
 
-    let holder = sandbox.agent(&Agent::shell("echo ready; exec sleep 600").named("holder"));
+    let holder = sandbox.agent(&TestAgent::shell("echo ready; exec sleep 600").named("holder"));
     let live = start(&sandbox, &holder, &["--session", "one"]);
     ready(&sandbox, &live);
     let refused = sandbox.errand(["sessions", "rm", "one"]).run().refuses(125, "session_busy");
@@ -265,7 +265,7 @@ fn sessions_are_listed_removed_and_pruned() {
 #[test]
 fn a_session_that_a_dead_run_had_can_be_removed() {
     let sandbox = sandbox();
-    let holder = sandbox.agent(&Agent::shell("echo ready; exec sleep 600"));
+    let holder = sandbox.agent(&TestAgent::shell("echo ready; exec sleep 600"));
     let live = start(&sandbox, &holder, &IN_TALK);
     ready(&sandbox, &live);
     crate::support::kill(&record(&sandbox, &live)["pid"]);
@@ -277,7 +277,7 @@ fn a_session_that_a_dead_run_had_can_be_removed() {
 #[test]
 fn invalid_session_names_and_on_busy_without_a_session_are_refused() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let long = "x".repeat(129);
     for name in ["", " talk", "talk\n", "a\u{7}b", long.as_str()] {
         let refused = run(&sandbox, &agent, &["--session", name]).run();
@@ -298,7 +298,7 @@ fn session_calls_without_a_session_are_refused() {
     let script = "for call in 'messages' 'append user x' 'cache get t' 'cache put t 1 2'; do\n\
                   errand agent session $call 2>&1 | grep -o session_missing\n\
                   done";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let output = run(&sandbox, &agent, &[]).run().ok().stdout();
     assert_eq!(output, "session_missing\n".repeat(4));
 }

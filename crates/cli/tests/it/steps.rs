@@ -1,6 +1,6 @@
 //! Durable steps and the other calls of an agent, from a shell.
 
-use errand_testkit::{Agent, LIMIT, wait_until};
+use errand_testkit::{LIMIT, TestAgent, wait_until};
 use serde_json::json;
 
 use crate::support::{
@@ -23,7 +23,7 @@ fn the_next_attempt_gets_completed_steps_from_the_record() {
          errand agent step two -- sh -c 'echo x >> \"$HOME/two\"'\n\
          od -An -c out; errand agent checkpoint --get\n"
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = start(&sandbox, &agent, &[]);
     wait_until("attempt 1 is half way", LIMIT, || log(&sandbox, &run_id).contains("attempt 1"));
     drop(sandbox.errand(["restart", &run_id]).run().ok());
@@ -48,7 +48,7 @@ fn the_next_attempt_starts_from_the_last_checkpoint() {
         "errand agent checkpoint --get\n\
          if [ \"$ERRAND_ATTEMPT\" = 1 ]; then errand agent checkpoint '{{\"done\": [1, 2]}}'; echo saved; {GATE}fi\n"
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = start(&sandbox, &agent, &[]);
     wait_until("it is saved", LIMIT, || log(&sandbox, &run_id).contains("saved"));
     drop(sandbox.errand(["restart", &run_id]).run().ok());
@@ -65,7 +65,7 @@ fn a_step_that_failed_is_carried_out_again() {
                   errand agent step absent -- no-such-program || echo \"absent $?\"\n\
                   errand agent step forbidden -- /etc/passwd || echo \"forbidden $?\"\n\
                   errand agent step signalled -- sh -c 'kill -KILL $$' || echo \"signalled $?\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let output = run(&sandbox, &agent, &[]).run().ok().stdout();
     let expected = ["failed with 1", "absent 127", "forbidden 126", "signalled 137"];
     assert_eq!(output.lines().collect::<Vec<_>>(), expected);
@@ -76,7 +76,7 @@ fn a_step_that_failed_is_carried_out_again() {
 fn a_step_over_its_time_limit_ends_with_all_its_processes() {
     let sandbox = sandbox();
     let script = "errand agent step slow --timeout 200ms -- sh -c 'sleep 600 & sleep 600' || echo \"ended $?\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let output = run(&sandbox, &agent, &[]).run().ok();
     assert!(output.stdout().contains("ended 124"), "{}", output.describe());
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
@@ -89,8 +89,8 @@ fn a_step_over_its_time_limit_ends_with_all_its_processes() {
 #[test]
 fn a_timed_out_run_names_the_step_in_its_record() {
     let sandbox = sandbox();
-    let agent =
-        Agent::shell("errand agent step fetch-all -- sleep 600\n").spec("timeouts: { run: 3s }");
+    let agent = TestAgent::shell("errand agent step fetch-all -- sleep 600\n")
+        .spec("timeouts: { run: 3s }");
     let agent = sandbox.agent(&agent);
     drop(run(&sandbox, &agent, &[]).run().exits(124));
     let record = all(&sandbox).remove(0);
@@ -103,7 +103,7 @@ fn a_timed_out_run_names_the_step_in_its_record() {
 fn a_step_limit_of_the_agent_file_applies() {
     let sandbox = sandbox();
     let agent =
-        Agent::shell("errand agent step slow -- sleep 600\n").spec("timeouts: { step: 300ms }");
+        TestAgent::shell("errand agent step slow -- sleep 600\n").spec("timeouts: { step: 300ms }");
     let agent = sandbox.agent(&agent);
     drop(run(&sandbox, &agent, &[]).run().exits(124));
     let record = all(&sandbox).remove(0);
@@ -123,7 +123,7 @@ fn outputs_artifacts_and_events_are_in_the_record() {
                   errand agent emit model.called '{\"provider\":\"openai\",\"model\":\"m\",\"input_tokens\":120,\"output_tokens\":30}'\n\
                   printf '{\"percent\": 50}' | errand agent emit progress.reported -\n\
                   errand agent output '{\"verdict\": \"good\"}'\necho noise\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let output = run(&sandbox, &agent, &[]).run().ok();
     let record = all(&sandbox).remove(0);
     let run_id = record["run_id"].as_str().unwrap();
@@ -145,7 +145,7 @@ fn outputs_artifacts_and_events_are_in_the_record() {
 fn a_session_is_remembered_by_the_next_run() {
     let sandbox = sandbox();
     let script = "errand agent session get\nerrand agent session put '{\"turns\": 1}'\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let first = run(&sandbox, &agent, &["--session", "chat"]).run().ok().stdout();
     let second = run(&sandbox, &agent, &["--session", "chat"]).run().ok().stdout();
     let other = run(&sandbox, &agent, &["--session", "other"]).run().ok().stdout();
@@ -175,7 +175,7 @@ fn a_token_is_good_for_its_attempt_only() {
         "if [ \"$ERRAND_ATTEMPT\" = 1 ]; then echo \"$ERRAND_TOKEN\" > \"$HOME/token\"; echo kept; {GATE}fi\n\
          ERRAND_TOKEN=$(cat \"$HOME/token\") errand agent output 1 || echo \"refused $?\"\n"
     );
-    let agent = sandbox.agent(&Agent::shell(&script));
+    let agent = sandbox.agent(&TestAgent::shell(&script));
     let run_id = start(&sandbox, &agent, &[]);
     wait_until("it is kept", LIMIT, || log(&sandbox, &run_id).contains("kept"));
     drop(sandbox.errand(["restart", &run_id]).run().ok());

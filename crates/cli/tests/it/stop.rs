@@ -1,6 +1,6 @@
 //! Stopping runs: no process is alive afterwards.
 
-use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, TestAgent, processes_of_run, wait_until};
 
 use crate::support::{
     assert_over, finish, log, ready, record, sandbox, sleeper, start, start_ready,
@@ -28,7 +28,7 @@ fn a_descendant_that_ran_away_and_ignores_term_is_ended_too() {
     let sandbox = sandbox();
     let script =
         "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &)\nsleep 600\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start_ready(&sandbox, &agent);
     drop(sandbox.errand(["stop", "--grace-period-ms", "200", &run_id]).run().ok());
     assert_over(&sandbox, &run_id);
@@ -38,7 +38,7 @@ fn a_descendant_that_ran_away_and_ignores_term_is_ended_too() {
 fn an_agent_may_use_its_grace_period() {
     let sandbox = sandbox();
     let script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start_ready(&sandbox, &agent);
     drop(sandbox.errand(["stop", &run_id]).run().ok());
     assert!(log(&sandbox, &run_id).contains("saved"));
@@ -49,7 +49,7 @@ fn an_agent_may_use_its_grace_period() {
 fn a_forced_stop_sends_no_sigterm() {
     let sandbox = sandbox();
     let script = "trap 'echo saved' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start_ready(&sandbox, &agent);
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
     assert_over(&sandbox, &run_id);
@@ -71,7 +71,7 @@ fn a_stop_in_the_first_milliseconds_wins() {
 #[test]
 fn a_run_that_is_over_can_be_stopped_without_harm() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("true"));
+    let agent = sandbox.agent(&TestAgent::shell("true"));
     let run_id = start(&sandbox, &agent, &[]);
     finish(&sandbox, &run_id);
     drop(sandbox.errand(["stop", &run_id]).run());
@@ -107,7 +107,7 @@ fn a_run_that_takes_too_long_fails_with_124() {
 fn a_restart_while_the_run_lives_is_its_next_attempt() {
     let sandbox = sandbox();
     let script = "echo \"attempt $ERRAND_ATTEMPT\"\nerrand agent step once -- echo done-once\necho ready\nsleep 600\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let run_id = start_ready(&sandbox, &agent);
     drop(sandbox.errand(["restart", &run_id]).run().ok());
     wait_until("the second attempt is ready", LIMIT, || {
@@ -138,7 +138,7 @@ fn a_daemon_without_any_mark_of_its_run_is_ended_too() {
                   \x20   os._exit(0)\n\
                   print('ready', flush=True)\n\
                   time.sleep(600)\n";
-    let agent = sandbox.agent(&Agent::python(script));
+    let agent = sandbox.agent(&TestAgent::python(script));
     let run_id = start_ready(&sandbox, &agent);
     let file = sandbox.root().join("home/daemon");
     let daemon = errand_testkit::wait_for("the daemon runs", LIMIT, || {
@@ -156,7 +156,7 @@ fn a_run_that_was_started_by_an_agent_is_a_run_of_its_own() {
     let sandbox = sandbox();
     let inner = sandbox.agent(&sleeper());
     let script = format!("errand run -d {}\necho ready\nsleep 600\n", inner.display());
-    let outer = start_ready(&sandbox, &sandbox.agent(&Agent::shell(&script).named("outer")));
+    let outer = start_ready(&sandbox, &sandbox.agent(&TestAgent::shell(&script).named("outer")));
     let inner = log(&sandbox, &outer).lines().next().unwrap().to_owned();
     drop(sandbox.errand(["stop", "--force", &outer]).run().ok());
     assert_over(&sandbox, &outer);
@@ -169,7 +169,7 @@ fn a_run_that_was_started_by_an_agent_is_a_run_of_its_own() {
 #[test]
 fn a_descendant_that_holds_the_pipes_does_not_hang_its_run() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("(setsid sleep 600 &)\necho done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("(setsid sleep 600 &)\necho done\n"));
     let run_id = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     assert!(log(&sandbox, &run_id).contains("done"));

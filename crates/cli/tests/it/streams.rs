@@ -1,6 +1,6 @@
 //! Streams of a run's events: complete, resumable anywhere, and always with an end.
 
-use errand_testkit::{Agent, Request, Sandbox, Server, Sse, SseEvent};
+use errand_testkit::{ErrandServer, HttpRequest, Sandbox, Sse, SseEvent, TestAgent};
 use serde_json::Value;
 
 use crate::support::{finish, sandbox, start};
@@ -29,8 +29,8 @@ fn told(stream: &[SseEvent], after: u64) -> Vec<Value> {
 fn a_stream_can_be_resumed_after_each_event_and_always_ends() {
     let sandbox = sandbox();
     let script = "errand agent step one -- echo 1\nerrand agent step two -- echo 2\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
-    let server = Server::start(&sandbox, &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     // Once while the run is live, and once when it is over.
     let live = Sse::get(server.address(), &target(&run_id), None).rest();
     let record = finish(&sandbox, &run_id);
@@ -58,9 +58,9 @@ fn a_stream_can_be_resumed_after_each_event_and_always_ends() {
 #[test]
 fn an_invalid_start_of_a_stream_is_refused() {
     let sandbox = sandbox();
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell("true")), &[]);
     finish(&sandbox, &run_id);
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let target = target(&run_id);
     let none = "01234567890123456789";
     for (target, last, status, code) in [
@@ -74,7 +74,7 @@ fn an_invalid_start_of_a_stream_is_refused() {
         ("/v1/events?status=done", "", 400, "parameter_invalid"),
         ("/v1/events?label=x", "", 400, "label_invalid"),
     ] {
-        let request = Request::new("GET", target)
+        let request = HttpRequest::new("GET", target)
             .header("Accept", "text/event-stream")
             .header("Last-Event-ID", last);
         let problem = server.send(&request).expect(status).json();

@@ -5,15 +5,17 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use errand_testkit::{Agent, LIMIT, Request, Sandbox, Server, Sse, SseEvent, wait_until};
+use errand_testkit::{
+    ErrandServer, HttpRequest, LIMIT, Sandbox, Sse, SseEvent, TestAgent, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::output_parts::CLIENT;
 use crate::support::sandbox;
 
 /// Starts a server with these agents.
-fn serve(sandbox: &Sandbox, agents: &[Agent]) -> Server {
-    let server = Server::start(sandbox, &[]);
+fn serve(sandbox: &Sandbox, agents: &[TestAgent]) -> ErrandServer {
+    let server = ErrandServer::start(sandbox, &[]);
     for agent in agents {
         let answer = server.push(&sandbox.agent(agent));
         assert!(answer.status < 300, "{answer:?}");
@@ -22,15 +24,15 @@ fn serve(sandbox: &Sandbox, agents: &[Agent]) -> Server {
 }
 
 /// Starts a run; returns its id.
-fn start(server: &Server, body: &Value) -> String {
+fn start(server: &ErrandServer, body: &Value) -> String {
     let record = server.post("/v1/runs", body).expect(202).json();
     record["run_id"].as_str().unwrap().to_owned()
 }
 
 /// Starts a run and streams it.
-fn start_stream(server: &Server, target: &str, body: &Value) -> Sse {
+fn start_stream(server: &ErrandServer, target: &str, body: &Value) -> Sse {
     let request =
-        Request::post(target, body.to_string()).header("Content-Type", "application/json");
+        HttpRequest::post(target, body.to_string()).header("Content-Type", "application/json");
     let stream = Sse::open(&request, server.address());
     assert_eq!(stream.status, 200, "{:?}", stream.headers);
     stream
@@ -79,7 +81,7 @@ fn live_output_parts_arrive_at_once_and_join_with_the_journals() {
     );
     drop(sandbox.tool("sh", ["-c", "mkfifo \"$HOME/gate\""]).run().ok());
     let gate = sandbox.root().join("home/gate");
-    let server = serve(&sandbox, &[Agent::python(&script).named("teller")]);
+    let server = serve(&sandbox, &[TestAgent::python(&script).named("teller")]);
     let body = json!({ "agent": "teller", "env": { "GATE": gate } });
     let mut stream = start_stream(&server, "/v1/runs/stream?type=output", &body);
     let location = stream.header("location").unwrap().to_owned();
@@ -110,7 +112,7 @@ fn live_output_parts_arrive_at_once_and_join_with_the_journals() {
 #[test]
 fn printed_output_is_streamed_on_request() {
     let sandbox = sandbox();
-    let server = serve(&sandbox, &[Agent::shell("echo out; echo err >&2").named("talker")]);
+    let server = serve(&sandbox, &[TestAgent::shell("echo out; echo err >&2").named("talker")]);
     let body = json!({ "agent": "talker" });
     let told: Vec<SseEvent> = start_stream(&server, "/v1/runs/stream?log=true", &body).collect();
     assert_eq!(told[0].event, "run.created");
@@ -127,8 +129,8 @@ fn printed_output_is_streamed_on_request() {
 #[test]
 fn a_stream_ends_with_its_run_however_that_ends_and_with_the_server() {
     let sandbox = sandbox();
-    let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
-    let server = serve(&sandbox, &[sleeper, Agent::shell("exit 3").named("failing")]);
+    let sleeper = TestAgent::shell("echo ready; exec sleep 600").named("sleeper");
+    let server = serve(&sandbox, &[sleeper, TestAgent::shell("exit 3").named("failing")]);
     let told: Vec<SseEvent> =
         start_stream(&server, "/v1/runs/stream", &json!({ "agent": "failing" })).collect();
     let end = told.last().unwrap();
@@ -170,7 +172,7 @@ fn reconnecting_while_events_come_fast_loses_and_repeats_nothing() {
         "{CLIENT}\nfor n in range(400):\n    call('POST', f'/steps/s{{n}}/begin', {{}})\n    \
          call('POST', f'/steps/s{{n}}/complete', {{'output': n}})\n"
     );
-    let server = serve(&sandbox, &[Agent::python(&script).named("busy")]);
+    let server = serve(&sandbox, &[TestAgent::python(&script).named("busy")]);
     let run_id = start(&server, &json!({ "agent": "busy" }));
     let mut last = 0;
     let mut connections = 0;
@@ -200,7 +202,7 @@ fn a_slow_stream_reader_is_notified_of_gaps_and_uses_little_memory() {
     );
     drop(sandbox.tool("sh", ["-c", "mkfifo \"$HOME/gate\""]).run().ok());
     let gate = sandbox.root().join("home/gate");
-    let server = serve(&sandbox, &[Agent::python(&script).named("teller")]);
+    let server = serve(&sandbox, &[TestAgent::python(&script).named("teller")]);
     let run_id = start(&server, &json!({ "agent": "teller", "env": { "GATE": gate } }));
     let mut slow = Sse::get(server.address(), &events_of(&run_id), None);
     slow.keep_little();
@@ -222,7 +224,7 @@ fn a_slow_stream_reader_is_notified_of_gaps_and_uses_little_memory() {
 #[test]
 fn a_thousand_clients_of_one_run_get_all_events_within_100_mib() {
     let sandbox = sandbox();
-    let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
+    let sleeper = TestAgent::shell("echo ready; exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
     let run_id = start(&server, &json!({ "agent": "sleeper" }));
     let mut clients: Vec<Sse> =
@@ -244,8 +246,8 @@ fn a_thousand_clients_of_one_run_get_all_events_within_100_mib() {
 #[test]
 fn a_stream_of_many_runs_has_exactly_the_selected_ones_and_can_be_resumed() {
     let sandbox = sandbox();
-    let quick = Agent::shell("errand agent step one -- true").named("quick");
-    let server = serve(&sandbox, &[quick, Agent::shell("true").named("other")]);
+    let quick = TestAgent::shell("errand agent step one -- true").named("quick");
+    let server = serve(&sandbox, &[quick, TestAgent::shell("true").named("other")]);
     let target = "/v1/events?agent=quick&label=team=a&type=run&type=step.completed";
     let mut stream = Sse::get(server.address(), target, None);
     let labels = json!({ "team": "a" });
@@ -294,7 +296,7 @@ fn a_stream_of_many_runs_has_exactly_the_selected_ones_and_can_be_resumed() {
 #[test]
 fn an_idle_stream_sends_keep_alives() {
     let sandbox = sandbox();
-    let sleeper = Agent::shell("exec sleep 600").named("sleeper");
+    let sleeper = TestAgent::shell("exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
     let run_id = start(&server, &json!({ "agent": "sleeper" }));
     let mut stream = Sse::get(server.address(), &events_of(&run_id), None);
@@ -307,7 +309,7 @@ fn an_idle_stream_sends_keep_alives() {
 #[test]
 fn a_disconnected_stream_client_affects_no_other() {
     let sandbox = sandbox();
-    let sleeper = Agent::shell("exec sleep 600").named("sleeper");
+    let sleeper = TestAgent::shell("exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
     let run_id = start(&server, &json!({ "agent": "sleeper" }));
     for _ in 0..50 {
@@ -332,7 +334,7 @@ fn a_stream_is_resumed_after_the_server_was_killed() {
     let sandbox = sandbox();
     let script =
         "if [ -e \"$HOME/once\" ]; then exit 0; fi\ntouch \"$HOME/once\"\nexec sleep 600\n";
-    let server = serve(&sandbox, &[Agent::shell(script).named("twice")]);
+    let server = serve(&sandbox, &[TestAgent::shell(script).named("twice")]);
     let run_id = start(&server, &json!({ "agent": "twice" }));
     let mut last = 0;
     let stream = Sse::get(server.address(), &events_of(&run_id), None);
@@ -344,7 +346,7 @@ fn a_stream_is_resumed_after_the_server_was_killed() {
     }
     server.process().kill();
     drop(server.into_process().wait());
-    let server = Server::start(&sandbox, &[]);
+    let server = ErrandServer::start(&sandbox, &[]);
     let mut stream = Sse::get(server.address(), &events_of(&run_id), Some(&last.to_string()));
     let end = loop {
         let told = stream.next().unwrap();

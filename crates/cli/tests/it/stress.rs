@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use errand_testkit::{
-    Agent, LIMIT, Process, Sandbox, processes_of_run, processes_with, wait_until,
+    LIMIT, Process, Sandbox, TestAgent, processes_of_run, processes_with, wait_until,
 };
 
 use crate::support::{all, assert_over, sandbox, start};
@@ -47,7 +47,7 @@ fn check(rounds: u64, victim: impl Fn(u64) -> Victim + Sync) {
     let sandbox = sandbox();
     let script = "errand agent step one -- sleep 0.02\n(setsid sleep 0.05 &)\n\
                   errand agent step two -- sleep 0.02\necho done\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let ids: Vec<String> = thread::scope(|scope| {
         let lanes: Vec<_> = (0..AT_ONCE)
             .map(|lane| {
@@ -108,7 +108,7 @@ fn stress_two_hundred_runs_with_anything_killed_at_any_moment() {
 #[test]
 fn stress_kill_the_launcher_of_a_background_run() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("echo done"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done"));
     for round in 0..40 {
         let launcher = sandbox.errand(["run", "-d"]).arg(&agent).spawn();
         thread::sleep(Duration::from_millis(round));
@@ -135,7 +135,7 @@ fn stress_kill_the_launcher_of_a_background_run() {
 #[test]
 fn stress_orders_of_all_kinds_at_once() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("errand agent step one -- true\nsleep 0.1\n"));
+    let agent = sandbox.agent(&TestAgent::shell("errand agent step one -- true\nsleep 0.1\n"));
     let ids: Vec<String> = (0..12).map(|_| start(&sandbox, &agent, &[])).collect();
     thread::scope(|scope| {
         for words in [&["stop"][..], &["restart"], &["stop", "--force"], &["restart", "--force"]] {

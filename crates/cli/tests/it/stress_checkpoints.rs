@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use errand_testkit::{
-    Agent, LIMIT, Process, Sandbox, processes_of_run, processes_with, wait_for, wait_until,
+    LIMIT, Process, Sandbox, TestAgent, processes_of_run, processes_with, wait_for, wait_until,
 };
 use serde_json::Value;
 
@@ -82,9 +82,9 @@ for number in range(first, 21):
     if FORGETS and int(attempt) < 3 and number == 5: os.kill(os.getpid(), 9)
 "#;
 
-fn agent(forgets: bool) -> Agent {
+fn agent(forgets: bool) -> TestAgent {
     let flag = if forgets { "FORGETS = True\n" } else { "FORGETS = False\n" };
-    Agent::python(&format!("{flag}{AGENT}"))
+    TestAgent::python(&format!("{flag}{AGENT}"))
         .spec("retry_policy: { max_retries: 900, backoff: none }")
 }
 

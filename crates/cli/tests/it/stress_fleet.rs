@@ -15,7 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use errand_testkit::postgres::{self, Durability};
-use errand_testkit::{Agent, Request, Running, Sandbox, Server, processes_with, wait_until};
+use errand_testkit::{
+    ErrandServer, HttpRequest, RunningProgram, Sandbox, TestAgent, processes_with, wait_until,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -81,8 +83,8 @@ fn many_runs_survive_a_storm_on_postgresql() {
 /// All participants of the storm.
 struct Fleet {
     sandbox: Sandbox,
-    database: Option<postgres::Server>,
-    gateways: Vec<Server>,
+    database: Option<postgres::PostgresServer>,
+    gateways: Vec<ErrandServer>,
     /// Acknowledged run ids of each client in the order of their admission, by session; those
     /// without a session under "".
     acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
@@ -138,7 +140,7 @@ impl Fleet {
         let sandbox = sandbox();
         std::fs::create_dir(sandbox.path("marks")).unwrap();
         let marks = sandbox.path("marks");
-        let agent = Agent::command("[perl, agent.pl]")
+        let agent = TestAgent::command("[perl, agent.pl]")
             .named("stormy")
             .file("agent.pl", AGENT)
             .spec(&format!("env: {{ MARKS: {} }}", marks.display()))
@@ -146,7 +148,7 @@ impl Fleet {
         let folder = sandbox.agent(&agent);
         let database = (kept == Kept::Postgres).then(|| {
             // The server is restarted: acknowledged commits must survive.
-            let server = postgres::Server::start(Durability::Full, "");
+            let server = postgres::PostgresServer::start(Durability::Full, "");
             drop(sandbox.errand(["migrate", "--database", &server.url()]).run().ok());
             server
         });
@@ -154,9 +156,9 @@ impl Fleet {
         for _ in 0..GATEWAYS {
             let mut words = vec!["up", "--listen", "127.0.0.1:0", "--slots", "0"];
             words.extend(["--lease", LEASE]);
-            let database = database.as_ref().map(postgres::Server::url);
+            let database = database.as_ref().map(postgres::PostgresServer::url);
             words.extend(database.iter().flat_map(|url| ["--database", url.as_str()]));
-            gateways.push(Server::of(sandbox.errand(words).limit(LIMIT).spawn()));
+            gateways.push(ErrandServer::of(sandbox.errand(words).limit(LIMIT).spawn()));
         }
         drop(gateways[0].push(&folder).expect(201));
         Self {
@@ -171,7 +173,7 @@ impl Fleet {
         }
     }
 
-    fn worker(&self) -> Running {
+    fn worker(&self) -> RunningProgram {
         let mut words = vec!["worker".to_owned()];
         words.extend(["--slots", SLOTS, "--lease", LEASE].map(str::to_owned));
         if let Some(database) = &self.database {
@@ -202,7 +204,7 @@ impl Fleet {
     fn post(&self, number: usize, body: &str, key: &str) -> String {
         for attempt in 0..600 {
             let gateway = &self.gateways[(number + attempt) % self.gateways.len()];
-            let answer = Request::post("/v1/runs", body)
+            let answer = HttpRequest::post("/v1/runs", body)
                 .header("Content-Type", "application/json")
                 .header("Idempotency-Key", key)
                 .try_send(gateway.address());
@@ -227,7 +229,7 @@ impl Fleet {
     /// Kills or stops one worker after the other, and the database twice, until all runs are over.
     fn torment(&self, seed: u64) {
         let mut dice = Dice(seed);
-        let mut workers: Vec<Running> = (0..WORKERS).map(|_| self.worker()).collect();
+        let mut workers: Vec<RunningProgram> = (0..WORKERS).map(|_| self.worker()).collect();
         let mut restarts = 0;
         let (mut kills, mut stops) = (0, 0);
         while !self.is_over.load(Ordering::Relaxed) {
@@ -265,7 +267,7 @@ impl Fleet {
             return left;
         }
         let target = "/v1/runs?live=true&limit=500";
-        match Request::new("GET", target).try_send(self.gateways[0].address()) {
+        match HttpRequest::new("GET", target).try_send(self.gateways[0].address()) {
             Ok(answer) if answer.status == 200 => {
                 let page: Value = serde_json::from_str(&answer.body).unwrap();
                 page["runs"].as_array().unwrap().len()
@@ -275,7 +277,7 @@ impl Fleet {
     }
 
     fn get(&self, target: &str) -> Value {
-        let answer = Request::new("GET", target).send(self.gateways[1].address());
+        let answer = HttpRequest::new("GET", target).send(self.gateways[1].address());
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap()
     }

@@ -12,7 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use errand_testkit::postgres::{self, Durability};
-use errand_testkit::{Agent, Request, Running, Sandbox, Server, processes_with, wait_until};
+use errand_testkit::{
+    ErrandServer, HttpRequest, RunningProgram, Sandbox, TestAgent, processes_with, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::storm::{Dice, number_from};
@@ -76,14 +78,14 @@ fn workflows_survive_their_workers_on_sqlite() {
 
 #[test]
 fn workflows_survive_their_workers_on_postgresql() {
-    storm(Some(postgres::Server::start(Durability::Full, "")));
+    storm(Some(postgres::PostgresServer::start(Durability::Full, "")));
 }
 
 /// All participants.
 struct Fleet {
     sandbox: Sandbox,
-    database: Option<postgres::Server>,
-    server: Server,
+    database: Option<postgres::PostgresServer>,
+    server: ErrandServer,
 }
 
 /// A coordinated run that was started.
@@ -93,12 +95,12 @@ struct Started {
     run_id: String,
 }
 
-fn storm(database: Option<postgres::Server>) {
+fn storm(database: Option<postgres::PostgresServer>) {
     let seed = number_from("ERRAND_STRESS_SEED", 20_261_121);
     let count = number_from("ERRAND_STRESS_WORKFLOWS", WORKFLOWS);
     println!("seed {seed}: ERRAND_STRESS_SEED and ERRAND_STRESS_WORKFLOWS change the storm");
     let fleet = Fleet::start(database);
-    let workers: Vec<Running> = (0..WORKERS).map(|_| fleet.worker()).collect();
+    let workers: Vec<RunningProgram> = (0..WORKERS).map(|_| fleet.worker()).collect();
     let undisturbed = fleet.undisturbed();
     let is_over = AtomicBool::new(false);
     let started = thread::scope(|scope| {
@@ -124,19 +126,19 @@ fn storm(database: Option<postgres::Server>) {
 }
 
 impl Fleet {
-    fn start(database: Option<postgres::Server>) -> Self {
+    fn start(database: Option<postgres::PostgresServer>) -> Self {
         let sandbox = sandbox();
         std::fs::create_dir(sandbox.path("marks")).unwrap();
         let mut words = vec!["up", "--listen", "127.0.0.1:0", "--slots", "0", "--lease", LEASE];
-        let url = database.as_ref().map(postgres::Server::url);
+        let url = database.as_ref().map(postgres::PostgresServer::url);
         if let Some(url) = &url {
             drop(sandbox.errand(["migrate", "--database", url]).run().ok());
             words.extend(["--database", url.as_str()]);
         }
-        let server = Server::of(sandbox.errand(words).limit(LIMIT).spawn());
+        let server = ErrandServer::of(sandbox.errand(words).limit(LIMIT).spawn());
         let marks = sandbox.path("marks");
         for (name, more) in [("add", 1), ("keep", 0)] {
-            let agent = Agent::shell(ADD)
+            let agent = TestAgent::shell(ADD)
                 .named(name)
                 .spec(&format!("env: {{ MARKS: {}, MORE: '{more}' }}", marks.display()))
                 .spec("retry_policy: { max_retries: 50, backoff: fixed, initial_delay: 50ms }");
@@ -160,7 +162,7 @@ impl Fleet {
         Self { sandbox, database, server }
     }
 
-    fn worker(&self) -> Running {
+    fn worker(&self) -> RunningProgram {
         let mut words = vec!["worker".to_owned()];
         words.extend(["--slots", SLOTS, "--lease", LEASE].map(str::to_owned));
         if let Some(database) = &self.database {
@@ -207,7 +209,7 @@ impl Fleet {
     }
 
     /// Kills one worker after the other until all runs are over.
-    fn torment(&self, mut workers: Vec<Running>, seed: u64, is_over: &AtomicBool) {
+    fn torment(&self, mut workers: Vec<RunningProgram>, seed: u64, is_over: &AtomicBool) {
         let (mut dice, mut kills) = (Dice(seed), 0);
         while !is_over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(300 + dice.roll(1_200)));
@@ -234,7 +236,7 @@ impl Fleet {
     }
 
     fn get(&self, target: &str) -> Value {
-        self.server.send(&Request::new("GET", target)).expect(200).json()
+        self.server.send(&HttpRequest::new("GET", target)).expect(200).json()
     }
 
     /// Returns the attempts in which each run was executed.

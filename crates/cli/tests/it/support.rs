@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until};
 use serde_json::Value;
 
 pub(crate) fn sandbox() -> Sandbox {
@@ -11,8 +11,8 @@ pub(crate) fn sandbox() -> Sandbox {
 }
 
 /// Returns an agent that prints `ready` and stays until it is ended.
-pub(crate) fn sleeper() -> Agent {
-    Agent::shell("echo ready\nexec sleep 600\n").named("sleeper")
+pub(crate) fn sleeper() -> TestAgent {
+    TestAgent::shell("echo ready\nexec sleep 600\n").named("sleeper")
 }
 
 /// Starts `errand run -d <agent> <more…>`; returns the run's id.

@@ -1,6 +1,6 @@
 //! Traces of runs.
 
-use errand_testkit::{Agent, LIMIT, wait_until};
+use errand_testkit::{LIMIT, TestAgent, wait_until};
 use serde_json::Value;
 
 use crate::support::{finish, ready, record, sandbox, start};
@@ -26,7 +26,7 @@ fn a_trace_has_attempts_steps_calls_and_waits() {
           '{\"provider\":\"openai\",\"model\":\"m\",\"input_tokens\":120,\"output_tokens\":30}'\n\
         errand agent emit tool.called '{\"name\":\"grep\",\"duration_ms\":3}'\n\
         errand agent step deploy -- sh -c 'test \"$ERRAND_ATTEMPT\" = 2'\n";
-    let agent = Agent::shell(script).spec(
+    let agent = TestAgent::shell(script).spec(
         "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 50ms, max_delay: 50ms }",
     );
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
@@ -68,7 +68,7 @@ fn a_trace_has_attempts_steps_calls_and_waits() {
 #[test]
 fn a_live_run_is_traced_while_it_lives() {
     let sandbox = sandbox();
-    let agent = Agent::shell("errand agent step one -- true; echo ready; exec sleep 600");
+    let agent = TestAgent::shell("errand agent step one -- true; echo ready; exec sleep 600");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     ready(&sandbox, &run_id);
     let drawn = sandbox.errand(["trace", &run_id]).run().ok().stdout();
@@ -86,7 +86,7 @@ fn the_time_of_people_has_bars_of_its_own() {
     let script = "errand agent step build -- true\n\
         errand agent approve --action deploy --target prod\n\
         errand agent step deploy -- true\n";
-    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let run_id = start(&sandbox, &sandbox.agent(&TestAgent::shell(script)), &[]);
     wait_until("it is asked", LIMIT, || record(&sandbox, &run_id)["status"] == "paused");
     let drawn = sandbox.errand(["trace", &run_id]).run().ok().stdout();
     assert!(drawn.contains("approval: deploy prod ") && drawn.contains("░>"), "{drawn}");

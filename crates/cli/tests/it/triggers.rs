@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use errand_testkit::{
-    Agent, LIMIT, Reaction, Received, Receiver, Request, Sandbox, Server, wait_until,
+    ErrandServer, HttpRequest, LIMIT, Reaction, ReceivedRequest, Receiver, Sandbox, TestAgent,
+    wait_until,
 };
 use serde_json::{Value, json};
 
@@ -15,13 +16,13 @@ use crate::support::{all, sandbox, start};
 /// Returns a sandbox with an agent whose output is its input, and the agent's folder.
 fn world() -> (Sandbox, PathBuf) {
     let sandbox = sandbox();
-    let echo = sandbox.agent(&Agent::shell("cat > \"$ERRAND_OUTPUT\"\n").named("echo"));
+    let echo = sandbox.agent(&TestAgent::shell("cat > \"$ERRAND_OUTPUT\"\n").named("echo"));
     (sandbox, echo)
 }
 
 /// Starts a server that has the agent.
-fn server(sandbox: &Sandbox, agent: &Path) -> Server {
-    let server = Server::start(sandbox, &[]);
+fn server(sandbox: &Sandbox, agent: &Path) -> ErrandServer {
+    let server = ErrandServer::start(sandbox, &[]);
     assert!(matches!(server.push(agent).status, 200 | 201));
     server
 }
@@ -42,7 +43,7 @@ fn python(script: &str, arguments: &[&str], stdin: &[u8]) -> String {
 }
 
 /// Returns the signature of a report, by Python's own hmac.
-fn signed(secret: &str, report: &Received) -> String {
+fn signed(secret: &str, report: &ReceivedRequest) -> String {
     let script = "import sys, hmac, hashlib, base64\n\
                   key = base64.b64decode(sys.argv[1].removeprefix('whsec_'))\n\
                   message = f'{sys.argv[2]}.{sys.argv[3]}.'.encode() + sys.stdin.buffer.read()\n\
@@ -53,7 +54,7 @@ fn signed(secret: &str, report: &Received) -> String {
 }
 
 /// Returns the counts of delivery tries: delivered, failed, abandoned.
-fn deliveries(server: &Server) -> [u64; 3] {
+fn deliveries(server: &ErrandServer) -> [u64; 3] {
     let text = server.get("/metrics").expect(200).body;
     ["delivered", "failed", "abandoned"].map(|outcome| {
         let name = format!("errand_webhook_deliveries_total{{outcome=\"{outcome}\"}} ");
@@ -61,7 +62,7 @@ fn deliveries(server: &Server) -> [u64; 3] {
     })
 }
 
-fn body(report: &Received) -> Value {
+fn body(report: &ReceivedRequest) -> Value {
     serde_json::from_slice(&report.body).unwrap()
 }
 
@@ -117,7 +118,7 @@ fn a_server_that_is_killed_before_a_report_is_delivered_delivers_it_afterwards()
 fn a_run_of_the_command_line_is_reported_by_the_server_that_comes_later() {
     let (sandbox, agents) = world();
     let receiver = Receiver::start();
-    let failing = sandbox.agent(&Agent::shell("exit 3\n").named("failing"));
+    let failing = sandbox.agent(&TestAgent::shell("exit 3\n").named("failing"));
     let run_id = start(&sandbox, &failing, &["--callback-url", &receiver.url("/")]);
     drop(sandbox.errand(["wait", &run_id]).run());
     let listed = sandbox.errand(["callbacks", "ls", "--json"]).run().ok().json();
@@ -135,14 +136,14 @@ fn an_address_that_is_not_public_is_refused_before_anything_is_created() {
     let (sandbox, agents) = world();
     let made = ["keys", "create", "--name", "me", "--scope", "runs:read,runs:write,admin"];
     let key = sandbox.errand(made).run().ok().stdout_line();
-    let server = Server::start(&sandbox, &["--allow-callback", "10.1.0.0/16"]);
+    let server = ErrandServer::start(&sandbox, &["--allow-callback", "10.1.0.0/16"]);
     let bearer = format!("Bearer {key}");
     let send = |method: &str, target: &str, body: &Value| {
-        let request = Request::post(target, body.to_string()).method(method);
+        let request = HttpRequest::post(target, body.to_string()).method(method);
         let request = request.header("Content-Type", "application/json");
         server.send(&request.header("Authorization", &bearer))
     };
-    let push = Server::push_request(&agents, "").header("Authorization", &bearer);
+    let push = ErrandServer::push_request(&agents, "").header("Authorization", &bearer);
     drop(server.send(&push).expect(201));
     for url in [
         "http://127.0.0.1:1/",
@@ -174,7 +175,7 @@ fn equal_concurrent_hook_requests_fire_one_run_and_unsigned_ones_none() {
         "input": { "number": "{{ body.number }}", "title": "#{{ body.number }}" },
         "events": { "any_of": ["pull_request"] },
     });
-    let put = Request::post("/v1/hooks/mine", hook.to_string()).method("PUT");
+    let put = HttpRequest::post("/v1/hooks/mine", hook.to_string()).method("PUT");
     let made = server.send(&put.header("Content-Type", "application/json")).expect(201).body;
     assert!(!made.contains(secret), "{made}");
     let body = r#"{"number":7}"#;
@@ -182,7 +183,7 @@ fn equal_concurrent_hook_requests_fire_one_run_and_unsigned_ones_none() {
                   sys.stdin.buffer.read(), hashlib.sha256).hexdigest())";
     let signature = format!("sha256={}", python(script, &[secret], body.as_bytes()));
     let request = |event: &str, signature: &str| {
-        Request::post("/v1/hooks/mine", body)
+        HttpRequest::post("/v1/hooks/mine", body)
             .header("X-GitHub-Event", event)
             .header("X-GitHub-Delivery", "d1")
             .header("X-Hub-Signature-256", signature)
@@ -239,7 +240,7 @@ fn two_servers_on_one_registry_fire_each_slot_of_a_schedule_once() {
     assert!(runs.iter().all(|run| run["trigger"]["source"] == "pulse"));
     let shown = one.get("/v1/schedules/pulse").expect(200).json();
     assert_eq!((&shown["enabled"], &shown["next_fires_ms"]), (&json!(false), &json!([])));
-    let fired = two.send(&Request::new("POST", "/v1/schedules/pulse/fire")).expect(202).json();
+    let fired = two.send(&HttpRequest::new("POST", "/v1/schedules/pulse/fire")).expect(202).json();
     assert!(all(&sandbox).iter().any(|run| run["run_id"] == fired["run_id"]));
 }
 
@@ -268,5 +269,5 @@ fn an_invalid_schedule_is_refused_over_http_and_on_the_command_line() {
     assert_eq!(server.post("/v1/schedules", &good).status, 201);
     let again = server.post("/v1/schedules", &good).expect(409).json();
     assert_eq!(again["code"], "schedule_conflict");
-    assert_eq!(server.send(&Request::new("DELETE", "/v1/schedules/mine")).status, 204);
+    assert_eq!(server.send(&HttpRequest::new("DELETE", "/v1/schedules/mine")).status, 204);
 }

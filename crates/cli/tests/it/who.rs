@@ -1,6 +1,6 @@
 //! Actors of commands: always known, and recorded.
 
-use errand_testkit::{Agent, Request, Sandbox, Server};
+use errand_testkit::{ErrandServer, HttpRequest, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::access::{ALL, key};
@@ -43,16 +43,16 @@ fn a_server_records_the_name_of_the_key_and_of_the_worker() {
     let sandbox = sandbox();
     let secret = key(&sandbox, "ci", ALL, &[]);
     let public = secret.split('_').nth(1).unwrap().to_owned();
-    let server = Server::start(&sandbox, &["--slots", "1"]);
-    let send = |request: Request| {
+    let server = ErrandServer::start(&sandbox, &["--slots", "1"]);
+    let send = |request: HttpRequest| {
         let request = request.header("Authorization", &format!("Bearer {secret}"));
         server.send(&request)
     };
     let json_to = |target: &str, body: &Value| {
-        Request::post(target, body.to_string()).header("Content-Type", "application/json")
+        HttpRequest::post(target, body.to_string()).header("Content-Type", "application/json")
     };
     let folder = sandbox.agent(&sleeper());
-    drop(send(Server::push_request(&folder, "")).expect(201));
+    drop(send(ErrandServer::push_request(&folder, "")).expect(201));
     let made = send(json_to("/v1/runs", &json!({ "agent": "sleeper" }))).expect(202).json();
     let run_id = made["run_id"].as_str().unwrap();
     let running = |record: &Value| record["status"] == "running";
@@ -72,7 +72,7 @@ fn a_server_records_the_name_of_the_key_and_of_the_worker() {
 #[test]
 fn an_attempt_of_a_process_of_its_own_names_no_worker() {
     let sandbox = sandbox();
-    drop(crate::support::run(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]).run().ok());
+    drop(crate::support::run(&sandbox, &sandbox.agent(&TestAgent::shell("true")), &[]).run().ok());
     let run = crate::support::all(&sandbox).remove(0);
     let attempt = record(&sandbox, run["run_id"].as_str().unwrap())["attempts"][0].clone();
     assert_eq!(attempt["worker"], Value::Null);

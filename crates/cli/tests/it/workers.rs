@@ -9,13 +9,13 @@ use errand_agent::{SystemClock, os, parcel};
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::submit;
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::Timestamp;
 use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
-use errand_model::placement::{Demands, Placement, Resources};
+use errand_model::placement::{Placement, PlacementDemands, Resources};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry};
-use errand_testkit::{Agent, LIMIT, Running, Sandbox, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, RunningProgram, Sandbox, TestAgent, processes_of_run, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ impl Queue {
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
         let registry = Registry::at(sandbox.registry());
         let store = Sqlite::open(&registry, Options::CREATE).unwrap();
-        let surroundings = Surroundings {
+        let surroundings = EngineContext {
             registry,
             environment: BTreeMap::new(),
             program: env!("CARGO_BIN_EXE_errand").into(),
@@ -104,16 +104,16 @@ impl Queue {
 const TO_BE_LOST: Duration = Duration::from_secs(2);
 
 /// Starts a worker whose leases are renewed in time even on a busy machine.
-fn worker(sandbox: &Sandbox, more: &[&str]) -> Running {
+fn worker(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
     worker_with(sandbox, "5s", more)
 }
 
 /// Starts a worker whose leases last for [`TO_BE_LOST`].
-fn forgetful(sandbox: &Sandbox, more: &[&str]) -> Running {
+fn forgetful(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
     worker_with(sandbox, &format!("{}s", TO_BE_LOST.as_secs()), more)
 }
 
-fn worker_with(sandbox: &Sandbox, lease: &str, more: &[&str]) -> Running {
+fn worker_with(sandbox: &Sandbox, lease: &str, more: &[&str]) -> RunningProgram {
     let words = ["worker", "--lease", lease];
     let slots: &[&str] = if more.contains(&"--slots") { &[] } else { &["--slots", "4"] };
     let worker = sandbox.errand(words).args(slots).args(more).limit(LIMIT * 4).spawn();
@@ -121,7 +121,7 @@ fn worker_with(sandbox: &Sandbox, lease: &str, more: &[&str]) -> Running {
     worker
 }
 
-fn drain(worker: Running) {
+fn drain(worker: RunningProgram) {
     worker.terminate();
     drop(worker.wait().ok());
 }
@@ -137,8 +137,8 @@ fn effects(sandbox: &Sandbox) -> String {
 }
 
 /// Returns an agent that runs a step, prints a line, and runs another step once the gate is open.
-fn stepper() -> Agent {
-    Agent::shell(&format!(
+fn stepper() -> TestAgent {
+    TestAgent::shell(&format!(
         "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"'\necho ready\n{GATE}\
          errand agent step two -- sh -c 'echo two >> \"$HOME/effects\"'\n"
     ))
@@ -161,7 +161,7 @@ fn assert_recovered(sandbox: &Sandbox, run_id: &str) -> Value {
 fn a_worker_runs_queued_runs_and_ends_on_sigterm() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
     let before = queue.add(&agent);
     let worker = worker(&sandbox, &["--slots", "2", "--worker-name", "one"]);
     let runs: Vec<_> = std::iter::once(before).chain((0..6).map(|_| queue.add(&agent))).collect();
@@ -209,11 +209,11 @@ fn a_worker_that_was_stopped_past_its_lease_ends_its_agents_and_takes_new_work()
     open_gate(&sandbox);
     let record = assert_recovered(&sandbox, &run_id);
     assert_ne!(pid(&record["attempts"][0]["pid"]), pid(&record["attempts"][1]["pid"]));
-    let demands = Demands {
+    let demands = PlacementDemands {
         affinity: BTreeMap::from([("who".to_owned(), "first".to_owned())]),
-        ..Demands::default()
+        ..PlacementDemands::default()
     };
-    let quick = sandbox.agent(&Agent::shell("echo done\n").named("quick"));
+    let quick = sandbox.agent(&TestAgent::shell("echo done\n").named("quick"));
     let next = queue.add_with(&quick, Placement { demands, ..Placement::default() }, |_| {});
     assert_eq!(finish(&sandbox, &next)["status"], "completed");
     drain(first);
@@ -282,7 +282,7 @@ fn drains_at(signal: Signal) {
     wait_until("it has heard it", LIMIT, || {
         told(&sandbox).first().is_some_and(|worker| worker["draining"] == true)
     });
-    let later = queue.add(&sandbox.agent(&Agent::shell("echo done\n").named("later")));
+    let later = queue.add(&sandbox.agent(&TestAgent::shell("echo done\n").named("later")));
     open_gate(&sandbox);
     drop(worker.wait().ok());
     assert_eq!(record(&sandbox, &run_id)["status"], "completed");
@@ -293,7 +293,7 @@ fn drains_at(signal: Signal) {
 fn a_worker_asked_twice_to_end_ends_at_once() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let stubborn = Agent::shell("trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
+    let stubborn = TestAgent::shell("trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
     let run_id = queue.add(&sandbox.agent(&stubborn));
     let mut worker = worker(&sandbox, &[]);
     ready(&sandbox, &run_id);
@@ -342,7 +342,7 @@ fn a_request_for_one_run_does_not_affect_another_of_the_same_worker() {
 fn a_queued_run_is_paused_resumed_and_stopped_without_a_worker() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
     let (one, other) = (queue.add(&agent), queue.add(&agent));
     drop(sandbox.errand(["pause", &one]).run().ok());
     drop(sandbox.errand(["stop", &other]).run().ok());
@@ -360,10 +360,13 @@ fn a_queued_run_is_paused_resumed_and_stopped_without_a_worker() {
 fn a_run_goes_to_a_worker_with_the_resources_it_needs() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
     let needs = |gpu| {
         let resources = Resources { gpu, ..Resources::default() };
-        Placement { demands: Demands { resources, ..Demands::default() }, ..Placement::default() }
+        Placement {
+            demands: PlacementDemands { resources, ..PlacementDemands::default() },
+            ..Placement::default()
+        }
     };
     let small = worker(&sandbox, &["--worker-name", "small", "--gpu", "1"]);
     let big = queue.add_with(&agent, needs(2), |_| {});
@@ -381,11 +384,11 @@ fn runs_that_share_a_bound_do_not_run_together() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
-    let agent = sandbox.agent(&Agent::shell(script));
+    let agent = sandbox.agent(&TestAgent::shell(script));
     let bound = Placement {
-        demands: Demands {
+        demands: PlacementDemands {
             concurrency: BTreeMap::from([("agent:alone".to_owned(), 1)]),
-            ..Demands::default()
+            ..PlacementDemands::default()
         },
         ..Placement::default()
     };
@@ -404,7 +407,7 @@ fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
     let failing = |name: &str, delay: &str| {
         let retry =
             "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: D, max_delay: D }";
-        let agent = Agent::shell("[ $ERRAND_ATTEMPT = 2 ]\n").named(name);
+        let agent = TestAgent::shell("[ $ERRAND_ATTEMPT = 2 ]\n").named(name);
         queue.add(&sandbox.agent(&agent.spec(&retry.replace('D', delay))))
     };
     let run_id = failing("patient", "1h");
@@ -412,7 +415,7 @@ fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
     wait_for_record(&sandbox, &run_id, "it failed once", |record| {
         record["attempts"][0]["status"] == "failed"
     });
-    let quick = queue.add(&sandbox.agent(&Agent::shell("echo done\n").named("quick")));
+    let quick = queue.add(&sandbox.agent(&TestAgent::shell("echo done\n").named("quick")));
     assert_eq!(finish(&sandbox, &quick)["status"], "completed");
     let waiting = record(&sandbox, &run_id);
     assert_eq!(waiting["status"], "pending", "{waiting:#}");
@@ -431,7 +434,7 @@ fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
 fn a_run_starts_no_earlier_than_its_start_time() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
     let worker = worker(&sandbox, &[]);
     let not_before = queue.now().plus(Duration::from_millis(700));
     let later = Placement { not_before: Some(not_before), ..Placement::default() };
@@ -446,11 +449,11 @@ fn a_run_starts_no_earlier_than_its_start_time() {
 fn a_run_that_no_worker_takes_in_time_is_cancelled() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
     let worker = worker(&sandbox, &[]);
-    let demands = Demands {
+    let demands = PlacementDemands {
         affinity: BTreeMap::from([("no".to_owned(), "where".to_owned())]),
-        ..Demands::default()
+        ..PlacementDemands::default()
     };
     let run_id = queue.add_with(&agent, Placement { demands, ..Placement::default() }, |options| {
         options.queue_timeout = Some(Duration::from_millis(300));
@@ -472,9 +475,9 @@ fn a_parked_run_holds_no_slot_and_continues_after_a_decision_or_its_deadline() {
              code=$?; [ $code = 1 ] || exit $code; echo rejected; exit 0\n}}\necho approved\n"
         )
     };
-    let asks = sandbox.agent(&Agent::shell(&script("")).named("asks"));
-    let hurries =
-        sandbox.agent(&Agent::shell(&script("--timeout 300ms --default approve")).named("hurries"));
+    let asks = sandbox.agent(&TestAgent::shell(&script("")).named("asks"));
+    let hurries = sandbox
+        .agent(&TestAgent::shell(&script("--timeout 300ms --default approve")).named("hurries"));
     let (asked, hurried) = (queue.add(&asks), queue.add(&hurries));
     let worker = worker(&sandbox, &["--slots", "1"]);
     let record = finish(&sandbox, &hurried);
@@ -495,7 +498,7 @@ fn an_agent_that_bounds_its_runs_has_no_more_at_once() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
-    let agent = sandbox.agent(&Agent::shell(script).spec("concurrency: 1"));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec("concurrency: 1"));
     let workers = [worker(&sandbox, &[]), worker(&sandbox, &[])];
     let runs: Vec<_> = (0..6).map(|_| queue.add(&agent)).collect();
     for run_id in runs {
@@ -516,7 +519,7 @@ fn a_run_that_interrupts_its_session_ends_the_one_that_holds_the_only_slot() {
         })
     };
     let sleeps = sandbox.agent(&sleeper());
-    let quick = sandbox.agent(&Agent::shell("echo done\n").named("quick"));
+    let quick = sandbox.agent(&TestAgent::shell("echo done\n").named("quick"));
     let worker = worker(&sandbox, &["--slots", "1"]);
     let first = in_session(&sleeps, OnBusy::Enqueue);
     ready(&sandbox, &first);

@@ -1,13 +1,13 @@
 //! Workspaces of agents.
 
-use errand_testkit::Agent;
+use errand_testkit::TestAgent;
 
 use crate::support::{all, run, sandbox};
 
 #[test]
 fn an_agent_may_work_where_it_was_started() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("pwd").spec("workspace: { mode: cwd }"));
+    let agent = sandbox.agent(&TestAgent::shell("pwd").spec("workspace: { mode: cwd }"));
     std::fs::create_dir(sandbox.path("place")).unwrap();
     let ran = run(&sandbox, &agent, &[]).current_dir("place").run().ok();
     assert_eq!(ran.stdout().trim(), sandbox.path("place").to_str().unwrap());
@@ -18,7 +18,7 @@ fn a_worktree_is_the_repository_as_it_was_and_goes_with_its_run() {
     let sandbox = sandbox();
     sandbox.git_init();
     sandbox.write("text", "committed\n");
-    let agent = Agent::shell("cat text; echo changed > text");
+    let agent = TestAgent::shell("cat text; echo changed > text");
     let agent = sandbox.agent(&agent.spec("workspace: { mode: worktree, ref: HEAD }"));
     sandbox.commit_all("first");
     sandbox.write("text", "being edited\n");
@@ -33,7 +33,7 @@ fn a_worktree_is_the_repository_as_it_was_and_goes_with_its_run() {
 #[test]
 fn a_worktree_without_a_repository_fails_and_names_the_cause() {
     let sandbox = sandbox();
-    let agent = Agent::shell("true").spec("workspace: { mode: worktree, ref: HEAD }");
+    let agent = TestAgent::shell("true").spec("workspace: { mode: worktree, ref: HEAD }");
     let refused = run(&sandbox, &sandbox.agent(&agent), &[]).run();
     assert!(refused.stderr().contains("repository"), "{}", refused.describe());
     drop(refused.exits(125));
@@ -44,7 +44,7 @@ fn a_worktree_without_a_repository_fails_and_names_the_cause() {
 fn a_workspace_survives_attempts_and_goes_with_its_run() {
     let sandbox = sandbox();
     let script = "echo \"$ERRAND_ATTEMPT\" >> seen; cat seen; test \"$ERRAND_ATTEMPT\" = 2";
-    let agent = Agent::shell(script).spec(
+    let agent = TestAgent::shell(script).spec(
         "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 1ms, max_delay: 1ms }",
     );
     let agent = sandbox.agent(&agent);

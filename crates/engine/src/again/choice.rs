@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_agent::parcel::Parcel;
-use errand_model::budget::Limits;
+use errand_model::budget::BudgetLimits;
 
 use crate::submission::Submission;
 use crate::{Engine, Error, agents};
@@ -58,7 +58,7 @@ pub async fn chosen(
 /// by the other one's.
 fn with_agent(mut submission: Submission, parcel: Parcel, source: String) -> Submission {
     let before = &submission.parcel.agent;
-    let own: Vec<_> = Limits::from(&before.budgets).named().collect();
+    let own: Vec<_> = BudgetLimits::from(&before.budgets).named().collect();
     let (run, queue) = (before.timeouts.run_ms, before.timeouts.queue_ms);
     let options = &mut submission.options;
     options.budgets.retain(|limit| !own.contains(limit));

@@ -2,7 +2,7 @@
 
 use errand_model::RunId;
 use errand_model::event::RunKind;
-use errand_model::inherit::Upto;
+use errand_model::inherit::InheritanceEnd;
 
 use super::{onward, reconciled};
 use crate::submission::Submission;
@@ -23,5 +23,5 @@ pub async fn fork(engine: &Engine, run_id: &RunId, key: &str) -> Result<Submissi
     if run.spec.replay.is_some() {
         return refused("is a replay: fork the run that it repeats");
     }
-    onward(engine, &run, Upto::Step(key)).await
+    onward(engine, &run, InheritanceEnd::Step(key)).await
 }

@@ -13,7 +13,7 @@ mod retry;
 use errand_agent::parcel::Parcel;
 use errand_model::RunId;
 use errand_model::event::{Event, OnBusy, ServiceSpec};
-use errand_model::inherit::{Heritage, Upto, inherit};
+use errand_model::inherit::{InheritanceEnd, InheritedWork, inherit};
 use errand_model::run::Run;
 use errand_store::Stored;
 
@@ -24,7 +24,7 @@ pub use restart::{Restarted, replace, restart};
 pub use retry::retry;
 
 use crate::family;
-use crate::launch::{self, Needs, Ready};
+use crate::launch::{self, HelperReport, Needs};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, parcels, payload, reconcile, submit, wait};
@@ -121,7 +121,7 @@ fn service(old: &Run) -> Option<ServiceSpec> {
 pub(crate) async fn onward(
     engine: &Engine,
     old: &Run,
-    upto: Upto<'_>,
+    upto: InheritanceEnd<'_>,
 ) -> Result<Submission, Error> {
     let heritage = heritage(engine, &old.id, upto).await?;
     let mut submission = submission(engine, old)?;
@@ -133,8 +133,8 @@ pub(crate) async fn onward(
 pub(crate) async fn heritage(
     engine: &Engine,
     run_id: &RunId,
-    upto: Upto<'_>,
-) -> Result<Heritage, Error> {
+    upto: InheritanceEnd<'_>,
+) -> Result<InheritedWork, Error> {
     let events = journal(engine, run_id).await?;
     Ok(inherit(run_id, &events, upto)?)
 }
@@ -178,8 +178,8 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
         needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
     }
     match launch::launch(engine, &run_id, 0, &needs)? {
-        Ready::Began => Ok(run_id),
-        Ready::Failed { code, message, .. } => {
+        HelperReport::Began => Ok(run_id),
+        HelperReport::Failed { code, message, .. } => {
             Err(Error::Helper { run_id, reason: format!("{message} ({code})") })
         }
     }

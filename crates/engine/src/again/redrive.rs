@@ -1,7 +1,7 @@
 //! Redrive of a dead letter.
 
 use errand_model::RunId;
-use errand_model::inherit::Upto;
+use errand_model::inherit::InheritanceEnd;
 
 use super::{onward, reconciled, submission};
 use crate::submission::Submission;
@@ -30,7 +30,7 @@ pub async fn redrive(engine: &Engine, run_id: &RunId, how: Redrive) -> Result<Su
     let mut submission = if how.from_start {
         submission(engine, &run)?
     } else {
-        onward(engine, &run, Upto::End).await?
+        onward(engine, &run, InheritanceEnd::End).await?
     };
     submission.lineage.redrives = !how.again;
     Ok(submission)

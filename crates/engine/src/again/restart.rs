@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::AgentChoice;
 use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error};
 
 /// Longest wait for the next attempt after the grace period.
@@ -50,8 +50,8 @@ pub async fn restart(
     let stored = if stored.run.cancel_requested.is_some() {
         // It ends, and a new run takes its place.
         match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
-            Waited::Reached(ended) => *ended,
-            Waited::TimedOut(stored) => return Err(still_live(&stored, limit)),
+            WaitEnd::Reached(ended) => *ended,
+            WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
         }
     } else {
         let began = |run: &Run| {

@@ -2,7 +2,7 @@
 
 use errand_model::RunId;
 use errand_model::event::RunKind;
-use errand_model::inherit::Upto;
+use errand_model::inherit::InheritanceEnd;
 use errand_model::run::{Run, Status};
 
 use super::{onward, reconciled};
@@ -18,7 +18,7 @@ use crate::{Engine, Error};
 pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     check(&stored.run)?;
-    onward(engine, &stored.run, Upto::End).await
+    onward(engine, &stored.run, InheritanceEnd::End).await
 }
 
 fn check(run: &Run) -> Result<(), Error> {

@@ -17,7 +17,7 @@ const ENTRIES_LIMIT: usize = 2 * MAX_FILES;
 
 /// Error: an archive cannot be unpacked.
 #[derive(Debug, Error)]
-pub enum Malformed {
+pub enum MalformedArchive {
     /// The archive cannot be read, or broke off.
     #[error("the archive cannot be read")]
     Archive(#[source] io::Error),
@@ -64,8 +64,8 @@ impl Drop for Unpacked {
 ///
 /// # Errors
 ///
-/// [`Malformed`]; nothing is left then.
-pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, Malformed> {
+/// [`MalformedArchive`]; nothing is left then.
+pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, MalformedArchive> {
     let name = format!(".upload-{:016x}", random()?);
     let folder = engine.registry().parcels().join(name);
     fs::DirBuilder::new()
@@ -77,8 +77,8 @@ pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, Malformed> {
     let mut room = Room { entries: 0, files: 0, bytes: 0 };
     let mut links = Vec::new();
     let mut archive = Archive::new(archive);
-    for entry in archive.entries().map_err(Malformed::Archive)? {
-        let mut entry = entry.map_err(Malformed::Archive)?;
+    for entry in archive.entries().map_err(MalformedArchive::Archive)? {
+        let mut entry = entry.map_err(MalformedArchive::Archive)?;
         let Some(path) = place(&entry)? else { continue };
         room.take(&entry)?;
         let target = unpacked.folder.join(&path);
@@ -107,8 +107,8 @@ struct Room {
 }
 
 impl Room {
-    fn take<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(), Malformed> {
-        let too_large = |what| Err(Malformed::TooLarge { what });
+    fn take<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(), MalformedArchive> {
+        let too_large = |what| Err(MalformedArchive::TooLarge { what });
         self.entries += 1;
         self.files += usize::from(!entry.header().entry_type().is_dir());
         self.bytes = self.bytes.saturating_add(entry.size());
@@ -127,14 +127,14 @@ impl Room {
 
 /// Returns the path of an entry below the folder; `None` for the folder itself and for a global
 /// header.
-fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, Malformed> {
+fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, MalformedArchive> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return Ok(None);
     }
-    let path = entry.path().map_err(Malformed::Archive)?;
+    let path = entry.path().map_err(MalformedArchive::Archive)?;
     let wrong =
-        |reason| Err(Malformed::Entry { path: path.to_string_lossy().into_owned(), reason });
+        |reason| Err(MalformedArchive::Entry { path: path.to_string_lossy().into_owned(), reason });
     if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
         return wrong("is no file, folder or link");
     }
@@ -152,17 +152,17 @@ fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, Malformed> {
 }
 
 /// Returns the target of a link. Building the parcel checks that it stays in the folder.
-fn link<R: Read>(entry: &Entry<'_, R>, path: &Path) -> Result<PathBuf, Malformed> {
-    let to = entry.link_name().map_err(Malformed::Archive)?;
-    to.map(std::borrow::Cow::into_owned).ok_or_else(|| Malformed::Entry {
+fn link<R: Read>(entry: &Entry<'_, R>, path: &Path) -> Result<PathBuf, MalformedArchive> {
+    let to = entry.link_name().map_err(MalformedArchive::Archive)?;
+    to.map(std::borrow::Cow::into_owned).ok_or_else(|| MalformedArchive::Entry {
         path: path.to_string_lossy().into_owned(),
         reason: "is a link to nowhere",
     })
 }
 
-fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), Malformed> {
+fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), MalformedArchive> {
     make_parent(target)?;
-    let mode = entry.header().mode().map_err(Malformed::Archive)?;
+    let mode = entry.header().mode().map_err(MalformedArchive::Archive)?;
     let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(mode);
@@ -174,7 +174,7 @@ fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), Malform
     Ok(())
 }
 
-fn make_parent(target: &Path) -> Result<(), Malformed> {
+fn make_parent(target: &Path) -> Result<(), MalformedArchive> {
     let Some(parent) = target.parent() else { return Ok(()) };
     Ok(fs::create_dir_all(parent).map_err(crate::Error::io("create", parent))?)
 }

@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use errand_agent::parcel::{ALWAYS_IGNORED, Parcel, Plan};
+pub use errand_agent::parcel::{ALWAYS_IGNORED, Parcel, ParcelPlan};
 
-pub use archive::{Malformed, Unpacked, unpack};
+pub use archive::{MalformedArchive, Unpacked, unpack};
 pub use find::{find, open, split_reference};
 pub use list::{current, list, versions};
-pub use register::{Outcome, Registration, Replace, check, check_sent, register};
+pub use register::{Registration, RegistrationOutcome, Replace, check, check_sent, register};
 pub use remove::remove;
 
 /// A version of a registered agent.

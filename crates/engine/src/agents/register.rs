@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_agent::parcel::{self, Plan};
+use errand_agent::parcel::{self, ParcelPlan};
 use errand_api::agent_file::{self, Agent};
 use errand_api::audit::{Action, Actor};
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -38,7 +38,7 @@ pub enum Replace {
 
 /// Result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RegistrationOutcome {
     /// The version is new.
     Created,
     /// The version has other content now.
@@ -53,7 +53,7 @@ pub enum Outcome {
 /// # Errors
 ///
 /// All problems, as `errand validate` reports them.
-pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
+pub fn check(folder: &Path, shown: &str) -> Result<ParcelPlan, Error> {
     checked(folder, shown, parcel::plan)
 }
 
@@ -62,15 +62,15 @@ pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
 /// # Errors
 ///
 /// As [`check`].
-pub fn check_sent(folder: &Path, shown: &str) -> Result<Plan, Error> {
+pub fn check_sent(folder: &Path, shown: &str) -> Result<ParcelPlan, Error> {
     checked(folder, shown, parcel::plan_sent)
 }
 
 fn checked(
     folder: &Path,
     shown: &str,
-    plan: fn(&Path) -> Result<Plan, parcel::Error>,
-) -> Result<Plan, Error> {
+    plan: fn(&Path) -> Result<ParcelPlan, parcel::Error>,
+) -> Result<ParcelPlan, Error> {
     let located = parcel::locate(folder).map_err(|error| {
         let is_missing = matches!(error, parcel::Error::AgentFileMissing { .. });
         if is_missing { parcel::Error::AgentFileMissing { path: shown.into() } } else { error }
@@ -104,9 +104,9 @@ fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
 /// [`Error::Conflict`]; nothing was registered then.
 pub async fn register(
     engine: &Engine,
-    plan: Plan,
+    plan: ParcelPlan,
     registration: Registration<'_>,
-) -> Result<(Version, Outcome), Error> {
+) -> Result<(Version, RegistrationOutcome), Error> {
     let found = known(engine, registration.namespace, plan.agent()).await?;
     refuse_other(&registration, &plan, found.as_ref())?;
     let parcel = plan.publish(&engine.registry().parcels())?;
@@ -125,12 +125,14 @@ pub async fn register(
             source: registration.source.clone(),
         };
         let outcome = match before {
-            Some(before) if before.digest == version.digest => return Ok((before, Outcome::Same)),
+            Some(before) if before.digest == version.digest => {
+                return Ok((before, RegistrationOutcome::Same));
+            }
             Some(before) if registration.replace == Replace::No => {
                 return Err(conflict(&version, before));
             }
-            Some(_) => Outcome::Replaced,
-            None => Outcome::Created,
+            Some(_) => RegistrationOutcome::Replaced,
+            None => RegistrationOutcome::Created,
         };
         match write(engine, &registration, &version, found.as_ref()).await {
             Ok(()) => return Ok((version, outcome)),
@@ -156,7 +158,7 @@ async fn known(
 /// Refuses a conflicting version before a parcel is written.
 fn refuse_other(
     registration: &Registration<'_>,
-    plan: &Plan,
+    plan: &ParcelPlan,
     found: Option<&Document>,
 ) -> Result<(), Error> {
     let Some(before) = found.map(read).transpose()? else { return Ok(()) };
@@ -188,7 +190,7 @@ async fn write(
         change: DocumentChange::Put { body: body.clone(), due_at: None },
     };
     let expect = found.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
-    let deed = audit::Deed {
+    let deed = audit::AuditedAction {
         namespace: registration.namespace,
         action: Action::AgentRegistered,
         object: &key,

@@ -72,7 +72,7 @@ async fn writes(
     });
     writes.push(write(DocumentKind::Agent, name, (expect, change)));
     let object = version.map_or_else(|| name.to_owned(), |version| version_key(name, version));
-    let deed = audit::Deed {
+    let deed = audit::AuditedAction {
         namespace,
         action: Action::AgentDeleted,
         object: &object,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{TRIES, ask, reconciled, still_live};
 use crate::run_to_completion::run_to_completion;
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, lease, news, reconcile, unheld};
 
 /// Time for a supervisor to report after the grace period. After that it is taken for hung, killed,
@@ -47,8 +47,8 @@ pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<
             Ok(Step::AskedCoordinator) => {
                 let limit = cancel.grace + REPORT_LIMIT;
                 match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
-                    Waited::Reached(ended) => Some(*ended),
-                    Waited::TimedOut(stored) => return Err(still_live(&stored, limit)),
+                    WaitEnd::Reached(ended) => Some(*ended),
+                    WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
                 }
             }
             Err(error) if unheld::is_race(&error) => None,
@@ -62,7 +62,7 @@ pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<
 }
 
 /// Asks for the end of a run without waiting for it. The request is durable when this returns.
-/// Returns the run as it is then; one that nobody supervises is over.
+/// Returns the run as it is then; one without a supervisor is over.
 ///
 /// # Errors
 ///
@@ -93,7 +93,7 @@ pub async fn begin_cancel(
     wait::load(engine, run_id).await
 }
 
-/// Gives the command to whoever may decide it.
+/// Gives the command to the process that may decide it.
 async fn step(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Step, Error> {
     if takes_turns(stored) {
         let decision = unheld::command(engine, stored, &cancel.clone().into()).await?;
@@ -118,8 +118,8 @@ async fn until_reported(
 ) -> Result<Option<Stored>, Error> {
     let limit = grace + if grace.is_zero() { FORCED_REPORT_LIMIT } else { REPORT_LIMIT };
     let stored = match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
-        Waited::Reached(ended) => return Ok(Some(*ended)),
-        Waited::TimedOut(stored) => stored,
+        WaitEnd::Reached(ended) => return Ok(Some(*ended)),
+        WaitEnd::TimedOut(stored) => stored,
     };
     let Some(lease) = &stored.lease else { return Ok(None) };
     if stored.run.spec.placement.is_some() || lease.expires_at.is_some() {
@@ -136,13 +136,13 @@ async fn until_reported(
     Ok(None)
 }
 
-/// Returns whether the run is a coordinator that nobody holds and that ends its children first.
+/// Returns whether the run is an unheld coordinator that ends its children first.
 fn takes_turns(stored: &Stored) -> bool {
     let children = stored.run.coordination.iter().any(|it| !it.live.is_empty());
     stored.lease.is_none() && (stored.run.is_coordinating() || children)
 }
 
-/// Takes the lease of a run that nobody holds, and ends the run.
+/// Takes the lease of an unheld run, and ends the run.
 async fn end_unheld(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Stored, Error> {
     let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
     let cancel = cancel.clone();

@@ -1,16 +1,16 @@
 //! Releasing a run that is held, or that waits for secrets.
 
 use errand_model::RunId;
-use errand_model::budget::Scope;
+use errand_model::budget::BudgetScope;
 use errand_model::event::PauseReason;
 use errand_model::price::Day;
-use errand_model::run::{Denied, Rejection, Resume, Run, Status};
+use errand_model::run::{DeniedCall, Rejection, Resume, Run, Status};
 use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::pause::{children, unless_gone};
 use super::{LIMIT, ask, begin, command, reconciled, still_live};
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, environment, parcels, reconcile};
 
 /// Releases a run that is held, or that waits for secrets. It may still wait for a person.
@@ -49,13 +49,13 @@ pub(crate) async fn begin_resume(engine: &Engine, run_id: &RunId) -> Result<bool
 
 /// Refuses to resume a run that is held by a limit of the day of which nothing is left.
 async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
-    if run.caps(Scope::Day).is_unlimited() {
+    if run.caps(BudgetScope::Day).is_unlimited() {
         return Ok(());
     }
     let today = Day::of(engine.now());
     let standing = engine.store().day_standing(&run.spec.agent_key(), today).await?;
     match run.day_still_spent(standing.used) {
-        Some(Denied { limit, used, allowed }) => {
+        Some(DeniedCall { limit, used, allowed }) => {
             let run_id = run.id.clone();
             Err(Rejection::BudgetSpent { run_id, limit, used, allowed }.into())
         }
@@ -71,8 +71,8 @@ async fn bring_back(engine: &Engine, stored: &Stored, by: Option<String>) -> Res
     };
     let limit = LIMIT.unwrap_or_default();
     match wait::until(engine, &stored.run.id, Some(Instant::now() + limit), lives).await? {
-        Waited::Reached(stored) => Ok(*stored),
-        Waited::TimedOut(stored) => Err(still_live(&stored, limit)),
+        WaitEnd::Reached(stored) => Ok(*stored),
+        WaitEnd::TimedOut(stored) => Err(still_live(&stored, limit)),
     }
 }
 

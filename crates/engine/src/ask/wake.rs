@@ -8,7 +8,7 @@ use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::ask;
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, parcels, payload, people, schema};
 
 /// Time for a service to fire a wake that was asked for.
@@ -81,11 +81,11 @@ async fn until_fired(
                 || refused(&stored.run).is_some()
         };
         match wait::until(engine, &run_id, Some(deadline), is_settled).await? {
-            Waited::Reached(fresh) if fresh.open_requests == 0 => {
+            WaitEnd::Reached(fresh) if fresh.open_requests == 0 => {
                 return fired_or_refused(engine, run_id, wake_run_id).await;
             }
-            Waited::Reached(fresh) => stored = *fresh,
-            Waited::TimedOut(_) => {
+            WaitEnd::Reached(fresh) => stored = *fresh,
+            WaitEnd::TimedOut(_) => {
                 let reason = "did not take the wake up in time; it fires it once it can";
                 return Err(Rejection::NotWoken { run_id, reason }.into());
             }

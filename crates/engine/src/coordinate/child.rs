@@ -6,10 +6,10 @@ use std::time::Duration;
 use errand_agent::parcel::Parcel;
 use errand_model::Digest;
 use errand_model::Timestamp;
-use errand_model::coordination::{Material, Membership, Start};
+use errand_model::coordination::{InputMaterial, Membership, Start};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{AgentRef, Failure, RunKind, Trigger, TriggerKind};
-use errand_model::placement::{Demands, Placement};
+use errand_model::placement::{Placement, PlacementDemands};
 use errand_model::run::Run;
 use errand_store::Admission;
 use serde_json::Value;
@@ -43,9 +43,9 @@ impl Opened {
         &mut self,
         engine: &Engine,
         coordinator: &Run,
-        input: &Material,
+        input: &InputMaterial,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let Material::Item { member, index } = input else {
+        let InputMaterial::Item { member, index } = input else {
             return material::bytes(engine, coordinator, input);
         };
         if !self.items.contains_key(member) {
@@ -167,6 +167,7 @@ fn options(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) ->
 /// Returns a child's placement: where its coordinator may go, with the needs of its own agent.
 fn placement(coordinator: &Run) -> Placement {
     let own = coordinator.spec.placement.clone().unwrap_or_default();
-    let demands = Demands { affinity: own.demands.affinity, ..Demands::default() };
+    let demands =
+        PlacementDemands { affinity: own.demands.affinity, ..PlacementDemands::default() };
     Placement { priority: own.priority, not_before: None, demands }
 }

@@ -4,7 +4,7 @@
 //! Deliberately absent: steps of agents that are no coordinators. They belong to one run, as its
 //! files do.
 
-use errand_model::inherit::{Heritage, Upto};
+use errand_model::inherit::{InheritanceEnd, InheritedWork};
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 
@@ -23,13 +23,13 @@ pub(super) async fn of(
     engine: &Engine,
     (coordinator, key): (&Run, &str),
     (agent, input): (&Digest, Option<&[u8]>),
-) -> Result<Option<(RunId, Heritage)>, Error> {
+) -> Result<Option<(RunId, InheritedWork)>, Error> {
     let Some(old) = tried(engine, coordinator, key).await? else { return Ok(None) };
     let Some(old) = engine.store().load(&old).await? else { return Ok(None) };
     if old.run.spec.agent.digest != *agent || !had(engine, &old.run, input) {
         return Ok(None);
     }
-    let heritage = again::heritage(engine, &old.run.id, Upto::End).await?;
+    let heritage = again::heritage(engine, &old.run.id, InheritanceEnd::End).await?;
     Ok(Some((old.run.id, heritage)))
 }
 

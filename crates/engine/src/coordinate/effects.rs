@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_model::coordination::Turn;
+use errand_model::coordination::CoordinatorTurn;
 use errand_model::event::CancelCause;
 use errand_model::run::{Cancel, Run};
 use tokio::task::JoinSet;
@@ -18,23 +18,23 @@ const AT_ONCE: usize = 16;
 
 /// Order to a child.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum ChildOrder {
     End { grace: Duration },
     Hold,
     GoOn,
 }
 
 /// Returns true if a turn has an order for any child.
-pub(super) fn wants(turn: &Turn) -> bool {
+pub(super) fn wants(turn: &CoordinatorTurn) -> bool {
     !(turn.stops.is_empty() && turn.holds.is_empty() && turn.releases.is_empty())
 }
 
 /// Tells the children. An order that fails is repeated at the next look.
-pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) {
+pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &CoordinatorTurn) {
     let grace = run.cancel_requested.as_ref().map_or(GRACE, |request| request.grace);
-    let ends = turn.stops.iter().map(|child| (child, Told::End { grace }));
-    let holds = turn.holds.iter().map(|child| (child, Told::Hold));
-    let go_on = turn.releases.iter().map(|child| (child, Told::GoOn));
+    let ends = turn.stops.iter().map(|child| (child, ChildOrder::End { grace }));
+    let holds = turn.holds.iter().map(|child| (child, ChildOrder::Hold));
+    let go_on = turn.releases.iter().map(|child| (child, ChildOrder::GoOn));
     let all: Vec<_> = ends.chain(holds).chain(go_on).collect();
     let mut telling = JoinSet::new();
     for (child, told) in all {
@@ -47,13 +47,13 @@ pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) {
     while telling.join_next().await.is_some() {}
 }
 
-async fn tell(engine: &Engine, child: &RunId, told: Told) -> Result<(), Error> {
+async fn tell(engine: &Engine, child: &RunId, told: ChildOrder) -> Result<(), Error> {
     match told {
-        Told::End { grace } => {
+        ChildOrder::End { grace } => {
             let cancel = Cancel { cause: CancelCause::Parent, by: None, grace };
             ask::begin_cancel(engine, child, &cancel).await.map(drop)
         }
-        Told::Hold => ask::begin_pause(engine, child).await.map(drop),
-        Told::GoOn => ask::begin_resume(engine, child).await.map(drop),
+        ChildOrder::Hold => ask::begin_pause(engine, child).await.map(drop),
+        ChildOrder::GoOn => ask::begin_resume(engine, child).await.map(drop),
     }
 }

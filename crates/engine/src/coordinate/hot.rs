@@ -18,7 +18,7 @@ const KEPT: usize = 32;
 
 /// Coordinator as it was after its last turn.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct CachedCoordinator {
     pub(super) run: Run,
     pub(super) head: Head,
     pub(super) steps: Steps,
@@ -32,18 +32,18 @@ pub(super) struct Known {
 
 /// Cache of coordinators. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hot {
+pub(super) struct CoordinatorCache {
     known: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     /// Coordinators, each with the number of the turn after which it was cached.
-    by_id: BTreeMap<RunId, (u64, Known)>,
+    by_id: BTreeMap<RunId, (u64, CachedCoordinator)>,
     turns: u64,
 }
 
-impl Hot {
+impl CoordinatorCache {
     /// Takes a coordinator out of the cache, or loads it; `fresh` always loads. `None`: there is no
     /// such run any more.
     pub(super) async fn take(
@@ -51,7 +51,7 @@ impl Hot {
         engine: &Engine,
         run_id: &RunId,
         fresh: bool,
-    ) -> Result<Option<Known>, Error> {
+    ) -> Result<Option<CachedCoordinator>, Error> {
         let remembered = self.kept().by_id.remove(run_id);
         if let Some((_, known)) = remembered.filter(|_| !fresh) {
             return Ok(Some(known));
@@ -61,11 +61,11 @@ impl Hot {
         let steps = Steps::from_stored(engine.store().steps(run_id).await?);
         let is_held = stored.lease.is_some();
         let errand_store::Stored { run, head, epoch, .. } = stored;
-        Ok(Some(Known { run, head, steps, epoch, is_held, last_at }))
+        Ok(Some(CachedCoordinator { run, head, steps, epoch, is_held, last_at }))
     }
 
     /// Caches a coordinator for its next turn.
-    pub(super) fn keep(&self, known: Known) {
+    pub(super) fn keep(&self, known: CachedCoordinator) {
         let mut kept = self.kept();
         kept.turns += 1;
         let turn = kept.turns;

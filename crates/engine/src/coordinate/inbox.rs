@@ -1,14 +1,14 @@
 //! Inboxes: documents with messages for a child that asks for them.
 
-use errand_model::coordination::Delivery;
+use errand_model::coordination::MessageDelivery;
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
 /// Returns the document with a message for a child of `coordinator`.
-pub(super) fn put(coordinator: &Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
-    let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
+pub(super) fn put(coordinator: &Run, delivery: &MessageDelivery, now: Timestamp) -> DocumentWrite {
+    let MessageDelivery { run_id, number, id, from, to, kind, payload } = delivery;
     let body = json!({
         "id": id, "from": from, "to": to, "type": kind, "payload": payload,
     });

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_store::{Change, Changes, Document, DocumentKind};
+use errand_store::{Changes, Document, DocumentKind, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::hot::Hot;
+use super::hot::CoordinatorCache;
 use super::turn;
 use crate::news::document;
 use crate::{Engine, Error};
@@ -56,7 +56,7 @@ impl Turns {
 }
 
 async fn take_turns(engine: &Engine, mut ending: watch::Receiver<bool>) {
-    let hot = Hot::default();
+    let hot = CoordinatorCache::default();
     let mut changes = engine.store().changes();
     let mut last = Instant::now();
     while !*ending.borrow_and_update() {
@@ -85,10 +85,13 @@ enum Heard {
 async fn heard(changes: &mut Changes) -> Heard {
     loop {
         match changes.recv().await {
-            Ok(Change::Turn) | Err(RecvError::Lagged(_)) => return Heard::Here,
-            Ok(Change::Elsewhere) => return Heard::Elsewhere,
+            Ok(StoreChange::Turn) | Err(RecvError::Lagged(_)) => return Heard::Here,
+            Ok(StoreChange::Elsewhere) => return Heard::Elsewhere,
             Ok(
-                Change::Run { .. } | Change::Queued | Change::Asked { .. } | Change::Inbox { .. },
+                StoreChange::Run { .. }
+                | StoreChange::Queued
+                | StoreChange::Asked { .. }
+                | StoreChange::Inbox { .. },
             ) => {}
             Err(RecvError::Closed) => std::future::pending().await,
         }
@@ -96,7 +99,7 @@ async fn heard(changes: &mut Changes) -> Heard {
 }
 
 /// Takes the turns that are due. Returns true if there are more.
-pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
+pub(crate) async fn look(engine: &Engine, hot: &CoordinatorCache) -> Result<bool, Error> {
     let due = engine.store().due_documents(DocumentKind::Turn, engine.now(), BATCH).await?;
     let is_full = u32::try_from(due.len()).is_ok_and(|count| count >= BATCH);
     let mut by_coordinator: BTreeMap<RunId, Vec<Document>> = BTreeMap::new();

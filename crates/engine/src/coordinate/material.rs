@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::Payload;
-use errand_model::coordination::{Material, Pattern, Reference};
+use errand_model::coordination::{InputMaterial, Pattern, Reference};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{Failure, MessageType};
 use errand_model::run::Run;
@@ -30,19 +30,19 @@ fn unreadable(error: &crate::Error) -> Failure {
 pub(super) fn bytes(
     engine: &Engine,
     run: &Run,
-    material: &Material,
+    material: &InputMaterial,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let exact = |payload: &Payload| {
         payload::input_of(&engine.blobs(), payload).map_err(|error| unreadable(&error))
     };
     match material {
-        Material::Nothing => Ok(None),
-        Material::Input => run.spec.input.as_ref().map(exact).transpose(),
-        Material::Payload(payload) => exact(payload).map(Some),
-        Material::Item { .. }
-        | Material::Object(_)
-        | Material::List(_)
-        | Material::Template { .. } => {
+        InputMaterial::Nothing => Ok(None),
+        InputMaterial::Input => run.spec.input.as_ref().map(exact).transpose(),
+        InputMaterial::Payload(payload) => exact(payload).map(Some),
+        InputMaterial::Item { .. }
+        | InputMaterial::Object(_)
+        | InputMaterial::List(_)
+        | InputMaterial::Template { .. } => {
             let value = value(engine, run, material)?;
             Ok(Some(payload::input_of_value(&value)))
         }
@@ -57,7 +57,7 @@ pub(super) fn bytes(
 pub(super) fn output(
     engine: &Engine,
     run: &Run,
-    material: &Material,
+    material: &InputMaterial,
 ) -> Result<Option<Payload>, Failure> {
     let invalid = |message: String| failure(ErrorCode::OutputInvalid, message);
     let opened = parcels::open(engine, &run.spec.agent.digest);
@@ -83,15 +83,19 @@ pub(super) fn output(
 /// # Errors
 ///
 /// As [`bytes`].
-fn as_payload(engine: &Engine, run: &Run, material: &Material) -> Result<Option<Payload>, Failure> {
+fn as_payload(
+    engine: &Engine,
+    run: &Run,
+    material: &InputMaterial,
+) -> Result<Option<Payload>, Failure> {
     match material {
-        Material::Nothing => Ok(None),
-        Material::Input => Ok(run.spec.input.clone()),
-        Material::Payload(payload) => Ok(Some(payload.clone())),
-        Material::Item { .. }
-        | Material::Object(_)
-        | Material::List(_)
-        | Material::Template { .. } => {
+        InputMaterial::Nothing => Ok(None),
+        InputMaterial::Input => Ok(run.spec.input.clone()),
+        InputMaterial::Payload(payload) => Ok(Some(payload.clone())),
+        InputMaterial::Item { .. }
+        | InputMaterial::Object(_)
+        | InputMaterial::List(_)
+        | InputMaterial::Template { .. } => {
             let value = value(engine, run, material)?;
             payload::from_json(&engine.blobs(), value).map(Some).map_err(|error| unreadable(&error))
         }
@@ -103,17 +107,21 @@ fn as_payload(engine: &Engine, run: &Run, material: &Material) -> Result<Option<
 /// # Errors
 ///
 /// As [`bytes`].
-pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<Value, Failure> {
+pub(super) fn value(
+    engine: &Engine,
+    run: &Run,
+    material: &InputMaterial,
+) -> Result<Value, Failure> {
     let read = |payload: &Payload| {
         payload::to_json(&engine.blobs(), payload).map_err(|error| unreadable(&error))
     };
     let part = |part: &Option<Payload>| part.as_ref().map_or(Ok(Value::Null), read);
     check_size(engine, material)?;
     match material {
-        Material::Nothing => Ok(Value::Null),
-        Material::Input => part(&run.spec.input),
-        Material::Payload(payload) => read(payload),
-        Material::Item { member, index } => {
+        InputMaterial::Nothing => Ok(Value::Null),
+        InputMaterial::Input => part(&run.spec.input),
+        InputMaterial::Payload(payload) => read(payload),
+        InputMaterial::Item { member, index } => {
             let index = usize::try_from(*index).unwrap_or(usize::MAX);
             items(engine, run, member)?.get(index).cloned().ok_or_else(|| {
                 failure(
@@ -122,15 +130,17 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
                 )
             })
         }
-        Material::Object(members) => {
+        InputMaterial::Object(members) => {
             let mut object = Map::new();
             for (name, member) in members {
                 object.insert(name.clone(), part(member)?);
             }
             Ok(Value::Object(object))
         }
-        Material::List(items) => items.iter().map(part).collect::<Result<_, _>>().map(Value::Array),
-        Material::Template { template, output, from, kind, outputs } => {
+        InputMaterial::List(items) => {
+            items.iter().map(part).collect::<Result<_, _>>().map(Value::Array)
+        }
+        InputMaterial::Template { template, output, from, kind, outputs } => {
             let written = template::references(template).unwrap_or_default();
             let references = written.iter().filter_map(|written| Reference::parse(written).ok());
             let mut known =
@@ -138,7 +148,7 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
             // A value that no template refers to may be large, and is not read.
             for reference in references {
                 if matches!(reference, Reference::Input(_)) && known.input.is_null() {
-                    known.input = value(engine, run, &Material::Input)?;
+                    known.input = value(engine, run, &InputMaterial::Input)?;
                 } else if matches!(reference, Reference::Output(_)) && known.output.is_null() {
                     known.output = value(engine, run, output)?;
                 }
@@ -152,16 +162,16 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
 
 /// Refuses outputs of several agents that are together larger than one output may be, since they
 /// are composed in memory.
-fn check_size(engine: &Engine, material: &Material) -> Result<(), Failure> {
+fn check_size(engine: &Engine, material: &InputMaterial) -> Result<(), Failure> {
     let size = |part: &Option<Payload>| part.as_ref().map_or(0, payload::size_bytes);
     let size_bytes: u64 = match material {
-        Material::Object(members) => members.values().map(size).sum(),
-        Material::List(items) => items.iter().map(size).sum(),
-        Material::Nothing
-        | Material::Input
-        | Material::Payload(_)
-        | Material::Item { .. }
-        | Material::Template { .. } => return Ok(()),
+        InputMaterial::Object(members) => members.values().map(size).sum(),
+        InputMaterial::List(items) => items.iter().map(size).sum(),
+        InputMaterial::Nothing
+        | InputMaterial::Input
+        | InputMaterial::Payload(_)
+        | InputMaterial::Item { .. }
+        | InputMaterial::Template { .. } => return Ok(()),
     };
     let limit_bytes = engine.output_limit_bytes();
     if size_bytes <= limit_bytes {
@@ -223,7 +233,7 @@ pub(super) fn count_items(engine: &Engine, run: &Run) -> Result<Option<u32>, Fai
 ///
 /// If the input has no such list.
 pub(super) fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Value>, Failure> {
-    let input = value(engine, run, &Material::Input)?;
+    let input = value(engine, run, &InputMaterial::Input)?;
     let found = match input {
         Value::Object(mut object) => object.remove(member),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use errand_model::coordination::{ChildEnded, ChildOutcome, Finish, News, Start, Turn};
+use errand_model::coordination::{
+    ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, Finish, Start,
+};
 use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{EndAttempt, Outcome, Run};
+use errand_model::run::{AttemptOutcome, EndAttempt, Run};
 use errand_model::step::Steps;
 use errand_model::{Head, RunId, Timestamp};
 use errand_store::{Admission, Document, DocumentWrite};
 
 use super::child::{self, Opened};
-use super::hot::{Hot, Known};
+use super::hot::{CachedCoordinator, CoordinatorCache};
 use super::{effects, inbox, material, verify};
 use crate::commit::{Admits, Commit, Writer, commit};
 use crate::news::{document, report};
@@ -37,7 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// If the registry fails: the news stay, and are found again.
 pub(super) async fn take(
     engine: &Engine,
-    hot: &Hot,
+    hot: &CoordinatorCache,
     run_id: &RunId,
     documents: &[Document],
 ) -> Result<(), Error> {
@@ -74,7 +76,7 @@ pub(super) async fn take(
                 if !run.status.is_terminal() {
                     let (run, epoch) = (run.clone(), writer.epoch());
                     let (is_held, last_at) = (false, now);
-                    hot.keep(Known { run, head, steps, epoch, is_held, last_at });
+                    hot.keep(CachedCoordinator { run, head, steps, epoch, is_held, last_at });
                 }
                 effects::carry_out(engine, &run, &turn).await;
                 return Ok(());
@@ -93,17 +95,22 @@ struct Prepared {
     commit: Commit,
     /// Steps after the turn.
     steps: Steps,
-    turn: Turn,
+    turn: CoordinatorTurn,
     /// Children that the turn starts.
     admits: Admits,
     now: Timestamp,
 }
 
-async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Result<Prepared, Error> {
+async fn prepare(
+    engine: &Engine,
+    known: CachedCoordinator,
+    documents: &[Document],
+) -> Result<Prepared, Error> {
     let now = engine.now().max(known.last_at);
     let before = known.head.seq;
     let mut draft = JournalDraft::new(known.run, known.head, known.steps);
-    let (mut turn, mut children, mut opened) = (Turn::default(), Vec::new(), Opened::default());
+    let (mut turn, mut children, mut opened) =
+        (CoordinatorTurn::default(), Vec::new(), Opened::default());
     let mut answered = Vec::new();
     if documents.iter().any(document::is_own) {
         answered = obey(engine, &mut draft, now).await?;
@@ -124,12 +131,14 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
         for start in &next.starts {
             match admit(engine, draft.run(), (start, &mut opened), now).await? {
                 Ok(child) => children.push(child),
-                Err(error) => news.push(News::NotStarted { key: start.key.clone(), error }),
+                Err(error) => {
+                    news.push(CoordinatorNews::NotStarted { key: start.key.clone(), error })
+                }
             }
         }
         for (key, output) in &next.recalls {
             let said = report::so_said(&engine.blobs(), Some(output));
-            news.push(News::Recalled { key: key.clone(), said });
+            news.push(CoordinatorNews::Recalled { key: key.clone(), said });
         }
         merge(&mut turn, next);
     }
@@ -165,17 +174,17 @@ fn heard(
     engine: &Engine,
     coordinator: &Run,
     documents: &[Document],
-) -> Result<(Vec<News>, Option<Failure>), Error> {
+) -> Result<(Vec<CoordinatorNews>, Option<Failure>), Error> {
     let (mut news, mut unprepared) = (Vec::new(), None);
     for document in documents {
         let Some(said) = document::said(document) else { continue };
         // News of the beginning may have been lost with the old registry.
-        if !matches!(said, News::Began { .. }) && !document::is_restored(document) {
+        if !matches!(said, CoordinatorNews::Began { .. }) && !document::is_restored(document) {
             news.push(said);
             continue;
         }
         match material::count_items(engine, coordinator) {
-            Ok(items) => news.push(News::Began { items }),
+            Ok(items) => news.push(CoordinatorNews::Began { items }),
             Err(failure) if coordinator.coordination.iter().all(|it| it.live.is_empty()) => {
                 unprepared = Some(failure);
             }
@@ -187,8 +196,11 @@ fn heard(
 }
 
 /// Returns true if another run carries on the task of a child.
-const fn is_handover(news: &News) -> bool {
-    matches!(news, News::Ended(ChildEnded { outcome: ChildOutcome::HandedOver { .. }, .. }))
+const fn is_handover(news: &CoordinatorNews) -> bool {
+    matches!(
+        news,
+        CoordinatorNews::Ended(ChildEnded { outcome: ChildOutcome::HandedOver { .. }, .. })
+    )
 }
 
 /// Decides the requests that were left for the last holder of the lease. Returns their numbers.
@@ -212,8 +224,8 @@ fn ids(engine: &Engine) -> Result<Vec<RunId>, Error> {
     (0..errand_model::coordination::STARTS_PER_TURN).map(|_| engine.new_run_id()).collect()
 }
 
-fn merge(turn: &mut Turn, next: Turn) {
-    let Turn {
+fn merge(turn: &mut CoordinatorTurn, next: CoordinatorTurn) {
+    let CoordinatorTurn {
         events,
         starts,
         deliveries,
@@ -245,11 +257,11 @@ fn end(
     let Some(live) = draft.run().live_attempt() else { return Ok(()) };
     let outcome = match finish {
         Finish::Completed(output) => match material::output(engine, draft.run(), output) {
-            Ok(output) => Outcome::Exited { output },
-            Err(failure) => Outcome::Failed(failure),
+            Ok(output) => AttemptOutcome::Exited { output },
+            Err(failure) => AttemptOutcome::Failed(failure),
         },
-        Finish::Failed(failure) => Outcome::Failed(failure.clone()),
-        Finish::Cancelled => Outcome::Drained,
+        Finish::Failed(failure) => AttemptOutcome::Failed(failure.clone()),
+        Finish::Cancelled => AttemptOutcome::Drained,
     };
     let end = EndAttempt {
         attempt: live.number,
@@ -265,7 +277,7 @@ fn end(
 /// Returns the changes of documents: processed news are removed, and consequences are added.
 fn documents_of(
     run: &Run,
-    turn: &Turn,
+    turn: &CoordinatorTurn,
     documents: &[Document],
     now: Timestamp,
 ) -> Vec<DocumentWrite> {

@@ -1,7 +1,9 @@
 //! Verification of children: news that a coordinator missed, asked for when an attempt begins anew,
 //! and after a rebuild of the registry from its files, which contain no news.
 
-use errand_model::coordination::{ChildEnded, ChildOutcome, Delivery, LiveChild, News};
+use errand_model::coordination::{
+    ChildEnded, ChildOutcome, CoordinatorNews, LiveChild, MessageDelivery,
+};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{ChildUsage, Failure};
 use errand_model::run::Run;
@@ -18,9 +20,9 @@ const PAGE: u32 = 500;
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     /// News, as the children would tell them now.
-    pub(super) news: Vec<News>,
+    pub(super) news: Vec<CoordinatorNews>,
     /// Messages that were delivered to children that do not have them.
-    pub(super) deliveries: Vec<Delivery>,
+    pub(super) deliveries: Vec<MessageDelivery>,
 }
 
 /// Returns news and messages that were lost with a registry that was rebuilt: messages of children,
@@ -47,14 +49,18 @@ pub(super) async fn lost(engine: &Engine, coordinator: &Run) -> Result<Lost, Err
             lost.news.push(ended);
             continue;
         }
-        lost.news.push(News::Waits { run_id: run.id.clone(), reason: run.paused_for() });
+        lost.news.push(CoordinatorNews::Waits { run_id: run.id.clone(), reason: run.paused_for() });
         lost.deliveries.extend(child.not_received(run.received));
     }
     Ok(lost)
 }
 
 /// Returns messages of a child that were not sent on.
-async fn unheard(engine: &Engine, child: &LiveChild, run: &Run) -> Result<Vec<News>, Error> {
+async fn unheard(
+    engine: &Engine,
+    child: &LiveChild,
+    run: &Run,
+) -> Result<Vec<CoordinatorNews>, Error> {
     let (mut unheard, mut after) = (Vec::new(), 0);
     loop {
         let events = engine.store().events(&run.id, after, PAGE).await?;
@@ -73,7 +79,10 @@ async fn unheard(engine: &Engine, child: &LiveChild, run: &Run) -> Result<Vec<Ne
 /// # Errors
 ///
 /// If the registry cannot be read.
-pub(super) async fn missed(engine: &Engine, coordinator: &Run) -> Result<Vec<News>, Error> {
+pub(super) async fn missed(
+    engine: &Engine,
+    coordinator: &Run,
+) -> Result<Vec<CoordinatorNews>, Error> {
     let mut missed = Vec::new();
     for child in coordinator.coordination.iter().flat_map(|it| it.live.values()) {
         let Some(stored) = engine.store().load(&child.run_id).await? else {
@@ -86,9 +95,14 @@ pub(super) async fn missed(engine: &Engine, coordinator: &Run) -> Result<Vec<New
 }
 
 /// Returns the news of a child whose run was removed.
-fn gone(run_id: errand_model::RunId) -> News {
+fn gone(run_id: errand_model::RunId) -> CoordinatorNews {
     let message = format!("run {run_id} was removed");
     let error = Failure::new(ErrorCode::RunNotFound, message).for_good();
     let outcome = ChildOutcome::Failed { error };
-    News::Ended(ChildEnded { run_id, outcome, usage: ChildUsage::default(), received: None })
+    CoordinatorNews::Ended(ChildEnded {
+        run_id,
+        outcome,
+        usage: ChildUsage::default(),
+        received: None,
+    })
 }

@@ -7,7 +7,7 @@ use errand_model::{Digest, Event};
 use errand_store::{BlobError, Blobs, blobs_of};
 use sha2::Digest as _;
 
-use super::{Finding, Place, Problem};
+use super::{EvidencePlace, EvidenceProblem, Finding};
 use crate::Error;
 
 /// Bytes read at once.
@@ -33,13 +33,13 @@ impl Named {
         for (digest, seq) in by_event {
             let problem = match hash(blobs, digest) {
                 Ok(found) if found == *digest => continue,
-                Ok(_) => Problem::BlobChanged { seq, digest: digest.clone() },
+                Ok(_) => EvidenceProblem::BlobChanged { seq, digest: digest.clone() },
                 Err(Error::Blob(BlobError::Missing { .. })) => {
-                    Problem::BlobMissing { seq, digest: digest.clone() }
+                    EvidenceProblem::BlobMissing { seq, digest: digest.clone() }
                 }
                 Err(error) => return Err(error),
             };
-            return Ok(Some(Finding { place: Place::File(blobs.path(digest)), problem }));
+            return Ok(Some(Finding { place: EvidencePlace::File(blobs.path(digest)), problem }));
         }
         Ok(None)
     }

@@ -7,7 +7,7 @@ use errand_model::{Digest, RunId, Tampered};
 
 /// Result of verifying a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedRegistry {
     /// Id of the run.
     pub run_id: RunId,
     /// Number of valid events, from the first on.
@@ -26,14 +26,14 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Place of the problem.
-    pub place: Place,
+    pub place: EvidencePlace,
     /// Kind of the problem.
-    pub problem: Problem,
+    pub problem: EvidenceProblem,
 }
 
 /// Place where a part of a run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum EvidencePlace {
     /// The registry's database.
     Registry,
     /// A file of the registry.
@@ -42,7 +42,7 @@ pub enum Place {
     Export(String),
 }
 
-impl Place {
+impl EvidencePlace {
     /// Returns the stable name for programs.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EvidencePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry => f.write_str("in the registry"),
@@ -65,7 +65,7 @@ impl fmt::Display for Place {
 
 /// Kind of a deviation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum EvidenceProblem {
     /// An event differs.
     Event(Tampered),
     /// A blob that an event names is missing.
@@ -91,7 +91,7 @@ pub enum Problem {
     RunMissing,
 }
 
-impl Problem {
+impl EvidenceProblem {
     /// Returns the number of the event concerned.
     pub const fn seq(&self) -> Option<u64> {
         match self {
@@ -113,7 +113,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for EvidenceProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(tampered) => write!(f, "{tampered}"),

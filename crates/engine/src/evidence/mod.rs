@@ -9,7 +9,7 @@ mod finding;
 mod lines;
 mod run;
 
-pub use finding::{Finding, Place, Problem, Verified};
+pub use finding::{EvidencePlace, EvidenceProblem, Finding, VerifiedRegistry};
 pub(crate) use lines::{LINE_LIMIT_BYTES, Lines, no_event, parse};
 pub use run::{verify_all, verify_run};
 

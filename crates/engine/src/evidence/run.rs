@@ -1,13 +1,13 @@
 //! Verification of runs in the registry.
 
-use errand_api::record::{JournalHead, Record};
+use errand_api::record::{JournalHead, RunRecord};
 use errand_model::run::Run;
 use errand_model::{Event, EventContext, Head, RunId, Tampered, Tampering, diagnose};
 use errand_store::{Evidence, FinalSnapshot, RegistryError, files};
 
 use super::blobs::Named;
 use super::lines::Lines;
-use super::{Finding, Place, Problem, Verified, is_terminal, known};
+use super::{EvidencePlace, EvidenceProblem, Finding, VerifiedRegistry, is_terminal, known};
 use crate::{Engine, Error};
 
 /// Events read at once.
@@ -31,7 +31,7 @@ const RUNS_PAGE: u32 = 1_000;
 ///
 /// [`errand_store::Error::NoRun`]; if the registry or a file cannot be read. A deviation is a
 /// finding, not an error.
-pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Error> {
+pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<VerifiedRegistry, Error> {
     let Some(evidence) = engine.store().evidence(run_id).await? else {
         return Err(errand_store::Error::NoRun { run_id: run_id.clone() }.into());
     };
@@ -54,7 +54,7 @@ pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Err
     if walk.rest.is_empty() {
         walk.findings.extend(walk.named.check(&engine.blobs())?);
     }
-    Ok(Verified {
+    Ok(VerifiedRegistry {
         run_id: run_id.clone(),
         events: walk.head.seq,
         is_sealed: walk.is_over,
@@ -133,13 +133,13 @@ impl Walk {
         };
     }
 
-    fn find(&mut self, place: Place, problem: Problem) {
+    fn find(&mut self, place: EvidencePlace, problem: EvidenceProblem) {
         self.findings.push(Finding { place, problem });
     }
 
     /// Compares the journal's end with the registry's row of the run.
     fn finish_registry(&mut self, evidence: &Evidence, stored: Option<(&Run, Head)>) {
-        let event = |seq, tampering| Problem::Event(Tampered { seq, tampering });
+        let event = |seq, tampering| EvidenceProblem::Event(Tampered { seq, tampering });
         let next = self.head.seq + 1;
         let is_over_there =
             matches!(evidence.status.as_str(), "completed" | "failed" | "cancelled");
@@ -149,19 +149,22 @@ impl Walk {
             } else {
                 diagnose(self.head, &self.rest)
             };
-            return self.find(Place::Registry, Problem::Event(told));
+            return self.find(EvidencePlace::Registry, EvidenceProblem::Event(told));
         }
         let Some(head) = evidence.head else {
-            return self.find(Place::Registry, Problem::Row { what: "the end of its journal" });
+            return self.find(
+                EvidencePlace::Registry,
+                EvidenceProblem::Row { what: "the end of its journal" },
+            );
         };
         if self.head.seq < head.seq || (is_over_there && !self.is_over) {
-            return self.find(Place::Registry, event(next, Tampering::Removed));
+            return self.find(EvidencePlace::Registry, event(next, Tampering::Removed));
         }
         if self.is_over && self.head.seq > head.seq && is_over_there {
-            return self.find(Place::Registry, event(head.seq + 1, Tampering::Added));
+            return self.find(EvidencePlace::Registry, event(head.seq + 1, Tampering::Added));
         }
         if self.head.seq == head.seq && self.head.hash != head.hash {
-            return self.find(Place::Registry, event(head.seq, Tampering::Changed));
+            return self.find(EvidencePlace::Registry, event(head.seq, Tampering::Changed));
         }
         let Some(run) = self.fold.as_ref().filter(|_| self.head.seq == head.seq) else { return };
         let is_stored = stored.is_none_or(|(kept, at)| at != self.head || kept == run);
@@ -175,12 +178,12 @@ impl Walk {
             None
         };
         if let Some(what) = what {
-            self.find(Place::Registry, Problem::Row { what });
+            self.find(EvidencePlace::Registry, EvidenceProblem::Row { what });
         }
     }
 
     async fn finish_file(&mut self, engine: &Engine) -> Result<(), Error> {
-        let place = Place::File(self.lines.path.clone());
+        let place = EvidencePlace::File(self.lines.path.clone());
         if !self.findings.is_empty() {
             // The file is the only witness of events that the registry lost.
             self.lines.alone(self.head)?;
@@ -193,7 +196,7 @@ impl Walk {
             let kept = engine.store().scan(&self.run_id, after, 1).await?;
             if kept.first() != Some(&event) {
                 let told = Tampered { seq: event.seq, tampering: Tampering::Added };
-                self.find(place, Problem::Event(told));
+                self.find(place, EvidenceProblem::Event(told));
                 return Ok(());
             }
         }
@@ -202,7 +205,7 @@ impl Walk {
                 let seq = self.witness.as_ref().map_or(0, |witness| witness.seq);
                 let told = Tampered { seq, tampering: Tampering::Changed };
                 let path = engine.registry().run_record(&self.run_id);
-                self.find(Place::File(path), Problem::Event(told));
+                self.find(EvidencePlace::File(path), EvidenceProblem::Event(told));
             }
             return Ok(());
         };
@@ -215,8 +218,9 @@ impl Walk {
         }
         // Both journals have valid chains but differ: the record file tells which was written.
         let is_forged = told.tampering == Tampering::Changed && self.is_witnessed == Some(false);
-        let place = if is_forged && self.findings.is_empty() { Place::Registry } else { place };
-        self.find(place, Problem::Event(told));
+        let place =
+            if is_forged && self.findings.is_empty() { EvidencePlace::Registry } else { place };
+        self.find(place, EvidenceProblem::Event(told));
         Ok(())
     }
 }
@@ -253,7 +257,7 @@ fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error
         }
         Err(_) => return Ok(None),
     };
-    let record: Option<Record> = serde_json::from_slice(&text).ok();
+    let record: Option<RunRecord> = serde_json::from_slice(&text).ok();
     Ok(record.filter(|record| record.run_id == *run_id).and_then(|record| record.journal))
 }
 
@@ -264,7 +268,7 @@ fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error
 /// As [`verify_run`], and errors of `take`.
 pub async fn verify_all<E: From<Error>>(
     engine: &Engine,
-    mut take: impl FnMut(Verified) -> Result<(), E>,
+    mut take: impl FnMut(VerifiedRegistry) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut known = std::collections::BTreeSet::new();
     let mut after: Option<RunId> = None;
@@ -286,10 +290,17 @@ pub async fn verify_all<E: From<Error>>(
         if !known.contains(&run_id)
             && engine.store().evidence(&run_id).await.map_err(Error::from)?.is_none()
         {
-            let place = Place::File(engine.registry().run_events(&run_id));
-            let findings = vec![Finding { place, problem: Problem::RunMissing }];
+            let place = EvidencePlace::File(engine.registry().run_events(&run_id));
+            let findings = vec![Finding { place, problem: EvidenceProblem::RunMissing }];
             let hash = Head::EMPTY.hash.to_string();
-            take(Verified { run_id, events: 0, is_sealed: false, hash, children: 0, findings })?;
+            take(VerifiedRegistry {
+                run_id,
+                events: 0,
+                is_sealed: false,
+                hash,
+                children: 0,
+                findings,
+            })?;
         }
     }
     Ok(())

@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::fault::{damaged, foreign};
 use super::journal::Journal;
 use super::manifest::{EXPORT_SCHEMA, Entry, FAMILY_SCHEMA, Kind, Manifest};
-use super::read::{self, ParcelPart, RunPart, Said, Walk};
+use super::read::{self, ExportReader, ParcelPart, RunPart, StatedHead};
 use super::{BLOBS, EVENTS, FileError, PARCEL, PARCELS, RUNS};
-use crate::evidence::{Finding, Place, Problem};
+use crate::evidence::{EvidencePlace, EvidenceProblem, Finding};
 
 /// Content of an export that was read and checked.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) fn read(file: &File) -> Result<Contents, FileError> {
 }
 
 /// Checks everything that was read. The first problem found is the error.
-fn finish(mut walk: Walk) -> Result<Contents, FileError> {
+fn finish(mut walk: ExportReader) -> Result<Contents, FileError> {
     let text = walk.manifest.as_ref().ok_or_else(|| foreign("it has no manifest.json"))?;
     let manifest = manifest(text)?;
     let mut runs = BTreeMap::new();
@@ -130,13 +130,13 @@ impl Check<'_> {
     fn blob(&self, run_id: &RunId, (digest, seq): (&Digest, u64)) -> Result<(), FileError> {
         let name = format!("{BLOBS}{}", digest.hex());
         let problem = match self.found.get(&name) {
-            None => Problem::BlobMissing { seq, digest: digest.clone() },
+            None => EvidenceProblem::BlobMissing { seq, digest: digest.clone() },
             Some(found) if found.digest != *digest => {
-                Problem::BlobChanged { seq, digest: digest.clone() }
+                EvidenceProblem::BlobChanged { seq, digest: digest.clone() }
             }
             Some(_) => return Ok(()),
         };
-        let finding = Box::new(Finding { place: Place::Export(name), problem });
+        let finding = Box::new(Finding { place: EvidencePlace::Export(name), problem });
         Err(FileError::Tampered { run_id: run_id.clone(), finding })
     }
 
@@ -197,7 +197,7 @@ impl Check<'_> {
                 Some(Err(error)) => {
                     return Err(damaged(format!("{prefix}record.json cannot be read: {error}")));
                 }
-                Some(Ok(Said { run_id: of, head: Some((seq, of_hash)) }))
+                Some(Ok(StatedHead { run_id: of, head: Some((seq, of_hash)) }))
                     if of == run_id && (*seq, of_hash.as_str()) == (events, hash) => {}
                 Some(Ok(_)) => {
                     return Err(damaged(format!("{prefix}record.json is not that of the journal")));

@@ -9,7 +9,7 @@ use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use errand_agent::parcel::{self, Arrival};
+use errand_agent::parcel::{self, IncomingParcel};
 use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::{Digest, Event, Head, RunId};
@@ -19,7 +19,7 @@ use sha2::Digest as _;
 use super::archive::Hashing;
 use super::check::{Contents, read};
 use super::journal::{self, Journal};
-use super::place::{Place, log_age, place};
+use super::place::{ArchiveEntry, log_age, place};
 use super::{BRIEF, FileError, LOG};
 use crate::{Engine, Error, attempt_paths, record_file};
 
@@ -140,7 +140,7 @@ struct Unpack<'e> {
     missing: &'e BTreeMap<RunId, PathBuf>,
     /// Parcel whose entries are being read, and its arrival unless it is in the registry already.
     /// One at a time: all arrivals take the same lock.
-    parcel: Option<(Digest, Option<Arrival>)>,
+    parcel: Option<(Digest, Option<IncomingParcel>)>,
 }
 
 impl Unpack<'_> {
@@ -150,21 +150,23 @@ impl Unpack<'_> {
             let mut entry = entry?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             match place(&name) {
-                Some(Place::Blob(digest)) => {
+                Some(ArchiveEntry::Blob(digest)) => {
                     let put = self.engine.blobs().put_stream(&mut entry).map_err(Error::from)?;
                     if put.0 != digest {
                         return Err(changed(&name));
                     }
                 }
-                Some(Place::Parcel(digest, file)) => self.packed((digest, file), &mut entry)?,
-                Some(Place::Run(run_id, file)) => {
+                Some(ArchiveEntry::Parcel(digest, file)) => {
+                    self.packed((digest, file), &mut entry)?
+                }
+                Some(ArchiveEntry::Run(run_id, file)) => {
                     let run_id = run_id.unwrap_or_else(|| self.contents.manifest.run_id.clone());
                     if let Some(scratch) = self.missing.get(&run_id) {
                         let place = self.kept(&run_id, file, scratch)?;
                         self.keep(&name, place, &mut entry)?;
                     }
                 }
-                Some(Place::Manifest) | None => {}
+                Some(ArchiveEntry::Manifest) | None => {}
             }
         }
         self.finish()
@@ -182,7 +184,8 @@ impl Unpack<'_> {
             let parcels = self.engine.registry().parcels();
             let arrival = match self.contents.parcels.get(&digest) {
                 Some((listing, definition)) => {
-                    Arrival::begin(&parcels, listing.clone(), definition).map_err(Error::from)?
+                    IncomingParcel::begin(&parcels, listing.clone(), definition)
+                        .map_err(Error::from)?
                 }
                 None => None,
             };

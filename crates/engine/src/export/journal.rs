@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::FileError;
 use super::family::child;
 use super::fault::damaged;
-use crate::evidence::{Finding, LINE_LIMIT_BYTES, Place, Problem, is_terminal, no_event, parse};
+use crate::evidence::{
+    EvidencePlace, EvidenceProblem, Finding, LINE_LIMIT_BYTES, is_terminal, no_event, parse,
+};
 
 /// Bounds, in events and bytes, of the search behind the first invalid event for how it was
 /// tampered with.
@@ -135,8 +137,8 @@ impl Journal {
             }
         });
         if let Some(told) = found {
-            let place = Place::Export(entry);
-            let finding = Box::new(Finding { place, problem: Problem::Event(told) });
+            let place = EvidencePlace::Export(entry);
+            let finding = Box::new(Finding { place, problem: EvidenceProblem::Event(told) });
             return Err(FileError::Tampered { run_id: run_id.clone(), finding });
         }
         if self.run_id.as_ref() == Some(run_id) {

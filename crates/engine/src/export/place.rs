@@ -10,7 +10,7 @@ use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
 
 /// Part of an export that an entry belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place<'n> {
+pub(super) enum ArchiveEntry<'n> {
     /// `manifest.json`.
     Manifest,
     /// A blob.
@@ -22,23 +22,23 @@ pub(super) enum Place<'n> {
 }
 
 /// Parses an entry name; `None` for a name that errand never writes.
-pub(super) fn place(name: &str) -> Option<Place<'_>> {
+pub(super) fn place(name: &str) -> Option<ArchiveEntry<'_>> {
     let is_plain = name.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     if !is_plain {
         return None;
     }
     if name == MANIFEST {
-        return Some(Place::Manifest);
+        return Some(ArchiveEntry::Manifest);
     }
     if let Some(hex) = name.strip_prefix(BLOBS) {
-        return digest(hex).map(Place::Blob);
+        return digest(hex).map(ArchiveEntry::Blob);
     }
     if let Some(file) = name.strip_prefix(PARCEL) {
-        return is_packed(file).then_some(Place::Parcel(None, file));
+        return is_packed(file).then_some(ArchiveEntry::Parcel(None, file));
     }
     if let Some(rest) = name.strip_prefix(PARCELS) {
         let (hex, file) = rest.split_once('/')?;
-        return is_packed(file).then_some(Place::Parcel(Some(digest(hex)?), file));
+        return is_packed(file).then_some(ArchiveEntry::Parcel(Some(digest(hex)?), file));
     }
     let (run_id, file) = match name.strip_prefix(RUNS) {
         Some(rest) => {
@@ -50,7 +50,7 @@ pub(super) fn place(name: &str) -> Option<Place<'_>> {
         None => (None, name),
     };
     let is_file = matches!(file, BRIEF | EVENTS | LOG | RECORD) || log_age(file).is_some();
-    is_file.then_some(Place::Run(run_id, file))
+    is_file.then_some(ArchiveEntry::Run(run_id, file))
 }
 
 fn is_packed(file: &str) -> bool {

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
 use errand_agent::parcel;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_model::{Digest, RunId};
 use sha2::Digest as _;
 
@@ -14,7 +14,7 @@ use super::archive::{Hashing, beginning};
 use super::fault::{damaged, foreign};
 use super::journal::Journal;
 use super::manifest::{Entry, Kind};
-use super::place::{Place, kind_of, place};
+use super::place::{ArchiveEntry, kind_of, place};
 use super::{EVENTS, FileError, RECORD};
 
 /// Longest text that is read into memory whole.
@@ -24,10 +24,10 @@ const BLOCK_BYTES: u64 = 512;
 const BLOCK: usize = 512;
 
 /// Reads an export from beginning to end. The first problem found is the error.
-pub(super) fn walk(mut file: &File) -> Result<Walk, FileError> {
+pub(super) fn walk(mut file: &File) -> Result<ExportReader, FileError> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
-    let mut walk = Walk::default();
+    let mut walk = ExportReader::default();
     let mut end = 0;
     let mut archive = tar::Archive::new(BufReader::new(file));
     for entry in archive.entries().map_err(foreign)? {
@@ -68,7 +68,7 @@ fn is_there(file: &File, from: u64, to: u64, bytes: &[u8]) -> io::Result<bool> {
 
 /// Parts of an export read so far.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
+pub(super) struct ExportReader {
     last: String,
     /// All entries but the manifest.
     pub(super) found: BTreeMap<String, Entry>,
@@ -84,12 +84,12 @@ pub(super) struct Walk {
 pub(super) struct RunPart {
     pub(super) journal: Journal,
     /// Run id and head in its record, or the reason why the record cannot be read.
-    pub(super) record: Option<Result<Said, String>>,
+    pub(super) record: Option<Result<StatedHead, String>>,
 }
 
 /// Run id and head that a record states.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct StatedHead {
     pub(super) run_id: RunId,
     /// Number and hash of the last event.
     pub(super) head: Option<(u64, String)>,
@@ -102,7 +102,7 @@ pub(super) struct ParcelPart {
     pub(super) listing: Option<Vec<u8>>,
 }
 
-impl Walk {
+impl ExportReader {
     /// Reads one entry, whose content begins at offset `from`. Returns the header bytes that errand
     /// would have written for it.
     fn entry<R: Read>(
@@ -116,14 +116,14 @@ impl Walk {
         let Some(place) = place(&name) else {
             return Err(damaged(format!("{name:?} is no part of an export")));
         };
-        if place != Place::Manifest && name <= self.last {
+        if place != ArchiveEntry::Manifest && name <= self.last {
             return Err(damaged(format!("{name:?} is not in its place")));
         }
         let target = match (kind, entry.link_name_bytes()) {
             (Kind::Link, Some(target)) => Some(target.into_owned()),
             (Kind::Link | Kind::File | Kind::Executable, _) => None,
         };
-        let is_manifest = place == Place::Manifest;
+        let is_manifest = place == ArchiveEntry::Manifest;
         let mut hashing = Hashing::new(&mut *entry);
         self.take(place, &mut hashing, from)?;
         let size_bytes = hashing.size_bytes;
@@ -140,10 +140,15 @@ impl Walk {
     }
 
     /// Reads an entry to its end, and keeps the needed part.
-    fn take(&mut self, place: Place<'_>, mut bytes: impl Read, from: u64) -> Result<(), FileError> {
+    fn take(
+        &mut self,
+        place: ArchiveEntry<'_>,
+        mut bytes: impl Read,
+        from: u64,
+    ) -> Result<(), FileError> {
         match place {
-            Place::Manifest => self.manifest = Some(text(&mut bytes)?),
-            Place::Run(run_id, name) => {
+            ArchiveEntry::Manifest => self.manifest = Some(text(&mut bytes)?),
+            ArchiveEntry::Run(run_id, name) => {
                 let part = self
                     .runs
                     .entry(run_id)
@@ -157,7 +162,7 @@ impl Walk {
                     _ => {}
                 }
             }
-            Place::Parcel(digest, name) => {
+            ArchiveEntry::Parcel(digest, name) => {
                 let part = self.parcels.entry(digest).or_default();
                 if name == parcel::MANIFEST {
                     part.listing = Some(text(&mut bytes)?);
@@ -165,17 +170,17 @@ impl Walk {
                     part.definition = text(&mut bytes)?;
                 }
             }
-            Place::Blob(_) => {}
+            ArchiveEntry::Blob(_) => {}
         }
         io::copy(&mut bytes, &mut io::sink())?;
         Ok(())
     }
 }
 
-fn record(text: &[u8]) -> Result<Said, String> {
-    let record: Record = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+fn record(text: &[u8]) -> Result<StatedHead, String> {
+    let record: RunRecord = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let head = record.journal.map(|head| (head.seq, head.hash));
-    Ok(Said { run_id: record.run_id, head })
+    Ok(StatedHead { run_id: record.run_id, head })
 }
 
 fn text(from: &mut impl Read) -> Result<Vec<u8>, FileError> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use names::Released;
 pub use sweep::{Freed, collect, free, unnamed};
-pub use usage::{AgentUsage, Kind, Owner, SpaceUsage, usage};
+pub use usage::{AgentSpace, Owner, SpaceUsage, StorageKind, usage};
 
 /// Age from which unnamed blobs and parcels are removed, counted from when they were put, built or
 /// renewed, unless no other process uses the registry. Much longer than any commit takes, from the

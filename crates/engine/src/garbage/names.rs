@@ -47,9 +47,9 @@ impl Released {
 
 /// Names outside the registry's journals, at one moment.
 #[derive(Debug)]
-pub(super) struct Elsewhere(BTreeSet<Digest>);
+pub(super) struct NamesOutsideJournals(BTreeSet<Digest>);
 
-impl Elsewhere {
+impl NamesOutsideJournals {
     /// Collects the names. The journals must be queried after this, so that a name that moves from
     /// a document into a journal meanwhile is found in one of them.
     pub(super) async fn of(engine: &Engine) -> Result<Self, Error> {

@@ -9,7 +9,7 @@ use errand_model::{Digest, Timestamp};
 use errand_store::{KeptBlob, SharedBlobs};
 use serde::Serialize;
 
-use super::names::{Elsewhere, Released, needed_parcels};
+use super::names::{NamesOutsideJournals, Released, needed_parcels};
 use super::{GRACE, SHORTEST_GRACE};
 use crate::{Engine, Error};
 
@@ -114,7 +114,7 @@ async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Resu
     if !is_anything_here(engine, &scope)? {
         return Ok(freed);
     }
-    let elsewhere = Elsewhere::of(engine).await?;
+    let elsewhere = NamesOutsideJournals::of(engine).await?;
     let sweep = Sweep { engine, scope, before, grace, act, elsewhere };
     sweep.parcels(&mut freed).await?;
     sweep.blobs(&mut freed).await?;
@@ -148,7 +148,7 @@ struct Sweep<'a> {
     before: SystemTime,
     grace: Duration,
     act: Act,
-    elsewhere: Elsewhere,
+    elsewhere: NamesOutsideJournals,
 }
 
 impl Sweep<'_> {

@@ -9,7 +9,7 @@ use errand_model::{Digest, RunId};
 use errand_store::{Filter, Page};
 use serde::Serialize;
 
-use super::names::Elsewhere;
+use super::names::NamesOutsideJournals;
 use super::sweep::{Freed, unnamed};
 use crate::{Engine, Error};
 
@@ -28,19 +28,19 @@ pub struct SpaceUsage {
     /// Bytes of all kinds together.
     pub bytes: u64,
     /// Usage by kind, the largest first.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<StorageKind>,
     /// Usage by run, the largest first: journal, log, record, workspace, and the blobs that it
     /// names. A blob that several runs name is counted for each.
     pub runs: Vec<Owner>,
     /// Usage summed by agent, the largest first.
-    pub agents: Vec<AgentUsage>,
+    pub agents: Vec<AgentSpace>,
     /// Amounts that `errand registry gc` would free now.
     pub garbage: Freed,
 }
 
 /// Usage of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Kind {
+pub struct StorageKind {
     /// `journals`, `logs`, `records`, `workspaces`, `blobs_of_runs`, `blobs_elsewhere`,
     /// `blobs_unnamed`, `blob_copies`, `parcels`, `state`, `database`, `shared_blobs`,
     /// `shared_logs`, `other`.
@@ -62,7 +62,7 @@ pub struct Owner {
 
 /// Usage of one agent's runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AgentUsage {
+pub struct AgentSpace {
     /// Name of the agent.
     pub agent: String,
     /// Number of its runs.
@@ -89,11 +89,11 @@ pub async fn usage(engine: &Engine, top: usize) -> Result<SpaceUsage, Error> {
     owners(engine, &own, &sizes, (&mut runs, &mut agents)).await?;
     runs.sort_by_key(|owner| std::cmp::Reverse(owner.bytes));
     runs.truncate(top);
-    let mut agents: Vec<AgentUsage> = agents.into_values().collect();
+    let mut agents: Vec<AgentSpace> = agents.into_values().collect();
     agents.sort_by_key(|usage| std::cmp::Reverse(usage.bytes));
     agents.truncate(top);
-    let mut kinds: Vec<Kind> =
-        kinds.0.into_iter().map(|(kind, bytes)| Kind { kind, bytes }).collect();
+    let mut kinds: Vec<StorageKind> =
+        kinds.0.into_iter().map(|(kind, bytes)| StorageKind { kind, bytes }).collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.bytes));
     let bytes = kinds.iter().map(|kind| kind.bytes).sum();
     let garbage = unnamed(engine, super::GRACE).await?;
@@ -143,7 +143,7 @@ fn run_files(
 
 /// Counts blobs, local and shared. Returns their sizes.
 async fn blobs(engine: &Engine, kinds: &mut Kinds) -> Result<BTreeMap<Digest, u64>, Error> {
-    let elsewhere = Elsewhere::of(engine).await?;
+    let elsewhere = NamesOutsideJournals::of(engine).await?;
     let named_elsewhere: BTreeSet<&Digest> = elsewhere.iter().collect();
     let blobs = engine.blobs();
     let mut sizes = BTreeMap::new();
@@ -208,7 +208,7 @@ async fn owners(
     engine: &Engine,
     own: &BTreeMap<RunId, u64>,
     sizes: &BTreeMap<Digest, u64>,
-    (runs, agents): (&mut Vec<Owner>, &mut BTreeMap<String, AgentUsage>),
+    (runs, agents): (&mut Vec<Owner>, &mut BTreeMap<String, AgentSpace>),
 ) -> Result<(), Error> {
     let mut page = Page { after: None, limit: PAGE };
     while runs.len() < RUNS {
@@ -223,7 +223,7 @@ async fn owners(
                     bytes += sizes.get(&name.digest).copied().unwrap_or_default();
                 }
             }
-            let of_agent = agents.entry(agent.clone()).or_insert_with(|| AgentUsage {
+            let of_agent = agents.entry(agent.clone()).or_insert_with(|| AgentSpace {
                 agent: agent.clone(),
                 runs: 0,
                 bytes: 0,

@@ -3,7 +3,7 @@
 use errand_agent::secret::Sealer;
 use errand_store::{DocumentKind, Expect};
 
-use super::hook::{Definition, Hook, Scheme, Secret, View};
+use super::hook::{HookDefinition, HookSecret, HookView, RegisteredHook, Scheme};
 use super::reference::http_name;
 use super::{Error, template};
 use crate::firing::{is_changed, is_name, put};
@@ -38,8 +38,8 @@ pub async fn define(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-    (definition, secret): (&Definition, Option<&Secret>),
-) -> Result<(View, bool, Option<Secret>), EngineError> {
+    (definition, secret): (&HookDefinition, Option<&HookSecret>),
+) -> Result<(HookView, bool, Option<HookSecret>), EngineError> {
     check(name, definition, secret)?;
     let (agent, version) = agents::split_reference(&definition.agent);
     agents::find(engine, namespace, agent, version).await?;
@@ -48,7 +48,7 @@ pub async fn define(
         let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
         let (created_at, kept, expect) = match &found {
             Some(document) => {
-                let before: Hook = read(document)?;
+                let before: RegisteredHook = read(document)?;
                 let expect = Expect::Revision(document.revision);
                 (before.created_at, Some(before.sealed_secret), expect)
             }
@@ -65,12 +65,12 @@ pub async fn define(
             (Some(secret), _) => (seal(engine, secret)?, None),
             (None, Some(kept)) => (kept, None),
             (None, None) => {
-                let made_up = Secret::new(SigningSecret::generate()?.expose());
+                let made_up = HookSecret::new(SigningSecret::generate()?.expose());
                 (seal(engine, &made_up)?, Some(made_up))
             }
         };
         let definition = definition.clone();
-        let hook = Hook { definition, sealed_secret, created_at, updated_at: now };
+        let hook = RegisteredHook { definition, sealed_secret, created_at, updated_at: now };
         let place = (DocumentKind::Hook, namespace, name.to_owned());
         let written = engine.store().write_documents(vec![put(place, &hook, expect, None)]).await;
         match written.map_err(EngineError::from) {
@@ -82,7 +82,11 @@ pub async fn define(
     Err(Error::Contended { name: name.to_owned() }.into())
 }
 
-fn check(name: &str, definition: &Definition, secret: Option<&Secret>) -> Result<(), Error> {
+fn check(
+    name: &str,
+    definition: &HookDefinition,
+    secret: Option<&HookSecret>,
+) -> Result<(), Error> {
     let invalid =
         |pointer: &str, reason: String| Error::Invalid { pointer: pointer.to_owned(), reason };
     if !is_name(name) || RESERVED.contains(&name) {
@@ -122,7 +126,7 @@ fn check(name: &str, definition: &Definition, secret: Option<&Secret>) -> Result
 }
 
 fn check_rest(
-    definition: &Definition,
+    definition: &HookDefinition,
     invalid: &impl Fn(&str, String) -> Error,
 ) -> Result<(), Error> {
     if let Some(input) = &definition.input {
@@ -161,16 +165,16 @@ fn check_rest(
     }
 }
 
-fn seal(engine: &Engine, secret: &Secret) -> Result<String, EngineError> {
+fn seal(engine: &Engine, secret: &HookSecret) -> Result<String, EngineError> {
     let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
     Ok(sealer.seal(SEALED_AS, secret.expose().as_bytes())?)
 }
 
 /// Returns the secret of a hook.
-pub(super) fn open(engine: &Engine, hook: &Hook) -> Result<Secret, EngineError> {
+pub(super) fn open(engine: &Engine, hook: &RegisteredHook) -> Result<HookSecret, EngineError> {
     let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
     let text = String::from_utf8(sealer.open(SEALED_AS, &hook.sealed_secret)?);
-    text.map(Secret::new)
+    text.map(HookSecret::new)
         .map_err(|_| EngineError::Payload { reason: "the secret of a hook is no text".to_owned() })
 }
 
@@ -178,7 +182,7 @@ pub(super) async fn load(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<(Hook, u64), EngineError> {
+) -> Result<(RegisteredHook, u64), EngineError> {
     let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
     let document = found.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
     Ok((read(&document)?, document.revision))
@@ -193,7 +197,7 @@ pub async fn get(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<View, EngineError> {
+) -> Result<HookView, EngineError> {
     Ok(load(engine, namespace, name).await?.0.view(name))
 }
 
@@ -207,9 +211,9 @@ pub async fn list(
     namespace: Option<&str>,
     after: Option<&str>,
     limit: u32,
-) -> Result<Vec<View>, EngineError> {
+) -> Result<Vec<HookView>, EngineError> {
     let found = named::list(engine, DocumentKind::Hook, namespace, (after, limit)).await?;
-    found.iter().map(|document| Ok(read::<Hook>(document)?.view(&document.key))).collect()
+    found.iter().map(|document| Ok(read::<RegisteredHook>(document)?.view(&document.key))).collect()
 }
 
 /// Removes a hook. Its runs stay; records of its requests expire.

@@ -6,11 +6,11 @@ use errand_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reference::Place;
+use super::reference::RequestField;
 
 /// Definition of a hook as a user gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Definition {
+pub struct HookDefinition {
     /// `name`, or `name@version`, of a registered agent.
     pub agent: String,
     /// Signature that requests must have.
@@ -58,7 +58,7 @@ pub enum Scheme {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dedupe {
     /// Place of the dedupe key.
-    pub key: Place,
+    pub key: RequestField,
     /// Time for which a second request with that key is a repetition, in milliseconds.
     pub window_ms: u64,
 }
@@ -67,17 +67,17 @@ pub struct Dedupe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
     /// Place of the event's name; `None` for the scheme's own.
-    pub from: Option<Place>,
+    pub from: Option<RequestField>,
     /// Names of accepted events. With GitHub also `<event>.<action>`.
     pub any_of: Vec<String>,
 }
 
 /// A hook as stored. Key: its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hook {
+pub struct RegisteredHook {
     /// Definition as the user gave it.
     #[serde(flatten)]
-    pub definition: Definition,
+    pub definition: HookDefinition,
     /// The secret, sealed for the user's identity.
     pub sealed_secret: String,
     /// Time of creation.
@@ -88,12 +88,12 @@ pub struct Hook {
 
 /// A hook as shown: without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct View {
+pub struct HookView {
     /// Name of the hook.
     pub name: String,
     /// Definition as the user gave it.
     #[serde(flatten)]
-    pub definition: Definition,
+    pub definition: HookDefinition,
     /// Time of creation.
     pub created_at_ms: Timestamp,
     /// Time of the last change.
@@ -102,9 +102,9 @@ pub struct View {
 
 /// A secret. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct HookSecret(String);
 
-impl Secret {
+impl HookSecret {
     /// Wraps a text as a secret.
     pub const fn new(text: String) -> Self {
         Self(text)
@@ -116,15 +116,15 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for HookSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(hidden)")
     }
 }
 
-impl Hook {
-    pub(super) fn view(self, name: &str) -> View {
-        View {
+impl RegisteredHook {
+    pub(super) fn view(self, name: &str) -> HookView {
+        HookView {
             name: name.to_owned(),
             definition: self.definition,
             created_at_ms: self.created_at,
@@ -133,12 +133,12 @@ impl Hook {
     }
 }
 
-impl Definition {
+impl HookDefinition {
     /// Returns the deduplication: the given one, or the scheme's own.
     pub(super) fn dedupe(&self) -> Option<Dedupe> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
         let by_header = |header: &str| {
-            Some(Dedupe { key: Place::Header(header.to_owned()), window_ms: DAY_MS })
+            Some(Dedupe { key: RequestField::Header(header.to_owned()), window_ms: DAY_MS })
         };
         self.dedupe.clone().or_else(|| match self.signature.scheme {
             Scheme::Github => by_header("x-github-delivery"),

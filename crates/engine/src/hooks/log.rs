@@ -29,7 +29,7 @@ const REASON_LIMIT_CHARS: usize = 512;
 
 /// A request to a hook, as logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Logged {
+pub struct LoggedHookRequest {
     /// Id of the request.
     pub id: String,
     /// Time of arrival.
@@ -50,12 +50,12 @@ pub struct Logged {
 
 /// The run that a dedupe key stands for, and the end of the key's window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Known {
+pub(super) struct DedupedRun {
     pub(super) run_id: RunId,
     pub(super) until: Timestamp,
 }
 
-impl Logged {
+impl LoggedHookRequest {
     /// Returns the document of a request, for a commit.
     pub(super) fn write(mut self, (namespace, hook): (Option<&str>, &str)) -> DocumentWrite {
         let shelf = if self.outcome == "rejected" { 'x' } else { 'r' };
@@ -107,11 +107,11 @@ pub async fn deliveries(
     namespace: Option<&str>,
     hook: &str,
     (before, limit): (Option<&str>, u32),
-) -> Result<Vec<Logged>, EngineError> {
+) -> Result<Vec<LoggedHookRequest>, EngineError> {
     let mut all = Vec::new();
     for shelf in ['r', 'x'] {
         for document in shelf_of(engine, (namespace, hook), (shelf, before), limit).await? {
-            let logged: Logged = read(&document)?;
+            let logged: LoggedHookRequest = read(&document)?;
             all.push(logged);
         }
     }

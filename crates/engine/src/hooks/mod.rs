@@ -14,7 +14,9 @@ mod verify;
 
 pub use define::{define, get, list, remove};
 pub use error::Error;
-pub use hook::{Dedupe, Definition, Events, Hook, Scheme, Secret, Signature, View};
-pub use log::{Logged, deliveries};
-pub use receive::{Outcome, Received, receive};
-pub use reference::Place;
+pub use hook::{
+    Dedupe, Events, HookDefinition, HookSecret, HookView, RegisteredHook, Scheme, Signature,
+};
+pub use log::{LoggedHookRequest, deliveries};
+pub use receive::{HookRequestOutcome, ReceivedHookRequest, receive};
+pub use reference::RequestField;

@@ -9,9 +9,9 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::hook::{Definition, Events, Hook, Scheme};
-use super::log::{Known, Logged, known_key, trim};
-use super::reference::{Place, Request};
+use super::hook::{Events, HookDefinition, RegisteredHook, Scheme};
+use super::log::{DedupedRun, LoggedHookRequest, known_key, trim};
+use super::reference::{Request, RequestField};
 use super::template::{render, render_text};
 use super::{Error, define, verify};
 use crate::firing::{Firing, is_changed, is_session, put};
@@ -27,7 +27,7 @@ const KEY_LIMIT_CHARS: usize = 512;
 
 /// A request as received.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
+pub struct ReceivedHookRequest<'a> {
     /// Path and query.
     pub uri: &'a Uri,
     /// All headers.
@@ -40,7 +40,7 @@ pub struct Received<'a> {
 
 /// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum HookRequestOutcome {
     /// The request fired a run.
     Created {
         /// Id of the run.
@@ -82,12 +82,12 @@ pub async fn receive(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-    received: Received<'_>,
-) -> Result<(String, Outcome), EngineError> {
+    received: ReceivedHookRequest<'_>,
+) -> Result<(String, HookRequestOutcome), EngineError> {
     let (hook, _) = define::load(engine, namespace, name).await?;
     let place = (namespace, name);
     let id = engine.new_run_id()?.to_string();
-    let blank = Logged {
+    let blank = LoggedHookRequest {
         id: id.clone(),
         at_ms: engine.now(),
         outcome: "rejected".to_owned(),
@@ -101,16 +101,17 @@ pub async fn receive(
         Ok(Made::Fire(understood)) => fire(engine, place, &understood, &blank).await,
         Ok(Made::Skip { event, reason }) => {
             let outcome = "skipped".to_owned();
-            let logged = Logged { outcome, event, reason: Some(reason.clone()), ..blank.clone() };
+            let logged =
+                LoggedHookRequest { outcome, event, reason: Some(reason.clone()), ..blank.clone() };
             engine.store().write_documents(vec![logged.write(place)]).await?;
-            Ok(Outcome::Skipped { reason })
+            Ok(HookRequestOutcome::Skipped { reason })
         }
         Err(error) => Err(error),
     };
     match &taken {
         Ok(_) | Err(EngineError::Store(_)) => {}
         Err(error) => {
-            let logged = Logged { reason: Some(error.to_string()), ..blank };
+            let logged = LoggedHookRequest { reason: Some(error.to_string()), ..blank };
             engine.store().write_documents(vec![logged.write(place)]).await?;
         }
     }
@@ -125,8 +126,8 @@ pub async fn receive(
 fn understand(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
-    hook: &Hook,
-    (received, id): (&Received<'_>, &str),
+    hook: &RegisteredHook,
+    (received, id): (&ReceivedHookRequest<'_>, &str),
 ) -> Result<Made, EngineError> {
     let definition = &hook.definition;
     let secret = define::open(engine, hook)?;
@@ -169,7 +170,7 @@ fn understand(
 
 /// Returns the run that an accepted request fires.
 fn make(
-    definition: &Definition,
+    definition: &HookDefinition,
     request: &Request<'_>,
     (namespace, remote, target): (Option<&str>, Option<&str>, &str),
     event: Option<String>,
@@ -236,8 +237,8 @@ fn query(target: &str) -> BTreeMap<String, String> {
 /// Returns the name of the event, if it can be found.
 fn event_of(scheme: Scheme, events: Option<&Events>, request: &Request<'_>) -> Option<String> {
     let by_scheme = match scheme {
-        Scheme::Github => Some(Place::Header("x-github-event".to_owned())),
-        Scheme::StandardWebhooks => Some(Place::Pointer("/type".to_owned())),
+        Scheme::Github => Some(RequestField::Header("x-github-event".to_owned())),
+        Scheme::StandardWebhooks => Some(RequestField::Pointer("/type".to_owned())),
         Scheme::HmacSha256 | Scheme::Token => None,
     };
     let place = events.and_then(|events| events.from.clone()).or(by_scheme)?;
@@ -258,8 +259,8 @@ async fn fire(
     engine: &Engine,
     place: (Option<&str>, &str),
     understood: &Understood,
-    blank: &Logged,
-) -> Result<Outcome, EngineError> {
+    blank: &LoggedHookRequest,
+) -> Result<HookRequestOutcome, EngineError> {
     let (namespace, name) = place;
     let event = understood.event.clone();
     for _ in 0..TRIES {
@@ -271,24 +272,26 @@ async fn fire(
         if let Some((known, _)) = known.as_ref().filter(|(known, _)| now < known.until) {
             let run_id = known.run_id.clone();
             let (outcome, event) = ("coalesced".to_owned(), event.clone());
-            let logged = Logged { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
+            let logged =
+                LoggedHookRequest { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
             engine.store().write_documents(vec![logged.write(place)]).await?;
-            return Ok(Outcome::Coalesced { run_id });
+            return Ok(HookRequestOutcome::Coalesced { run_id });
         }
         let submission = understood.firing.check(engine).await?;
         let mut admission = admit::admission(engine, submission).await?;
         let run_id = admission.run.id.clone();
         let (outcome, event) = ("created".to_owned(), event.clone());
-        let logged = Logged { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
+        let logged =
+            LoggedHookRequest { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
         admission.documents.push(logged.write(place));
         if let Some((key, window_ms)) = &understood.dedupe {
             let until = now.plus(std::time::Duration::from_millis(*window_ms));
             let expect = known.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
-            let body = Known { run_id: run_id.clone(), until };
+            let body = DedupedRun { run_id: run_id.clone(), until };
             admission.documents.push(remember((namespace, name), key, &body, (expect, until)));
         }
         match submit::admit_prepared(engine, admission).await {
-            Ok(_) => return Ok(Outcome::Created { run_id }),
+            Ok(_) => return Ok(HookRequestOutcome::Created { run_id }),
             // An equal request committed first: the next try finds its run.
             Err(error) if is_changed(&error) => {}
             Err(error) => return Err(error),
@@ -300,7 +303,7 @@ async fn fire(
 fn remember(
     (namespace, name): (Option<&str>, &str),
     key: &str,
-    known: &Known,
+    known: &DedupedRun,
     (expect, until): (Expect, Timestamp),
 ) -> DocumentWrite {
     let place = (DocumentKind::HookDelivery, namespace, known_key(name, key));
@@ -311,7 +314,7 @@ async fn known(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
     key: &str,
-) -> Result<Option<(Known, u64)>, EngineError> {
+) -> Result<Option<(DedupedRun, u64)>, EngineError> {
     let key = known_key(name, key);
     let found = engine.store().document(DocumentKind::HookDelivery, namespace, &key).await?;
     found.map(|document| Ok((read(&document)?, document.revision))).transpose()

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Place of a value in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum RequestField {
     /// A header, lower case.
     Header(String),
     /// A JSON pointer (RFC 6901) into the body.
@@ -80,7 +80,7 @@ impl Reference {
     }
 }
 
-impl Place {
+impl RequestField {
     /// Returns the value at this place as text; `None` if it is absent, or neither text nor a
     /// number.
     pub(super) fn find(&self, request: &Request<'_>) -> Option<String> {
@@ -106,7 +106,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for RequestField {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Header(name) => write!(f, "the header {name}"),

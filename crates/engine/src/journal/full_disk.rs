@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use errand_model::Timestamp;
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{EndAttempt, Outcome, Run, Status};
+use errand_model::run::{AttemptOutcome, EndAttempt, Run, Status};
 
 use super::Journal;
 use super::state::State;
@@ -59,7 +59,7 @@ fn end_of(run: &Run, failure: Failure, now: Timestamp) -> EndAttempt {
     let wall = run.live_attempt().map(|live| now.since(live.started_at)).unwrap_or_default();
     EndAttempt {
         attempt: run.last_attempt_number(),
-        outcome: Outcome::Failed(failure),
+        outcome: AttemptOutcome::Failed(failure),
         exit_code: None,
         signal: None,
         usage: ProcessUsage { wall, ..ProcessUsage::default() },

@@ -2,7 +2,7 @@
 
 use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::event::{EventBody, OutputDelta};
-use errand_model::run::{Command, Decision, Report, Run};
+use errand_model::run::{AttemptReport, Command, Decision, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentWrite, Lease};
 
@@ -115,7 +115,7 @@ impl State {
         self.output.offset = offset.saturating_add(output::bytes(text.len()));
         let delta = OutputDelta { text, offset: Some(offset) };
         let events = vec![EventBody::OutputDelta(delta)];
-        let report = Report { attempt: self.output.attempt, events };
+        let report = AttemptReport { attempt: self.output.attempt, events };
         match self.command(&report.into(), now) {
             Ok(_) | Err(DraftError::Rejected(_)) => Ok(()),
             Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use errand_api::access::{KeyText, PUBLIC_CHARS, SECRET_CHARS, Scope};
+use errand_api::access::{KeyScope, KeyText, PUBLIC_CHARS, SECRET_CHARS};
 use errand_api::audit::{Action, Actor};
 use errand_model::hex;
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -15,13 +15,13 @@ use crate::{Engine, audit};
 
 /// An API key to be created.
 #[derive(Clone, Debug)]
-pub struct NewKey {
+pub struct CreatedKey {
     /// Name of the key; no other key of its namespace may have it.
     pub name: String,
     /// Namespace that it gives access to; `None` for the default namespace.
     pub namespace: Option<String>,
     /// Permissions; at least one.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<KeyScope>,
     /// Time until it expires; `None` for a key that never expires.
     pub lasts: Option<Duration>,
 }
@@ -40,8 +40,8 @@ pub struct Created {
 /// # Errors
 ///
 /// [`enum@Error`]; no key was created then.
-pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created, Error> {
-    let NewKey { name, namespace, scopes, lasts } = new;
+pub async fn create(engine: &Engine, new: CreatedKey, by: &Actor) -> Result<Created, Error> {
+    let CreatedKey { name, namespace, scopes, lasts } = new;
     check(&name, &scopes)?;
     if lasts == Some(Duration::ZERO) {
         return Err(Error::Expired);
@@ -71,7 +71,7 @@ pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created,
         expect: Expect::Absent,
         change: DocumentChange::Put { body: body.to_json(), due_at: None },
     };
-    let deed = audit::Deed {
+    let deed = audit::AuditedAction {
         namespace: body.namespace.as_deref(),
         action: Action::KeyCreated,
         object: text.public(),
@@ -86,7 +86,7 @@ pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created,
     Ok(Created { key, text })
 }
 
-fn check(name: &str, scopes: &BTreeSet<Scope>) -> Result<(), Error> {
+fn check(name: &str, scopes: &BTreeSet<KeyScope>) -> Result<(), Error> {
     let is_sound = (1..=NAME_LIMIT).contains(&name.chars().count())
         && !name.trim().is_empty()
         && !name.chars().any(char::is_control);

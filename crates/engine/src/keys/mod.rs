@@ -10,17 +10,17 @@ mod verify;
 
 use std::collections::BTreeSet;
 
-use errand_api::access::Scope;
+use errand_api::access::KeyScope;
 use errand_model::Timestamp;
 use errand_store::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use create::{Created, NewKey, create};
+pub use create::{Created, CreatedKey, create};
 pub use list::{any, list};
 pub use revoke::revoke;
-pub use verify::{ACTS_WITHIN, Denied, Verifier};
+pub use verify::{ACTS_WITHIN, AccessDenied, Verifier};
 
 /// Most keys of a registry: each has to be revoked by a person one day.
 pub const KEYS_LIMIT: u32 = 10_000;
@@ -37,7 +37,7 @@ pub struct Key {
     /// Namespace that it gives access to; `None` for the default namespace.
     pub namespace: Option<String>,
     /// Permissions.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<KeyScope>,
     /// Time of creation.
     pub created_at: Timestamp,
     /// Time from which on it is refused; `None` for a key that never expires.
@@ -50,7 +50,7 @@ struct Body {
     schema: u32,
     name: String,
     namespace: Option<String>,
-    scopes: BTreeSet<Scope>,
+    scopes: BTreeSet<KeyScope>,
     created_at_ms: Timestamp,
     expires_at_ms: Option<Timestamp>,
     /// Hash of the secret part, in hex digits.

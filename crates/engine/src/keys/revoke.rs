@@ -37,7 +37,7 @@ pub async fn revoke(
         expect: Expect::Anything,
         change: DocumentChange::Remove,
     };
-    let deed = audit::Deed {
+    let deed = audit::AuditedAction {
         namespace: key.namespace.as_deref(),
         action: Action::KeyRevoked,
         object: &key.public,

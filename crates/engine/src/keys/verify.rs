@@ -23,7 +23,7 @@ const REMEMBERED: usize = 4_096;
 
 /// Error: a request is not authenticated.
 #[derive(Debug)]
-pub enum Denied {
+pub enum AccessDenied {
     /// The text has no form of a key, or no such key exists.
     Unknown,
     /// The key has expired.
@@ -49,9 +49,9 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Denied`]. The time taken reveals nothing about the secret.
-    pub async fn verify(&self, engine: &Engine, text: &str) -> Result<Arc<Key>, Denied> {
-        let shown: KeyText = text.parse().map_err(|_| Denied::Unknown)?;
+    /// [`AccessDenied`]. The time taken reveals nothing about the secret.
+    pub async fn verify(&self, engine: &Engine, text: &str) -> Result<Arc<Key>, AccessDenied> {
+        let shown: KeyText = text.parse().map_err(|_| AccessDenied::Unknown)?;
         let now = engine.now();
         let hash: [u8; 32] = Sha256::digest(text).into();
         let key = match self.remembered(&hash, now) {
@@ -59,7 +59,7 @@ impl Verifier {
             None => Arc::new(look_up(engine, &shown).await?),
         };
         if let Some(at) = key.expires_at.filter(|at| *at <= now) {
-            return Err(Denied::Expired { at });
+            return Err(AccessDenied::Expired { at });
         }
         self.remember(hash, now, &key);
         Ok(key)
@@ -85,17 +85,17 @@ impl Verifier {
     }
 }
 
-async fn look_up(engine: &Engine, shown: &KeyText) -> Result<Key, Denied> {
-    let unavailable = |error| Denied::Unavailable(error);
+async fn look_up(engine: &Engine, shown: &KeyText) -> Result<Key, AccessDenied> {
+    let unavailable = |error| AccessDenied::Unavailable(error);
     let store = engine.store();
     let found = store.document(DocumentKind::ApiKey, None, shown.public()).await;
     let found = found.map_err(|error| unavailable(error.into()))?;
     let given = hex(&Sha256::digest(shown.secret()));
-    let Some(document) = found else { return Err(Denied::Unknown) };
+    let Some(document) = found else { return Err(AccessDenied::Unknown) };
     let body = Body::read(&document).map_err(unavailable)?;
     if bool::from(given.as_bytes().ct_eq(body.secret_sha256.as_bytes())) {
         Ok(body.key(&document.key))
     } else {
-        Err(Denied::Unknown)
+        Err(AccessDenied::Unknown)
     }
 }

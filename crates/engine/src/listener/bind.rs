@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 use super::check::Rules;
 use super::error::Error;
 
-/// A listener bound to its address. Clients may connect already; [`Listener::serve`] serves them.
+/// A listener bound to its address. Clients may connect already; [`BoundListener::serve`] serves them.
 #[derive(Debug)]
-pub struct Listener {
+pub struct BoundListener {
     listen_addr: String,
     pub(super) bound_addr: SocketAddr,
     pub(super) socket: TcpListener,
@@ -18,7 +18,7 @@ pub struct Listener {
     pub(super) max_parallel: usize,
 }
 
-impl Listener {
+impl BoundListener {
     /// Checks the specification and binds the address. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub(super) struct Front {
     /// Permits, one for each request that is read, waits or runs.
     pub(super) room: Arc<Semaphore>,
     /// Channel to the loop that wakes the service. Its capacity is the number of permits.
-    pub(super) wakes: mpsc::Sender<Asked>,
+    pub(super) wakes: mpsc::Sender<ListenerRequest>,
     /// Shutdown phase of the listener.
     pub(super) phase: watch::Receiver<Phase>,
 }
@@ -44,7 +44,7 @@ pub(super) enum Phase {
 
 /// A request that is to wake the service.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ListenerRequest {
     pub(super) request: IngressRequest,
     pub(super) reply: oneshot::Sender<IngressOutcome>,
     /// Its permit, held until the wake ended.
@@ -138,7 +138,7 @@ async fn ask(
         body,
     };
     let (reply, outcome) = oneshot::channel();
-    let asked = Asked { request, reply, place };
+    let asked = ListenerRequest { request, reply, place };
     front.wakes.try_send(asked).map_err(|_| Refusal::shutting_down())?;
     outcome.await.map_err(|_| Refusal::shutting_down())
 }

@@ -16,6 +16,6 @@ pub mod limit;
 pub(crate) mod mask;
 mod serve;
 
-pub use bind::Listener;
+pub use bind::BoundListener;
 pub use error::Error;
 pub use ingress::{Ingress, IngressBody, IngressOutcome, IngressRequest};

@@ -7,10 +7,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::connection::{Asked, Front, Phase, converse};
-use super::{Ingress, Listener, answer, limit};
+use super::connection::{Front, ListenerRequest, Phase, converse};
+use super::{BoundListener, Ingress, answer, limit};
 
-impl Listener {
+impl BoundListener {
     /// Serves until `shutdown` resolves. From then on requests are answered 503; running wakes are
     /// waited for (stopping them is up to the handler), and their clients get the outcome.
     /// Connections that then take longer than [`limit::DRAIN_TIME`] are cut off. Owns all
@@ -85,8 +85,8 @@ fn welcome(
 }
 
 /// Wakes the service, unless the client went away while it waited.
-async fn wake(handler: Arc<dyn Ingress>, asked: Asked) {
-    let Asked { request, reply, place } = asked;
+async fn wake(handler: Arc<dyn Ingress>, asked: ListenerRequest) {
+    let ListenerRequest { request, reply, place } = asked;
     if reply.is_closed() {
         return;
     }

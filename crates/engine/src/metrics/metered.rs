@@ -13,17 +13,18 @@ use errand_model::run::CallerCommand;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{
-    Admission, Admitted, Append, Appended, Asked, BomGeneration, Changes, Claim, DayReservation,
-    DayReserved, DayStanding, DeadLetter, DeadLetterFilter, Discard, Document, DocumentKind,
-    DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease, Name,
-    NameStore, Namespaces, Page, Questions, Removal, Renewed, Request, ResultLookup, Session,
-    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
-    SharedLogs, Standing, Store, Stored, Turn, Usage, UsageFilter, Waiting,
+    Admission, Admitted, Append, Appended, Changes, Claim, DayReservation, DayReserved,
+    DayStanding, DeadLetterFilter, Discard, Document, DocumentKind, DocumentQuery, DocumentStore,
+    DocumentWrite, Error, Evidence, Filter, Holder, Lease, Name, NameStore, Namespaces, Page,
+    Questions, QueuedCount, Removal, Renewed, ResultLookup, Session, SessionPage, SessionResult,
+    SessionState, SessionStore, SessionTurn, SharedBlobs, SharedLogs, Store, Stored,
+    StoredBomGeneration, StoredDeadLetter, StoredQuestion, StoredRequest, StoredSessionMessage,
+    UnfinishedCounts, UsageFilter, UsageTotals,
 };
 use tokio::time::Instant;
 
 use super::Metrics;
-use super::saw::Facts;
+use super::saw::CommittedFacts;
 use crate::renewal::Renewal;
 
 /// A store with its counters.
@@ -52,7 +53,7 @@ impl Metered {
     }
 
     /// Counts an admitted run, unless an existing run was returned instead.
-    fn admitted(&self, admitted: &Admitted, facts: Facts) {
+    fn admitted(&self, admitted: &Admitted, facts: CommittedFacts) {
         if matches!(admitted, Admitted::Created) {
             self.metrics.saw(facts);
         }
@@ -69,7 +70,7 @@ fn count_of(renewed: &Renewed) -> u64 {
 
 #[async_trait]
 impl SessionStore for Metered {
-    async fn turn(&self, run_id: &RunId) -> Result<Turn, Error> {
+    async fn turn(&self, run_id: &RunId) -> Result<SessionTurn, Error> {
         self.inner.turn(run_id).await
     }
 
@@ -98,7 +99,7 @@ impl SessionStore for Metered {
         session_id: &str,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<SessionMessage>, Error> {
+    ) -> Result<Vec<StoredSessionMessage>, Error> {
         self.inner.session_messages(session_id, before, limit).await
     }
 
@@ -188,7 +189,7 @@ impl NameStore for Metered {
 impl Store for Metered {
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
         self.renewal.before_commit(&admission.events, &admission.documents);
-        let facts = Facts::of(&admission.run, &admission.events);
+        let facts = CommittedFacts::of(&admission.run, &admission.events);
         let admitted = self.timed(self.inner.admit(admission)).await?;
         self.admitted(&admitted, facts);
         Ok(admitted)
@@ -200,7 +201,7 @@ impl Store for Metered {
         holder: Holder,
     ) -> Result<(Admitted, Option<Lease>), Error> {
         self.renewal.before_commit(&admission.events, &admission.documents);
-        let facts = Facts::of(&admission.run, &admission.events);
+        let facts = CommittedFacts::of(&admission.run, &admission.events);
         let admitted = self.timed(self.inner.admit_held(admission, holder)).await?;
         self.admitted(&admitted.0, facts);
         Ok(admitted)
@@ -208,7 +209,7 @@ impl Store for Metered {
 
     async fn append(&self, append: Append) -> Result<Appended, Error> {
         self.renewal.before_commit(&append.events, &append.documents);
-        let facts = Facts::of(&append.run, &append.events);
+        let facts = CommittedFacts::of(&append.run, &append.events);
         let appended = self.timed(self.inner.append(append)).await?;
         self.metrics.saw(facts);
         Ok(appended)
@@ -216,7 +217,7 @@ impl Store for Metered {
 
     async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
         self.renewal.before_commit(&append.events, &append.documents);
-        let facts = Facts::of(&append.run, &append.events);
+        let facts = CommittedFacts::of(&append.run, &append.events);
         let appended = self.timed(self.inner.append_at_rest(append)).await?;
         self.metrics.saw(facts);
         Ok(appended)
@@ -230,8 +231,8 @@ impl Store for Metered {
     ) -> Result<Lease, Error> {
         self.renewal.before_commit(&parent.events, &parent.documents);
         self.renewal.before_commit(&child.events, &child.documents);
-        let of_parent = Facts::of(&parent.run, &parent.events);
-        let of_child = Facts::of(&child.run, &child.events);
+        let of_parent = CommittedFacts::of(&parent.run, &parent.events);
+        let of_child = CommittedFacts::of(&child.run, &child.events);
         let lease = self.timed(self.inner.append_and_admit(parent, child, holder)).await?;
         self.metrics.saw(of_parent);
         self.metrics.saw(of_child);
@@ -247,9 +248,9 @@ impl Store for Metered {
         for child in &children {
             self.renewal.before_commit(&child.events, &child.documents);
         }
-        let of_parent = Facts::of(&parent.run, &parent.events);
-        let of_children: Vec<Facts> =
-            children.iter().map(|child| Facts::of(&child.run, &child.events)).collect();
+        let of_parent = CommittedFacts::of(&parent.run, &parent.events);
+        let of_children: Vec<CommittedFacts> =
+            children.iter().map(|child| CommittedFacts::of(&child.run, &child.events)).collect();
         let appended = self.timed(self.inner.append_and_admit_all(parent, children)).await?;
         self.metrics.saw(of_parent);
         for facts in of_children {
@@ -299,11 +300,11 @@ impl Store for Metered {
         self.inner.expired(now, limit).await
     }
 
-    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<QueuedCount>, Error> {
         self.inner.waiting(now).await
     }
 
-    async fn standing(&self) -> Result<Standing, Error> {
+    async fn standing(&self) -> Result<UnfinishedCounts, Error> {
         self.inner.standing().await
     }
 
@@ -362,7 +363,7 @@ impl Store for Metered {
         self.timed(self.inner.request(run_id, command, now)).await
     }
 
-    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error> {
         self.inner.requests(run_id).await
     }
 
@@ -371,7 +372,7 @@ impl Store for Metered {
         which: Questions,
         namespaces: &Namespaces,
         limit: u32,
-    ) -> Result<Vec<Asked>, Error> {
+    ) -> Result<Vec<StoredQuestion>, Error> {
         self.inner.questions(which, namespaces, limit).await
     }
 
@@ -380,11 +381,11 @@ impl Store for Metered {
         agent: &str,
         digest: &Digest,
         now: Timestamp,
-    ) -> Result<BomGeneration, Error> {
+    ) -> Result<StoredBomGeneration, Error> {
         self.timed(self.inner.put_bom(agent, digest, now)).await
     }
 
-    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<StoredBomGeneration>, Error> {
         self.inner.boms(agent, limit).await
     }
 
@@ -400,7 +401,7 @@ impl Store for Metered {
         self.inner.day_standing(agent, day).await
     }
 
-    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<UsageTotals, Error> {
         self.inner.usage(query).await
     }
 
@@ -408,7 +409,7 @@ impl Store for Metered {
         &self,
         filter: &DeadLetterFilter,
         page: &Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Vec<StoredDeadLetter>, Error> {
         self.inner.dead_letters(filter, page).await
     }
 

@@ -13,7 +13,7 @@ const UNNAMED: &str = "unknown";
 
 /// Facts of one commit.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct CommittedFacts {
     transitions: Vec<usize>,
     ended: Option<Ended>,
     is_new: bool,
@@ -31,7 +31,7 @@ struct Ended {
     took: std::time::Duration,
 }
 
-impl Facts {
+impl CommittedFacts {
     /// Collects the facts of `events`; `run` is the run after them.
     pub(super) fn of(run: &Run, events: &[Event]) -> Self {
         let mut facts = Self::default();
@@ -138,7 +138,7 @@ fn ended(run: &Run) -> Option<Ended> {
 
 impl Metrics {
     /// Counts the facts of a durable commit.
-    pub(super) fn saw(&self, facts: Facts) {
+    pub(super) fn saw(&self, facts: CommittedFacts) {
         self.admitted.add(u64::from(facts.is_new));
         self.dead_lettered.add(u64::from(facts.dead_lettered));
         self.attempts.add(facts.attempts);

@@ -1,6 +1,6 @@
 //! Documents with news for a coordinator: their keys, their order and their bodies.
 
-use errand_model::coordination::News;
+use errand_model::coordination::CoordinatorNews;
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use errand_store::{
@@ -30,7 +30,7 @@ const DEADLINE: &str = "deadline";
 pub(crate) fn news(
     (namespace, coordinator): (Option<&str>, &RunId),
     about: &str,
-    news: &News,
+    news: &CoordinatorNews,
     due_at: Timestamp,
 ) -> DocumentWrite {
     DocumentWrite {
@@ -51,19 +51,19 @@ pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
     // The key is unique per second, so that later news is never taken for news that was handled
     // before.
     let about = format!("{LOOK}-{}", at.as_millis() / 1_000);
-    news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, at)
+    news((run.spec.namespace.as_deref(), &run.id), &about, &CoordinatorNews::Look, at)
 }
 
 /// Returns news that a caller asked something, with the event of that number or at that time.
 pub(crate) fn asked(run: &Run, number: u64, now: Timestamp) -> DocumentWrite {
     let about = format!("{ASKED}-{number}");
-    news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, now)
+    news((run.spec.namespace.as_deref(), &run.id), &about, &CoordinatorNews::Look, now)
 }
 
 /// Returns the news of an attempt that began at `now`: its beginning, and later its deadline.
 pub(crate) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
-    let mut writes = vec![news(owner, BEGAN, &News::Began { items: None }, now)];
+    let mut writes = vec![news(owner, BEGAN, &CoordinatorNews::Began { items: None }, now)];
     writes.extend(deadline(run));
     writes
 }
@@ -71,7 +71,7 @@ pub(crate) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
 /// Returns news of the run's deadline, if the run has a limit.
 pub(crate) fn deadline(run: &Run) -> Option<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
-    run.run_deadline().map(|at| news(owner, DEADLINE, &News::Look, at))
+    run.run_deadline().map(|at| news(owner, DEADLINE, &CoordinatorNews::Look, at))
 }
 
 /// Returns news of a deadline that may have moved, due at `soonest` or later.
@@ -79,12 +79,12 @@ pub(crate) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWr
     let owner = (run.spec.namespace.as_deref(), &run.id);
     let held_for = run.paused_until(soonest).saturating_sub(run.paused);
     let at = run.run_deadline()?.plus(held_for).max(soonest);
-    Some(news(owner, DEADLINE, &News::Look, at))
+    Some(news(owner, DEADLINE, &CoordinatorNews::Look, at))
 }
 
 /// Returns a note that the files of an ended coordinator have to be checked.
 pub(crate) fn ended(run: &Run, at: Timestamp) -> DocumentWrite {
-    news((run.spec.namespace.as_deref(), &run.id), ENDED, &News::Look, at)
+    news((run.spec.namespace.as_deref(), &run.id), ENDED, &CoordinatorNews::Look, at)
 }
 
 /// Returns the removal of that note.
@@ -121,7 +121,7 @@ pub(crate) fn is_restored(document: &Document) -> bool {
 
 /// Returns news that the registry was rebuilt, so the coordinator verifies its children once more.
 pub(crate) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
-    news((run.spec.namespace.as_deref(), &run.id), RESTORED, &News::Look, now)
+    news((run.spec.namespace.as_deref(), &run.id), RESTORED, &CoordinatorNews::Look, now)
 }
 
 /// Loads all news of a coordinator, due or not, in the order of their keys.
@@ -189,7 +189,7 @@ pub(crate) fn coordinator(document: &Document) -> Option<RunId> {
 }
 
 /// Returns the news in a document; `None` if a newer version of errand wrote it.
-pub(crate) fn said(document: &Document) -> Option<News> {
+pub(crate) fn said(document: &Document) -> Option<CoordinatorNews> {
     serde_json::from_value(document.body.clone()).ok()
 }
 

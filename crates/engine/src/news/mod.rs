@@ -25,10 +25,10 @@ pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), Error> {
     Ok(engine.store().write_documents(vec![asked(run, number, now)]).await?)
 }
 
-/// Returns true if nobody has to hold the run while it continues: its attempt is live, without a
+/// Returns true if no process has to hold the run while it continues: its attempt is live, without a
 /// process.
 pub(crate) fn is_let_go(run: &Run) -> bool {
-    let is_up = |attempt: &errand_model::run::Attempt| {
+    let is_up = |attempt: &errand_model::run::RunAttempt| {
         matches!(attempt.state, errand_model::run::AttemptState::Running)
     };
     run.coordination.is_some() && run.live_attempt().is_some_and(is_up)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, Membership, News, Said};
+use errand_model::coordination::{
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, Membership, StatedValue,
+};
 use errand_model::event::{AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent};
 use errand_model::run::{Run, Status};
 use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
@@ -35,7 +37,12 @@ pub(crate) fn documents(blobs: &Blobs, run: &Run, events: &[Event]) -> Vec<Docum
 }
 
 /// Returns the document with news for the coordinator of `run`. It replaces the one under that key.
-pub(crate) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> DocumentWrite {
+pub(crate) fn document(
+    run: &Run,
+    key: String,
+    news: &CoordinatorNews,
+    at: Timestamp,
+) -> DocumentWrite {
     DocumentWrite {
         kind: DocumentKind::Turn,
         namespace: run.spec.namespace.clone(),
@@ -56,7 +63,7 @@ pub(crate) fn listens(
     now: Timestamp,
 ) -> DocumentWrite {
     let key = format!("{}/{}/listens-{received}", member.coordinator, run.id);
-    document(run, key, &News::Listens { run_id: run.id.clone(), received }, now)
+    document(run, key, &CoordinatorNews::Listens { run_id: run.id.clone(), received }, now)
 }
 
 /// Returns the removal of a document that no other process writes any more.
@@ -71,7 +78,7 @@ pub(crate) fn removal(document: &Document) -> DocumentWrite {
 }
 
 /// Returns the news in an event, and the last part of their key.
-pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
+pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, CoordinatorNews)> {
     // Events without a report are not even parsed.
     if !MATTERS.contains(&event.kind.as_str()) {
         return None;
@@ -85,11 +92,11 @@ pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, N
         return Some((event.seq.to_string(), said(blobs, run, sent)));
     }
     if let EventBody::RunPaused(paused) = &body {
-        let news = News::Waits { run_id: run.id.clone(), reason: Some(paused.reason) };
+        let news = CoordinatorNews::Waits { run_id: run.id.clone(), reason: Some(paused.reason) };
         return Some((format!("waits-{}", event.seq), news));
     }
     if let EventBody::RunResumed(_) = &body {
-        let news = News::Waits { run_id: run.id.clone(), reason: None };
+        let news = CoordinatorNews::Waits { run_id: run.id.clone(), reason: None };
         return Some((format!("waits-{}", event.seq), news));
     }
     let outcome = outcome(blobs, run, &body)?;
@@ -97,7 +104,7 @@ pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, N
 }
 
 /// Returns the news of a run's end; `None` if the run is not over.
-pub(crate) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
+pub(crate) fn of_ended(blobs: &Blobs, run: &Run) -> Option<CoordinatorNews> {
     let outcome = match &run.status {
         Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => return None,
         Status::Completed { .. } => {
@@ -112,9 +119,9 @@ pub(crate) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
     Some(ended(run, outcome, run.status.ended_at()?))
 }
 
-fn ended(run: &Run, outcome: ChildOutcome, at: Timestamp) -> News {
+fn ended(run: &Run, outcome: ChildOutcome, at: Timestamp) -> CoordinatorNews {
     let (usage, received) = (child_usage(run, at), Some(run.received));
-    News::Ended(ChildEnded { run_id: run.id.clone(), outcome, usage, received })
+    CoordinatorNews::Ended(ChildEnded { run_id: run.id.clone(), outcome, usage, received })
 }
 
 /// Types of events that are news.
@@ -146,8 +153,8 @@ fn handed_over(run: &Run, handoff: &HandoffRequested) -> Option<ChildOutcome> {
 }
 
 /// Returns the news of a message.
-fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
-    News::Said(ChildSaid {
+fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> CoordinatorNews {
+    CoordinatorNews::Said(ChildSaid {
         run_id: run.id.clone(),
         id: sent.id.clone(),
         to: sent.to.clone(),
@@ -157,11 +164,11 @@ fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
 }
 
 /// Returns a payload in its three forms.
-pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
+pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> StatedValue {
     let Some(kept) = kept else {
-        return Said { payload: None, value: Value::Null, digest: Digest::of(b"null") };
+        return StatedValue { payload: None, value: Value::Null, digest: Digest::of(b"null") };
     };
-    let unseen = |blob: &Blob| Said {
+    let unseen = |blob: &Blob| StatedValue {
         payload: Some(kept.clone()),
         value: Value::Null,
         digest: blob.digest.clone(),
@@ -181,7 +188,7 @@ pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     let payload = if text.len() > KEPT_BYTES { elsewhere(blobs, kept) } else { kept.clone() };
     let digest = Digest::of(text.as_bytes());
     let value = if text.len() > SEEN_BYTES { Value::Null } else { value };
-    Said { payload: Some(payload), value, digest }
+    StatedValue { payload: Some(payload), value, digest }
 }
 
 /// Returns the payload in the blob store, if that can be written.

@@ -4,7 +4,7 @@
 use std::io;
 
 use async_trait::async_trait;
-use errand_agent::log::{Followed, Query, Reader, follow};
+use errand_agent::log::{Followed, LogReader, Query, follow};
 use errand_api::story::{Comparison, Story};
 use errand_model::{Event, RunId};
 
@@ -36,7 +36,7 @@ pub enum More {
 
 /// Selects lines of a log.
 #[derive(Clone, Copy, Debug)]
-pub struct LogQuery {
+pub struct LogSelection {
     /// Selects among the lines that are there.
     pub lines: Query,
     /// Continues with new lines until the run ends.
@@ -77,7 +77,7 @@ pub trait JournalOperations<E: Send + 'static>: Send + Sync {
     async fn log(
         &self,
         run_id: &RunId,
-        query: LogQuery,
+        query: LogSelection,
         take: &mut TakeLine<'_, E>,
     ) -> Result<LogFile, E>;
 
@@ -119,7 +119,7 @@ impl<E: LocalError> JournalOperations<E> for LocalOperations {
             if !events.is_empty() {
                 continue;
             }
-            let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) =
+            let (wait::WaitEnd::Reached(stored) | wait::WaitEnd::TimedOut(stored)) =
                 wait::until(self.engine(), run_id, None, |stored| {
                     stored.head.seq > after || stored.run.status.is_terminal()
                 })
@@ -133,12 +133,12 @@ impl<E: LocalError> JournalOperations<E> for LocalOperations {
     async fn log(
         &self,
         run_id: &RunId,
-        query: LogQuery,
+        query: LogSelection,
         take: &mut TakeLine<'_, E>,
     ) -> Result<LogFile, E> {
         let path = logs::path(self.engine(), run_id)?;
         let unreadable = |error| E::from(Error::io("read", path.clone())(error));
-        let mut reader = Reader::open(&path, query.lines).map_err(unreadable)?;
+        let mut reader = LogReader::open(&path, query.lines).map_err(unreadable)?;
         if query.follow {
             let ended = async {
                 // A run that is gone has ended too.

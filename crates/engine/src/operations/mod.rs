@@ -20,7 +20,9 @@ mod triggers;
 
 pub use actions::{ActionOperations, Stopped};
 pub use dead_letters::DeadLetterOperations;
-pub use journals::{EventList, JournalOperations, LogFile, LogQuery, More, TakeEvent, TakeLine};
+pub use journals::{
+    EventList, JournalOperations, LogFile, LogSelection, More, TakeEvent, TakeLine,
+};
 pub use local::{LocalError, LocalOperations};
 pub use people::PeopleOperations;
 pub use runs::{RunList, RunListQuery, RunOperations, UsageQuestion};

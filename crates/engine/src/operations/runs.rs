@@ -5,9 +5,9 @@ use errand_api::bom_page::BomGeneration;
 use errand_api::gateway::run_find::FoundRun;
 use errand_api::graph::Graph;
 use errand_api::message::MessagePage;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_api::trace::Trace;
-use errand_api::usage::{USAGE_SCHEMA, Usage};
+use errand_api::usage::{USAGE_SCHEMA, UsageDocument};
 use errand_api::verification::Verification;
 use errand_model::event::{MessageType, RunKind};
 use errand_model::price::Day;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::local::{LocalError, LocalOperations};
 use crate::view::{self, TraceAsk};
-use crate::wait::{self, Waited};
+use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, evidence, reconcile, values};
 
 /// Most runs listed for a text: a person chooses among few.
@@ -56,7 +56,7 @@ impl RunListQuery {
 #[derive(Debug)]
 pub struct RunList<E> {
     /// Records, newest first.
-    pub runs: Vec<Record>,
+    pub runs: Vec<RunRecord>,
     /// Set if more runs may match: the value of `after` for the next query.
     pub next: Option<RunId>,
     /// Errors of single runs: a run that cannot be read is left out, one that cannot be reconciled is
@@ -113,19 +113,19 @@ pub trait RunOperations<E: Send + 'static>: Send + Sync {
     }
 
     /// Returns the record of a run as answers have it: long values are links.
-    async fn record(&self, run_id: &RunId) -> Result<Record, E>;
+    async fn record(&self, run_id: &RunId) -> Result<RunRecord, E>;
 
     /// Returns the record of a run with its usage by step and its values, however long.
-    async fn inspect(&self, run_id: &RunId) -> Result<Record, E>;
+    async fn inspect(&self, run_id: &RunId) -> Result<RunRecord, E>;
 
     /// Fills the input and the output of a run into its record if they are links.
-    async fn fill_in_values(&self, record: &mut Record) -> Result<(), E>;
+    async fn fill_in_values(&self, record: &mut RunRecord) -> Result<(), E>;
 
     /// Returns the manifest of a run: kind `Run`, with metadata, spec and status.
     async fn manifest(&self, run_id: &RunId) -> Result<Value, E>;
 
     /// Waits until a run is over, at most until `deadline`. Returns its record as it is then.
-    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<Record, E>;
+    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<RunRecord, E>;
 
     /// Returns the trace of a run.
     async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, E>;
@@ -151,7 +151,7 @@ pub trait RunOperations<E: Send + 'static>: Send + Sync {
     ) -> Result<(), E>;
 
     /// Sums up the usage of calls.
-    async fn usage(&self, question: UsageQuestion) -> Result<Usage, E>;
+    async fn usage(&self, question: UsageQuestion) -> Result<UsageDocument, E>;
 
     /// Lists generations of an agent's inventory, the latest first; at most `last`.
     async fn boms(&self, agent: &str, last: Option<u32>) -> Result<Vec<BomGeneration>, E>;
@@ -225,17 +225,17 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
         }
     }
 
-    async fn record(&self, run_id: &RunId) -> Result<Record, E> {
+    async fn record(&self, run_id: &RunId) -> Result<RunRecord, E> {
         let stored = wait::load(self.engine(), run_id).await?;
         Ok(view::answered(self.engine(), &reconcile::reconcile(self.engine(), stored).await?)
             .await?)
     }
 
-    async fn inspect(&self, run_id: &RunId) -> Result<Record, E> {
+    async fn inspect(&self, run_id: &RunId) -> Result<RunRecord, E> {
         Ok(view::record(self.engine(), run_id).await?)
     }
 
-    async fn fill_in_values(&self, record: &mut Record) -> Result<(), E> {
+    async fn fill_in_values(&self, record: &mut RunRecord) -> Result<(), E> {
         let stored = wait::load(self.engine(), &record.run_id).await?;
         values::put_in(self.engine(), &stored.run, record, u64::MAX);
         Ok(())
@@ -248,8 +248,8 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
         })?)
     }
 
-    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<Record, E> {
-        let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
+    async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<RunRecord, E> {
+        let (WaitEnd::Reached(stored) | WaitEnd::TimedOut(stored)) =
             wait::until_over(self.engine(), run_id, deadline).await?;
         Ok(crate::record_file::record(self.engine(), &stored))
     }
@@ -286,7 +286,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
         .await
     }
 
-    async fn usage(&self, question: UsageQuestion) -> Result<Usage, E> {
+    async fn usage(&self, question: UsageQuestion) -> Result<UsageDocument, E> {
         let UsageQuestion { by, by_word, agent, run_id, since, until } = question;
         let is_by_session = by == UsageBy::Session;
         let namespaces = self.namespaces().clone();
@@ -298,7 +298,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
                 row.key = row.key.take().map(|stored| self.own_name(&stored));
             }
         }
-        Ok(Usage {
+        Ok(UsageDocument {
             schema: USAGE_SCHEMA,
             by: by_word,
             since: since.map(|day| day.to_string()),

@@ -6,7 +6,7 @@ use errand_model::run::Run;
 use errand_store::{DocumentWrite, Expect};
 use serde_json::{Value, json};
 
-use super::entry::{Entry, EntryState};
+use super::entry::{EntryState, OutboxEntry};
 
 /// Returns the reports of `events`, for the commit that appends them; `run` is the run after them.
 ///
@@ -15,7 +15,7 @@ pub fn documents(run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
     let Some(url) = &run.spec.callback_url else { return Vec::new() };
     let of = |event: &Event| {
         let what = reported(&run.spec, &event.body().ok()?)?;
-        let entry = Entry {
+        let entry = OutboxEntry {
             run_id: run.id.clone(),
             seq: event.seq,
             event: what,

@@ -11,14 +11,14 @@ use std::time::Duration;
 use errand_agent::os;
 use errand_agent::secret::Sealer;
 use errand_model::Timestamp;
-use errand_store::{Change, Changes, Document, DocumentKind, Expect};
+use errand_store::{Changes, Document, DocumentKind, Expect, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
 use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
-use super::entry::{Delivery, Entry, EntryState};
-use super::settle::{Tried, count, settle};
-use super::target::Target;
+use super::entry::{DeliveryAttempt, EntryState, OutboxEntry};
+use super::settle::{FinishedTry, count, settle};
+use super::target::CallbackReceiver;
 use super::{Addresses, CallbackUrl, report, target};
 use crate::{Engine, Error};
 
@@ -48,14 +48,14 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Settings of the delivery of reports.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DeliverySettings {
     /// Addresses that reports may go to.
     pub addresses: Arc<Addresses>,
     /// Resolver of host names.
     pub names: Arc<dyn Names>,
 }
 
-impl Settings {
+impl DeliverySettings {
     /// Returns settings with those addresses and the resolver of this machine.
     pub fn new(addresses: Addresses) -> Self {
         Self { addresses: Arc::new(addresses), names: Arc::new(SystemNames) }
@@ -66,7 +66,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct Outbox {
     engine: Engine,
-    settings: Settings,
+    settings: DeliverySettings,
     /// Created when the first report is due: most servers never send one.
     tools: Option<Tools>,
     under_way: JoinSet<(Place, Result<(), Error>)>,
@@ -85,13 +85,13 @@ struct Tools {
 /// A due entry.
 struct Ready {
     document: Document,
-    entry: Entry,
+    entry: OutboxEntry,
     url: CallbackUrl,
 }
 
 impl Outbox {
     /// Returns an outbox of the registry of `engine`; [`Outbox::run`] starts it.
-    pub fn new(engine: Engine, settings: Settings) -> Self {
+    pub fn new(engine: Engine, settings: DeliverySettings) -> Self {
         let (under_way, busy) = (JoinSet::new(), BTreeMap::new());
         Self { engine, settings, tools: None, under_way, busy }
     }
@@ -176,7 +176,7 @@ impl Outbox {
     /// Reads an entry and its receiver; `None` if it cannot be read, or its URL is refused.
     async fn ready(&self, document: Document) -> Result<Option<(Place, Ready)>, Error> {
         let namespace = document.namespace.clone();
-        let Ok(entry) = Entry::read(&document) else {
+        let Ok(entry) = OutboxEntry::read(&document) else {
             tracing::error!(key = document.key, "an entry of the outbox cannot be read");
             return Ok(None);
         };
@@ -187,7 +187,7 @@ impl Outbox {
             }
             Err(refused) => {
                 let note = Some(refused.to_string());
-                let over = Entry { state: EntryState::Abandoned, note, ..entry };
+                let over = OutboxEntry { state: EntryState::Abandoned, note, ..entry };
                 self.write(&document, &over, None).await?;
                 count(&self.engine, EntryState::Abandoned);
                 Ok(None)
@@ -201,7 +201,7 @@ impl Outbox {
         lines: &mut BTreeMap<Place, VecDeque<Ready>>,
     ) -> Result<(), Error> {
         let places: Vec<Place> = lines.keys().cloned().collect();
-        let mut targets: BTreeMap<Place, Option<Target>> = BTreeMap::new();
+        let mut targets: BTreeMap<Place, Option<CallbackReceiver>> = BTreeMap::new();
         loop {
             let mut began = false;
             for place in &places {
@@ -229,7 +229,10 @@ impl Outbox {
     }
 
     /// Returns the receiver; `None` if it cannot be read, which must not block others.
-    async fn receiver(&self, (namespace, origin): &Place) -> Result<Option<Target>, Error> {
+    async fn receiver(
+        &self,
+        (namespace, origin): &Place,
+    ) -> Result<Option<CallbackReceiver>, Error> {
         match target::find_or_create(&self.engine, namespace.as_deref(), origin).await {
             Ok((target, _)) => Ok(Some(target)),
             Err(Error::Store(error)) if error.may_pass() => Err(error.into()),
@@ -241,7 +244,12 @@ impl Outbox {
     }
 
     /// Claims one entry and tries it, or holds it if its receiver is disabled.
-    async fn begin(&mut self, place: &Place, ready: Ready, target: Target) -> Result<(), Error> {
+    async fn begin(
+        &mut self,
+        place: &Place,
+        ready: Ready,
+        target: CallbackReceiver,
+    ) -> Result<(), Error> {
         let Ready { document, mut entry, url } = ready;
         let now = self.engine.now();
         if let Some(disabled) = &target.disabled {
@@ -250,7 +258,7 @@ impl Outbox {
             return Ok(());
         }
         (entry.state, entry.tries) = (EntryState::Waiting, entry.tries.saturating_add(1));
-        let delivery = Delivery {
+        let delivery = DeliveryAttempt {
             number: entry.tries,
             at: now,
             duration_ms: None,
@@ -287,7 +295,7 @@ impl Outbox {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
-        let Settings { addresses, names } = self.settings.clone();
+        let DeliverySettings { addresses, names } = self.settings.clone();
         let client = Client::new(addresses, names).map_err(|reason| Error::Payload { reason })?;
         let sealer = Arc::new(Sealer::open_or_create(&self.engine.surroundings().identity)?);
         Ok(self.tools.insert(Tools { client, sealer }).clone())
@@ -309,7 +317,7 @@ impl Outbox {
     async fn write(
         &self,
         document: &Document,
-        entry: &Entry,
+        entry: &OutboxEntry,
         due_at: Option<Timestamp>,
     ) -> Result<(), Error> {
         let expect = Expect::Revision(document.revision);
@@ -326,11 +334,11 @@ struct Attempt {
     engine: Engine,
     tools: Tools,
     place: Place,
-    entry: Entry,
+    entry: OutboxEntry,
     revision: u64,
-    delivery: Delivery,
+    delivery: DeliveryAttempt,
     url: CallbackUrl,
-    target: Target,
+    target: CallbackReceiver,
 }
 
 impl Attempt {
@@ -357,7 +365,7 @@ impl Attempt {
             },
         };
         let ended_at = engine.now();
-        let tried = Tried { namespace, origin, entry, revision, delivery, answer, ended_at };
+        let tried = FinishedTry { namespace, origin, entry, revision, delivery, answer, ended_at };
         settle(&engine, tried).await
     }
 }
@@ -373,8 +381,15 @@ async fn until(due_at: Option<Timestamp>) {
 async fn heard(changes: &mut Changes) {
     loop {
         match changes.recv().await {
-            Ok(Change::Run { .. } | Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
-            Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
+            Ok(StoreChange::Run { .. } | StoreChange::Elsewhere) | Err(RecvError::Lagged(_)) => {
+                return;
+            }
+            Ok(
+                StoreChange::Queued
+                | StoreChange::Asked { .. }
+                | StoreChange::Turn
+                | StoreChange::Inbox { .. },
+            ) => {}
             // The store is closed: the next look fails.
             Err(RecvError::Closed) => return std::future::pending().await,
         }

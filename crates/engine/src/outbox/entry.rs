@@ -11,7 +11,7 @@ pub(super) const KEPT_TRIES: u32 = 50;
 
 /// A report: an event of a run, for one receiver. Key: `key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// Id of the run.
     pub run_id: RunId,
     /// Number of the event in its journal.
@@ -55,7 +55,7 @@ pub enum EntryState {
 
 /// A try to deliver a report. Key: `try_key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct DeliveryAttempt {
     /// Number of the try, from 1 by entry.
     pub number: u32,
     /// Time when it began.
@@ -70,7 +70,7 @@ pub struct Delivery {
     pub response: Option<String>,
 }
 
-impl Entry {
+impl OutboxEntry {
     /// Returns the id that the receiver sees, the same at each delivery.
     pub fn id(&self) -> String {
         id_of(&self.run_id, self.seq)
@@ -96,8 +96,8 @@ impl Entry {
     }
 }
 
-impl Delivery {
-    pub(super) fn write(&self, namespace: Option<&str>, entry: &Entry) -> DocumentWrite {
+impl DeliveryAttempt {
+    pub(super) fn write(&self, namespace: Option<&str>, entry: &OutboxEntry) -> DocumentWrite {
         let body = serde_json::to_value(self).unwrap_or_default();
         let change = DocumentChange::Put { body, due_at: None };
         let key = try_key(&entry.run_id, entry.seq, self.number);
@@ -108,7 +108,7 @@ impl Delivery {
     pub(super) fn forget_old(
         &self,
         namespace: Option<&str>,
-        entry: &Entry,
+        entry: &OutboxEntry,
     ) -> Option<DocumentWrite> {
         let old = self.number.checked_sub(KEPT_TRIES).filter(|old| *old > 0)?;
         let key = try_key(&entry.run_id, entry.seq, old);

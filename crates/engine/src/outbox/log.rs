@@ -6,7 +6,7 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Delivery, Entry, EntryState, KEPT_TRIES, id_of, key, read, write};
+use super::entry::{DeliveryAttempt, EntryState, KEPT_TRIES, OutboxEntry, id_of, key, read, write};
 use super::{CallbackUrl, Error};
 use crate::Engine;
 
@@ -17,7 +17,7 @@ const TRIES: usize = 16;
 
 /// A report with its tries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Logged {
+pub struct LoggedReport {
     /// Id that the receiver sees: `webhook-id`.
     pub id: String,
     /// Id of the run.
@@ -38,7 +38,7 @@ pub struct Logged {
     /// Time of the next try; `None` if there is none without a redelivery.
     pub next_try_at_ms: Option<Timestamp>,
     /// The latest tries, oldest first.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<DeliveryAttempt>,
 }
 
 /// Lists the reports of one run, oldest first.
@@ -50,15 +50,15 @@ pub async fn deliveries(
     engine: &Engine,
     namespace: Option<&str>,
     run_id: &RunId,
-) -> Result<Vec<Logged>, crate::Error> {
+) -> Result<Vec<LoggedReport>, crate::Error> {
     let mut all = Vec::new();
     for document in of_run(engine, namespace, DocumentKind::Callback, run_id).await? {
-        let entry = Entry::read(&document)?;
+        let entry = OutboxEntry::read(&document)?;
         all.push(logged(&entry, document.due_at));
     }
     for document in of_run(engine, namespace, DocumentKind::CallbackDelivery, run_id).await? {
-        let delivery: Delivery = read(&document)?;
-        let of = |logged: &&mut Logged| {
+        let delivery: DeliveryAttempt = read(&document)?;
+        let of = |logged: &&mut LoggedReport| {
             let seq = logged.id.rsplit('_').next().and_then(|seq| seq.parse().ok());
             seq.is_some_and(|seq: u64| document.key.starts_with(&key(run_id, seq)))
         };
@@ -79,7 +79,7 @@ pub async fn entries(
     engine: &Engine,
     namespace: Option<&str>,
     (states, after, limit): (&[EntryState], Option<&str>, u32),
-) -> Result<Vec<Logged>, crate::Error> {
+) -> Result<Vec<LoggedReport>, crate::Error> {
     let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Descending);
     if let Some((run_id, seq)) = after.and_then(parse_id) {
         query.after = Some((namespace.map(str::to_owned), key(&run_id, seq)));
@@ -88,7 +88,7 @@ pub async fn entries(
     loop {
         let page = engine.store().documents(&query).await?;
         for document in &page {
-            let entry = Entry::read(document)?;
+            let entry = OutboxEntry::read(document)?;
             if states.is_empty() || states.contains(&entry.state) {
                 found.push(logged(&entry, document.due_at));
             }
@@ -101,8 +101,8 @@ pub async fn entries(
     }
 }
 
-fn logged(entry: &Entry, due_at: Option<Timestamp>) -> Logged {
-    Logged {
+fn logged(entry: &OutboxEntry, due_at: Option<Timestamp>) -> LoggedReport {
+    LoggedReport {
         id: entry.id(),
         run_id: entry.run_id.clone(),
         event: entry.event,
@@ -125,14 +125,14 @@ pub async fn redeliver(
     engine: &Engine,
     namespace: Option<&str>,
     id: &str,
-) -> Result<Logged, crate::Error> {
+) -> Result<LoggedReport, crate::Error> {
     let no_entry = || Error::NoEntry { id: id.to_owned() };
     let (run_id, seq) = parse_id(id).ok_or_else(no_entry)?;
     for _ in 0..TRIES {
         let found =
             engine.store().document(DocumentKind::Callback, namespace, &key(&run_id, seq)).await?;
         let document = found.ok_or_else(no_entry)?;
-        let mut entry = Entry::read(&document)?;
+        let mut entry = OutboxEntry::read(&document)?;
         (entry.state, entry.note, entry.tries_before) = (EntryState::Waiting, None, entry.tries);
         let (expect, now) = (Expect::Revision(document.revision), engine.now());
         let put = entry.write(namespace, expect, Some(now));
@@ -157,13 +157,13 @@ fn parse_id(id: &str) -> Option<(RunId, u64)> {
 pub(super) async fn each(
     engine: &Engine,
     namespace: Option<&str>,
-    change: impl Fn(&Entry) -> Option<(Entry, Option<Timestamp>)> + Send + Sync,
+    change: impl Fn(&OutboxEntry) -> Option<(OutboxEntry, Option<Timestamp>)> + Send + Sync,
 ) -> Result<(), crate::Error> {
     let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Ascending);
     loop {
         let page = engine.store().documents(&query).await?;
         for document in &page {
-            let Some((changed, due_at)) = change(&Entry::read(document)?) else { continue };
+            let Some((changed, due_at)) = change(&OutboxEntry::read(document)?) else { continue };
             let put = changed.write(namespace, Expect::Revision(document.revision), due_at);
             match engine.store().write_documents(vec![put]).await {
                 Ok(()) | Err(errand_store::Error::DocumentChanged { .. }) => {}

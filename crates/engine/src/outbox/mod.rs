@@ -22,12 +22,14 @@ mod url;
 pub use address::{AddressRule, Addresses, MalformedAddressRule};
 pub use announce::documents;
 pub use client::{Names, SystemNames};
-pub use deliver::{Outbox, Settings};
+pub use deliver::{DeliverySettings, Outbox};
 pub(crate) use entry::read;
-pub use entry::{Delivery, Entry, EntryState};
+pub use entry::{DeliveryAttempt, EntryState, OutboxEntry};
 pub use error::Error;
-pub use log::{Logged, deliveries, entries, forget, redeliver};
+pub use log::{LoggedReport, deliveries, entries, forget, redeliver};
 pub use sign::{Signing, SigningSecret};
 pub(crate) use sign::{hmac_sha256, mac};
-pub use target::{Target, TargetView, add_target, disable, enable, remove_target, rotate, targets};
+pub use target::{
+    CallbackReceiver, TargetView, add_target, disable, enable, remove_target, rotate, targets,
+};
 pub use url::{CallbackUrl, Refused};

@@ -3,7 +3,7 @@
 use errand_model::{DEFAULT_NAMESPACE, unscoped};
 use serde_json::{Value, json};
 
-use super::entry::Entry;
+use super::entry::OutboxEntry;
 use crate::{Engine, Error, record_file, values};
 
 /// Returns `{"type", "timestamp", "data"}`; `data` is the run's record with its namespace once the
@@ -11,7 +11,7 @@ use crate::{Engine, Error, record_file, values};
 pub(super) async fn body(
     engine: &Engine,
     namespace: Option<&str>,
-    entry: &Entry,
+    entry: &OutboxEntry,
 ) -> Result<Option<Vec<u8>>, Error> {
     let mut data = match &entry.data {
         Some(data) => data.clone(),

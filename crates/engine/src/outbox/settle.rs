@@ -5,7 +5,7 @@ use errand_model::callback::wait_after;
 use errand_store::{DocumentKind, Expect};
 
 use super::client::Answer;
-use super::entry::{Delivery, Entry, EntryState, key};
+use super::entry::{DeliveryAttempt, EntryState, OutboxEntry, key};
 use super::target;
 use crate::{Engine, Error};
 
@@ -16,20 +16,21 @@ const GONE: u16 = 410;
 
 /// A finished try.
 #[derive(Debug)]
-pub(super) struct Tried {
+pub(super) struct FinishedTry {
     pub(super) namespace: Option<String>,
     pub(super) origin: String,
     /// The entry as claimed, and its revision then.
-    pub(super) entry: Entry,
+    pub(super) entry: OutboxEntry,
     pub(super) revision: u64,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: DeliveryAttempt,
     pub(super) answer: Answer,
     pub(super) ended_at: Timestamp,
 }
 
 /// Records a finished try: the state and next try of the report, and the failures of its receiver.
-pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
-    let Tried { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } = tried;
+pub(super) async fn settle(engine: &Engine, tried: FinishedTry) -> Result<(), Error> {
+    let FinishedTry { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } =
+        tried;
     let namespace = namespace.as_deref();
     describe(&mut delivery, &answer, ended_at);
     count(engine, after(&entry, &answer, ended_at)?.0.state);
@@ -49,7 +50,7 @@ pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
         let key = key(&entry.run_id, entry.seq);
         match engine.store().document(DocumentKind::Callback, namespace, &key).await? {
             Some(document) => {
-                (current, revision) = (Entry::read(&document)?, document.revision);
+                (current, revision) = (OutboxEntry::read(&document)?, document.revision);
                 if current.tries != entry.tries && error_of(&answer).is_some() {
                     // Another process tries it again already, and will set its state.
                     engine.store().write_documents(vec![delivery.write(namespace, &entry)]).await?;
@@ -92,7 +93,7 @@ pub(super) fn count(engine: &Engine, state: EntryState) {
     counter.add(1);
 }
 
-fn describe(delivery: &mut Delivery, answer: &Answer, ended_at: Timestamp) {
+fn describe(delivery: &mut DeliveryAttempt, answer: &Answer, ended_at: Timestamp) {
     delivery.duration_ms =
         Some(u64::try_from(ended_at.since(delivery.at).as_millis()).unwrap_or(u64::MAX));
     delivery.error = error_of(answer);
@@ -120,10 +121,10 @@ fn error_of(answer: &Answer) -> Option<String> {
 
 /// Returns the entry after a try, and when it is due again.
 fn after(
-    entry: &Entry,
+    entry: &OutboxEntry,
     answer: &Answer,
     now: Timestamp,
-) -> Result<(Entry, Option<Timestamp>), Error> {
+) -> Result<(OutboxEntry, Option<Timestamp>), Error> {
     let note = error_of(answer);
     let is_final = matches!(answer, Answer::Status { status: GONE, .. } | Answer::Refused(_));
     let asked = match answer {
@@ -141,5 +142,5 @@ fn after(
             None => (EntryState::Abandoned, None),
         }
     };
-    Ok((Entry { state, note, ..entry.clone() }, due_at))
+    Ok((OutboxEntry { state, note, ..entry.clone() }, due_at))
 }

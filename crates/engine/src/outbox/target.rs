@@ -13,7 +13,7 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, EntryState, read, write};
+use super::entry::{EntryState, OutboxEntry, read, write};
 use super::{CallbackUrl, Error, SigningSecret, log};
 use crate::Engine;
 
@@ -30,7 +30,7 @@ const SEALED_AS: &str = "callback target";
 
 /// A receiver. Key: its origin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Target {
+pub struct CallbackReceiver {
     /// The signing secret, sealed for the user's identity.
     pub sealed_secret: String,
     /// Time of creation.
@@ -73,7 +73,7 @@ pub struct TargetView {
     pub created_at: Timestamp,
 }
 
-impl Target {
+impl CallbackReceiver {
     fn view(self, origin: &str) -> TargetView {
         TargetView {
             origin: origin.to_owned(),
@@ -146,7 +146,7 @@ pub(super) async fn find_or_create(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<(Target, u64), crate::Error> {
+) -> Result<(CallbackReceiver, u64), crate::Error> {
     for _ in 0..TRIES {
         if let Some(found) = find(engine, namespace, origin).await? {
             return Ok(found);
@@ -161,9 +161,9 @@ pub(super) async fn find_or_create(
     Err(Error::Contended { what: format!("the callback target {origin}") }.into())
 }
 
-fn fresh(engine: &Engine) -> Result<(Target, SigningSecret), crate::Error> {
+fn fresh(engine: &Engine) -> Result<(CallbackReceiver, SigningSecret), crate::Error> {
     let secret = SigningSecret::generate()?;
-    let target = Target {
+    let target = CallbackReceiver {
         sealed_secret: seal(engine, &secret)?,
         created_at: engine.now(),
         failures: 0,
@@ -183,7 +183,7 @@ pub(super) async fn find(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<Option<(Target, u64)>, crate::Error> {
+) -> Result<Option<(CallbackReceiver, u64)>, crate::Error> {
     let found = engine.store().document(DocumentKind::CallbackTarget, namespace, origin).await?;
     found.map(|document| Ok((read(&document)?, document.revision))).transpose()
 }
@@ -191,7 +191,7 @@ pub(super) async fn find(
 pub(super) fn put_write(
     namespace: Option<&str>,
     origin: &str,
-    (target, expect): (&Target, Expect),
+    (target, expect): (&CallbackReceiver, Expect),
 ) -> DocumentWrite {
     let body = serde_json::to_value(target).unwrap_or_default();
     let change = DocumentChange::Put { body, due_at: None };
@@ -202,7 +202,7 @@ async fn put(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-    change: (&Target, Expect),
+    change: (&CallbackReceiver, Expect),
 ) -> Result<(), errand_store::Error> {
     engine.store().write_documents(vec![put_write(namespace, origin, change)]).await
 }
@@ -212,8 +212,8 @@ pub(super) async fn change(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-    change: impl Fn(Target) -> Option<Target> + Send + Sync,
-) -> Result<Target, crate::Error> {
+    change: impl Fn(CallbackReceiver) -> Option<CallbackReceiver> + Send + Sync,
+) -> Result<CallbackReceiver, crate::Error> {
     for _ in 0..TRIES {
         let Some((target, revision)) = find(engine, namespace, origin).await? else {
             return Err(Error::NoTarget { origin: origin.to_owned() }.into());
@@ -242,7 +242,8 @@ pub async fn rotate(
 ) -> Result<(TargetView, SigningSecret), crate::Error> {
     let secret = SigningSecret::generate()?;
     let sealed_secret = seal(engine, &secret)?;
-    let with_it = |target| Some(Target { sealed_secret: sealed_secret.clone(), ..target });
+    let with_it =
+        |target| Some(CallbackReceiver { sealed_secret: sealed_secret.clone(), ..target });
     let changed = change(engine, namespace, origin, with_it).await?;
     Ok((changed.view(origin), secret))
 }
@@ -257,15 +258,15 @@ pub async fn enable(
     namespace: Option<&str>,
     origin: &str,
 ) -> Result<TargetView, crate::Error> {
-    let enabled = |target: Target| {
+    let enabled = |target: CallbackReceiver| {
         let (failures, failing_since, disabled) = (0, None, None);
-        Some(Target { failures, failing_since, disabled, ..target })
+        Some(CallbackReceiver { failures, failing_since, disabled, ..target })
     };
     let changed = change(engine, namespace, origin, enabled).await?;
     let now = engine.now();
-    log::each(engine, namespace, |entry: &Entry| {
+    log::each(engine, namespace, |entry: &OutboxEntry| {
         let is_of = CallbackUrl::parse(&entry.url).is_ok_and(|url| url.origin() == origin);
-        let freed = Entry { state: EntryState::Waiting, note: None, ..entry.clone() };
+        let freed = OutboxEntry { state: EntryState::Waiting, note: None, ..entry.clone() };
         (is_of && entry.state == EntryState::Held).then_some((freed, Some(now)))
     })
     .await?;
@@ -319,7 +320,10 @@ pub async fn targets(
     namespace: Option<&str>,
 ) -> Result<Vec<TargetView>, crate::Error> {
     let found = list(engine, namespace, TARGETS_LIMIT).await?;
-    found.iter().map(|document| Ok(read::<Target>(document)?.view(&document.key))).collect()
+    found
+        .iter()
+        .map(|document| Ok(read::<CallbackReceiver>(document)?.view(&document.key)))
+        .collect()
 }
 
 async fn list(

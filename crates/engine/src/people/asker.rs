@@ -7,7 +7,7 @@ use errand_model::coordination::{DEPTH_LIMIT, HANDOFF_LIMIT};
 use errand_model::run::{QuestionKind, Rejection};
 use errand_store::{Namespaces, Questions};
 
-use super::{Listed, Question, list};
+use super::{ListedQuestion, OpenQuestion, list};
 use crate::{Engine, Error, wait};
 
 /// Returns the run that a person means who answers run `run_id`: that run; or, of a coordinator, the
@@ -49,22 +49,22 @@ pub(crate) async fn asker(
 }
 
 /// Returns the id of a question of that kind, and a line about it.
-fn told(listed: &Listed, wanted: QuestionKind) -> Option<(String, String)> {
+fn told(listed: &ListedQuestion, wanted: QuestionKind) -> Option<(String, String)> {
     let (run_id, agent) = (&listed.run_id, &listed.agent);
     match (&listed.question, wanted) {
-        (Question::Approval(it), QuestionKind::Approval) => {
+        (OpenQuestion::Approval(it), QuestionKind::Approval) => {
             let about = format!("{} on {} ({})", it.action, it.target, it.digest);
             Some((
                 it.approval_id.clone(),
                 format!("  {run_id}  {agent}  {}  {about}", it.approval_id),
             ))
         }
-        (Question::Input(it), QuestionKind::Input) => Some((
+        (OpenQuestion::Input(it), QuestionKind::Input) => Some((
             it.input_id.clone(),
             format!("  {run_id}  {agent}  {}  {}", it.input_id, it.prompt),
         )),
-        (Question::Approval(_), QuestionKind::Input)
-        | (Question::Input(_), QuestionKind::Approval) => None,
+        (OpenQuestion::Approval(_), QuestionKind::Input)
+        | (OpenQuestion::Input(_), QuestionKind::Approval) => None,
     }
 }
 
@@ -75,7 +75,7 @@ struct Family<'e> {
 }
 
 impl Family<'_> {
-    async fn is_below(&mut self, listed: &Listed, ancestor: &RunId) -> Result<bool, Error> {
+    async fn is_below(&mut self, listed: &ListedQuestion, ancestor: &RunId) -> Result<bool, Error> {
         let mut parent = listed.parent_run_id.clone();
         for _ in 0..DEPTH_LIMIT + HANDOFF_LIMIT {
             let Some(run_id) = parent else { return Ok(false) };

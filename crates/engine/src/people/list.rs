@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use errand_api::record::{RecordApproval, RecordInput};
 use errand_model::RunId;
 use errand_model::event::{EventBody, EventGroup, QuestionEvent};
-use errand_store::{Asked, Namespaces, Questions};
+use errand_store::{Namespaces, Questions, StoredQuestion};
 
 use crate::{Engine, Error, reconcile, wait};
 
@@ -17,7 +17,7 @@ const EXPIRE_LIMIT: u32 = 1_000;
 
 /// Question and its run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct ListedQuestion {
     /// Run that asks.
     pub run_id: RunId,
     /// Name of the run.
@@ -27,12 +27,12 @@ pub struct Listed {
     /// Run that started it: the coordinator of a step.
     pub parent_run_id: Option<RunId>,
     /// Question and its answer.
-    pub question: Question,
+    pub question: OpenQuestion,
 }
 
 /// Question to a person.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Question {
+pub enum OpenQuestion {
     /// Request for an approval.
     Approval(Box<RecordApproval>),
     /// Question for an input.
@@ -48,21 +48,21 @@ pub async fn list(
     engine: &Engine,
     which: Questions,
     whose: &Namespaces,
-) -> Result<Vec<Listed>, Error> {
+) -> Result<Vec<ListedQuestion>, Error> {
     let asked = engine.store().questions(which, whose, LIST_LIMIT).await?;
     Ok(asked.into_iter().filter_map(listed).collect())
 }
 
 /// Returns a question with its run; `None` for an unreadable event, which `errand registry check`
 /// reports.
-fn listed(asked: Asked) -> Option<Listed> {
+fn listed(asked: StoredQuestion) -> Option<ListedQuestion> {
     let answer = asked.answered.as_ref().map(|event| (event.body(), event.at));
     let body = asked.asked.body().ok()?;
     let EventGroup::Question(event) = body.group() else { return None };
     let question = match event {
         QuestionEvent::ApprovalRequested(requested) => {
             let open = RecordApproval::open(requested, asked.asked_at);
-            Question::Approval(Box::new(match answer {
+            OpenQuestion::Approval(Box::new(match answer {
                 Some((Ok(EventBody::ApprovalDecided(decided)), at)) => open.decided(&decided, at),
                 Some(_) => open.closed(),
                 None => open,
@@ -70,7 +70,7 @@ fn listed(asked: Asked) -> Option<Listed> {
         }
         QuestionEvent::InputRequested(requested) => {
             let open = RecordInput::open(requested, asked.asked_at);
-            Question::Input(Box::new(match answer {
+            OpenQuestion::Input(Box::new(match answer {
                 Some((Ok(EventBody::InputProvided(given)), at)) => {
                     open.answered(&given.answer, &given.provided_by, at)
                 }
@@ -83,7 +83,7 @@ fn listed(asked: Asked) -> Option<Listed> {
         | QuestionEvent::InputProvided(_)
         | QuestionEvent::InputExpired(_) => return None,
     };
-    Some(Listed {
+    Some(ListedQuestion {
         run_id: asked.run_id,
         run_name: asked.name,
         agent: asked.agent,

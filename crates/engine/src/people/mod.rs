@@ -1,6 +1,6 @@
 //! Questions of agents to people: the list of them, and the run below a coordinator that asks.
 //!
-//! Deliberately absent: permissions to decide. Whoever can write the registry can.
+//! Deliberately absent: permissions to decide. A process that can write the registry may decide.
 
 mod asker;
 mod expose;
@@ -8,4 +8,4 @@ mod list;
 
 pub(crate) use asker::asker;
 pub(crate) use expose::refuse_secrets;
-pub use list::{Listed, Question, expire_due, list};
+pub use list::{ListedQuestion, OpenQuestion, expire_due, list};

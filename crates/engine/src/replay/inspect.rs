@@ -16,7 +16,7 @@ pub struct Narrative {
     /// Id of the run.
     pub run_id: RunId,
     /// Events described, in order.
-    pub told: Vec<Told>,
+    pub told: Vec<ReplayedEvent>,
     /// Tool calls with external side effects, which a live replay would repeat.
     pub effects: Vec<Call>,
     /// Reason why a strict replay is impossible; `None` if it is possible.
@@ -25,7 +25,7 @@ pub struct Narrative {
 
 /// A described event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReplayedEvent {
     /// Number of the event.
     pub seq: u64,
     /// Time of the event.
@@ -33,14 +33,14 @@ pub struct Told {
     /// Number of the attempt; 0 for none.
     pub attempt: u32,
     /// Use that a strict replay makes of it.
-    pub then: Then,
+    pub then: StrictReplayAction,
     /// Description in a few words.
     pub text: String,
 }
 
 /// Use that a strict replay makes of a recorded event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum StrictReplayAction {
     /// The agent gets the recorded result; nothing is executed.
     Served,
     /// The agent's action is compared with it.
@@ -49,7 +49,7 @@ pub enum Then {
     Told,
 }
 
-impl Then {
+impl StrictReplayAction {
     /// Returns its name for output.
     pub const fn word(self) -> &'static str {
         match self {
@@ -75,10 +75,10 @@ pub async fn inspect(engine: &Engine, run_id: &RunId) -> Result<Narrative, Error
         let body = event.body().map_err(unknown)?;
         if let Some((then, text)) = tell(&mut began, event, &body) {
             let Event { seq, at, attempt, .. } = *event;
-            all.push(Told { seq, at, attempt, then, text });
+            all.push(ReplayedEvent { seq, at, attempt, then, text });
         }
     }
-    let not_strict = errand_model::replay::Record::of(&run, &events).err();
+    let not_strict = errand_model::replay::RecordedRun::of(&run, &events).err();
     Ok(Narrative {
         run_id: run_id.clone(),
         told: all,
@@ -92,36 +92,49 @@ fn tell(
     began: &mut BTreeMap<String, String>,
     event: &Event,
     body: &EventBody,
-) -> Option<(Then, String)> {
+) -> Option<(StrictReplayAction, String)> {
     let told = match body.group() {
         EventGroup::Step(event) => return tell_step(began, event),
-        EventGroup::Result(ResultEvent::ArtifactCreated(file)) => {
-            (Then::Compared, format!("artifact {:?} of {} bytes", file.name, file.size_bytes))
-        }
+        EventGroup::Result(ResultEvent::ArtifactCreated(file)) => (
+            StrictReplayAction::Compared,
+            format!("artifact {:?} of {} bytes", file.name, file.size_bytes),
+        ),
         EventGroup::Reported(reported) => {
             let data = reported.data().to_string();
-            (Then::Compared, format!("{} {}", reported.type_name(), cut(&data)))
+            (StrictReplayAction::Compared, format!("{} {}", reported.type_name(), cut(&data)))
         }
         EventGroup::Run(RunEvent::Completed(completed)) => {
             let output = gave(completed.output.as_ref());
-            (Then::Compared, format!("the run ended well, with {output} as its output"))
+            (
+                StrictReplayAction::Compared,
+                format!("the run ended well, with {output} as its output"),
+            )
         }
         EventGroup::Run(RunEvent::Failed(failed)) => {
-            (Then::Compared, format!("the run failed: {}", failed.error.message))
+            (StrictReplayAction::Compared, format!("the run failed: {}", failed.error.message))
         }
-        EventGroup::Question(_) => (Then::Served, format!("{} {}", event.kind, cut(&event.data))),
-        EventGroup::Attempt(_) | EventGroup::Run(_) => (Then::Told, event.kind.clone()),
+        EventGroup::Question(_) => {
+            (StrictReplayAction::Served, format!("{} {}", event.kind, cut(&event.data)))
+        }
+        EventGroup::Attempt(_) | EventGroup::Run(_) => {
+            (StrictReplayAction::Told, event.kind.clone())
+        }
         EventGroup::Result(_)
         | EventGroup::Limit(_)
         | EventGroup::Session(_)
         | EventGroup::Coordination(_)
-        | EventGroup::Service(_) => (Then::Told, format!("{} {}", event.kind, cut(&event.data))),
+        | EventGroup::Service(_) => {
+            (StrictReplayAction::Told, format!("{} {}", event.kind, cut(&event.data)))
+        }
     };
     Some(told)
 }
 
 /// Returns the line about an event of a step; `None` for the start of one, which its end repeats.
-fn tell_step(began: &mut BTreeMap<String, String>, event: StepEvent<'_>) -> Option<(Then, String)> {
+fn tell_step(
+    began: &mut BTreeMap<String, String>,
+    event: StepEvent<'_>,
+) -> Option<(StrictReplayAction, String)> {
     let detail_of = |key: &str| of(began.get(key).map_or("", String::as_str));
     Some(match event {
         StepEvent::Started(started) => {
@@ -132,22 +145,27 @@ fn tell_step(began: &mut BTreeMap<String, String>, event: StepEvent<'_>) -> Opti
         StepEvent::Completed(done) => {
             let (gave, took) = (gave(done.output.as_ref()), done.duration.as_millis());
             let detail = detail_of(&done.key);
-            (Then::Served, format!("step {:?} gave {gave} after {took} ms{detail}", done.key))
+            (
+                StrictReplayAction::Served,
+                format!("step {:?} gave {gave} after {took} ms{detail}", done.key),
+            )
         }
         StepEvent::Failed(failed) => {
             let (how, detail) = (&failed.error.message, detail_of(&failed.key));
-            (Then::Served, format!("step {:?} failed: {how}{detail}", failed.key))
+            (StrictReplayAction::Served, format!("step {:?} failed: {how}{detail}", failed.key))
         }
         StepEvent::Inherited(step) => {
             let gave = gave(step.output.as_ref());
-            (Then::Served, format!("step {:?} was taken over, with {gave}", step.key))
+            (StrictReplayAction::Served, format!("step {:?} was taken over, with {gave}", step.key))
         }
-        StepEvent::CheckpointInherited(saved) => {
-            (Then::Served, format!("a checkpoint was taken over, {}", gave(Some(&saved.state))))
-        }
-        StepEvent::CheckpointSaved(saved) => {
-            (Then::Compared, format!("a checkpoint was saved, {}", gave(Some(&saved.state))))
-        }
+        StepEvent::CheckpointInherited(saved) => (
+            StrictReplayAction::Served,
+            format!("a checkpoint was taken over, {}", gave(Some(&saved.state))),
+        ),
+        StepEvent::CheckpointSaved(saved) => (
+            StrictReplayAction::Compared,
+            format!("a checkpoint was saved, {}", gave(Some(&saved.state))),
+        ),
     })
 }
 

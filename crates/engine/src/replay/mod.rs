@@ -11,7 +11,7 @@ mod result;
 mod strict;
 
 pub use effects::{Call, effects};
-pub use inspect::{Narrative, Then, Told, inspect};
+pub use inspect::{Narrative, ReplayedEvent, StrictReplayAction, inspect};
 pub use live::live;
-pub use result::{Outcome, result};
+pub use result::{ReplayOutcome, result};
 pub use strict::strict;

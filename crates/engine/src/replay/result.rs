@@ -2,7 +2,7 @@
 
 use errand_model::RunId;
 use errand_model::event::{EventBody, ReplayDiverged};
-use errand_model::replay::Record;
+use errand_model::replay::RecordedRun;
 use errand_model::run::Status;
 
 use crate::again::journal;
@@ -10,7 +10,7 @@ use crate::{Engine, Error, wait};
 
 /// Result of a strict replay that is over.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct ReplayOutcome {
     /// True if it did what the record says, to the end.
     pub is_same: bool,
     /// First difference; `None` if none was found.
@@ -26,7 +26,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// If the registry fails, or the repeated run is gone.
-pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
+pub async fn result(engine: &Engine, run_id: &RunId) -> Result<ReplayOutcome, Error> {
     let run = wait::load(engine, run_id).await?.run;
     let mut divergence = None;
     for event in journal(engine, run_id).await? {
@@ -34,7 +34,8 @@ pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
             divergence.get_or_insert(diverged);
         }
     }
-    let mut outcome = Outcome { is_same: false, divergence, error: None, compared: Vec::new() };
+    let mut outcome =
+        ReplayOutcome { is_same: false, divergence, error: None, compared: Vec::new() };
     if outcome.divergence.is_some() {
         return Ok(outcome);
     }
@@ -42,7 +43,7 @@ pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
         return Ok(outcome);
     };
     let original = wait::load(engine, &of).await?.run;
-    let record = Record::of(&original, &journal(engine, &of).await?)?;
+    let record = RecordedRun::of(&original, &journal(engine, &of).await?)?;
     outcome.error = stopped(&run.status, &original.status);
     outcome.is_same = outcome.error.is_none();
     if outcome.is_same {

@@ -3,8 +3,8 @@
 use errand_agent::parcel::Parcel;
 use errand_model::RunId;
 use errand_model::event::{EventBody, Replay, ReplayPolicy, RunCreated};
-use errand_model::inherit::Heritage;
-use errand_model::replay::Record;
+use errand_model::inherit::InheritedWork;
+use errand_model::replay::RecordedRun;
 
 use crate::again::{journal, reconciled, submission, with_parcel};
 use crate::submission::Submission;
@@ -23,7 +23,7 @@ pub async fn strict(
 ) -> Result<Submission, Error> {
     let run = reconciled(engine, run_id).await?.run;
     let events = journal(engine, run_id).await?;
-    Record::of(&run, &events)?;
+    RecordedRun::of(&run, &events)?;
     let mut submission = match agent {
         Some((parcel, source)) => with_parcel(engine, &run, parcel, source)?,
         None => submission(engine, &run)?,
@@ -38,7 +38,7 @@ pub async fn strict(
     }
     let RunCreated { inherits, .. } = &run.spec;
     let upto_seq = inherits.as_ref().map_or(1, |inherits| inherits.upto_seq);
-    submission.lineage.heritage = Some(Heritage { upto_seq, events: inherited });
+    submission.lineage.heritage = Some(InheritedWork { upto_seq, events: inherited });
     submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Strict });
     // A replay has no parent, session turn or callbacks: only its caller sees it.
     submission.parent = None;

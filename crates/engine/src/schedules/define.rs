@@ -4,7 +4,7 @@ use errand_store::{DocumentKind, DocumentWrite, Expect};
 
 use super::Error;
 use super::read::{LIMIT, documents, load};
-use super::schedule::{Definition, Schedule, View};
+use super::schedule::{RegisteredSchedule, ScheduleDefinition, ScheduleView};
 use crate::firing::{is_changed, is_name, is_session, put};
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, named};
@@ -32,8 +32,8 @@ pub async fn define(
     engine: &Engine,
     namespace: Option<&str>,
     (name, existing): (&str, Existing),
-    definition: &Definition,
-) -> Result<(View, bool), EngineError> {
+    definition: &ScheduleDefinition,
+) -> Result<(ScheduleView, bool), EngineError> {
     if !is_name(name) {
         let reason = format!(
             "{name:?} is no name of a schedule: 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with \
@@ -59,12 +59,13 @@ pub async fn define(
                 return Err(Error::Exists { name: name.to_owned() }.into());
             }
             Some(document) => {
-                let before: Schedule = read(document)?;
+                let before: RegisteredSchedule = read(document)?;
                 let same_slots = before.definition.cron == definition.cron
                     && before.definition.timezone == definition.timezone
                     && before.definition.enabled == definition.enabled;
                 let since = if same_slots { before.since } else { now };
-                let schedule = Schedule { definition: definition.clone(), since, ..before };
+                let schedule =
+                    RegisteredSchedule { definition: definition.clone(), since, ..before };
                 (schedule, Expect::Revision(document.revision))
             }
             None => (fresh(engine, namespace, definition.clone()).await?, Expect::Absent),
@@ -81,14 +82,14 @@ pub async fn define(
 async fn fresh(
     engine: &Engine,
     namespace: Option<&str>,
-    definition: Definition,
-) -> Result<Schedule, EngineError> {
+    definition: ScheduleDefinition,
+) -> Result<RegisteredSchedule, EngineError> {
     let known = documents(engine, namespace, None, LIMIT).await?.len();
     if u32::try_from(known).unwrap_or(u32::MAX) >= LIMIT {
         return Err(Error::TooMany { limit: LIMIT }.into());
     }
     let now = engine.now();
-    Ok(Schedule {
+    Ok(RegisteredSchedule {
         definition,
         created_at: now,
         since: now,
@@ -107,7 +108,7 @@ pub async fn pause(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<View, EngineError> {
+) -> Result<ScheduleView, EngineError> {
     change(engine, (namespace, name), |schedule| schedule.definition.enabled = false).await
 }
 
@@ -120,7 +121,7 @@ pub async fn resume(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<View, EngineError> {
+) -> Result<ScheduleView, EngineError> {
     let now = engine.now();
     change(engine, (namespace, name), |schedule| {
         if !schedule.definition.enabled {
@@ -134,8 +135,8 @@ pub async fn resume(
 pub(super) async fn change(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
-    change: impl Fn(&mut Schedule) + Send + Sync,
-) -> Result<View, EngineError> {
+    change: impl Fn(&mut RegisteredSchedule) + Send + Sync,
+) -> Result<ScheduleView, EngineError> {
     for _ in 0..TRIES {
         let (mut schedule, revision) = load(engine, namespace, name).await?;
         change(&mut schedule);
@@ -172,7 +173,7 @@ pub async fn remove(
 /// Returns the write of a schedule, for a commit.
 pub(super) fn to_write(
     (namespace, name): (Option<&str>, &str),
-    schedule: &Schedule,
+    schedule: &RegisteredSchedule,
     expect: Expect,
 ) -> DocumentWrite {
     let place = (DocumentKind::Schedule, namespace, name.to_owned());
@@ -182,7 +183,7 @@ pub(super) fn to_write(
 pub(super) async fn write(
     engine: &Engine,
     place: (Option<&str>, &str),
-    schedule: &Schedule,
+    schedule: &RegisteredSchedule,
     expect: Expect,
 ) -> Result<(), EngineError> {
     Ok(engine.store().write_documents(vec![to_write(place, schedule, expect)]).await?)

@@ -1,7 +1,7 @@
 //! Errors of schedules.
 
 use errand_api::error_code::ErrorCode;
-use errand_model::schedule::Misunderstood;
+use errand_model::schedule::InvalidSchedule;
 use thiserror::Error;
 
 /// Error: a schedule cannot be created, changed or fired.
@@ -17,7 +17,7 @@ pub enum Error {
     },
     /// The cron line or the time zone is malformed, or the line never fires.
     #[error(transparent)]
-    Misunderstood(#[from] Misunderstood),
+    Misunderstood(#[from] InvalidSchedule),
     /// A schedule of that name exists.
     #[error("there is a schedule {name} already")]
     Exists {
@@ -49,8 +49,8 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid { .. } => ErrorCode::ScheduleInvalid,
-            Self::Misunderstood(Misunderstood::TimeZone { .. }) => ErrorCode::TimeZoneInvalid,
-            Self::Misunderstood(Misunderstood::Expression(_)) => ErrorCode::CronInvalid,
+            Self::Misunderstood(InvalidSchedule::TimeZone { .. }) => ErrorCode::TimeZoneInvalid,
+            Self::Misunderstood(InvalidSchedule::Expression(_)) => ErrorCode::CronInvalid,
             Self::Exists { .. } => ErrorCode::ScheduleConflict,
             Self::NotFound { .. } => ErrorCode::ScheduleNotFound,
             Self::TooMany { .. } => ErrorCode::TooManyDefinitions,
@@ -62,8 +62,8 @@ impl Error {
     pub const fn pointer(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { pointer, .. } => Some(pointer),
-            Self::Misunderstood(Misunderstood::TimeZone { .. }) => Some("/timezone"),
-            Self::Misunderstood(Misunderstood::Expression(_)) => Some("/cron"),
+            Self::Misunderstood(InvalidSchedule::TimeZone { .. }) => Some("/timezone"),
+            Self::Misunderstood(InvalidSchedule::Expression(_)) => Some("/cron"),
             Self::Exists { .. } => Some("/name"),
             Self::NotFound { .. } | Self::TooMany { .. } | Self::Contended { .. } => None,
         }

@@ -8,7 +8,7 @@ use errand_store::{Document, Expect};
 use super::Error;
 use super::define::{to_write, write};
 use super::read::load;
-use super::schedule::{Fired, Schedule};
+use super::schedule::{Fired, RegisteredSchedule};
 use crate::firing::is_changed;
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, admit, submit};
@@ -18,7 +18,7 @@ const TRIES: usize = 16;
 
 /// Result of handling a due schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum ScheduleOutcome {
     /// Its slots were fired or skipped, by this process or another.
     To,
     /// A slot waits until the previous run is over.
@@ -26,28 +26,31 @@ pub(super) enum Seen {
 }
 
 /// Fires and skips the due slots of one schedule.
-pub(super) async fn fire_due(engine: &Engine, document: &Document) -> Result<Seen, EngineError> {
+pub(super) async fn fire_due(
+    engine: &Engine,
+    document: &Document,
+) -> Result<ScheduleOutcome, EngineError> {
     let now = engine.now();
     let (namespace, name) = (document.namespace.as_deref(), document.key.as_str());
-    let mut schedule: Schedule = read(document)?;
+    let mut schedule: RegisteredSchedule = read(document)?;
     let mut revision = document.revision;
     let clockwork = schedule.definition.clockwork().map_err(Error::from)?;
     let due = clockwork.due(&schedule.progress(), schedule.since, now);
     let overlap = schedule.definition.overlap;
     let mut is_busy = is_busy(engine, &schedule).await?;
     if is_busy && overlap == Overlap::Queue && !due.fire.is_empty() {
-        return Ok(Seen::Waits);
+        return Ok(ScheduleOutcome::Waits);
     }
     if let Some((slots, slot)) = due.skipped {
         let why = "missed while no server was there to fire it".to_owned();
         schedule.note(skipped(slot, now, why, slots));
         if !save(engine, (namespace, name), &schedule, &mut revision).await? {
-            return Ok(Seen::To);
+            return Ok(ScheduleOutcome::To);
         }
     }
     for slot in due.fire {
         if is_busy && overlap == Overlap::Queue {
-            return Ok(Seen::Waits);
+            return Ok(ScheduleOutcome::Waits);
         }
         let fired = if may_overlap(overlap, is_busy) {
             fire(engine, (namespace, name), &mut schedule, (Some(slot), revision)).await
@@ -55,20 +58,20 @@ pub(super) async fn fire_due(engine: &Engine, document: &Document) -> Result<See
             let why = "the run before it is not over".to_owned();
             schedule.note(skipped(slot, now, why, 1));
             if !save(engine, (namespace, name), &schedule, &mut revision).await? {
-                return Ok(Seen::To);
+                return Ok(ScheduleOutcome::To);
             }
             continue;
         };
         match fired {
             Ok(_) => (is_busy, revision) = (true, revision.saturating_add(1)),
-            Err(error) if is_changed(&error) => return Ok(Seen::To),
+            Err(error) if is_changed(&error) => return Ok(ScheduleOutcome::To),
             // The registry may be back later: the slot stays due.
             Err(EngineError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(schedule = name, error = %error, "a slot cannot be fired");
                 schedule.note(skipped(slot, now, format!("it cannot be fired: {error}"), 1));
                 if !save(engine, (namespace, name), &schedule, &mut revision).await? {
-                    return Ok(Seen::To);
+                    return Ok(ScheduleOutcome::To);
                 }
             }
         }
@@ -78,7 +81,7 @@ pub(super) async fn fire_due(engine: &Engine, document: &Document) -> Result<See
         // refreshed, so that it is not found again and again.
         save(engine, (namespace, name), &schedule, &mut revision).await?;
     }
-    Ok(Seen::To)
+    Ok(ScheduleOutcome::To)
 }
 
 fn skipped(slot: Timestamp, now: Timestamp, why: String, slots: u64) -> Fired {
@@ -89,7 +92,7 @@ fn skipped(slot: Timestamp, now: Timestamp, why: String, slots: u64) -> Fired {
 async fn save(
     engine: &Engine,
     place: (Option<&str>, &str),
-    schedule: &Schedule,
+    schedule: &RegisteredSchedule,
     revision: &mut u64,
 ) -> Result<bool, EngineError> {
     match write(engine, place, schedule, Expect::Revision(*revision)).await {
@@ -103,7 +106,7 @@ async fn save(
 }
 
 /// Returns true if the run that was fired last is not over.
-async fn is_busy(engine: &Engine, schedule: &Schedule) -> Result<bool, EngineError> {
+async fn is_busy(engine: &Engine, schedule: &RegisteredSchedule) -> Result<bool, EngineError> {
     let Some(run_id) = &schedule.last_run_id else { return Ok(false) };
     match engine.store().load(run_id).await {
         Ok(found) => Ok(found.is_some_and(|stored| !stored.run.status.is_terminal())),
@@ -117,7 +120,7 @@ async fn is_busy(engine: &Engine, schedule: &Schedule) -> Result<bool, EngineErr
 async fn fire(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
-    schedule: &mut Schedule,
+    schedule: &mut RegisteredSchedule,
     (slot, revision): (Option<Timestamp>, u64),
 ) -> Result<RunId, EngineError> {
     let submission = schedule.definition.firing(namespace, name, slot).check(engine).await?;

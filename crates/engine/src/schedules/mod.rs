@@ -15,5 +15,5 @@ pub use define::{Existing, define, pause, remove, resume};
 pub use error::Error;
 pub use fire::fire_now;
 pub use read::{get, list};
-pub use run::{Next, Scheduler};
-pub use schedule::{Definition, Fired, Schedule, View};
+pub use run::{NextFiring, Scheduler};
+pub use schedule::{Fired, RegisteredSchedule, ScheduleDefinition, ScheduleView};

@@ -3,7 +3,7 @@
 use errand_store::{Document, DocumentKind};
 
 use super::Error;
-use super::schedule::{Schedule, View};
+use super::schedule::{RegisteredSchedule, ScheduleView};
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, named};
 
@@ -15,7 +15,7 @@ pub(super) async fn load(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<(Schedule, u64), EngineError> {
+) -> Result<(RegisteredSchedule, u64), EngineError> {
     let found = engine.store().document(DocumentKind::Schedule, namespace, name).await?;
     let document = found.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
     Ok((read(&document)?, document.revision))
@@ -30,7 +30,7 @@ pub async fn get(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<View, EngineError> {
+) -> Result<ScheduleView, EngineError> {
     let (schedule, _) = load(engine, namespace, name).await?;
     Ok(schedule.view(name, engine.now()))
 }
@@ -45,10 +45,13 @@ pub async fn list(
     namespace: Option<&str>,
     after: Option<&str>,
     limit: u32,
-) -> Result<Vec<View>, EngineError> {
+) -> Result<Vec<ScheduleView>, EngineError> {
     let now = engine.now();
     let found = documents(engine, namespace, after, limit).await?;
-    found.iter().map(|document| Ok(read::<Schedule>(document)?.view(&document.key, now))).collect()
+    found
+        .iter()
+        .map(|document| Ok(read::<RegisteredSchedule>(document)?.view(&document.key, now)))
+        .collect()
 }
 
 pub(super) async fn documents(

@@ -5,11 +5,11 @@ use std::time::Duration;
 use errand_agent::os;
 use errand_model::Timestamp;
 use errand_store::{
-    Change, Changes, Document, DocumentChange, DocumentKind, DocumentWrite, Expect,
+    Changes, Document, DocumentChange, DocumentKind, DocumentWrite, Expect, StoreChange,
 };
 use tokio::sync::broadcast::error::RecvError;
 
-use super::fire::{Seen, fire_due};
+use super::fire::{ScheduleOutcome, fire_due};
 use crate::{Engine, Error, audit};
 
 /// Schedules read together.
@@ -47,7 +47,7 @@ impl Scheduler {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::error!(error = %error, "schedules cannot be fired");
-                    Next { at: None, waits: false }
+                    NextFiring { at: None, waits: false }
                 }
             };
             tokio::select! {
@@ -64,7 +64,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// If the registry fails.
-    pub async fn look(&mut self) -> Result<Next, Error> {
+    pub async fn look(&mut self) -> Result<NextFiring, Error> {
         let end = Timestamp::from_millis(i64::MAX);
         let mut waits = false;
         let engine = self.engine.clone();
@@ -74,7 +74,7 @@ impl Scheduler {
         let is_due = |document: &&Document| document.due_at.is_some_and(|at| at <= now);
         for document in found.iter().filter(is_due) {
             match fire_due(&engine, document).await {
-                Ok(seen) => waits |= seen == Seen::Waits,
+                Ok(seen) => waits |= seen == ScheduleOutcome::Waits,
                 Err(Error::Store(error)) if error.may_pass() => return Err(error.into()),
                 // A schedule that cannot be read must not block the others.
                 Err(error) => {
@@ -86,7 +86,7 @@ impl Scheduler {
         self.clear(now).await?;
         let first = store.due_documents(DocumentKind::Schedule, end, PAGE).await?;
         let later = first.iter().filter_map(|document| document.due_at).find(|at| *at > now);
-        Ok(Next { at: later, waits })
+        Ok(NextFiring { at: later, waits })
     }
 
     /// Removes expired documents of hooks, and surplus entries of the audit log.
@@ -120,7 +120,7 @@ impl Scheduler {
 
 /// Time and condition of the next look at schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Next {
+pub struct NextFiring {
     /// The next slot; `None` if none is known.
     pub at: Option<Timestamp>,
     /// True if a slot waits for the end of a run.
@@ -138,14 +138,14 @@ async fn until(due_at: Option<Timestamp>) {
 async fn one_is_over(changes: &mut Changes) {
     loop {
         match changes.recv().await {
-            Ok(Change::Run { is_over: true, .. } | Change::Elsewhere)
+            Ok(StoreChange::Run { is_over: true, .. } | StoreChange::Elsewhere)
             | Err(RecvError::Lagged(_)) => return,
             Ok(
-                Change::Run { .. }
-                | Change::Queued
-                | Change::Asked { .. }
-                | Change::Turn
-                | Change::Inbox { .. },
+                StoreChange::Run { .. }
+                | StoreChange::Queued
+                | StoreChange::Asked { .. }
+                | StoreChange::Turn
+                | StoreChange::Inbox { .. },
             ) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::event::{Missed, Overlap, ScheduleSource, ScheduleSpec, Trigger, TriggerKind};
-use errand_model::schedule::{Clockwork, Misunderstood};
+use errand_model::schedule::{InvalidSchedule, ParsedSchedule};
 use errand_model::{RunId, Timestamp, run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 
 /// Definition of a schedule as a user gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Definition {
+pub struct ScheduleDefinition {
     /// `name`, or `name@version`, of a registered agent.
     pub agent: String,
     /// A cron line.
@@ -41,10 +41,10 @@ pub struct Definition {
 
 /// A schedule with its progress. Key: its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Schedule {
+pub struct RegisteredSchedule {
     /// Definition as the user gave it.
     #[serde(flatten)]
-    pub definition: Definition,
+    pub definition: ScheduleDefinition,
     /// Time of creation.
     pub created_at: Timestamp,
     /// Time before which slots are dropped: when it was created, changed or resumed.
@@ -74,12 +74,12 @@ pub struct Fired {
 
 /// A schedule as shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct View {
+pub struct ScheduleView {
     /// Name of the schedule.
     pub name: String,
     /// Definition as the user gave it.
     #[serde(flatten)]
-    pub definition: Definition,
+    pub definition: ScheduleDefinition,
     /// Time of creation.
     pub created_at_ms: Timestamp,
     /// The latest slot that was fired or skipped.
@@ -92,7 +92,7 @@ pub struct View {
     pub recent: Vec<Fired>,
 }
 
-impl Definition {
+impl ScheduleDefinition {
     fn spec(&self) -> ScheduleSpec {
         ScheduleSpec {
             id: String::new(),
@@ -106,8 +106,8 @@ impl Definition {
         }
     }
 
-    pub(super) fn clockwork(&self) -> Result<Clockwork, Misunderstood> {
-        Clockwork::of(&self.spec())
+    pub(super) fn clockwork(&self) -> Result<ParsedSchedule, InvalidSchedule> {
+        ParsedSchedule::of(&self.spec())
     }
 
     /// Returns the run of a slot; `None` for a fire on request.
@@ -137,10 +137,10 @@ impl Definition {
     }
 }
 
-impl Schedule {
+impl RegisteredSchedule {
     /// Returns the progress in the form of the model.
-    pub(super) fn progress(&self) -> run::Schedule {
-        run::Schedule {
+    pub(super) fn progress(&self) -> run::SessionSchedule {
+        run::SessionSchedule {
             spec: self.definition.spec(),
             last_slot_at: self.last_slot_at.map(|slot| slot.max(self.since)),
             last_fired_at: None,
@@ -165,7 +165,7 @@ impl Schedule {
         self.recent.truncate(KEPT);
     }
 
-    pub(super) fn view(self, name: &str, now: Timestamp) -> View {
+    pub(super) fn view(self, name: &str, now: Timestamp) -> ScheduleView {
         let mut next_fires_ms = Vec::new();
         if let (Ok(clockwork), true) = (self.definition.clockwork(), self.definition.enabled) {
             let mut after = now.max(self.since);
@@ -176,7 +176,7 @@ impl Schedule {
                 after = slot;
             }
         }
-        View {
+        ScheduleView {
             name: name.to_owned(),
             definition: self.definition,
             created_at_ms: self.created_at,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use errand_agent::agent_api::{Backend, Bind, BindError, Server};
+use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
-use errand_agent::target::{Output, StartError, StdoutSpool};
+use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError};
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{EndAttempt, Outcome};
+use errand_model::run::{AttemptOutcome, EndAttempt};
 use errand_store::Admission;
 use tokio::task::JoinSet;
 
@@ -20,9 +20,9 @@ use super::running::{RunningAttempt, watch};
 use super::{SupervisorChannels, blame, deadline, session, start};
 use crate::handover;
 use crate::journal::Journal;
-use crate::launch::Ready;
+use crate::launch::HelperReport;
 use crate::live::Printed;
-use crate::logs::Carrier;
+use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error};
 
@@ -69,9 +69,9 @@ pub(super) async fn run(
         Ok(live) => live,
         Err(error) => return not_started(journal, channels, &error).await,
     };
-    channels.say(Ready::Began);
+    channels.say(HelperReport::Began);
     let number = (&run.id, run.last_attempt_number());
-    let carrier = Carrier::of(engine, number, prepared.log_copy.as_ref()).map(Arc::new);
+    let carrier = LogCarrier::of(engine, number, prepared.log_copy.as_ref()).map(Arc::new);
     if let Some(carrier) = &carrier {
         tasks.spawn(Arc::clone(carrier).keep_on());
     }
@@ -104,13 +104,13 @@ fn output(
     journal: &Journal,
     channels: &SupervisorChannels,
     prepared: &Prepared,
-) -> Output {
+) -> AgentOutput {
     let watcher = Printed {
         live: Arc::clone(engine.live()),
         run_id: journal.run_id().clone(),
         attempt: journal.look(|run, _| run.last_attempt_number()),
     };
-    Output {
+    AgentOutput {
         log: Arc::clone(&prepared.log),
         redactor: prepared.redactor.clone(),
         tee: channels.tee.clone(),
@@ -126,13 +126,13 @@ fn serve(
     served: Arc<dyn Backend>,
     prepared: &Prepared,
     tasks: &mut JoinSet<()>,
-) -> Result<(), BindError> {
+) -> Result<(), AgentApiBindError> {
     let bind = Bind {
         socket: prepared.files.socket.clone(),
         token: prepared.token.clone(),
         uploads: prepared.files.folder.clone(),
     };
-    let server = Server::bind(bind, served)?;
+    let server = AgentApiServer::bind(bind, served)?;
     tasks.spawn(server.serve(std::future::pending()));
     Ok(())
 }
@@ -140,7 +140,7 @@ fn serve(
 async fn not_started(
     journal: &Journal,
     channels: &mut SupervisorChannels,
-    error: &StartError,
+    error: &TargetStartError,
 ) -> Result<(), Error> {
     fail(journal, channels, outcome::of_start_error(error)).await
 }
@@ -154,14 +154,18 @@ async fn fail(
     let attempt = journal.look(|run, _| run.last_attempt_number());
     let end = EndAttempt {
         attempt,
-        outcome: Outcome::Failed(failure.clone()),
+        outcome: AttemptOutcome::Failed(failure.clone()),
         exit_code: None,
         signal: None,
         usage: ProcessUsage::default(),
     };
     journal.end(&end.into()).await?;
     let exit_code = outcome::exit_code_of(&failure.code);
-    channels.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
+    channels.say(HelperReport::Failed {
+        code: failure.code.into(),
+        message: failure.message,
+        exit_code,
+    });
     Ok(())
 }
 
@@ -170,15 +174,15 @@ async fn fail(
 async fn with_successor(
     engine: &Engine,
     journal: &Journal,
-    outcome: Outcome,
-) -> (Outcome, Option<Admission>) {
-    if !matches!(outcome, Outcome::Exited { .. }) {
+    outcome: AttemptOutcome,
+) -> (AttemptOutcome, Option<Admission>) {
+    if !matches!(outcome, AttemptOutcome::Exited { .. }) {
         return (outcome, None);
     }
     let run = journal.look(|run, _| run.clone());
     match handover::successor(engine, &run, engine.now()).await {
         Ok(successor) => (outcome, successor),
-        Err(error) => (Outcome::Failed(outcome::of_preparation(&error)), None),
+        Err(error) => (AttemptOutcome::Failed(outcome::of_preparation(&error)), None),
     }
 }
 
@@ -192,7 +196,7 @@ async fn end(
 ) -> Result<(), Error> {
     let is_own = matches!(stopped_for, StoppedFor::Nothing);
     let with_stderr = |failure| {
-        Outcome::Failed(Failure { stderr_tail: ended.exit.stderr_tail.clone(), ..failure })
+        AttemptOutcome::Failed(Failure { stderr_tail: ended.exit.stderr_tail.clone(), ..failure })
     };
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
@@ -203,12 +207,12 @@ async fn end(
             };
             outcome::of_ended(engine, prepared, &ended, word)
         }
-        StoppedFor::Drain => Outcome::Drained,
+        StoppedFor::Drain => AttemptOutcome::Drained,
         StoppedFor::Failure(failure) => with_stderr(failure),
     };
     let outcome = match (outcome, prepared.log.unwritten()) {
         // The last printed output is lost, and it cannot be known whether that mattered.
-        (Outcome::Exited { .. }, Some(error)) if is_own => {
+        (AttemptOutcome::Exited { .. }, Some(error)) if is_own => {
             with_stderr(outcome::of_unwritten_log(&error))
         }
         (outcome, _) => outcome,

@@ -5,6 +5,7 @@ mod handoff;
 mod messages;
 mod output;
 mod people;
+mod refusal;
 mod session;
 mod time;
 
@@ -13,27 +14,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun,
-    StepResult, Upload,
+    ApprovalCall, AttemptResult, Backend, ControlFeed, InputCall, Refusal, StepBegun, StepCall,
+    StepCallResult, Upload,
 };
 use errand_agent::redact::Redactor;
 use errand_api::agent_protocol::{
-    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, InputAnswer, ReportedEvent,
-    Reserve, ReserveAnswer,
+    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, InputAnswer, ReportedEvent, Reserve,
+    ReserveAnswer, ValueEncoding,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
     ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputSet, Reported, StepStarted,
 };
 use errand_model::price::PriceTable;
-use errand_model::run::{Command, Effect, Report};
+use errand_model::run::{AttemptReport, Command, Effect};
 use errand_model::spend::Book;
-use errand_model::step::{self, Begin, Inherited, StepRefused, StepState};
+use errand_model::step::{self, Begin, Inherited, StepState};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, watch};
 
 pub(in crate::supervise) use people::approval_answer;
+pub(in crate::supervise) use refusal::refusal;
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
@@ -42,7 +44,7 @@ use crate::off_thread::off_thread;
 use crate::payload::stored_word;
 use crate::{Engine, Error, payload, trace_context};
 
-/// ControlState that an agent may be behind with before it is cut off and asks again.
+/// Control events by which an agent may lag before its stream ends and it has to connect again.
 const CONTROL_BACKLOG: usize = 16;
 /// Most characters kept of a step's description for people.
 const DETAIL_CHARS: usize = 1_000;
@@ -145,7 +147,7 @@ impl AttemptBackend {
 
     /// Records events of this attempt; they are durable when this returns.
     pub(super) async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
-        let command = Report { attempt: self.attempt, events }.into();
+        let command = AttemptReport { attempt: self.attempt, events }.into();
         let decision = self.journal.command(&command).await.map_err(|error| refusal(&error))?;
         self.order_now(decision.effects).await;
         Ok(())
@@ -215,9 +217,9 @@ impl AttemptBackend {
         }
     }
 
-    fn fetched_result(&self, result: &step::StepResult) -> Result<StepResult, Refusal> {
+    fn fetched_result(&self, result: &step::StepResult) -> Result<StepCallResult, Refusal> {
         let fetch = |part: &Option<Payload>| part.as_ref().map(|p| self.fetched(p)).transpose();
-        Ok(StepResult { output: fetch(&result.output)?, stderr: fetch(&result.stderr)? })
+        Ok(StepCallResult { output: fetch(&result.output)?, stderr: fetch(&result.stderr)? })
     }
 }
 
@@ -225,7 +227,7 @@ impl AttemptBackend {
 impl Backend for AttemptBackend {
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
         let (input, input_encoding) = match &self.input {
-            None => (None, Encoding::Json),
+            None => (None, ValueEncoding::Json),
             Some(bytes) => seen_input(bytes),
         };
         let (mut answer, checkpoint) = self.journal.look(|run, steps| {
@@ -271,7 +273,7 @@ impl Backend for AttemptBackend {
         Ok(answer)
     }
 
-    async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
+    async fn begin_step(&self, key: &str, begin: StepCall) -> Result<StepBegun, Refusal> {
         let is_done = |step: Option<&step::Step>| {
             matches!(step.map(|step| &step.state), Some(StepState::Completed(_)))
         };
@@ -297,7 +299,7 @@ impl Backend for AttemptBackend {
                     Vec::new()
                 }
             };
-            Ok(Command::Report(Report { attempt: self.attempt, events }))
+            Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
         });
         let seq = recorded.await.map_err(|error| refusal(&error))?;
         if let Some(result) = done {
@@ -316,7 +318,7 @@ impl Backend for AttemptBackend {
         Ok(StepBegun::Run { timeout: begin.timeout.or(default), traceparent })
     }
 
-    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+    async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal> {
         let output = result.output.map(|output| self.kept(output)).transpose()?;
         let stderr = result.stderr.map(|stderr| self.kept(stderr)).transpose()?;
         let key = self.redactor.redact(key);
@@ -325,7 +327,7 @@ impl Backend for AttemptBackend {
             |_, steps| {
                 let event = step::complete(steps.get(&key), &key, output, stderr, now)?;
                 let events = event.into_iter().collect();
-                Ok(Command::Report(Report { attempt: self.attempt, events }))
+                Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
             },
             &[],
         );
@@ -352,7 +354,10 @@ impl Backend for AttemptBackend {
         let recorded = self.journal.record_with(
             |_, steps| {
                 let event = step::fail(steps.get(&key), &key, error, exit_code, now)?;
-                Ok(Command::Report(Report { attempt: self.attempt, events: vec![event] }))
+                Ok(Command::AttemptReport(AttemptReport {
+                    attempt: self.attempt,
+                    events: vec![event],
+                }))
             },
             &[],
         );
@@ -435,11 +440,11 @@ impl Backend for AttemptBackend {
         ControlFeed { now, later }
     }
 
-    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+    async fn ask_approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
         self.approval(ask).await
     }
 
-    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+    async fn ask_input(&self, ask: InputCall) -> Result<InputAnswer, Refusal> {
         self.input_of(ask).await
     }
 
@@ -456,45 +461,16 @@ impl Backend for AttemptBackend {
     }
 }
 
-fn seen_input(bytes: &[u8]) -> (Option<Value>, Encoding) {
+fn seen_input(bytes: &[u8]) -> (Option<Value>, ValueEncoding) {
     if let Ok(value) = serde_json::from_slice(bytes) {
-        return (Some(value), Encoding::Json);
+        return (Some(value), ValueEncoding::Json);
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(Value::String(text.to_owned())), Encoding::Text),
+        Ok(text) => (Some(Value::String(text.to_owned())), ValueEncoding::Text),
         Err(_) => {
             use base64::Engine as _;
             let text = base64::prelude::BASE64_STANDARD.encode(bytes);
-            (Some(Value::String(text)), Encoding::Base64)
+            (Some(Value::String(text)), ValueEncoding::Base64)
         }
     }
-}
-
-/// Returns the refusal that an agent gets for an error.
-pub(super) fn refusal(error: &Error) -> Refusal {
-    if let Error::Step(refused) = error {
-        let (status, code) = match refused {
-            StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),
-            StepRefused::Changed { .. } => {
-                let hint = "give each step a key of its own, and keep what differs between \
-                            attempts out of its command";
-                return Refusal::new(409, ErrorCode::StepChanged, refused.to_string())
-                    .with_hint(hint);
-            }
-            StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
-            StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
-        };
-        return Refusal::new(status, code, refused.to_string());
-    }
-    if let Error::Payload { reason } = error {
-        return Refusal::new(422, ErrorCode::EventInvalid, reason.clone());
-    }
-    if error.code() == ErrorCode::DiskFull {
-        return Refusal::new(507, ErrorCode::DiskFull, super::outcome::chain(error))
-            .with_hint("free some space on the disk of the registry, then do it again");
-    }
-    if matches!(error, Error::Rejected(_) | Error::Closed | Error::JournalLost { .. }) {
-        return Refusal::fenced();
-    }
-    Refusal::internal(super::outcome::chain(error))
 }

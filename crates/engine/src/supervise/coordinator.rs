@@ -1,7 +1,7 @@
 //! The beginning of a coordinator's attempt, which needs no process once it began.
 
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, EndAttempt, Outcome};
+use errand_model::run::{AttemptOutcome, AttemptUp, EndAttempt};
 
 use super::{of_preparation, start};
 use crate::journal::Journal;
@@ -24,7 +24,7 @@ pub(crate) async fn begin(engine: &Engine, journal: &Journal) -> Result<(), Erro
 async fn fail(journal: &Journal, failure: Failure) -> Result<(), Error> {
     let end = EndAttempt {
         attempt: journal.look(|run, _| run.last_attempt_number()),
-        outcome: Outcome::Failed(failure),
+        outcome: AttemptOutcome::Failed(failure),
         exit_code: None,
         signal: None,
         usage: ProcessUsage::default(),

@@ -162,7 +162,7 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
-    use errand_agent::target::{Exit, Stdout, Usage};
+    use errand_agent::target::{Exit, ExitUsage, Stdout};
     use errand_model::Timestamp;
     use errand_model::error_code::ErrorCode;
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn ended() -> AttemptEvent {
-        let (usage, stdout) = (Usage::default(), Stdout::Memory(Vec::new()));
+        let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
         let exit =
             Exit { code: Some(0), signal: None, usage, stdout, stderr_tail: None, stragglers: 0 };
         AttemptEvent::Ended(Box::new(Ended { exit, failure: None, answer: None }))

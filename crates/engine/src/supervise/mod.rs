@@ -25,7 +25,7 @@ mod turn;
 
 use std::pin::Pin;
 
-use errand_agent::log::Stream;
+use errand_agent::log::LogStream;
 use errand_agent::target::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::CancelCause;
@@ -45,7 +45,7 @@ pub(crate) use start::start;
 
 use crate::family;
 use crate::journal::Journal;
-use crate::launch::Ready;
+use crate::launch::HelperReport;
 use crate::lease::Term;
 use crate::{Engine, Error, launch, lease, parcels, reconcile, stored};
 
@@ -57,12 +57,12 @@ pub struct SupervisorChannels {
     /// Second receiver of the agent's output as it comes.
     pub tee: Option<mpsc::Sender<Chunk>>,
     /// Receiver of the news that the first attempt began, or why it did not.
-    pub ready: Option<tokio::sync::oneshot::Sender<Ready>>,
+    pub ready: Option<tokio::sync::oneshot::Sender<HelperReport>>,
 }
 
 impl SupervisorChannels {
     /// Reports readiness, the first time that this is called.
-    pub(crate) fn say(&mut self, ready: Ready) {
+    pub(crate) fn say(&mut self, ready: HelperReport) {
         if let Some(listener) = self.ready.take() {
             // A receiver that is gone finds it in the record.
             drop(listener.send(ready));
@@ -72,7 +72,8 @@ impl SupervisorChannels {
     /// Shows one line about the run to the second receiver of its output.
     fn note(&self, text: &str) {
         if let Some(tee) = &self.tee {
-            let chunk = Chunk { stream: Stream::System, bytes: format!("{text}\n").into_bytes() };
+            let chunk =
+                Chunk { stream: LogStream::System, bytes: format!("{text}\n").into_bytes() };
             // A receiver that is behind finds it in the log.
             drop(tee.try_send(chunk));
         }
@@ -81,7 +82,7 @@ impl SupervisorChannels {
 
 /// Run to supervise, with its lease.
 #[derive(Clone, Debug)]
-pub struct Charge {
+pub struct LeasedRun {
     /// Run as of the time its lease was taken.
     pub stored: Stored,
     /// Lease.
@@ -106,7 +107,7 @@ pub async fn supervise(
     let (mut run_id, mut lease, mut channels) = (run_id.clone(), lease, channels);
     loop {
         let stored = stored::load(engine, &run_id).await?;
-        let charge = Charge { stored, lease, term: Term::for_life() };
+        let charge = LeasedRun { stored, lease, term: Term::for_life() };
         let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
         let Some(successor) = successor else { break };
         engine.store().sync_files(&run.id).await?;
@@ -137,7 +138,7 @@ async fn begin_family(engine: &Engine, run: &Run) -> Result<(), Error> {
 /// As [`supervise`].
 pub async fn carry_on(
     engine: &Engine,
-    charge: Charge,
+    charge: LeasedRun,
     mut channels: SupervisorChannels,
 ) -> Result<Run, Error> {
     let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
@@ -151,10 +152,10 @@ pub async fn carry_on(
 /// Carries one run on. Also returns its successor, if this process holds that.
 async fn carry_through(
     engine: &Engine,
-    charge: Charge,
+    charge: LeasedRun,
     channels: &mut SupervisorChannels,
 ) -> Result<(Run, Option<(RunId, Lease)>), Error> {
-    let Charge { stored, mut lease, term } = charge;
+    let LeasedRun { stored, mut lease, term } = charge;
     let run_id = &stored.run.id.clone();
     let kind = stored.run.spec.kind;
     if stored.run.spec.placement.is_some() {
@@ -190,7 +191,7 @@ async fn carry_through(
         lease = lease::take(engine, &run, journal.epoch()).await?;
         journal = journal.reopen(stored::load(engine, run_id).await?, &lease).await?;
     }
-    channels.say(Ready::Began);
+    channels.say(HelperReport::Began);
     let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
     if journal.look(|run, _| is_left(run))
         && let Ok(Some(left)) = engine.store().load(run_id).await
@@ -279,7 +280,7 @@ async fn end_on_full_disk(
     match journal.end_on_full_disk(failure.clone()).await {
         Ok(true) => {
             let exit_code = outcome::exit_code_of(&failure.code);
-            channels.say(Ready::Failed {
+            channels.say(HelperReport::Failed {
                 code: failure.code.into(),
                 message: failure.message,
                 exit_code,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use errand_agent::agent_api::{AttemptResult, BindError};
+use errand_agent::agent_api::{AgentApiBindError, AttemptResult};
 use errand_agent::harness::Ended;
-use errand_agent::target::{Exit, MemoryExceeded, StartError};
+use errand_agent::target::{Exit, MemoryExceeded, TargetStartError};
 use errand_api::agent_protocol::CheckbackStatus;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::ProcessUsage;
 use errand_model::failure::{Failure, FailureCode};
-use errand_model::run::{AttemptState, Outcome, Run, Status};
+use errand_model::run::{AttemptOutcome, AttemptState, Run, Status};
 
 use super::attempt_code::code_for_attempt;
 use super::blame::Blamed;
@@ -40,9 +40,9 @@ pub(super) fn of_ended(
     prepared: &Prepared,
     ended: &Ended,
     Word { result: reported, output_was_set: was_set, blamed }: Word,
-) -> Outcome {
+) -> AttemptOutcome {
     if let Some(failure) = failure_of(ended, reported.as_ref(), blamed.as_ref()) {
-        return Outcome::Failed(masked(prepared, failure));
+        return AttemptOutcome::Failed(masked(prepared, failure));
     }
     let output = match (reported.and_then(|reported| reported.output), &ended.answer) {
         (Some(output), _) => produced::document(engine, prepared, CHECKED_BACK, output).map(Some),
@@ -52,8 +52,8 @@ pub(super) fn of_ended(
         (None, None) => produced::of_exit(engine, prepared, &ended.exit, was_set),
     };
     match output {
-        Ok(output) => Outcome::Exited { output },
-        Err(failure) => Outcome::Failed(masked(prepared, failure)),
+        Ok(output) => AttemptOutcome::Exited { output },
+        Err(failure) => AttemptOutcome::Failed(masked(prepared, failure)),
     }
 }
 
@@ -96,22 +96,22 @@ fn masked(prepared: &Prepared, failure: Failure) -> Failure {
 }
 
 /// Returns the failure of an attempt whose agent could not be started.
-pub(super) fn of_start_error(error: &StartError) -> Failure {
+pub(super) fn of_start_error(error: &TargetStartError) -> Failure {
     let code = match error {
         error if is_full_disk(error) => ErrorCode::DiskFull,
-        StartError::Refused { code, .. } => *code,
-        StartError::NotFound { .. } => ErrorCode::CommandNotFound,
-        StartError::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
-        StartError::WorkingDirectory { .. } => ErrorCode::WorkspaceFailed,
-        StartError::Input { .. } | StartError::AlreadyStarted { .. } | StartError::Other(_) => {
-            ErrorCode::SpawnFailed
-        }
+        TargetStartError::Refused { code, .. } => *code,
+        TargetStartError::NotFound { .. } => ErrorCode::CommandNotFound,
+        TargetStartError::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
+        TargetStartError::WorkingDirectory { .. } => ErrorCode::WorkspaceFailed,
+        TargetStartError::Input { .. }
+        | TargetStartError::AlreadyStarted { .. }
+        | TargetStartError::Other(_) => ErrorCode::SpawnFailed,
     };
     Failure::new(code, chain(error))
 }
 
 /// Returns the failure of an attempt whose agent API cannot be served.
-pub(super) fn of_unserved(error: &BindError) -> Failure {
+pub(super) fn of_unserved(error: &AgentApiBindError) -> Failure {
     let code = if is_full_disk(error) { ErrorCode::DiskFull } else { ErrorCode::SpawnFailed };
     Failure::new(code, format!("the agent API cannot be served: {}", chain(error)))
 }

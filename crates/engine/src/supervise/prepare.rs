@@ -11,7 +11,7 @@ use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
-use errand_agent::target::{Input, Spec, Streams, Target};
+use errand_agent::target::{Input, LaunchSpec, Streams, Target};
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
@@ -37,7 +37,7 @@ pub(super) struct Prepared {
     pub(super) target: Arc<dyn Target>,
     /// Way in which the agent is driven.
     pub(super) harness: Arc<dyn Harness>,
-    pub(super) spec: Spec,
+    pub(super) spec: LaunchSpec,
     pub(super) redactor: Redactor,
     pub(super) log: Arc<log::Writer>,
     /// Copy of the log for other machines; `None` without a shared store.
@@ -108,7 +108,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let own = own_variables(engine, run, (&parcel, &workspace), &files, &token);
     let search_path =
         environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
-    let spec = Spec {
+    let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
         place: agent.target.clone(),

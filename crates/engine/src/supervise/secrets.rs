@@ -8,7 +8,7 @@ use errand_model::run::{AwaitSecrets, Run};
 
 use crate::family;
 use crate::journal::Journal;
-use crate::launch::Ready;
+use crate::launch::HelperReport;
 use crate::supervise::SupervisorChannels;
 use crate::{Engine, Error, environment, logs, parcels};
 
@@ -43,7 +43,7 @@ pub(super) async fn awaited(
     logs::note(engine, &run.id, run.last_attempt_number(), &message);
     let code = errand_api::error_code::ErrorCode::SecretMissing;
     let (code, exit_code) = (code.as_str().to_owned(), code.exit_code());
-    channels.say(Ready::Failed { code, message, exit_code });
+    channels.say(HelperReport::Failed { code, message, exit_code });
     Ok(true)
 }
 

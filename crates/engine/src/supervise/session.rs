@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use errand_model::event::{
     CancelCause, EventBody, OnBusy, RunKind, SessionLoaded, SessionRolledBack, SessionUpdated,
 };
-use errand_model::run::{Report, Run, Status};
+use errand_model::run::{AttemptReport, Run, Status};
 use errand_model::{Payload, RunId};
 use errand_store::files::{Sync, write_atomic};
 use errand_store::{Filter, Page, SessionState};
@@ -55,11 +55,11 @@ pub(super) async fn roll_back(engine: &Engine, journal: &Journal) -> Result<(), 
     let (Some(session_id), Some(OnBusy::Rollback)) = (session_id, turn) else { return Ok(()) };
     let events = undo(engine, journal.run_id(), &session_id).await?;
     if !events.is_empty() {
-        journal.command(&Report { attempt, events }.into()).await?;
+        journal.command(&AttemptReport { attempt, events }.into()).await?;
     }
     let events = vec![loaded(engine, journal.run_id(), session_id).await?];
     // Durable with the next event, which precedes all calls of the agent.
-    journal.record(&Report { attempt, events }.into(), &[])?;
+    journal.record(&AttemptReport { attempt, events }.into(), &[])?;
     Ok(())
 }
 

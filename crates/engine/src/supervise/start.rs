@@ -1,7 +1,7 @@
 //! Start of an attempt: its lease, its inventory and the session that it loads.
 
 use errand_model::event::{BomPinned, EventBody};
-use errand_model::run::{Report, StartAttempt};
+use errand_model::run::{AttemptReport, StartAttempt};
 
 use super::session;
 use crate::journal::Journal;
@@ -34,7 +34,7 @@ pub(crate) async fn start(engine: &Engine, journal: &Journal) -> Result<Result<(
         Ok(loaded) => events.extend(loaded),
         Err(error) => failed = failed.and(Err(error)),
     }
-    let report = Report { attempt: number, events };
+    let report = AttemptReport { attempt: number, events };
     journal.commands(&[start.into(), report.into()]).await?;
     Ok(failed)
 }

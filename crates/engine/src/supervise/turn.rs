@@ -10,12 +10,12 @@ use errand_agent::os::watch::Watch;
 use errand_model::event::{CancelCause, OnBusy};
 use errand_model::run::Cancel;
 use errand_model::{RunId, Timestamp};
-use errand_store::Turn;
+use errand_store::SessionTurn;
 
 use super::{Next, SupervisorChannels, requests};
 use crate::ask;
 use crate::journal::Journal;
-use crate::launch::Ready;
+use crate::launch::HelperReport;
 use crate::{Engine, Error, reconcile};
 
 /// Interval of checks on the run ahead without a change of its file: its supervisor may have died
@@ -45,7 +45,7 @@ pub(super) async fn until_turn(
         let turn = engine.store().turn(journal.run_id()).await?;
         let Some(ahead) = turn.next_ahead.clone() else { return Ok(Next::Attempt) };
         // The process that started this run need not wait for the turn.
-        channels.say(Ready::Began);
+        channels.say(HelperReport::Began);
         if shown != turn.holder {
             tell(engine, journal, channels, &turn);
             shown.clone_from(&turn.holder);
@@ -148,7 +148,7 @@ async fn changed(engine: &Engine, ahead: &RunId) -> Result<(), Error> {
 }
 
 /// Writes to the run's log, and to its watcher in the foreground, which run it waits for.
-fn tell(engine: &Engine, journal: &Journal, channels: &SupervisorChannels, turn: &Turn) {
+fn tell(engine: &Engine, journal: &Journal, channels: &SupervisorChannels, turn: &SessionTurn) {
     let Some(holder) = &turn.holder else { return };
     let session = journal.look(|run, _| run.spec.session_id.clone()).unwrap_or_default();
     let others = match turn.ahead {

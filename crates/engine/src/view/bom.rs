@@ -3,8 +3,8 @@
 use errand_api::bom_page::BomGeneration;
 
 /// Returns the documents of generations, in the given order.
-pub fn boms(found: Vec<errand_store::BomGeneration>) -> Vec<BomGeneration> {
-    let document = |bom: errand_store::BomGeneration| BomGeneration {
+pub fn boms(found: Vec<errand_store::StoredBomGeneration>) -> Vec<BomGeneration> {
+    let document = |bom: errand_store::StoredBomGeneration| BomGeneration {
         agent: bom.agent,
         generation: bom.generation,
         digest: bom.digest,

@@ -3,10 +3,10 @@
 use errand_api::gateway::callback::{Callback, CallbackState, CallbackTarget, CallbackTry};
 use errand_model::Timestamp;
 
-use crate::outbox::{Delivery, EntryState, Logged, SigningSecret, TargetView};
+use crate::outbox::{DeliveryAttempt, EntryState, LoggedReport, SigningSecret, TargetView};
 
 /// Returns the document of a report, with its tries if they are known.
-pub fn callback(logged: Logged) -> Callback {
+pub fn callback(logged: LoggedReport) -> Callback {
     Callback {
         id: logged.id,
         run_id: logged.run_id,
@@ -26,7 +26,7 @@ pub fn callback(logged: Logged) -> Callback {
     }
 }
 
-fn one_try(delivery: Delivery) -> CallbackTry {
+fn one_try(delivery: DeliveryAttempt) -> CallbackTry {
     CallbackTry {
         number: delivery.number,
         at_ms: delivery.at.as_millis(),

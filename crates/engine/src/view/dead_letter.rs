@@ -1,11 +1,11 @@
 //! Dead letters of a server: failed runs whose attempts are spent.
 
-use errand_agent::log::{Counted, Query, Reader};
+use errand_agent::log::{Counted, LogReader, Query};
 use errand_api::dead_letter::{DEAD_LETTER_SCHEMA, DeadLetter, DeadLetterDetail};
 use errand_api::record::RecordError;
 use errand_model::step::{Step, StepState};
 use errand_model::{Payload, RunId};
-use errand_store::{DeadLetterFilter, Fate, Page};
+use errand_store::{DeadLetterFate, DeadLetterFilter, Page};
 
 use crate::{Engine, Error, payload, record_file, wait};
 
@@ -13,11 +13,11 @@ use crate::{Engine, Error, payload, record_file, wait};
 const PAGE: u32 = 1_000;
 
 /// Returns the document of a dead letter.
-pub fn dead_letter(letter: errand_store::DeadLetter) -> DeadLetter {
+pub fn dead_letter(letter: errand_store::StoredDeadLetter) -> DeadLetter {
     let (state, redriven_as, settled_at_ms, discarded_by) = match letter.fate {
-        Fate::Open => ("open", None, None, None),
-        Fate::Redriven { run_id, at } => ("redriven", Some(run_id), Some(at), None),
-        Fate::Discarded { at, by } => ("discarded", None, Some(at), by),
+        DeadLetterFate::Open => ("open", None, None, None),
+        DeadLetterFate::Redriven { run_id, at } => ("redriven", Some(run_id), Some(at), None),
+        DeadLetterFate::Discarded { at, by } => ("discarded", None, Some(at), by),
     };
     DeadLetter {
         schema: DEAD_LETTER_SCHEMA,
@@ -108,7 +108,7 @@ fn log_tail(engine: &Engine, run_id: &RunId, tail: usize) -> Result<Vec<String>,
     let unreadable = Error::io("read", path.clone());
     let query = Query { tail: Some(tail), since: None, counted: Counted::All };
     let lines = || {
-        let mut reader = Reader::open(&path, query)?;
+        let mut reader = LogReader::open(&path, query)?;
         let mut lines = Vec::new();
         while let Some(line) = reader.next_line()? {
             lines.push(String::from_utf8_lossy(line.text).into_owned());

@@ -1,7 +1,7 @@
 //! Graphs of the messages and handovers of coordinated runs.
 
-use errand_api::graph::{Builder, Graph, of_handoffs};
-use errand_api::message::{MessagePage, Reader};
+use errand_api::graph::{Graph, GraphBuilder, of_handoffs};
+use errand_api::message::{MessagePage, MessageReader};
 use errand_model::RunId;
 use errand_model::coordination::HANDOFF_LIMIT;
 use errand_model::event::{Event, MessageType, TriggerKind};
@@ -25,7 +25,7 @@ pub async fn graph(engine: &Engine, run_id: &RunId) -> Result<Graph, Error> {
     let Some(plan) = stored.run.spec.plan.as_deref() else {
         return handoffs(engine, stored.run).await;
     };
-    let mut builder = Builder::new(&stored.run.spec.agent, plan);
+    let mut builder = GraphBuilder::new(&stored.run.spec.agent, plan);
     read(engine, (&stored, 0), |event| builder.push(event)).await?;
     let run = &stored.run;
     Ok(builder.finish((run_id, run.created_at), &run.status, engine.now()))
@@ -44,7 +44,7 @@ pub async fn sent_messages(
     kind: Option<MessageType>,
 ) -> Result<MessagePage, Error> {
     let stored = wait::load(engine, run_id).await?;
-    let mut reader = Reader::new(limit, kind);
+    let mut reader = MessageReader::new(limit, kind);
     // Events of a message's fate stand anywhere behind the message, so all events are read.
     read(engine, (&stored, after), |event| reader.push(event)).await?;
     Ok(reader.finish(run_id.clone(), stored.run.status.is_terminal()))

@@ -7,11 +7,12 @@ use errand_api::gateway::hook::{
 use errand_model::parse_duration;
 
 use crate::hooks::{
-    Dedupe, Definition, Error, Events, Logged, Place, Scheme, Secret, Signature, View,
+    Dedupe, Error, Events, HookDefinition, HookSecret, HookView, LoggedHookRequest, RequestField,
+    Scheme, Signature,
 };
 
 /// Returns the document of a hook of a namespace; with its secret only for its creator.
-pub fn hook(namespace: Option<&str>, view: View, secret: Option<&Secret>) -> Hook {
+pub fn hook(namespace: Option<&str>, view: HookView, secret: Option<&HookSecret>) -> Hook {
     let definition = view.definition;
     Hook {
         path: match namespace {
@@ -47,10 +48,10 @@ pub fn hook(namespace: Option<&str>, view: View, secret: Option<&Secret>) -> Hoo
     }
 }
 
-fn shown_place(place: Place) -> HookPlace {
+fn shown_place(place: RequestField) -> HookPlace {
     match place {
-        Place::Header(header) => HookPlace { header: Some(header), pointer: None },
-        Place::Pointer(pointer) => HookPlace { header: None, pointer: Some(pointer) },
+        RequestField::Header(header) => HookPlace { header: Some(header), pointer: None },
+        RequestField::Pointer(pointer) => HookPlace { header: None, pointer: Some(pointer) },
     }
 }
 
@@ -59,7 +60,9 @@ fn shown_place(place: Place) -> HookPlace {
 /// # Errors
 ///
 /// [`Error::Invalid`].
-pub fn hook_definition(request: HookRequest) -> Result<(Definition, Option<Secret>), Error> {
+pub fn hook_definition(
+    request: HookRequest,
+) -> Result<(HookDefinition, Option<HookSecret>), Error> {
     let dedupe = request.dedupe.map(|dedupe| {
         let window = parse_duration(&dedupe.window).map_err(|error| Error::Invalid {
             pointer: "/dedupe/window".to_owned(),
@@ -82,7 +85,7 @@ pub fn hook_definition(request: HookRequest) -> Result<(Definition, Option<Secre
         header: request.signature.header.map(|header| header.to_lowercase()),
         prefix: request.signature.prefix,
     };
-    let definition = Definition {
+    let definition = HookDefinition {
         agent: request.agent,
         signature,
         input: request.input,
@@ -92,13 +95,13 @@ pub fn hook_definition(request: HookRequest) -> Result<(Definition, Option<Secre
         session_id: request.session_id,
         enabled: request.enabled.unwrap_or(true),
     };
-    Ok((definition, request.signature.secret.map(Secret::new)))
+    Ok((definition, request.signature.secret.map(HookSecret::new)))
 }
 
-fn place(place: HookPlace, pointer: &str) -> Result<Place, Error> {
+fn place(place: HookPlace, pointer: &str) -> Result<RequestField, Error> {
     match (place.header, place.pointer) {
-        (Some(header), None) => Ok(Place::Header(header.to_lowercase())),
-        (None, Some(pointer)) => Ok(Place::Pointer(pointer)),
+        (Some(header), None) => Ok(RequestField::Header(header.to_lowercase())),
+        (None, Some(pointer)) => Ok(RequestField::Pointer(pointer)),
         (Some(_), Some(_)) | (None, None) => Err(Error::Invalid {
             pointer: pointer.to_owned(),
             reason: "it is either a header or a pointer".to_owned(),
@@ -107,7 +110,7 @@ fn place(place: HookPlace, pointer: &str) -> Result<Place, Error> {
 }
 
 /// Returns the document of a request to a hook.
-pub fn hook_delivery(logged: Logged) -> HookDelivery {
+pub fn hook_delivery(logged: LoggedHookRequest) -> HookDelivery {
     HookDelivery {
         id: logged.id,
         at_ms: logged.at_ms.as_millis(),

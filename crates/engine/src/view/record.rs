@@ -1,6 +1,6 @@
 //! A run's record with everything that the registry adds to it.
 
-use errand_api::record::{Manifest, Record, manifest as manifest_of};
+use errand_api::record::{Manifest, RunRecord, manifest as manifest_of};
 use errand_model::RunId;
 use errand_store::Stored;
 
@@ -13,7 +13,7 @@ use crate::{Engine, Error, reconcile, record_file, sessions, values, wait};
 /// # Errors
 ///
 /// [`errand_store::Error::NoRun`]; if the registry fails.
-pub async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Error> {
+pub async fn record(engine: &Engine, run_id: &RunId) -> Result<RunRecord, Error> {
     Ok(whole(engine, run_id).await?.1)
 }
 
@@ -22,7 +22,7 @@ pub async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Error> {
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn listed(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
+pub async fn listed(engine: &Engine, stored: &Stored) -> Result<RunRecord, Error> {
     let mut record = record_file::record(engine, stored);
     record.waits_behind = sessions::waits_behind(engine, stored).await?;
     Ok(record)
@@ -34,7 +34,7 @@ pub async fn listed(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn answered(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
+pub async fn answered(engine: &Engine, stored: &Stored) -> Result<RunRecord, Error> {
     let mut record = listed(engine, stored).await?;
     values::put_in(engine, &stored.run, &mut record, values::ANSWER_VALUE_BYTES);
     Ok(record)
@@ -50,7 +50,7 @@ pub async fn manifest(engine: &Engine, run_id: &RunId) -> Result<Manifest, Error
     Ok(manifest_of(&stored.run, stored.head, &record))
 }
 
-async fn whole(engine: &Engine, run_id: &RunId) -> Result<(Stored, Record), Error> {
+async fn whole(engine: &Engine, run_id: &RunId) -> Result<(Stored, RunRecord), Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     let mut record = listed(engine, &stored).await?;
     values::put_in(engine, &stored.run, &mut record, u64::MAX);

@@ -3,10 +3,10 @@
 use errand_api::gateway::schedule::{Schedule, ScheduleRequest, ScheduleSlot};
 use errand_model::Timestamp;
 
-use crate::schedules::{Definition, Fired, View};
+use crate::schedules::{Fired, ScheduleDefinition, ScheduleView};
 
 /// Returns the document of a schedule.
-pub fn schedule(view: View) -> Schedule {
+pub fn schedule(view: ScheduleView) -> Schedule {
     let ms = Timestamp::as_millis;
     let slot = |fired: Fired| ScheduleSlot {
         slot_ms: fired.slot_ms.map(ms),
@@ -36,8 +36,8 @@ pub fn schedule(view: View) -> Schedule {
 }
 
 /// Returns the definition in a request to make a schedule, with defaults filled in.
-pub fn schedule_definition(request: ScheduleRequest) -> Definition {
-    Definition {
+pub fn schedule_definition(request: ScheduleRequest) -> ScheduleDefinition {
+    ScheduleDefinition {
         agent: request.agent,
         cron: request.cron,
         timezone: request.timezone.unwrap_or_else(|| "UTC".to_owned()),

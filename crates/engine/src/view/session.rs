@@ -1,12 +1,12 @@
 //! Sessions: state, messages and tool results that outlive the runs of a conversation.
 
 use errand_api::session::{
-    Message, SESSION_SCHEMA, SessionDetail, SessionRun, SessionSummary, ToolResult,
+    SESSION_SCHEMA, SessionDetail, SessionRun, SessionSummary, StoredMessage, ToolResult,
 };
-use errand_store::{Session, SessionMessage};
+use errand_store::{Session, StoredSessionMessage};
 use serde_json::Value;
 
-use crate::sessions::Shown;
+use crate::sessions::SessionDetails;
 
 /// Returns the summary of a session, with counts of its contents.
 pub fn session_summary(session: Session) -> SessionSummary {
@@ -22,8 +22,8 @@ pub fn session_summary(session: Session) -> SessionSummary {
 }
 
 /// Returns the documents of messages with their contents, in the given order.
-pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
-    let message = |(message, content): (SessionMessage, Value)| Message {
+pub fn messages(messages: Vec<(StoredSessionMessage, Value)>) -> Vec<StoredMessage> {
+    let message = |(message, content): (StoredSessionMessage, Value)| StoredMessage {
         number: message.number,
         run_id: message.run_id,
         role: message.role,
@@ -34,8 +34,8 @@ pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
 }
 
 /// Returns the document of a whole session.
-pub fn session(shown: Shown) -> SessionDetail {
-    let Shown { session, state, messages, results, runs } = shown;
+pub fn session(shown: SessionDetails) -> SessionDetail {
+    let SessionDetails { session, state, messages, results, runs } = shown;
     let results = results.into_iter().map(|(kept, result)| ToolResult {
         tool: kept.tool,
         key: kept.input_digest,

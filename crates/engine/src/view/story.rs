@@ -1,6 +1,6 @@
 //! Stories of runs, and comparisons with their replays.
 
-use errand_api::story::{Comparison, Effect, STORY_SCHEMA, Story, Strict, Told};
+use errand_api::story::{Comparison, OutsideEffect, STORY_SCHEMA, Story, StoryEvent, Strict};
 use errand_model::RunId;
 
 use crate::replay::{self, Narrative};
@@ -8,14 +8,14 @@ use crate::{Engine, Error, wait};
 
 /// Returns the document of a run's story.
 pub fn story(narrative: Narrative) -> Story {
-    let told = narrative.told.into_iter().map(|told| Told {
+    let told = narrative.told.into_iter().map(|told| StoryEvent {
         seq: told.seq,
         at_ms: told.at,
         attempt: told.attempt,
         replay: told.then.word().to_owned(),
         text: told.text,
     });
-    let effects = narrative.effects.into_iter().map(|call| Effect {
+    let effects = narrative.effects.into_iter().map(|call| OutsideEffect {
         seq: call.seq,
         tool: call.tool,
         effect: call.effect,

@@ -1,6 +1,6 @@
 //! Traces: the spans of a run on a time axis.
 
-use errand_api::trace::{Builder, Nested, Trace};
+use errand_api::trace::{Nested, Trace, TraceBuilder};
 use errand_model::RunId;
 use errand_store::{Filter, Page, Stored};
 
@@ -61,7 +61,7 @@ async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
         Some(name) => format!("{name} ({}@{})", agent.name, agent.version),
         None => format!("{}@{}", agent.name, agent.version),
     };
-    let mut builder = Builder::new(name, run.created_at);
+    let mut builder = TraceBuilder::new(name, run.created_at);
     if run.spec.plan.is_some() {
         builder = builder.of_coordinator();
     }

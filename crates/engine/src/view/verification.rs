@@ -2,10 +2,10 @@
 
 use errand_api::verification::{VERIFICATION_SCHEMA, Verification, VerificationFinding};
 
-use crate::evidence::{Finding, Place, Verified};
+use crate::evidence::{EvidencePlace, Finding, VerifiedRegistry};
 
 /// Returns the document of a verification; `source` is the run or file as the user named it.
-pub fn verification(source: &str, verified: &Verified) -> Verification {
+pub fn verification(source: &str, verified: &VerifiedRegistry) -> Verification {
     Verification {
         schema: VERIFICATION_SCHEMA,
         source: source.to_owned(),
@@ -21,9 +21,9 @@ pub fn verification(source: &str, verified: &Verified) -> Verification {
 
 fn finding(finding: &Finding) -> VerificationFinding {
     let path = match &finding.place {
-        Place::Registry => None,
-        Place::File(path) => Some(path.display().to_string()),
-        Place::Export(entry) => Some(entry.clone()),
+        EvidencePlace::Registry => None,
+        EvidencePlace::File(path) => Some(path.display().to_string()),
+        EvidencePlace::Export(entry) => Some(entry.clone()),
     };
     VerificationFinding {
         place: finding.place.name().to_owned(),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use errand_model::draft::JournalDraft;
 use errand_model::event::ProcessUsage;
-use errand_model::run::{AttemptUp, EndAttempt, Outcome, Run, StartAttempt};
+use errand_model::run::{AttemptOutcome, AttemptUp, EndAttempt, Run, StartAttempt};
 use tokio::sync::watch;
 
 use crate::commit::{Admits, Commit, Writer, commit};
-use crate::supervise::{self, Charge, ControlState, SupervisorChannels};
+use crate::supervise::{self, ControlState, LeasedRun, SupervisorChannels};
 use crate::{Engine, Error};
 
 /// Future that carries out a run and returns the run as it was left.
@@ -23,7 +23,7 @@ pub trait Executor: fmt::Debug + Send + Sync {
     fn carry_out(
         &self,
         engine: Engine,
-        charge: Charge,
+        charge: LeasedRun,
         orders: watch::Receiver<ControlState>,
     ) -> CarriedOut;
 }
@@ -36,7 +36,7 @@ impl Executor for Processes {
     fn carry_out(
         &self,
         engine: Engine,
-        charge: Charge,
+        charge: LeasedRun,
         orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         let channels = SupervisorChannels { control: orders, tee: None, ready: None };
@@ -45,7 +45,7 @@ impl Executor for Processes {
 }
 
 /// Work of an in-process run.
-type Work = dyn Fn(&Run) -> Outcome + Send + Sync;
+type Work = dyn Fn(&Run) -> AttemptOutcome + Send + Sync;
 
 /// Executor that runs a function of this process: an attempt is one commit. For measurements of the
 /// queue by itself.
@@ -56,7 +56,7 @@ pub struct InProcess {
 
 impl InProcess {
     /// Returns an executor for which every run is `work`.
-    pub fn new(work: impl Fn(&Run) -> Outcome + Send + Sync + 'static) -> Self {
+    pub fn new(work: impl Fn(&Run) -> AttemptOutcome + Send + Sync + 'static) -> Self {
         Self { work: Arc::new(work) }
     }
 }
@@ -71,7 +71,7 @@ impl Executor for InProcess {
     fn carry_out(
         &self,
         engine: Engine,
-        charge: Charge,
+        charge: LeasedRun,
         orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         if charge.stored.run.spec.plan.is_some() {
@@ -84,8 +84,8 @@ impl Executor for InProcess {
 }
 
 /// Carries out one attempt from start to end, in one commit.
-async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Error> {
-    let Charge { stored, lease, term } = charge;
+async fn at_once(engine: &Engine, charge: LeasedRun, work: &Work) -> Result<Run, Error> {
+    let LeasedRun { stored, lease, term } = charge;
     let mut draft = JournalDraft::without_steps(stored.run, stored.head);
     let holder = engine.holder();
     let start = StartAttempt {

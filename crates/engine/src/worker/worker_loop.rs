@@ -9,7 +9,7 @@ use errand_api::worker::WorkerRun;
 use errand_model::Timestamp;
 use errand_model::placement::Offer;
 use errand_model::run::{Run, Status};
-use errand_store::{Change, Changes, Claim, Holder, Lease, Stored};
+use errand_store::{Changes, Claim, Holder, Lease, StoreChange, Stored};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -21,7 +21,7 @@ use super::pace::Pace;
 use super::{Options, Until};
 use crate::coordinate::Turns;
 use crate::lease::Term;
-use crate::supervise::{Charge, ControlState};
+use crate::supervise::{ControlState, LeasedRun};
 use crate::{Engine, Error, reaper};
 
 /// Time that runs have to end once the worker was told twice to end.
@@ -263,7 +263,7 @@ impl WorkerLoop {
             orders: watch::Sender::new(ControlState::default()),
         };
         let (orders, listed) = self.held.add(run_id, held);
-        let charge = Charge { stored, lease, term };
+        let charge = LeasedRun { stored, lease, term };
         let carried_out = self.options.executor.carry_out(self.engine.clone(), charge, orders);
         self.under_way.spawn(async move {
             let _listed = listed;
@@ -299,11 +299,11 @@ impl WorkerLoop {
         }
     }
 
-    fn heard(&mut self, change: Result<Change, RecvError>) {
+    fn heard(&mut self, change: Result<StoreChange, RecvError>) {
         match change {
-            Ok(Change::Queued | Change::Elsewhere) => self.pace.now(),
-            Ok(Change::Asked { run_id }) => self.held.ask(&run_id),
-            Ok(Change::Run { .. } | Change::Turn | Change::Inbox { .. })
+            Ok(StoreChange::Queued | StoreChange::Elsewhere) => self.pace.now(),
+            Ok(StoreChange::Asked { run_id }) => self.held.ask(&run_id),
+            Ok(StoreChange::Run { .. } | StoreChange::Turn | StoreChange::Inbox { .. })
             | Err(RecvError::Closed) => {}
             Err(RecvError::Lagged(_)) => {
                 self.pace.now();
@@ -313,9 +313,9 @@ impl WorkerLoop {
         // All pending notifications lead to one look.
         while let Ok(change) = self.changes.try_recv() {
             match change {
-                Change::Queued | Change::Elsewhere => self.pace.now(),
-                Change::Asked { run_id } => self.held.ask(&run_id),
-                Change::Run { .. } | Change::Turn | Change::Inbox { .. } => {}
+                StoreChange::Queued | StoreChange::Elsewhere => self.pace.now(),
+                StoreChange::Asked { run_id } => self.held.ask(&run_id),
+                StoreChange::Run { .. } | StoreChange::Turn | StoreChange::Inbox { .. } => {}
             }
         }
     }

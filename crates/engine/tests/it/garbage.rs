@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use errand_agent::{Clock, SystemClock, os};
 use errand_engine::garbage::{self, GRACE};
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::event::{
     AgentRef, EventBody, RunCreated, RunKind, Timeouts, Trigger, TriggerKind,
 };
@@ -36,7 +36,7 @@ impl Clock for Ahead {
 fn engine(root: &Path, ahead: Duration) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: std::env::current_exe().unwrap(),
@@ -86,7 +86,7 @@ fn created(id: &RunId) -> RunCreated {
         fingerprint: Digest::of(id.as_str().as_bytes()),
         callback_url: None,
         callback_events: Vec::new(),
-        budgets: errand_model::budget::Limits::default(),
+        budgets: errand_model::budget::BudgetLimits::default(),
         session_turn: None,
         inherits: None,
         replay: None,

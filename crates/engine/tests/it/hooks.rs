@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_engine::hooks::{
-    self, Dedupe, Definition, Events, Outcome, Place, Received, Scheme, Secret, Signature,
+    self, Dedupe, Events, HookDefinition, HookRequestOutcome, HookSecret, ReceivedHookRequest,
+    RequestField, Scheme, Signature,
 };
 use errand_engine::{Engine, Error, payload};
 use errand_model::RunId;
@@ -18,8 +19,8 @@ use crate::schedules::World;
 const NOW: &str = "2026-06-01T12:00:00Z";
 const TOKEN: &str = "correct-horse";
 
-fn definition(scheme: Scheme) -> Definition {
-    Definition {
+fn definition(scheme: Scheme) -> HookDefinition {
+    HookDefinition {
         agent: "nothing".to_owned(),
         signature: Signature { scheme, header: None, prefix: None },
         input: None,
@@ -31,8 +32,8 @@ fn definition(scheme: Scheme) -> Definition {
     }
 }
 
-async fn define(engine: &Engine, definition: &Definition) {
-    let secret = Secret::new(TOKEN.to_owned());
+async fn define(engine: &Engine, definition: &HookDefinition) {
+    let secret = HookSecret::new(TOKEN.to_owned());
     hooks::define(engine, None, "mine", (definition, Some(&secret))).await.unwrap();
 }
 
@@ -41,7 +42,7 @@ async fn send(
     uri: &'static str,
     pairs: &[(&'static str, &str)],
     body: &str,
-) -> Result<Outcome, Error> {
+) -> Result<HookRequestOutcome, Error> {
     let pair = |(name, value): &(&'static str, &str)| {
         (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
     };
@@ -49,7 +50,7 @@ async fn send(
     headers.insert("authorization", HeaderValue::from_static("Bearer correct-horse"));
     let uri = Uri::from_static(uri);
     let (body, remote) = (body.as_bytes(), Some("192.0.2.1:5"));
-    let received = Received { uri: &uri, headers: &headers, body, remote };
+    let received = ReceivedHookRequest { uri: &uri, headers: &headers, body, remote };
     hooks::receive(engine, None, "mine", received).await.map(|(_, outcome)| outcome)
 }
 
@@ -58,8 +59,8 @@ async fn input(engine: &Engine, run_id: &RunId) -> Value {
     payload::to_json(&engine.blobs(), stored.run.spec.input.as_ref().unwrap()).unwrap()
 }
 
-fn created(outcome: Outcome) -> RunId {
-    let Outcome::Created { run_id } = outcome else { unreachable!("{outcome:?}") };
+fn created(outcome: HookRequestOutcome) -> RunId {
+    let HookRequestOutcome::Created { run_id } = outcome else { unreachable!("{outcome:?}") };
     run_id
 }
 
@@ -100,9 +101,9 @@ async fn a_hook_request_fires_a_run_with_the_filled_template() {
 #[tokio::test]
 async fn sixteen_equal_requests_at_once_are_one_run() {
     let world = World::new(NOW).await;
-    let key = Place::Pointer("/id".to_owned());
+    let key = RequestField::Pointer("/id".to_owned());
     let dedupe = Some(Dedupe { key, window_ms: 60_000 });
-    define(&world.engine, &Definition { dedupe, ..definition(Scheme::Token) }).await;
+    define(&world.engine, &HookDefinition { dedupe, ..definition(Scheme::Token) }).await;
     let engine = &world.engine;
     let all = futures_util::future::join_all(
         (0..16).map(|_| send(engine, "/v1/hooks/mine", &[], r#"{"id":"e1"}"#)),
@@ -110,8 +111,9 @@ async fn sixteen_equal_requests_at_once_are_one_run() {
     .await;
     assert_eq!(world.runs().await.len(), 1);
     let run_id = world.runs().await[0].run.id.clone();
-    let created = all.iter().filter(|it| matches!(it, Ok(Outcome::Created { .. }))).count();
-    let same = Outcome::Coalesced { run_id };
+    let created =
+        all.iter().filter(|it| matches!(it, Ok(HookRequestOutcome::Created { .. }))).count();
+    let same = HookRequestOutcome::Coalesced { run_id };
     let coalesced = all.iter().filter(|it| it.as_ref().is_ok_and(|it| *it == same)).count();
     assert_eq!((created, coalesced), (1, 15));
     assert_eq!(outcomes(engine).await.len(), 16, "each of them is recorded");
@@ -129,17 +131,18 @@ async fn a_refused_hook_request_is_logged_and_fires_nothing() {
     wanted.input = Some(json!({ "a": "{{ body.a }}" }));
     define(&world.engine, &wanted).await;
     let engine = &world.engine;
-    let code = |sent: Result<Outcome, Error>| sent.unwrap_err().code().as_str().to_owned();
+    let code =
+        |sent: Result<HookRequestOutcome, Error>| sent.unwrap_err().code().as_str().to_owned();
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "{}").await), "hook_rejected");
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "no json").await), "hook_rejected");
     let uri = Uri::from_static("/v1/hooks/mine");
     let headers = HeaderMap::new();
-    let stranger = Received { uri: &uri, headers: &headers, body: b"{}", remote: None };
+    let stranger = ReceivedHookRequest { uri: &uri, headers: &headers, body: b"{}", remote: None };
     let refused = hooks::receive(engine, None, "mine", stranger).await;
     assert_eq!(refused.unwrap_err().code().as_str(), "signature_invalid");
     let other = hooks::receive(engine, Some("other"), "mine", stranger).await;
     assert_eq!(other.unwrap_err().code().as_str(), "hook_not_found");
-    define(engine, &Definition { enabled: false, ..wanted }).await;
+    define(engine, &HookDefinition { enabled: false, ..wanted }).await;
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "{\"a\":1}").await), "hook_disabled");
     assert!(world.runs().await.is_empty());
     assert_eq!(outcomes(engine).await, ["rejected"; 4]);
@@ -175,7 +178,7 @@ async fn github_pings_are_answered_and_only_selected_events_fire() {
     let world = World::new(NOW).await;
     let any_of = vec!["push".to_owned(), "pull_request.opened".to_owned()];
     let events = Some(Events { from: None, any_of });
-    define(&world.engine, &Definition { events, ..definition(Scheme::Github) }).await;
+    define(&world.engine, &HookDefinition { events, ..definition(Scheme::Github) }).await;
     let github = |event: &'static str, delivery: &'static str, body: &'static str| {
         let engine = world.engine.clone();
         async move {
@@ -192,13 +195,19 @@ async fn github_pings_are_answered_and_only_selected_events_fire() {
             send(&engine, "/v1/hooks/mine", &headers, body).await.unwrap()
         }
     };
-    assert!(matches!(github("ping", "1", "{}").await, Outcome::Skipped { .. }));
-    assert!(matches!(github("issues", "2", "{}").await, Outcome::Skipped { .. }));
+    assert!(matches!(github("ping", "1", "{}").await, HookRequestOutcome::Skipped { .. }));
+    assert!(matches!(github("issues", "2", "{}").await, HookRequestOutcome::Skipped { .. }));
     let closed = r#"{"action":"closed"}"#;
-    assert!(matches!(github("pull_request", "3", closed).await, Outcome::Skipped { .. }));
+    assert!(matches!(
+        github("pull_request", "3", closed).await,
+        HookRequestOutcome::Skipped { .. }
+    ));
     created(github("pull_request", "4", r#"{"action":"opened"}"#).await);
     created(github("push", "5", "{}").await);
-    assert!(matches!(github("push", "5", "{}").await, Outcome::Coalesced { .. }), "redelivered");
+    assert!(
+        matches!(github("push", "5", "{}").await, HookRequestOutcome::Coalesced { .. }),
+        "redelivered"
+    );
     assert_eq!(world.runs().await.len(), 2);
 }
 
@@ -214,15 +223,20 @@ async fn a_definition_is_checked_as_a_whole_and_its_secret_never_comes_back() {
     let again = hooks::define(engine, None, "mine", (&definition(Scheme::Github), None)).await;
     let (_, is_new, shown) = again.unwrap();
     assert!(!is_new && shown.is_none(), "it keeps its secret");
-    let place = |text: &str| Some(Dedupe { key: Place::Pointer(text.to_owned()), window_ms: 1 });
+    let place =
+        |text: &str| Some(Dedupe { key: RequestField::Pointer(text.to_owned()), window_ms: 1 });
     let good = definition(Scheme::Token);
     let input = Some(json!({ "a": ["{{ nothing }}"] }));
     let events = Some(Events { from: None, any_of: vec!["x".to_owned()] });
     for (name, bad, pointer) in [
-        ("mine", Definition { input, ..good.clone() }, "/input/a/0"),
-        ("mine", Definition { dedupe: place("id"), ..good.clone() }, "/dedupe/key"),
-        ("mine", Definition { events, ..good.clone() }, "/events/from"),
-        ("mine", Definition { session_id: Some("{{".to_owned()), ..good.clone() }, "/session_id"),
+        ("mine", HookDefinition { input, ..good.clone() }, "/input/a/0"),
+        ("mine", HookDefinition { dedupe: place("id"), ..good.clone() }, "/dedupe/key"),
+        ("mine", HookDefinition { events, ..good.clone() }, "/events/from"),
+        (
+            "mine",
+            HookDefinition { session_id: Some("{{".to_owned()), ..good.clone() },
+            "/session_id",
+        ),
         ("A", good.clone(), "/name"),
         ("deliveries", good.clone(), "/name"),
     ] {
@@ -230,9 +244,9 @@ async fn a_definition_is_checked_as_a_whole_and_its_secret_never_comes_back() {
         let Error::Hooks(refused) = refused else { unreachable!("{refused:?}") };
         assert_eq!(refused.pointer(), Some(pointer));
     }
-    let short = Secret::new("short".to_owned());
+    let short = HookSecret::new("short".to_owned());
     assert!(hooks::define(engine, None, "mine", (&good, Some(&short))).await.is_err());
-    let unknown = Definition { agent: "unknown".to_owned(), ..good };
+    let unknown = HookDefinition { agent: "unknown".to_owned(), ..good };
     let refused = hooks::define(engine, None, "mine", (&unknown, None)).await.unwrap_err();
     assert_eq!(refused.code().as_str(), "agent_not_found");
 }

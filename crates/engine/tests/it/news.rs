@@ -12,11 +12,11 @@ use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Executor, InProcess, Options, Processes, Until, work};
-use errand_engine::{Engine, Inner, Surroundings, reconcile};
-use errand_model::coordination::{ChildOutcome, Membership, News};
+use errand_engine::{Engine, EngineContext, Inner, reconcile};
+use errand_model::coordination::{ChildOutcome, CoordinatorNews, Membership};
 use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{Cancel, Outcome};
+use errand_model::run::{AttemptOutcome, Cancel};
 use errand_model::{Digest, Payload, ProcessIdentity, RunId, canonical};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{
@@ -152,7 +152,7 @@ impl World {
         assert_eq!(news.len(), 1, "{news:?}");
         let (key, body) = news.remove(0);
         assert_eq!(key, format!("{run_id}/ended"));
-        let News::Ended(ended) = serde_json::from_value(body).unwrap() else {
+        let CoordinatorNews::Ended(ended) = serde_json::from_value(body).unwrap() else {
             unreachable!("it ended")
         };
         assert_eq!(ended.run_id, *run_id);
@@ -164,7 +164,7 @@ impl World {
 pub(crate) fn engine(root: &Path, process: ProcessIdentity) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: std::env::current_exe().unwrap(),
@@ -212,7 +212,7 @@ async fn a_long_output_is_reported_as_a_blob_up_to_a_limit() {
         let text = "x".repeat(length);
         let output = errand_engine::payload::from_json(&world.engine.blobs(), json!(text)).unwrap();
         let run_id = world.child("[/bin/true]", true).await;
-        let exited = move |_: &_| Outcome::Exited { output: Some(output.clone()) };
+        let exited = move |_: &_| AttemptOutcome::Exited { output: Some(output.clone()) };
         world.work(Arc::new(InProcess::new(exited))).await;
         let ChildOutcome::Completed(said) = world.outcome(&run_id).await else {
             unreachable!("it did well")
@@ -323,7 +323,7 @@ print(json.dumps([[status, answer.get("seq", answer.get("code"))] for status, an
         let seq = answer[1].as_u64().unwrap();
         assert_eq!(sent["id"], format!("{run_id}/{seq}"));
         let heard = world.hears(&format!("{run_id}/{seq}")).await;
-        let News::Said(said) = serde_json::from_value(heard).unwrap() else {
+        let CoordinatorNews::Said(said) = serde_json::from_value(heard).unwrap() else {
             unreachable!("it was said")
         };
         assert_eq!(
@@ -351,7 +351,7 @@ print(json.dumps([next_one()["payload"]["n"] for _ in range(3)]))
     let feed = async {
         for received in 0..4 {
             let heard = world.hears(&format!("{run_id}/listens-{received}")).await;
-            let listens = News::Listens { run_id: run_id.clone(), received };
+            let listens = CoordinatorNews::Listens { run_id: run_id.clone(), received };
             assert_eq!(heard, serde_json::to_value(listens).unwrap());
             world.deliver(&run_id, received + 1).await;
         }

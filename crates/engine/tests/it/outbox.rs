@@ -12,12 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_agent::{Clock, os, parcel};
 use errand_engine::outbox::{
-    self, Addresses, CallbackUrl, EntryState, Logged, Names, Outbox, Settings, SystemNames,
+    self, Addresses, CallbackUrl, DeliverySettings, EntryState, LoggedReport, Names, Outbox,
+    SystemNames,
 };
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::submit;
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::callback::CallbackEvent;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::run::{Cancel, Command as RunCommand, Pause};
@@ -26,7 +27,7 @@ use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{
     Append, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence, Holder, Registry,
 };
-use errand_testkit::{Reaction, Received, Receiver};
+use errand_testkit::{Reaction, ReceivedRequest, Receiver};
 use serde_json::Value;
 
 /// A clock that a test sets.
@@ -130,7 +131,7 @@ impl World {
     }
 
     /// Delivers due reports, and waits until that is done.
-    async fn deliver(&self, settings: &Settings) {
+    async fn deliver(&self, settings: &DeliverySettings) {
         let mut outbox = Outbox::new(self.engine.clone(), settings.clone());
         outbox.look().await.unwrap();
         while outbox.is_busy() {
@@ -139,11 +140,11 @@ impl World {
         }
     }
 
-    async fn log(&self, run_id: &RunId) -> Vec<Logged> {
+    async fn log(&self, run_id: &RunId) -> Vec<LoggedReport> {
         outbox::deliveries(&self.engine, None, run_id).await.unwrap()
     }
 
-    async fn only(&self, run_id: &RunId) -> Logged {
+    async fn only(&self, run_id: &RunId) -> LoggedReport {
         let mut log = self.log(run_id).await;
         assert_eq!(log.len(), 1, "{log:?}");
         log.remove(0)
@@ -153,7 +154,7 @@ impl World {
 pub(crate) fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, Options::CREATE).unwrap();
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: std::env::current_exe().unwrap(),
@@ -167,16 +168,16 @@ pub(crate) fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
     Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
 }
 
-fn development() -> Settings {
-    Settings::new(Addresses { rules: Vec::new(), loopback: true })
+fn development() -> DeliverySettings {
+    DeliverySettings::new(Addresses { rules: Vec::new(), loopback: true })
 }
 
-fn json(received: &Received) -> Value {
+fn json(received: &ReceivedRequest) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
 /// Returns the signature of a message, by Python's own hmac.
-fn signed_by_python(secret: &str, received: &Received) -> String {
+fn signed_by_python(secret: &str, received: &ReceivedRequest) -> String {
     let script = "import sys, hmac, hashlib, base64\n\
                   key = base64.b64decode(sys.argv[1].removeprefix('whsec_'))\n\
                   body = sys.stdin.buffer.read()\n\
@@ -468,7 +469,7 @@ async fn a_host_name_that_resolves_to_this_machine_is_refused_at_connection() {
     };
     let names = Arc::new(names);
     let addresses = Arc::new(Addresses::default());
-    let settings = Settings { addresses, names: Arc::clone(&names) as Arc<dyn Names> };
+    let settings = DeliverySettings { addresses, names: Arc::clone(&names) as Arc<dyn Names> };
     for expected in ["127.0.0.1", "::ffff:127.0.0.1"] {
         let run_id = world.cancelled(&url).await;
         world.deliver(&settings).await;
@@ -484,7 +485,7 @@ async fn a_host_name_that_resolves_to_this_machine_is_refused_at_connection() {
 #[tokio::test]
 async fn loopback_is_refused_unless_it_is_allowed() {
     let (world, receiver) = (World::new(), Receiver::start());
-    let strict = Settings::new(Addresses::default());
+    let strict = DeliverySettings::new(Addresses::default());
     let by_name = format!("http://localhost:{}/", receiver.port());
     for url in [receiver.url("/"), by_name.clone()] {
         let run_id = world.cancelled(&url).await;
@@ -493,7 +494,7 @@ async fn loopback_is_refused_unless_it_is_allowed() {
     }
     assert!(receiver.received().is_empty());
     let rules = vec!["localhost".parse().unwrap()];
-    let allowed = Settings {
+    let allowed = DeliverySettings {
         addresses: Arc::new(Addresses { rules, loopback: false }),
         names: Arc::new(SystemNames),
     };

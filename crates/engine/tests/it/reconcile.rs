@@ -10,7 +10,7 @@ use errand_engine::admit;
 use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
-use errand_engine::{Engine, Error, Inner, Surroundings, reaper, reconcile, sessions};
+use errand_engine::{Engine, EngineContext, Error, Inner, reaper, reconcile, sessions};
 use errand_model::draft::JournalDraft;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
@@ -139,7 +139,7 @@ pub(crate) fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) ->
 fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program,

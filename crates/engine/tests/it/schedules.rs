@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use errand_api::audit::{Action, Actor};
 use errand_engine::agents::{self, Registration, Replace};
-use errand_engine::audit::{self, Deed};
-use errand_engine::schedules::{self, Definition, Existing, Scheduler};
+use errand_engine::audit::{self, AuditedAction};
+use errand_engine::schedules::{self, Existing, ScheduleDefinition, Scheduler};
 use errand_engine::{Engine, Error};
 use errand_model::event::{AttemptRunning, CancelCause, EventBody, Missed, Overlap, TriggerKind};
 use errand_model::run::Cancel;
@@ -66,11 +66,11 @@ impl World {
         runs
     }
 
-    async fn look(&self) -> schedules::Next {
+    async fn look(&self) -> schedules::NextFiring {
         Scheduler::new(self.engine.clone()).look().await.unwrap()
     }
 
-    async fn define(&self, definition: &Definition) {
+    async fn define(&self, definition: &ScheduleDefinition) {
         schedules::define(&self.engine, None, ("mine", Existing::Change), definition)
             .await
             .unwrap();
@@ -149,8 +149,8 @@ fn at(text: &str) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
-fn definition(cron: &str, timezone: &str) -> Definition {
-    Definition {
+fn definition(cron: &str, timezone: &str) -> ScheduleDefinition {
+    ScheduleDefinition {
         agent: "nothing".to_owned(),
         cron: cron.to_owned(),
         timezone: timezone.to_owned(),
@@ -200,7 +200,7 @@ async fn a_slot_fires_a_run_with_schedule_and_slot_in_its_trigger() {
 #[tokio::test]
 async fn a_run_that_is_damaged_stops_no_schedule() {
     let world = World::new("2026-06-01T11:59:30Z").await;
-    let skips = Definition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") };
+    let skips = ScheduleDefinition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") };
     world.define(&skips).await;
     schedules::define(&world.engine, None, ("other", Existing::Change), &skips).await.unwrap();
     world.pass(Duration::from_secs(30));
@@ -222,7 +222,7 @@ async fn the_audit_log_of_every_namespace_is_bounded() {
     let engine = &world.engine;
     let (actor, beyond) = (actor(), 600);
     for namespace in [None, Some("a"), Some("b")] {
-        let deed = || Deed {
+        let deed = || AuditedAction {
             namespace,
             action: Action::AgentDeleted,
             object: "some",
@@ -263,7 +263,7 @@ async fn several_schedulers_at_once_fire_each_slot_once() {
 async fn missed_slots_are_fired_once_skipped_or_all_fired_by_policy() {
     for (missed, expected) in [(Missed::FireOnce, 1), (Missed::Skip, 0), (Missed::FireAll, 3)] {
         let world = World::new("2026-06-01T11:30:00Z").await;
-        world.define(&Definition { missed, ..definition("0 * * * *", "UTC") }).await;
+        world.define(&ScheduleDefinition { missed, ..definition("0 * * * *", "UTC") }).await;
         world.set("2026-06-01T14:30:00Z");
         world.look().await;
         let fired = slots(&world.runs().await);
@@ -281,7 +281,9 @@ async fn missed_slots_are_fired_once_skipped_or_all_fired_by_policy() {
 #[tokio::test]
 async fn a_slot_during_the_previous_run_is_skipped_or_waits_by_policy() {
     let world = World::new("2026-06-01T11:59:30Z").await;
-    world.define(&Definition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") }).await;
+    world
+        .define(&ScheduleDefinition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") })
+        .await;
     for _ in 0..3 {
         world.pass(Duration::from_secs(60));
         world.look().await;
@@ -289,7 +291,9 @@ async fn a_slot_during_the_previous_run_is_skipped_or_waits_by_policy() {
     assert_eq!(world.runs().await.len(), 1);
     let view = schedules::get(&world.engine, None, "mine").await.unwrap();
     assert_eq!(view.recent[0].skipped.as_deref(), Some("the run before it is not over"));
-    world.define(&Definition { overlap: Overlap::Queue, ..definition("* * * * *", "UTC") }).await;
+    world
+        .define(&ScheduleDefinition { overlap: Overlap::Queue, ..definition("* * * * *", "UTC") })
+        .await;
     world.pass(Duration::from_secs(60));
     assert!(world.look().await.waits);
     assert_eq!(world.runs().await.len(), 1);
@@ -308,7 +312,7 @@ async fn a_wall_clock_slot_fires_once_across_a_dst_change() {
     ] {
         let world = World::new(from).await;
         let missed = Missed::FireAll;
-        let half = Definition { missed, ..definition("30 2 * * *", "Europe/Zurich") };
+        let half = ScheduleDefinition { missed, ..definition("30 2 * * *", "Europe/Zurich") };
         world.define(&half).await;
         while world.engine.now() < at(to) {
             world.pass(Duration::from_secs(900));
@@ -321,7 +325,7 @@ async fn a_wall_clock_slot_fires_once_across_a_dst_change() {
 #[tokio::test]
 async fn a_paused_schedule_fires_when_asked_and_its_slots_are_gone() {
     let world = World::new("2026-06-01T11:59:30Z").await;
-    let all = Definition { missed: Missed::FireAll, ..definition("* * * * *", "UTC") };
+    let all = ScheduleDefinition { missed: Missed::FireAll, ..definition("* * * * *", "UTC") };
     world.define(&all).await;
     let paused = schedules::pause(&world.engine, None, "mine").await.unwrap();
     assert!(paused.next_fires_ms.is_empty());
@@ -346,8 +350,8 @@ async fn a_paused_schedule_fires_when_asked_and_its_slots_are_gone() {
 async fn an_invalid_schedule_is_refused() {
     let world = World::new("2026-06-01T12:00:00Z").await;
     let good = definition("* * * * *", "UTC");
-    let bad_agent = Definition { agent: "unknown".to_owned(), ..good.clone() };
-    let bad_input = Definition { input: Some(json!([])), ..good.clone() };
+    let bad_agent = ScheduleDefinition { agent: "unknown".to_owned(), ..good.clone() };
+    let bad_input = ScheduleDefinition { input: Some(json!([])), ..good.clone() };
     for (name, definition, code) in [
         ("mine", definition("0 0 31 2 *", "UTC"), "cron_invalid"),
         ("mine", definition("never", "UTC"), "cron_invalid"),

@@ -10,7 +10,7 @@ use errand_agent::{Harnesses, SystemClock, Targets, os, parcel};
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
 use errand_engine::supervise::{SupervisorChannels, supervise};
-use errand_engine::{Engine, Inner, Surroundings, submit, wait};
+use errand_engine::{Engine, EngineContext, Inner, submit, wait};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::run::{AttemptState, Status};
 use errand_model::{Payload, RunId};
@@ -25,7 +25,7 @@ fn engine(root: &Path, program: Program) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
     let target = ScriptedTarget::new("process").running(program);
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: std::env::current_exe().unwrap(),

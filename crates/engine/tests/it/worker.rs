@@ -11,12 +11,12 @@ use errand_engine::admit;
 use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
-use errand_engine::supervise::{Charge, ControlState};
+use errand_engine::supervise::{ControlState, LeasedRun};
 use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
-use errand_engine::{Engine, Inner, Surroundings};
+use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{Cancel, Outcome, Status};
+use errand_model::run::{AttemptOutcome, Cancel, Status};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Filter, Holder, Page, Pending, Registry};
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ const RUNS: u32 = 40;
 fn engine(root: &Path) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = Surroundings {
+    let surroundings = EngineContext {
         registry,
         environment: BTreeMap::new(),
         program: std::env::current_exe().unwrap(),
@@ -116,11 +116,11 @@ impl Executor for PanicsOnce {
     fn carry_out(
         &self,
         engine: Engine,
-        charge: Charge,
+        charge: LeasedRun,
         orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         if self.0.swap(true, Ordering::SeqCst) {
-            let does_well = InProcess::new(|_| Outcome::Exited { output: None });
+            let does_well = InProcess::new(|_| AttemptOutcome::Exited { output: None });
             return does_well.carry_out(engine, charge, orders);
         }
         Box::pin(async { unreachable!("a bug in what supervises a run") })

@@ -11,7 +11,7 @@ use errand_api::gateway::meta::Health;
 use errand_engine::Engine;
 use tokio::net::TcpListener;
 
-use super::{Asked, render};
+use super::{RegistryFigures, render};
 use crate::metrics::Format;
 
 /// Serves `/metrics` and `/healthz` of this process until it is dropped.
@@ -30,7 +30,7 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
 
 async fn metrics(State(engine): State<Engine>, headers: HeaderMap) -> Response {
     // If the registry fails, the counters of this process are still served.
-    let asked = Asked::of(&engine)
+    let asked = RegistryFigures::of(&engine)
         .await
         .inspect_err(|error| tracing::warn!("the registry cannot be asked for figures: {error}"))
         .ok();

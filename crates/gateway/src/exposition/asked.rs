@@ -2,20 +2,20 @@
 
 use errand_api::worker::Worker;
 use errand_engine::{Engine, Error, workers};
-use errand_store::{Standing, Waiting};
+use errand_store::{QueuedCount, UnfinishedCounts};
 
 /// Figures of the registry.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RegistryFigures {
     /// The queue, by namespace.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<QueuedCount>,
     /// Live runs and open questions.
-    pub(super) standing: Standing,
+    pub(super) standing: UnfinishedCounts,
     /// Workers with a recent heartbeat.
     pub(super) workers: Vec<Worker>,
 }
 
-impl Asked {
+impl RegistryFigures {
     /// Reads the figures.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Asked {
             // An absent gauge for an empty queue would look like a failed scrape.
             waiting.insert(
                 0,
-                Waiting { namespace: None, ready: 0, delayed: 0, oldest_ready_at: None },
+                QueuedCount { namespace: None, ready: 0, delayed: 0, oldest_ready_at: None },
             );
         }
         let standing = engine.store().standing().await?;

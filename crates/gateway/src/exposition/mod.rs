@@ -8,5 +8,5 @@ mod render;
 
 pub use alone::serve_metrics;
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::RegistryFigures;
 pub(crate) use render::render;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use errand_api::worker::Worker;
 use errand_engine::metrics::{Counter, DELIVERIES, Histogram, Metrics as Engine, STATUSES};
 use errand_model::{DEFAULT_NAMESPACE, Timestamp};
-use errand_store::{Standing, Waiting};
+use errand_store::{QueuedCount, UnfinishedCounts};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Asked, process};
+use super::{RegistryFigures, process};
 use crate::Gateway;
 
 /// Sources of the metrics.
@@ -23,7 +23,7 @@ use crate::Gateway;
 struct All {
     engine: Arc<Engine>,
     gateway: Option<Gateway>,
-    asked: Option<Asked>,
+    asked: Option<RegistryFigures>,
     now: Timestamp,
 }
 
@@ -32,7 +32,7 @@ struct All {
 pub(crate) fn render(
     engine: &errand_engine::Engine,
     gateway: Option<Gateway>,
-    asked: Option<Asked>,
+    asked: Option<RegistryFigures>,
 ) -> Result<String, fmt::Error> {
     let all = All { engine: Arc::clone(engine.metrics()), gateway, asked, now: engine.now() };
     let mut registry = Registry::default();
@@ -154,8 +154,8 @@ fn float(value: u64) -> f64 {
     value as f64
 }
 
-fn queue(to: &mut Writer<'_, '_>, waiting: &[Waiting], now: Timestamp) -> fmt::Result {
-    let name = |it: &Waiting| {
+fn queue(to: &mut Writer<'_, '_>, waiting: &[QueuedCount], now: Timestamp) -> fmt::Result {
+    let name = |it: &QueuedCount| {
         let namespace = it.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         [("namespace", namespace)]
     };
@@ -182,7 +182,7 @@ fn queue(to: &mut Writer<'_, '_>, waiting: &[Waiting], now: Timestamp) -> fmt::R
 /// Statuses of live runs.
 const LIVE: [&str; 3] = ["pending", "running", "paused"];
 
-fn standing(to: &mut Writer<'_, '_>, standing: &Standing, now: Timestamp) -> fmt::Result {
+fn standing(to: &mut Writer<'_, '_>, standing: &UnfinishedCounts, now: Timestamp) -> fmt::Result {
     let count = |status: &str| {
         let of = standing.live.iter().find(|(name, _)| name == status);
         of.map_or(0, |(_, count)| *count)

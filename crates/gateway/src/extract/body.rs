@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Gateway;
-use crate::auth::Asked;
+use crate::auth::MatchedRoute;
 use crate::refusal::Refusal;
-use crate::schema_check::Misfit;
+use crate::schema_check::DocumentMistake;
 
 /// A JSON body as `T`, checked against the schema in the table of routes.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
 }
 
 /// Returns the refusal of a body that does not match its schema.
-fn refused(misfit: Misfit, body: &Value) -> Refusal {
+fn refused(misfit: DocumentMistake, body: &Value) -> Refusal {
     let is_service = body.get("kind").and_then(Value::as_str) == Some("service");
     if misfit.pointer == "/kind" && is_service {
         return Refusal::field(
@@ -110,9 +110,9 @@ impl FromRequest<Gateway> for Bytes {
 }
 
 fn route(request: &Request) -> Result<&'static Route, Refusal> {
-    let asked = request.extensions().get::<Asked>();
+    let asked = request.extensions().get::<MatchedRoute>();
     asked
-        .map(|Asked(route)| *route)
+        .map(|MatchedRoute(route)| *route)
         .ok_or_else(|| Refusal::new(ErrorCode::Internal, "the request has no route"))
 }
 

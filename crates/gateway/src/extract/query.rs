@@ -5,9 +5,9 @@ use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::values::{self, Misread};
+use super::values::{self, ParameterMistake};
 use crate::Gateway;
-use crate::auth::Asked;
+use crate::auth::MatchedRoute;
 use crate::refusal::Refusal;
 use crate::schema_check::Checked;
 
@@ -22,7 +22,7 @@ impl<T: DeserializeOwned + Serialize> FromRequestParts<Gateway> for Query<T> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|error| Refusal::parameter("query", error.body_text()))?;
         let query: T = read(pairs.0)?;
-        let route = parts.extensions.get::<Asked>().map(|Asked(route)| route.id);
+        let route = parts.extensions.get::<MatchedRoute>().map(|MatchedRoute(route)| route.id);
         if let Some(validator) = route.and_then(|route| gateway.query_of(route)) {
             check(validator, &query)?;
         }
@@ -40,5 +40,6 @@ fn check(schema: &Checked, query: &impl Serialize) -> Result<(), Refusal> {
 
 /// Reads pairs as a `T`.
 pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Refusal> {
-    values::read(pairs).map_err(|Misread { name, message }| Refusal::parameter(&name, message))
+    values::read(pairs)
+        .map_err(|ParameterMistake { name, message }| Refusal::parameter(&name, message))
 }

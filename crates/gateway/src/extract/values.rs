@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 
 /// A value that cannot be read, or an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Misread {
+pub(crate) struct ParameterMistake {
     /// Name of the parameter.
     pub(crate) name: String,
     /// Description of the fault.
@@ -16,7 +16,9 @@ pub(crate) struct Misread {
 }
 
 /// Reads pairs as a `T`. A repeated name becomes a list.
-pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Misread> {
+pub(crate) fn read<T: DeserializeOwned>(
+    pairs: Vec<(String, String)>,
+) -> Result<T, ParameterMistake> {
     let mut fields: Vec<(String, Vec<String>)> = Vec::new();
     for (name, value) in pairs {
         match fields.iter_mut().find(|(known, _)| *known == name) {
@@ -30,7 +32,7 @@ pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<
         (Name { name: name.clone(), at: &at }, Values { name, values, at: &at })
     });
     T::deserialize(MapDeserializer::new(entries))
-        .map_err(|error: Message| Misread { name: at.borrow().clone(), message: error.0 })
+        .map_err(|error: Message| ParameterMistake { name: at.borrow().clone(), message: error.0 })
 }
 
 #[derive(Debug)]
@@ -164,7 +166,7 @@ mod tests {
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Asked {
+    struct ExampleQuery {
         #[serde(default)]
         limit: Option<u32>,
         #[serde(default)]
@@ -181,7 +183,7 @@ mod tests {
         Job,
     }
 
-    fn asked(pairs: &[(&str, &str)]) -> Result<Asked, Misread> {
+    fn asked(pairs: &[(&str, &str)]) -> Result<ExampleQuery, ParameterMistake> {
         read(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
@@ -190,7 +192,7 @@ mod tests {
         let pairs =
             [("limit", "5"), ("label", "a=b"), ("live", "true"), ("label", "c"), ("kind", "job")];
         let label = vec!["a=b".to_owned(), "c".to_owned()];
-        let expected = Asked { limit: Some(5), live: true, label, kind: Some(Kind::Job) };
+        let expected = ExampleQuery { limit: Some(5), live: true, label, kind: Some(Kind::Job) };
         assert_eq!(asked(&pairs), Ok(expected));
     }
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_model::{Event, RunId};
 use serde::Serialize;
 
@@ -16,13 +16,13 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Frame {
     /// Content.
-    pub(crate) told: Told,
+    pub(crate) told: StreamItem,
     sse: OnceLock<Bytes>,
 }
 
 /// Content of a frame.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum StreamItem {
     /// An event of the journal.
     Event(Event),
     /// A live part of the output, before it is in the journal.
@@ -32,7 +32,7 @@ pub(crate) enum Told {
     /// The reader was too slow for live parts, which are in no journal.
     Lagged(Lagged),
     /// The end of the stream.
-    End(Box<End>),
+    End(Box<StreamEnd>),
 }
 
 /// Data of `event: output`.
@@ -68,7 +68,7 @@ pub(crate) struct Lagged {
 
 /// Data of `event: end`.
 #[derive(Debug, Serialize)]
-pub(crate) struct End {
+pub(crate) struct StreamEnd {
     /// Reason of the end.
     pub(crate) reason: EndReason,
     /// The last event sent; `null` if there was none.
@@ -78,7 +78,7 @@ pub(crate) struct End {
     pub(crate) retry_ms: Option<u64>,
     /// The run's record, if the run is over.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) run: Option<Record>,
+    pub(crate) run: Option<RunRecord>,
 }
 
 /// Reason why a stream ends.
@@ -108,9 +108,9 @@ impl EndReason {
     }
 }
 
-impl End {
+impl StreamEnd {
     /// Returns the end of a stream of a terminal run.
-    pub(crate) fn over(seq: u64, run: Record) -> Self {
+    pub(crate) fn over(seq: u64, run: RunRecord) -> Self {
         let last_event_id = Some(seq.to_string());
         Self { reason: EndReason::Over, last_event_id, retry_ms: None, run: Some(run) }
     }
@@ -123,7 +123,7 @@ impl End {
 }
 
 impl Frame {
-    pub(crate) const fn new(told: Told) -> Self {
+    pub(crate) const fn new(told: StreamItem) -> Self {
         Self { told, sse: OnceLock::new() }
     }
 
@@ -136,13 +136,16 @@ impl Frame {
     /// number.
     pub(crate) fn sse_of_many(&self) -> Bytes {
         match &self.told {
-            Told::Event(event) => self.told.render(Some(&event.run_id)),
-            Told::Output(_) | Told::Log(_) | Told::Lagged(_) | Told::End(_) => self.sse(),
+            StreamItem::Event(event) => self.told.render(Some(&event.run_id)),
+            StreamItem::Output(_)
+            | StreamItem::Log(_)
+            | StreamItem::Lagged(_)
+            | StreamItem::End(_) => self.sse(),
         }
     }
 }
 
-impl Told {
+impl StreamItem {
     fn render(&self, run_id: Option<&RunId>) -> Bytes {
         let mut text = String::new();
         match self {
@@ -188,12 +191,12 @@ mod tests {
     #[test]
     fn a_frame_is_one_line_of_data_under_its_name() {
         let part = LiveOutput { attempt: 1, offset: 7, text: "a\nb".to_owned() };
-        let frame = Frame::new(Told::Output(part));
+        let frame = Frame::new(StreamItem::Output(part));
         let expected = "event: output\ndata: {\"attempt\":1,\"offset\":7,\"text\":\"a\\nb\"}\n\n";
         assert_eq!(frame.sse(), expected);
-        let end = End::for_now(EndReason::ShuttingDown, Some("3".to_owned()));
+        let end = StreamEnd::for_now(EndReason::ShuttingDown, Some("3".to_owned()));
         let expected = "retry: 1000\nevent: end\n\
             data: {\"reason\":\"shutting_down\",\"last_event_id\":\"3\",\"retry_ms\":1000}\n\n";
-        assert_eq!(Frame::new(Told::End(Box::new(end))).sse(), expected);
+        assert_eq!(Frame::new(StreamItem::End(Box::new(end))).sse(), expected);
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::hub::Hub;
 
-pub(crate) use frame::{End, EndReason, Frame, Lagged, Told};
+pub(crate) use frame::{EndReason, Frame, Lagged, StreamEnd, StreamItem};
 pub(crate) use reader::is_last;
 
 /// Frames by which a client may lag before it has to read the store: a second of a fast model. The

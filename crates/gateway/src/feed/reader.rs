@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
 use super::Feeds;
-use super::frame::{End, Frame, LiveLog, LiveOutput, Told};
+use super::frame::{Frame, LiveLog, LiveOutput, StreamEnd, StreamItem};
 
 /// Events that are read at once.
 const PAGE: u32 = 128;
@@ -87,7 +87,7 @@ impl Reader {
             for event in events {
                 self.after = event.seq;
                 found = if is_last(&event.kind) { Found::Last } else { Found::Events };
-                self.tell(Told::Event(event));
+                self.tell(StreamItem::Event(event));
             }
             if is_all || matches!(found, Found::Last) {
                 return Ok(found);
@@ -100,13 +100,13 @@ impl Reader {
         match part {
             Ok(LivePart::Output { attempt, offset, text }) => {
                 let text = String::from(&*text);
-                self.tell(Told::Output(LiveOutput { attempt, offset, text }));
+                self.tell(StreamItem::Output(LiveOutput { attempt, offset, text }));
             }
             Ok(LivePart::Log { attempt, stream, bytes }) => {
                 let cut = &mut self.cut[usize::from(stream == "stderr")];
                 let text = whole_characters(cut, &bytes);
                 if !text.is_empty() {
-                    self.tell(Told::Log(LiveLog { attempt, stream, text }));
+                    self.tell(StreamItem::Log(LiveLog { attempt, stream, text }));
                 }
             }
             // The journal has the output, and the log file the log.
@@ -119,8 +119,9 @@ impl Reader {
         self.feeds.forget(&self.run_id);
         // Without it, each client loads the record by itself.
         if let Ok(Some(stored)) = self.feeds.inner.engine.store().load(&self.run_id).await {
-            let end = End::over(self.after, record_file::record(&self.feeds.inner.engine, &stored));
-            self.tell(Told::End(Box::new(end)));
+            let end =
+                StreamEnd::over(self.after, record_file::record(&self.feeds.inner.engine, &stored));
+            self.tell(StreamItem::End(Box::new(end)));
         }
     }
 
@@ -133,7 +134,7 @@ impl Reader {
         first.is_ok_and(|events| events.is_empty())
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: StreamItem) {
         // There may be no listener left, which the next read notices.
         drop(self.frames.send(Arc::new(Frame::new(told))));
     }

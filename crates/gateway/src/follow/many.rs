@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use errand_engine::Engine;
 use errand_model::{RunId, Timestamp};
-use errand_store::{Change, Changes, Error};
+use errand_store::{Changes, Error, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
 use super::members::{Members, Which, list};
 use super::one::has;
-use super::resume::{self, At};
+use super::resume::{self, EventPosition};
 use crate::Gateway;
-use crate::feed::{End, EndReason, Frame, Told, is_last};
+use crate::feed::{EndReason, Frame, StreamEnd, StreamItem, is_last};
 
 /// Events of one run that are read at once.
 const PAGE: u32 = 64;
@@ -40,7 +40,7 @@ pub(crate) struct FollowMany {
     page: VecDeque<Arc<Frame>>,
     look_at: Instant,
     looked_at: Timestamp,
-    last: Option<At>,
+    last: Option<EventPosition>,
     is_over: bool,
 }
 
@@ -54,7 +54,7 @@ impl FollowMany {
         gateway: &Gateway,
         which: Which,
         types: Vec<String>,
-        named: &[At],
+        named: &[EventPosition],
     ) -> Result<Self, Error> {
         let engine = gateway.engine();
         // The subscription starts before the first search, so that nothing is missed in between.
@@ -89,8 +89,9 @@ impl FollowMany {
         let closing = self.gateway.clone();
         loop {
             if let Some(frame) = self.page.pop_front() {
-                if let Told::Event(event) = &frame.told {
-                    self.last = Some(At { run_id: event.run_id.clone(), seq: event.seq });
+                if let StreamItem::Event(event) = &frame.told {
+                    self.last =
+                        Some(EventPosition { run_id: event.run_id.clone(), seq: event.seq });
                 }
                 return Some(frame);
             }
@@ -102,8 +103,8 @@ impl FollowMany {
                 () = closing.closing() => EndReason::ShuttingDown,
             };
             self.is_over = true;
-            let end = End::for_now(reason, self.last.as_ref().map(ToString::to_string));
-            return Some(Arc::new(Frame::new(Told::End(Box::new(end)))));
+            let end = StreamEnd::for_now(reason, self.last.as_ref().map(ToString::to_string));
+            return Some(Arc::new(Frame::new(StreamItem::End(Box::new(end)))));
         }
     }
 
@@ -121,9 +122,14 @@ impl FollowMany {
             () = sleep_until(self.look_at) => Err(RecvError::Lagged(0)),
         };
         match heard {
-            Ok(Change::Run { run_id, .. }) => self.note(run_id),
-            Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
-            Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => self.look().await?,
+            Ok(StoreChange::Run { run_id, .. }) => self.note(run_id),
+            Ok(
+                StoreChange::Queued
+                | StoreChange::Asked { .. }
+                | StoreChange::Turn
+                | StoreChange::Inbox { .. },
+            ) => {}
+            Ok(StoreChange::Elsewhere) | Err(RecvError::Lagged(_)) => self.look().await?,
             Err(RecvError::Closed) => {
                 sleep_until(self.look_at).await;
                 self.look().await?;
@@ -177,7 +183,7 @@ impl FollowMany {
         }
         if is_wanted {
             let wanted = events.into_iter().filter(|event| has(&self.types, &event.kind));
-            self.page.extend(wanted.map(|event| Arc::new(Frame::new(Told::Event(event)))));
+            self.page.extend(wanted.map(|event| Arc::new(Frame::new(StreamItem::Event(event)))));
         }
         Ok(is_all)
     }

@@ -7,5 +7,5 @@ mod resume;
 
 pub(crate) use many::FollowMany;
 pub(crate) use members::Which;
-pub(crate) use one::{Follow, Wanted, has, types};
-pub(crate) use resume::At;
+pub(crate) use one::{Follow, RunSelection, has, types};
+pub(crate) use resume::EventPosition;

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::Gateway;
-use crate::feed::{End, EndReason, Frame, Lagged, Told};
+use crate::feed::{EndReason, Frame, Lagged, StreamEnd, StreamItem};
 use crate::record::record;
 use crate::refusal::Refusal;
 
@@ -25,7 +25,7 @@ const TRIES: u32 = 25;
 
 /// Part of a run that a client wants.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct RunSelection {
     /// Number of the event after which the stream starts; 0: before the first.
     pub(crate) after: u64,
     /// Types of events (`step.failed`) or nouns (`step`); empty: all.
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub(crate) log: bool,
 }
 
-impl Wanted {
+impl RunSelection {
     /// Returns true if events of that type are wanted.
     pub(crate) fn has(&self, kind: &str) -> bool {
         has(&self.types, kind)
@@ -75,7 +75,7 @@ pub(crate) fn has(types: &[String], kind: &str) -> bool {
 pub(crate) struct Follow {
     gateway: Gateway,
     run_id: RunId,
-    wanted: Wanted,
+    wanted: RunSelection,
     frames: Receiver<Arc<Frame>>,
     page: VecDeque<Arc<Frame>>,
     /// True if the store may have more events.
@@ -86,7 +86,7 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// Starts a stream of an existing run. `head` is the last event that the caller knows.
-    pub(crate) fn new(gateway: &Gateway, run_id: RunId, head: u64, wanted: Wanted) -> Self {
+    pub(crate) fn new(gateway: &Gateway, run_id: RunId, head: u64, wanted: RunSelection) -> Self {
         let frames = gateway.feeds().subscribe(&run_id, head);
         Self {
             gateway: gateway.clone(),
@@ -124,11 +124,11 @@ impl Follow {
                 told = step => told,
                 () = closing.closing() => {
                     let last = Some(self.wanted.after.to_string());
-                    Some(Told::End(Box::new(End::for_now(EndReason::ShuttingDown, last))))
+                    Some(StreamItem::End(Box::new(StreamEnd::for_now(EndReason::ShuttingDown, last))))
                 }
             };
             if let Some(told) = told {
-                self.is_over = matches!(told, Told::End(_));
+                self.is_over = matches!(told, StreamItem::End(_));
                 return Some(Arc::new(Frame::new(told)));
             }
         }
@@ -137,20 +137,20 @@ impl Follow {
     /// Returns the frame if it is to be sent now.
     fn take(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
         let is_wanted = match &frame.told {
-            Told::Event(event) if event.seq <= self.wanted.after => false,
-            Told::Event(event) if event.seq == self.wanted.after + 1 => {
+            StreamItem::Event(event) if event.seq <= self.wanted.after => false,
+            StreamItem::Event(event) if event.seq == self.wanted.after + 1 => {
                 self.wanted.after = event.seq;
                 self.wanted.has(&event.kind)
             }
-            Told::Event(_) => {
+            StreamItem::Event(_) => {
                 // Events in between are missing, and the store has them.
                 self.behind = true;
                 false
             }
-            Told::Output(_) => self.wanted.output,
-            Told::Log(_) => self.wanted.log,
-            Told::Lagged(_) => true,
-            Told::End(end) => {
+            StreamItem::Output(_) => self.wanted.output,
+            StreamItem::Log(_) => self.wanted.log,
+            StreamItem::Lagged(_) => true,
+            StreamItem::End(end) => {
                 let is_all = end.last_event_id.as_ref() == Some(&self.wanted.after.to_string());
                 self.behind |= !is_all;
                 self.is_over = is_all;
@@ -161,7 +161,7 @@ impl Follow {
     }
 
     /// Receives from the feed.
-    async fn listen(&mut self) -> Option<Told> {
+    async fn listen(&mut self) -> Option<StreamItem> {
         match self.frames.recv().await {
             Ok(frame) => {
                 self.page.push_back(frame);
@@ -172,7 +172,7 @@ impl Follow {
                 // The events are not lost: the store has them.
                 let last_event_id = self.wanted.after.to_string();
                 let is_told = self.wanted.output || self.wanted.log;
-                is_told.then_some(Told::Lagged(Lagged { missed, last_event_id }))
+                is_told.then_some(StreamItem::Lagged(Lagged { missed, last_event_id }))
             }
             Err(RecvError::Closed) => {
                 // The run is over or removed, or its feed ended without listeners.
@@ -184,7 +184,7 @@ impl Follow {
     }
 
     /// Reads the store.
-    async fn catch_up(&mut self) -> Option<Told> {
+    async fn catch_up(&mut self) -> Option<StreamItem> {
         let store = self.gateway.engine().store();
         match store.events(&self.run_id, self.wanted.after, PAGE).await {
             Ok(events) if events.is_empty() => {
@@ -193,7 +193,7 @@ impl Follow {
             }
             Ok(events) => {
                 self.tries = 0;
-                let frames = events.into_iter().map(|event| Frame::new(Told::Event(event)));
+                let frames = events.into_iter().map(|event| Frame::new(StreamItem::Event(event)));
                 self.page = frames.map(Arc::new).collect();
                 None
             }
@@ -202,13 +202,13 @@ impl Follow {
     }
 
     /// Handles the end of the journal: the run is over, or continues.
-    async fn caught_up(&mut self) -> Option<Told> {
+    async fn caught_up(&mut self) -> Option<StreamItem> {
         let stored = match self.gateway.engine().store().load(&self.run_id).await {
             Ok(Some(stored)) => stored,
             Ok(None) => {
                 let (reason, retry_ms) = (EndReason::Removed, None);
                 let last_event_id = Some(self.wanted.after.to_string());
-                return Some(Told::End(Box::new(End {
+                return Some(StreamItem::End(Box::new(StreamEnd {
                     reason,
                     last_event_id,
                     retry_ms,
@@ -223,18 +223,18 @@ impl Follow {
         self.behind = false;
         stored.run.status.is_terminal().then(|| {
             let run = record(&self.gateway, &stored);
-            Told::End(Box::new(End::over(self.wanted.after, run)))
+            StreamItem::End(Box::new(StreamEnd::over(self.wanted.after, run)))
         })
     }
 
-    async fn try_again(&mut self) -> Option<Told> {
+    async fn try_again(&mut self) -> Option<StreamItem> {
         self.tries += 1;
         if self.tries < TRIES {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
             return None;
         }
         let last = Some(self.wanted.after.to_string());
-        Some(Told::End(Box::new(End::for_now(EndReason::Unavailable, last))))
+        Some(StreamItem::End(Box::new(StreamEnd::for_now(EndReason::Unavailable, last))))
     }
 }
 

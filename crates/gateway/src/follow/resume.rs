@@ -24,7 +24,7 @@ pub(crate) const NAMED_LIMIT: usize = 1_000;
 
 /// An event of one of many runs: `<run_id>:<seq>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct At {
+pub(crate) struct EventPosition {
     /// The run.
     pub(crate) run_id: RunId,
     /// The event's number.
@@ -39,7 +39,7 @@ pub(crate) struct MalformedAt {
     pub(crate) text: String,
 }
 
-impl At {
+impl EventPosition {
     /// Parses one, or several separated by commas.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl At {
     }
 }
 
-impl FromStr for At {
+impl FromStr for EventPosition {
     type Err = MalformedAt;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -66,7 +66,7 @@ impl FromStr for At {
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for EventPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.run_id, self.seq)
     }
@@ -80,7 +80,7 @@ impl fmt::Display for At {
 pub(super) async fn members(
     engine: &Engine,
     which: &Which,
-    named: &[At],
+    named: &[EventPosition],
 ) -> Result<Members, Error> {
     let mut members = Members::default();
     let Some(since) = left_at(engine, named).await? else {
@@ -106,14 +106,14 @@ pub(super) async fn members(
 
 /// Returns a moment shortly before the latest event that the client received; `None` if it received
 /// none.
-async fn left_at(engine: &Engine, named: &[At]) -> Result<Option<Timestamp>, Error> {
+async fn left_at(engine: &Engine, named: &[EventPosition]) -> Result<Option<Timestamp>, Error> {
     let mut latest = None;
     for at in named {
         let event = engine.store().events(&at.run_id, at.seq.saturating_sub(1), 1).await?;
         latest = latest.max(event.first().map(|event| event.at));
     }
     // If all named events belong to removed runs, the newest run's creation is a lower bound.
-    let known = |at: &At| at.run_id.created_at();
+    let known = |at: &EventPosition| at.run_id.created_at();
     let latest = latest.or_else(|| named.iter().map(known).max());
     Ok(latest.map(|at| at.minus(MARGIN)))
 }
@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn an_event_of_many_runs_has_the_runs_id_before_its_number() {
         let id = "01m2r3s4t5v6w7x8y9za";
-        let at: At = format!("{id}:7").parse().unwrap();
+        let at: EventPosition = format!("{id}:7").parse().unwrap();
         assert_eq!((at.run_id.as_str(), at.seq, at.to_string()), (id, 7, format!("{id}:7")));
-        assert_eq!(At::all(&format!("{id}:7, {id}:8")).unwrap().len(), 2);
+        assert_eq!(EventPosition::all(&format!("{id}:7, {id}:8")).unwrap().len(), 2);
         for text in
             ["", "7", ":7", "x:7", &format!("{id}:"), &format!("{id}:-1"), &format!("{id}:7,")]
         {
-            assert!(At::all(text).is_err(), "{text:?}");
+            assert!(EventPosition::all(text).is_err(), "{text:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, Request};
-use errand_api::gateway::problem::Problem;
+use errand_api::gateway::problem::ProblemDetails;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,14 +21,14 @@ pub(super) struct From {
 
 /// The REST request.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RestCall {
     method: Method,
     target: String,
     body: Option<Value>,
     idempotency_key: String,
 }
 
-impl Asked {
+impl RestCall {
     pub(super) fn get(target: impl Into<String>) -> Self {
         let target = target.into();
         Self { method: Method::GET, target, body: None, idempotency_key: String::new() }
@@ -66,7 +66,7 @@ impl From {
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         rest: &Router,
-        asked: Asked,
+        asked: RestCall,
     ) -> Result<T, Status> {
         let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
         let mut request = Request::builder().method(asked.method).uri(&asked.target);
@@ -91,7 +91,7 @@ impl From {
         if head.status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|error| internal(&error));
         }
-        Err(match serde_json::from_slice::<Problem>(&bytes) {
+        Err(match serde_json::from_slice::<ProblemDetails>(&bytes) {
             Ok(problem) => status(&problem),
             Err(_) => Status::new(code(head.status.as_u16()), head.status.to_string()),
         })
@@ -99,7 +99,7 @@ impl From {
 }
 
 /// Converts a problem into a status.
-pub(super) fn status(problem: &Problem) -> Status {
+pub(super) fn status(problem: &ProblemDetails) -> Status {
     let mut metadata = MetadataMap::new();
     let details = [
         ("errand-code", Some(&problem.code)),
@@ -147,14 +147,14 @@ mod tests {
     #[test]
     fn every_problem_maps_to_a_status_of_its_kind() {
         for known in ErrorCode::ALL {
-            let problem = Problem::new(*known, "it");
+            let problem = ProblemDetails::new(*known, "it");
             let status = status(&problem);
             assert_ne!(status.code(), Code::Ok, "{known}");
             assert_eq!(status.metadata().get("errand-code").unwrap(), known.as_str());
             let is_internal = status.code() == Code::Internal;
             assert_eq!(is_internal, problem.status == 500, "{known}: {}", problem.status);
         }
-        let missing = status(&Problem::new(ErrorCode::RunNotFound, "no run x"));
+        let missing = status(&ProblemDetails::new(ErrorCode::RunNotFound, "no run x"));
         assert_eq!((missing.code(), missing.message()), (Code::NotFound, "no run x"));
     }
 }

@@ -3,18 +3,18 @@
 use axum::Router;
 use errand_api::gateway::people::{Decided, Provided};
 use errand_api::gateway::run::RunPage;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_model::RunId;
 use errand_model::event::ApprovalVerdict;
 use serde_json::{Map, Value, json};
 use tonic::{Request, Response, Status};
 
-use super::call::{Asked, From, status};
+use super::call::{From, RestCall, status};
 use super::proto::runs_server::Runs;
 use super::stream::{Items, items};
 use super::{proto, shape};
 use crate::Gateway;
-use crate::follow::{Follow, Wanted, types};
+use crate::follow::{Follow, RunSelection, types};
 use crate::leave::Leave;
 use crate::refusal::Refusal;
 
@@ -66,13 +66,13 @@ impl Service {
         Self { gateway, rest }
     }
 
-    async fn run(&self, from: &From, asked: Asked) -> Result<Response<proto::Run>, Status> {
-        let record: Record = from.ask(&self.rest, asked).await?;
+    async fn run(&self, from: &From, asked: RestCall) -> Result<Response<proto::Run>, Status> {
+        let record: RunRecord = from.ask(&self.rest, asked).await?;
         Ok(Response::new(shape::run(record)))
     }
 
     /// Streams a run that REST has shown to the caller.
-    async fn follow(&self, run_id: &RunId, wanted: Wanted) -> Result<Follow, Status> {
+    async fn follow(&self, run_id: &RunId, wanted: RunSelection) -> Result<Follow, Status> {
         let loaded = self.gateway.engine().store().load(run_id).await;
         let found = loaded
             .map_err(Refusal::from)
@@ -94,7 +94,7 @@ impl Runs for Service {
     ) -> Result<Response<proto::Run>, Status> {
         let (from, mut run) = From::split(request);
         let key = std::mem::take(&mut run.idempotency_key);
-        let asked = Asked::post("/v1/runs", Some(shape::body(run)?)).with_key(key);
+        let asked = RestCall::post("/v1/runs", Some(shape::body(run)?)).with_key(key);
         self.run(&from, asked).await
     }
 
@@ -108,11 +108,11 @@ impl Runs for Service {
             From::split(request);
         let mut run = run.unwrap_or_default();
         let key = std::mem::take(&mut run.idempotency_key);
-        let asked = Asked::post("/v1/runs", Some(shape::body(run)?)).with_key(key);
-        let record: Record = from.ask(&self.rest, asked).await?;
+        let asked = RestCall::post("/v1/runs", Some(shape::body(run)?)).with_key(key);
+        let record: RunRecord = from.ask(&self.rest, asked).await?;
         let leave = cancel_on_disconnect
             .then(|| Leave::new(self.gateway.clone(), record.run_id.clone(), "api".to_owned()));
-        let wanted = Wanted { output: true, log, ..Wanted::default() };
+        let wanted = RunSelection { output: true, log, ..RunSelection::default() };
         let follow = self.follow(&record.run_id, wanted).await?;
         Ok(Response::new(items(follow, leave)))
     }
@@ -122,7 +122,7 @@ impl Runs for Service {
         request: Request<proto::GetRunRequest>,
     ) -> Result<Response<proto::Run>, Status> {
         let (from, proto::GetRunRequest { run_id }) = From::split(request);
-        self.run(&from, Asked::get(of_run(&run_id, ""))).await
+        self.run(&from, RestCall::get(of_run(&run_id, ""))).await
     }
 
     async fn list_runs(
@@ -145,7 +145,7 @@ impl Runs for Service {
             ("cursor", &list.cursor),
         ];
         query.extend(labels.iter().map(|label| ("label", label.as_str())));
-        let asked = Asked::get(target("/v1/runs".to_owned(), &query));
+        let asked = RestCall::get(target("/v1/runs".to_owned(), &query));
         let page: RunPage = from.ask(&self.rest, asked).await?;
         Ok(Response::new(proto::ListRunsResponse {
             runs: page.runs.into_iter().map(shape::run).collect(),
@@ -159,7 +159,7 @@ impl Runs for Service {
     ) -> Result<Response<proto::Run>, Status> {
         let (from, proto::WaitRunRequest { run_id, timeout }) = From::split(request);
         let path = of_run(&run_id, "/wait");
-        self.run(&from, Asked::get(target(path, &[("timeout", &timeout)]))).await
+        self.run(&from, RestCall::get(target(path, &[("timeout", &timeout)]))).await
     }
 
     async fn cancel_run(
@@ -176,7 +176,7 @@ impl Runs for Service {
         }
         let wait = if cancel.wait { "true" } else { "" };
         let path = target(of_run(&cancel.run_id, "/cancel"), &[("wait", wait)]);
-        self.run(&from, Asked::post(path, Some(body.into()))).await
+        self.run(&from, RestCall::post(path, Some(body.into()))).await
     }
 
     async fn pause_run(
@@ -184,7 +184,7 @@ impl Runs for Service {
         request: Request<proto::PauseRunRequest>,
     ) -> Result<Response<proto::Run>, Status> {
         let (from, proto::PauseRunRequest { run_id }) = From::split(request);
-        self.run(&from, Asked::post(of_run(&run_id, "/pause"), None)).await
+        self.run(&from, RestCall::post(of_run(&run_id, "/pause"), None)).await
     }
 
     async fn resume_run(
@@ -194,7 +194,7 @@ impl Runs for Service {
         let (from, proto::ResumeRunRequest { run_id, raise_json }) = From::split(request);
         let raise = shape::document("raise", &raise_json)?;
         let body = raise.map(|raise| json!({ "raise": raise }));
-        self.run(&from, Asked::post(of_run(&run_id, "/resume"), body)).await
+        self.run(&from, RestCall::post(of_run(&run_id, "/resume"), body)).await
     }
 
     async fn wake(
@@ -204,7 +204,7 @@ impl Runs for Service {
         let (from, proto::WakeRequest { run_id, input_json }) = From::split(request);
         let input = shape::document("input", &input_json)?;
         let body = input.map(|input| json!({ "input": input }));
-        self.run(&from, Asked::post(of_run(&run_id, "/wake"), body)).await
+        self.run(&from, RestCall::post(of_run(&run_id, "/wake"), body)).await
     }
 
     async fn decide_approval(
@@ -224,7 +224,8 @@ impl Runs for Service {
             path.push('/');
             push_escaped(&mut path, &decide.approval_id);
         }
-        let decided: Decided = from.ask(&self.rest, Asked::post(path, Some(body.into()))).await?;
+        let decided: Decided =
+            from.ask(&self.rest, RestCall::post(path, Some(body.into()))).await?;
         Ok(Response::new(proto::DecideApprovalResponse {
             run_id: decided.run_id,
             approval_id: decided.approval_id,
@@ -244,7 +245,7 @@ impl Runs for Service {
             body.insert("input_id".to_owned(), provide.input_id.into());
         }
         let path = of_run(&provide.run_id, "/input");
-        let given: Provided = from.ask(&self.rest, Asked::post(path, Some(body.into()))).await?;
+        let given: Provided = from.ask(&self.rest, RestCall::post(path, Some(body.into()))).await?;
         Ok(Response::new(proto::ProvideInputResponse {
             run_id: given.run_id,
             input_id: given.input_id,
@@ -260,8 +261,9 @@ impl Runs for Service {
     ) -> Result<Response<Items>, Status> {
         let (from, stream) = From::split(request);
         // REST decides whether the caller may see the run.
-        let record: Record = from.ask(&self.rest, Asked::get(of_run(&stream.run_id, ""))).await?;
-        let wanted = Wanted {
+        let record: RunRecord =
+            from.ask(&self.rest, RestCall::get(of_run(&stream.run_id, ""))).await?;
+        let wanted = RunSelection {
             after: stream.after_seq,
             types: types(&stream.types).map_err(|refusal| status(refusal.problem()))?,
             output: !stream.no_output,

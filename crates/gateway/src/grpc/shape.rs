@@ -1,12 +1,12 @@
 //! Conversions between gRPC messages and REST documents.
 
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tonic::Status;
 
 use super::proto;
-use crate::feed::{Frame, Told};
+use crate::feed::{Frame, StreamItem};
 
 /// Converts a run request into REST's body. Empty fields are left out.
 ///
@@ -67,16 +67,16 @@ pub(super) fn document(name: &str, text: &str) -> Result<Option<Value>, Status> 
     }
     serde_json::from_str(text).map(Some).map_err(|error| {
         use errand_api::error_code::ErrorCode;
-        use errand_api::gateway::problem::Problem;
+        use errand_api::gateway::problem::ProblemDetails;
         let detail = format!("{name}_json is no JSON: {error}");
-        let mut problem = Problem::new(ErrorCode::RequestMalformed, detail);
+        let mut problem = ProblemDetails::new(ErrorCode::RequestMalformed, detail);
         problem.pointer = Some(format!("/{name}"));
         super::call::status(&problem)
     })
 }
 
 /// Converts a record into a message.
-pub(super) fn run(record: Record) -> proto::Run {
+pub(super) fn run(record: RunRecord) -> proto::Run {
     let record_json = text(&record);
     let output_json = if record.output.is_null() { String::new() } else { text(&record.output) };
     proto::Run {
@@ -112,7 +112,7 @@ pub(super) fn run(record: Record) -> proto::Run {
 pub(super) fn item(frame: &Frame) -> proto::StreamItem {
     let seq = |id: Option<&String>| id.and_then(|id| id.parse().ok()).unwrap_or(0);
     let told = match &frame.told {
-        Told::Event(event) => proto::stream_item::Told::Event(proto::Event {
+        StreamItem::Event(event) => proto::stream_item::Told::Event(proto::Event {
             run_id: event.run_id.to_string(),
             seq: event.seq,
             at_ms: event.at.as_millis(),
@@ -121,21 +121,21 @@ pub(super) fn item(frame: &Frame) -> proto::StreamItem {
             data_json: event.data.clone(),
             hash: event.hash.to_string(),
         }),
-        Told::Output(part) => proto::stream_item::Told::Output(proto::Output {
+        StreamItem::Output(part) => proto::stream_item::Told::Output(proto::Output {
             attempt: part.attempt,
             offset: part.offset,
             text: part.text.clone(),
         }),
-        Told::Log(part) => proto::stream_item::Told::Log(proto::Log {
+        StreamItem::Log(part) => proto::stream_item::Told::Log(proto::Log {
             attempt: part.attempt,
             stream: part.stream.to_owned(),
             text: part.text.clone(),
         }),
-        Told::Lagged(lagged) => proto::stream_item::Told::Lagged(proto::Lagged {
+        StreamItem::Lagged(lagged) => proto::stream_item::Told::Lagged(proto::Lagged {
             missed: lagged.missed,
             last_seq: seq(Some(&lagged.last_event_id)),
         }),
-        Told::End(end) => proto::stream_item::Told::End(proto::End {
+        StreamItem::End(end) => proto::stream_item::Told::End(proto::End {
             reason: end.reason.as_str().to_owned(),
             last_seq: seq(end.last_event_id.as_ref()),
             retry_ms: end.retry_ms.unwrap_or(0),

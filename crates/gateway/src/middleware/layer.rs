@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{cross_site, headers, line_end};
 use crate::Gateway;
-use crate::auth::{Asked, Known};
+use crate::auth::{CallerKey, MatchedRoute};
 use crate::peer::Peer;
 use crate::sse;
 
@@ -48,11 +48,11 @@ pub(crate) async fn outermost(
             }))
         });
     }
-    let route = response.extensions().get::<Asked>().map_or(NO_ROUTE, |asked| asked.0.id);
+    let route = response.extensions().get::<MatchedRoute>().map_or(NO_ROUTE, |asked| asked.0.id);
     let status = response.status().as_u16();
     let took = began.elapsed();
     gateway.metrics().answered(route, status, took);
-    let key = response.extensions().get::<Known>().map_or("-", |known| known.0.as_str());
+    let key = response.extensions().get::<CallerKey>().map_or("-", |known| known.0.as_str());
     tracing::info!(
         target: "errand::access",
         request_id = id.to_str().unwrap_or("-"),

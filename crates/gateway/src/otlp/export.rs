@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_api::config::Otlp;
 use errand_engine::{Engine, Error};
 use errand_model::{RunId, Timestamp};
-use errand_store::{Change, Changes, Filter, Page, Stored};
+use errand_store::{Changes, Filter, Page, StoreChange, Stored};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::names;
 use super::spans::{Builder, string};
-use super::trail::Trail;
+use super::trail::TraceCursor;
 use crate::Gateway;
 
 /// Runs whose traces wait; beyond that the oldest are dropped.
@@ -169,7 +169,7 @@ fn unescaped(value: &str) -> String {
 pub(crate) struct Exporter {
     gateway: Gateway,
     sender: Sender,
-    trail: Trail,
+    trail: TraceCursor,
     queue: VecDeque<RunId>,
     /// Live runs, with their spans so far.
     live: BTreeMap<RunId, Builder>,
@@ -182,7 +182,7 @@ impl Exporter {
         let engine = gateway.engine();
         let holder = engine.holder();
         let random = getrandom::u64().unwrap_or_default();
-        let trail = Trail::new(format!("{}-{random:016x}", holder.host), engine.now());
+        let trail = TraceCursor::new(format!("{}-{random:016x}", holder.host), engine.now());
         let (queue, live, looked_at) = (VecDeque::new(), BTreeMap::new(), None);
         Self { gateway, sender, trail, queue, live, looked_at }
     }
@@ -216,7 +216,7 @@ impl Exporter {
             let heard = tokio::time::timeout_at(until, changes.recv()).await;
             match heard {
                 Err(_) => return,
-                Ok(Ok(Change::Run { run_id, is_over: true, .. })) => self.wants(run_id),
+                Ok(Ok(StoreChange::Run { run_id, is_over: true, .. })) => self.wants(run_id),
                 Ok(Err(RecvError::Closed)) => return sleep(LOOK_EVERY).await,
                 Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
             }
@@ -226,7 +226,7 @@ impl Exporter {
         }
         sleep(GATHER).await;
         while let Ok(change) = changes.try_recv() {
-            if let Change::Run { run_id, is_over: true, .. } = change {
+            if let StoreChange::Run { run_id, is_over: true, .. } = change {
                 self.wants(run_id);
             }
         }

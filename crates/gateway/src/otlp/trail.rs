@@ -40,7 +40,7 @@ struct Body {
 
 /// Progress of the export.
 #[derive(Debug)]
-pub(super) struct Trail {
+pub(super) struct TraceCursor {
     me: String,
     revision: Option<u64>,
     until: Timestamp,
@@ -51,7 +51,7 @@ pub(super) struct Trail {
     is_changed: bool,
 }
 
-impl Trail {
+impl TraceCursor {
     /// Creates a new progress; `me` identifies this gateway uniquely.
     pub(super) fn new(me: String, now: Timestamp) -> Self {
         let (sent, live) = (BTreeMap::new(), BTreeMap::new());

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided, QuestionQuery};
+use errand_api::gateway::people::{
+    DecideApprovalBody, Decided, ProvideInputBody, Provided, QuestionQuery,
+};
 use errand_api::question::QuestionList;
 use errand_engine::ask::AnswerDraft;
 use errand_engine::operations::{ActionOperations as _, PeopleOperations as _};
@@ -32,7 +34,7 @@ pub(crate) async fn decide_approval(
     caller: Caller,
     params: Params,
     OneRun(stored): OneRun,
-    JsonBody(body): JsonBody<DecideApproval>,
+    JsonBody(body): JsonBody<DecideApprovalBody>,
 ) -> Result<Json<Decided>, Refusal> {
     let approval_id = Some(params.get("approval_id")?.to_owned());
     decide(&gateway, &caller, (&stored.run.id, approval_id), body).await
@@ -43,7 +45,7 @@ pub(crate) async fn decide_only_approval(
     State(gateway): State<Gateway>,
     caller: Caller,
     OneRun(stored): OneRun,
-    JsonBody(body): JsonBody<DecideApproval>,
+    JsonBody(body): JsonBody<DecideApprovalBody>,
 ) -> Result<Json<Decided>, Refusal> {
     decide(&gateway, &caller, (&stored.run.id, None), body).await
 }
@@ -52,7 +54,7 @@ async fn decide(
     gateway: &Gateway,
     caller: &Caller,
     (run_id, approval_id): (&RunId, Option<String>),
-    body: DecideApproval,
+    body: DecideApprovalBody,
 ) -> Result<Json<Decided>, Refusal> {
     let digest =
         body.digest.map(Digest::try_from).transpose().map_err(|error| {
@@ -74,7 +76,7 @@ pub(crate) async fn provide_input(
     State(gateway): State<Gateway>,
     caller: Caller,
     OneRun(stored): OneRun,
-    JsonBody(body): JsonBody<ProvideInput>,
+    JsonBody(body): JsonBody<ProvideInputBody>,
 ) -> Result<Json<Provided>, Refusal> {
     let by = by(&caller, body.by.as_deref());
     let draft = AnswerDraft { input_id: body.input_id, answer: body.answer, by };

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use errand_api::audit::Action;
 use errand_api::gateway::run::RemoveQuery;
-use errand_engine::audit::{self, Deed};
+use errand_engine::audit::{self, AuditedAction};
 use errand_engine::remove::{removable, remove, remove_by_force};
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub(crate) async fn delete_run(
     if !is_forced {
         drop(Box::pin(removable(engine, run_id)).await?);
     }
-    let deed = Deed {
+    let deed = AuditedAction {
         namespace: caller.namespace(),
         action: Action::RunRemoved,
         object: run_id.as_str(),

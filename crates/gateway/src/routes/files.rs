@@ -14,7 +14,7 @@ use errand_api::bom::document;
 use errand_api::bom_page::BomPage;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LOG_OFFSET_HEADER, LogQuery};
-use errand_engine::log::{Lines, Log, Whole};
+use errand_engine::log::{Lines, LogFollower, WholeLog};
 use errand_engine::operations::RunOperations as _;
 use errand_engine::{Error as EngineError, bom, record_file};
 use errand_model::run::Run;
@@ -128,7 +128,7 @@ impl Content for Blob {
     }
 }
 
-impl Content for Whole {
+impl Content for WholeLog {
     fn size_bytes(&self) -> u64 {
         Self::size_bytes(self)
     }
@@ -147,7 +147,7 @@ pub(crate) async fn get_log(
 ) -> Result<Response, Refusal> {
     let (engine, run) = (gateway.engine(), &stored.run);
     let mut response = if query == LogQuery::default() {
-        ranges::answer(&headers, Whole::open(engine, run).await?)?
+        ranges::answer(&headers, WholeLog::open(engine, run).await?)?
     } else {
         let mut log = lines(&gateway, run, &query).await?;
         let is_following = query.follow.unwrap_or_default();
@@ -169,7 +169,7 @@ pub(crate) async fn get_log(
 }
 
 /// Opens the requested lines.
-async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<Log, Refusal> {
+async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<LogFollower, Refusal> {
     let engine = gateway.engine();
     let Some(place) = query.from else {
         let lines = Lines {
@@ -177,13 +177,13 @@ async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<Log, Re
             since: query.since_ms.map(Timestamp::from_millis),
             output_only: !query.system.unwrap_or(true),
         };
-        return Ok(Log::open(engine, run, lines).await?);
+        return Ok(LogFollower::open(engine, run, lines).await?);
     };
     if query.tail.is_some() || query.since_ms.is_some() {
         let detail = "from says where the lines begin, and so does tail or since_ms";
         return Err(Refusal::new(ErrorCode::ParameterInvalid, detail).at("from"));
     }
-    Ok(Log::open_at(engine, run, place).await?)
+    Ok(LogFollower::open_at(engine, run, place).await?)
 }
 
 /// Result of reading a log.
@@ -196,7 +196,7 @@ enum Next {
     BrokenOff,
 }
 
-async fn next(gateway: &Gateway, log: &mut Log) -> Next {
+async fn next(gateway: &Gateway, log: &mut LogFollower) -> Next {
     let piece = tokio::select! {
         piece = log.next() => piece,
         () = gateway.closing() => return Next::BrokenOff,
@@ -215,7 +215,7 @@ async fn next(gateway: &Gateway, log: &mut Log) -> Next {
 /// with an error, so that it is not taken for complete.
 fn pieces(
     gateway: &Gateway,
-    log: Log,
+    log: LogFollower,
 ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + use<> {
     let state = Some((Box::new(log), gateway.clone()));
     stream::unfold(state, |state| async move {
@@ -229,7 +229,7 @@ fn pieces(
 }
 
 /// Streams the lines as server-sent events: one per line, and `end` at the end.
-fn events(gateway: &Gateway, log: Log) -> Response {
+fn events(gateway: &Gateway, log: LogFollower) -> Response {
     let state = Some((Box::new(log), gateway.clone()));
     let events = stream::unfold(state, |state| async move {
         let (mut log, gateway) = state?;

@@ -11,7 +11,7 @@ use super::list_runs::filter;
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::extract::Query;
-use crate::follow::{At, FollowMany, Which, types};
+use crate::follow::{EventPosition, FollowMany, Which, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
@@ -33,7 +33,7 @@ pub(crate) async fn follow_runs(
         Some(text) => (LAST_EVENT_ID, Some(text)),
         None => ("after", query.after.as_deref()),
     };
-    let named = text.map(At::all).transpose();
+    let named = text.map(EventPosition::all).transpose();
     let named = named.map_err(|error| Refusal::parameter(name, error.to_string()))?;
     let runs = RunQuery {
         agent: query.agent,

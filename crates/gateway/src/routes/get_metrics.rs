@@ -7,7 +7,7 @@ use errand_api::error_code::ErrorCode;
 
 use crate::Gateway;
 use crate::auth::Caller;
-use crate::exposition::{self, Asked};
+use crate::exposition::{self, RegistryFigures};
 use crate::metrics::Format;
 use crate::refusal::Refusal;
 
@@ -19,7 +19,7 @@ pub(crate) async fn get_metrics(
 ) -> Result<Response, Refusal> {
     caller.must_operate("/metrics")?;
     let engine = gateway.engine();
-    let asked = Asked::of(engine).await?;
+    let asked = RegistryFigures::of(engine).await?;
     let format = Format::asked_for(&headers);
     let text = exposition::render(engine, Some(gateway.clone()), Some(asked))
         .map_err(|_| Refusal::new(ErrorCode::Internal, "the metrics cannot be rendered"))?;

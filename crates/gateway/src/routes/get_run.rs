@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::reconcile;
 
 use crate::Gateway;
@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 pub(crate) async fn get_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
-) -> Result<Json<Record>, Refusal> {
+) -> Result<Json<RunRecord>, Refusal> {
     let stored = reconcile::reconcile(gateway.engine(), *stored).await?;
     Ok(Json(whole_record(&gateway, &stored).await?))
 }

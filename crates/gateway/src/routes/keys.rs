@@ -35,7 +35,7 @@ pub(crate) async fn create_key(
     for scope in &scopes {
         caller.must(*scope, "to give it to another key")?;
     }
-    let new = keys::NewKey {
+    let new = keys::CreatedKey {
         name: request.name,
         namespace: caller.namespace.clone(),
         scopes,

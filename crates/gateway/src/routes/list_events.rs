@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::extract::{OneRun, Query};
-use crate::follow::{Follow, Wanted, has, types};
+use crate::follow::{Follow, RunSelection, has, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
@@ -52,7 +52,7 @@ fn stream(
         let detail = format!("the run has {head} events, and no event {after}");
         return Err(Refusal::parameter(name, detail));
     }
-    let wanted = Wanted {
+    let wanted = RunSelection {
         after,
         types: types(&query.types)?,
         output: query.output.unwrap_or(true),

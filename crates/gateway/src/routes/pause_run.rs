@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::ask;
 
 use crate::Gateway;
@@ -16,7 +16,7 @@ pub(crate) async fn pause_run(
     State(gateway): State<Gateway>,
     caller: Caller,
     OneRun(stored): OneRun,
-) -> Result<Json<Record>, Refusal> {
+) -> Result<Json<RunRecord>, Refusal> {
     let held = ask::pause(gateway.engine(), &stored.run.id, Some(caller.name())).await?;
     Ok(Json(whole_record(&gateway, &held).await?))
 }

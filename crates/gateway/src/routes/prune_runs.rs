@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::audit::Action;
 use errand_api::gateway::prune::{PruneRuns, Pruned};
-use errand_engine::audit::{self, Deed};
+use errand_engine::audit::{self, AuditedAction};
 use errand_engine::remove::{plan_prune, remove};
 use errand_model::Timestamp;
 use errand_store::Namespaces;
@@ -29,7 +29,7 @@ pub(crate) async fn prune_runs(
     let run_ids: Vec<_> = plan.runs.into_iter().map(|stored| stored.run.id).collect();
     if !body.dry_run && !run_ids.is_empty() {
         // The audit entry comes first, so that no removal is missing there.
-        let deed = Deed {
+        let deed = AuditedAction {
             namespace: caller.namespace(),
             action: Action::RunsPruned,
             object: "prune",

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 use errand_api::agent_file::FILE_NAME;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::agent::{AgentVersion, PushOutcome, PushQuery};
-use errand_engine::agents::{self, Malformed, Outcome, Plan, Registration, Replace, Unpacked};
+use errand_engine::agents::{
+    self, MalformedArchive, ParcelPlan, Registration, RegistrationOutcome, Replace, Unpacked,
+};
 use tokio::task::spawn_blocking;
 
 use super::agents::shown;
@@ -42,28 +44,28 @@ pub(crate) async fn push_agent(
     let (version, outcome) = registered?;
     let location = format!("/v1/agents/{}/versions/{}", version.name, version.version);
     let (status, outcome) = match outcome {
-        Outcome::Created => (StatusCode::CREATED, PushOutcome::Created),
-        Outcome::Replaced => (StatusCode::CREATED, PushOutcome::Replaced),
-        Outcome::Same => (StatusCode::OK, PushOutcome::Same),
+        RegistrationOutcome::Created => (StatusCode::CREATED, PushOutcome::Created),
+        RegistrationOutcome::Replaced => (StatusCode::CREATED, PushOutcome::Replaced),
+        RegistrationOutcome::Same => (StatusCode::OK, PushOutcome::Same),
     };
     let answer = AgentVersion { outcome: Some(outcome), ..shown(&version, None) };
     Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
 }
 
 /// Unpacks an archive and checks its content.
-fn plan(engine: &errand_engine::Engine, archive: &[u8]) -> Result<(Unpacked, Plan), Refusal> {
+fn plan(engine: &errand_engine::Engine, archive: &[u8]) -> Result<(Unpacked, ParcelPlan), Refusal> {
     let folder = agents::unpack(engine, archive)?;
     let plan = agents::check_sent(folder.folder(), FILE_NAME)?;
     Ok((folder, plan))
 }
 
-impl From<Malformed> for Refusal {
-    fn from(error: Malformed) -> Self {
+impl From<MalformedArchive> for Refusal {
+    fn from(error: MalformedArchive) -> Self {
         let code = match error {
-            Malformed::Engine(error) => return error.into(),
-            Malformed::Archive(_) => ErrorCode::RequestMalformed,
-            Malformed::Entry { .. } => ErrorCode::ParcelInvalid,
-            Malformed::TooLarge { .. } => ErrorCode::ParcelTooLarge,
+            MalformedArchive::Engine(error) => return error.into(),
+            MalformedArchive::Archive(_) => ErrorCode::RequestMalformed,
+            MalformedArchive::Entry { .. } => ErrorCode::ParcelInvalid,
+            MalformedArchive::TooLarge { .. } => ErrorCode::ParcelTooLarge,
         };
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         Self::new(code, format!("{error}{}", cause.unwrap_or_default()))

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::hook::{HOOK_BODY_LIMIT_BYTES, HookAnswer, HookOutcome};
-use errand_engine::hooks::{self, Outcome, Received};
+use errand_engine::hooks::{self, HookRequestOutcome, ReceivedHookRequest};
 use errand_model::parse_namespace;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use crate::Gateway;
 use crate::auth::limited;
 use crate::extract::{Params, amount};
 use crate::peer::Peer;
-use crate::rate::Whose;
+use crate::rate::RateBucketKey;
 use crate::refusal::Refusal;
 
 type Answered = Result<(StatusCode, Json<HookAnswer>), Refusal>;
@@ -32,7 +32,8 @@ impl FromRequest<Gateway> for Raw {
     async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         if let Some(Peer(peer)) = parts.extensions.get::<Peer>()
-            && let Err(wait) = gateway.rates().take(Whose::Address(peer.ip()), Instant::now())
+            && let Err(wait) =
+                gateway.rates().take(RateBucketKey::Address(peer.ip()), Instant::now())
         {
             return Err(limited(wait));
         }
@@ -72,7 +73,7 @@ pub(crate) async fn receive_hook_of(
 
 async fn receive(gateway: &Gateway, namespace: Option<&str>, name: &str, raw: &Raw) -> Answered {
     let remote = raw.parts.extensions.get::<Peer>().map(|Peer(peer)| peer.to_string());
-    let received = Received {
+    let received = ReceivedHookRequest {
         uri: &raw.parts.uri,
         headers: &raw.parts.headers,
         body: &raw.body,
@@ -81,13 +82,15 @@ async fn receive(gateway: &Gateway, namespace: Option<&str>, name: &str, raw: &R
     let (delivery_id, outcome) =
         Box::pin(hooks::receive(gateway.engine(), namespace, name, received)).await?;
     let (status, outcome, run_id, reason) = match outcome {
-        Outcome::Created { run_id } => {
+        HookRequestOutcome::Created { run_id } => {
             (StatusCode::ACCEPTED, HookOutcome::Created, Some(run_id), None)
         }
-        Outcome::Coalesced { run_id } => {
+        HookRequestOutcome::Coalesced { run_id } => {
             (StatusCode::OK, HookOutcome::Coalesced, Some(run_id), None)
         }
-        Outcome::Skipped { reason } => (StatusCode::OK, HookOutcome::Skipped, None, Some(reason)),
+        HookRequestOutcome::Skipped { reason } => {
+            (StatusCode::OK, HookOutcome::Skipped, None, Some(reason))
+        }
     };
     Ok((status, Json(HookAnswer { delivery_id, outcome, run_id, reason })))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::run::{ReplayPolicy, ReplayRequest};
+use errand_api::gateway::run::{ReplayPolicyWord, ReplayRequest};
 use errand_engine::agents::Parcel;
 use errand_engine::{replay, view};
 
@@ -28,21 +28,21 @@ pub(crate) async fn replay_run(
         let detail = format!("{field} goes with {with} only");
         Err(Refusal::field(ErrorCode::RequestInvalid, &format!("/{field}"), detail))
     };
-    if request.agent.is_some() && policy == ReplayPolicy::Inspect {
+    if request.agent.is_some() && policy == ReplayPolicyWord::Inspect {
         return only("agent", "strict or live");
     }
-    if request.allow_effects.is_some() && policy != ReplayPolicy::Live {
+    if request.allow_effects.is_some() && policy != ReplayPolicyWord::Live {
         return only("allow_effects", "live");
     }
     let (run_id, engine) = (&stored.run.id, gateway.engine());
     let agent = agent(&gateway, &caller, request.agent.as_deref()).await?;
     let submission = match policy {
-        ReplayPolicy::Inspect => {
+        ReplayPolicyWord::Inspect => {
             let narrative = replay::inspect(engine, run_id).await?;
             return Ok(Json(view::story(narrative)).into_response());
         }
-        ReplayPolicy::Strict => replay::strict(engine, run_id, agent).await?,
-        ReplayPolicy::Live => {
+        ReplayPolicyWord::Strict => replay::strict(engine, run_id, agent).await?,
+        ReplayPolicyWord::Live => {
             let by = request.allow_effects.unwrap_or_default().then(|| caller.name());
             replay::live(engine, run_id, by, agent).await?
         }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::run::ResumeRequest;
-use errand_api::record::Record;
+use errand_api::record::RunRecord;
 use errand_engine::ask;
 
 use crate::Gateway;
@@ -19,7 +19,7 @@ pub(crate) async fn resume_run(
     caller: Caller,
     OneRun(run): OneRun,
     JsonBody(request): JsonBody<ResumeRequest>,
-) -> Result<Json<Record>, Refusal> {
+) -> Result<Json<RunRecord>, Refusal> {
     let run_id = &run.run.id;
     let engine = gateway.engine();
     let raise = request.raise.map(|it| limits(&it, "/raise")).transpose()?.unwrap_or_default();

@@ -8,7 +8,7 @@ use errand_api::gateway::run::{Disconnect, FollowQuery, RunRequest};
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::extract::{JsonBody, Query};
-use crate::follow::{Follow, Wanted, types};
+use crate::follow::{Follow, RunSelection, types};
 use crate::leave::Leave;
 use crate::refusal::Refusal;
 use crate::routes::create_run::location;
@@ -29,7 +29,7 @@ pub(crate) async fn run_and_stream(
     let (run_id, head) = (submitted.stored.run.id.clone(), submitted.stored.head.seq);
     let leave =
         ends_with_client.then(|| Leave::new(gateway.clone(), run_id.clone(), caller.name()));
-    let wanted = Wanted {
+    let wanted = RunSelection {
         after: 0,
         types,
         output: query.output.unwrap_or(true),

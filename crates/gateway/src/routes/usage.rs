@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::usage::UsageQuery as Asked;
-use errand_api::usage::Usage;
+use errand_api::usage::UsageDocument;
 use errand_engine::operations::{RunOperations as _, UsageQuestion};
 use errand_model::RunId;
 use errand_model::price::Day;
@@ -19,7 +19,7 @@ pub(crate) async fn get_usage(
     State(gateway): State<Gateway>,
     caller: Caller,
     Query(asked): Query<Asked>,
-) -> Result<Json<Usage>, Refusal> {
+) -> Result<Json<UsageDocument>, Refusal> {
     let typed = asked.by.unwrap_or_else(|| "agent".to_owned());
     let by = UsageBy::of_word(&typed).ok_or_else(|| {
         Refusal::parameter("by", format!("{typed:?} is nothing to sum up by"))

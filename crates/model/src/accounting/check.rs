@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, Wrong, shown};
+use super::fields::{Fields, InvalidField, shown};
 use super::model_call::said;
 use super::{
     KNOWLEDGE_RETRIEVED, MAX_DURATION_MS, MAX_TOKENS, MEMORY_ACCESSED, MODEL_CALLED, SideEffect,
@@ -16,8 +16,8 @@ use super::{
 ///
 /// # Errors
 ///
-/// [`Wrong`] with the first member that is not as it must be.
-pub fn check(type_name: &str, data: &Value) -> Result<(), Wrong> {
+/// [`InvalidField`] with the first member that is not as it must be.
+pub fn check(type_name: &str, data: &Value) -> Result<(), InvalidField> {
     let fields = Fields::of(data);
     match type_name {
         MODEL_CALLED => model_call(fields),
@@ -28,7 +28,7 @@ pub fn check(type_name: &str, data: &Value) -> Result<(), Wrong> {
 }
 
 /// Checks the members that all reports of calls share.
-fn call(fields: Fields<'_>) -> Result<(), Wrong> {
+fn call(fields: Fields<'_>) -> Result<(), InvalidField> {
     for name in ["step", "agent", "reservation_id"] {
         fields.name(name)?;
     }
@@ -37,7 +37,7 @@ fn call(fields: Fields<'_>) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn model_call(fields: Fields<'_>) -> Result<(), Wrong> {
+fn model_call(fields: Fields<'_>) -> Result<(), InvalidField> {
     call(fields)?;
     for name in ["provider", "model"] {
         fields.name(name)?;
@@ -48,28 +48,28 @@ fn model_call(fields: Fields<'_>) -> Result<(), Wrong> {
     if cached > input {
         let message =
             format!("{cached} is more than input_tokens ({input}), of which it is a part");
-        return Err(Wrong::at("cached_tokens", message));
+        return Err(InvalidField::at("cached_tokens", message));
     }
     if reasoning > output {
         let message =
             format!("{reasoning} is more than output_tokens ({output}), of which it is a part");
-        return Err(Wrong::at("reasoning_tokens", message));
+        return Err(InvalidField::at("reasoning_tokens", message));
     }
     cost(fields)
 }
 
 /// Checks the cost of a call as the agent reports it.
-fn cost(fields: Fields<'_>) -> Result<(), Wrong> {
+fn cost(fields: Fields<'_>) -> Result<(), InvalidField> {
     for name in ["priced_by", "price_source", "price_date"] {
         if fields.get(name).is_some() {
-            return Err(Wrong::at(name, "errand writes this itself"));
+            return Err(InvalidField::at(name, "errand writes this itself"));
         }
     }
     said(fields)?;
     Ok(())
 }
 
-fn tool_call(fields: Fields<'_>) -> Result<(), Wrong> {
+fn tool_call(fields: Fields<'_>) -> Result<(), InvalidField> {
     call(fields)?;
     for name in ["name", "idempotency_key"] {
         fields.name(name)?;
@@ -79,13 +79,13 @@ fn tool_call(fields: Fields<'_>) -> Result<(), Wrong> {
         if !known {
             let words = SideEffect::ALL.map(|(word, _)| word).join(", ");
             let message = format!("{} is not a class of side effects: {words}", shown(class));
-            return Err(Wrong::at("side_effect", message));
+            return Err(InvalidField::at("side_effect", message));
         }
     }
     cost(fields)
 }
 
-fn look_up(fields: Fields<'_>) -> Result<(), Wrong> {
+fn look_up(fields: Fields<'_>) -> Result<(), InvalidField> {
     call(fields)?;
     for name in ["store", "operation", "source"] {
         fields.name(name)?;

@@ -8,14 +8,14 @@ use super::MAX_NAME_BYTES;
 /// Mistake in a report, with its place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{path}: {message}")]
-pub struct Wrong {
+pub struct InvalidField {
     /// The member, as a JSON path from the data on, such as `input_tokens`.
     pub path: String,
     /// Description of the mistake.
     pub message: String,
 }
 
-impl Wrong {
+impl InvalidField {
     pub(super) fn at(path: &str, message: impl Into<String>) -> Self {
         Self { path: path.to_owned(), message: message.into() }
     }
@@ -35,39 +35,43 @@ impl<'a> Fields<'a> {
     }
 
     /// A whole number of at least 0 and at most `limit`.
-    pub(super) fn count(self, name: &str, limit: u64) -> Result<Option<u64>, Wrong> {
+    pub(super) fn count(self, name: &str, limit: u64) -> Result<Option<u64>, InvalidField> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let Some(number) = value.as_u64() else {
             let message = format!("expected a whole number of at least 0, found {}", shown(value));
-            return Err(Wrong::at(name, message));
+            return Err(InvalidField::at(name, message));
         };
         if number > limit {
-            return Err(Wrong::at(name, format!("{number} is more than {limit}")));
+            return Err(InvalidField::at(name, format!("{number} is more than {limit}")));
         }
         Ok(Some(number))
     }
 
     /// Text that is not empty and not longer than a name.
-    pub(super) fn name(self, name: &str) -> Result<Option<&'a str>, Wrong> {
+    pub(super) fn name(self, name: &str) -> Result<Option<&'a str>, InvalidField> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let Some(text) = value.as_str() else {
-            return Err(Wrong::at(name, format!("expected text, found {}", shown(value))));
+            return Err(InvalidField::at(name, format!("expected text, found {}", shown(value))));
         };
         if text.trim().is_empty() {
-            return Err(Wrong::at(name, "the text is empty"));
+            return Err(InvalidField::at(name, "the text is empty"));
         }
         if text.len() > MAX_NAME_BYTES {
-            return Err(Wrong::at(name, format!("the text has more than {MAX_NAME_BYTES} bytes")));
+            return Err(InvalidField::at(
+                name,
+                format!("the text has more than {MAX_NAME_BYTES} bytes"),
+            ));
         }
         if text.chars().any(char::is_control) {
-            return Err(Wrong::at(name, "the text holds a control character"));
+            return Err(InvalidField::at(name, "the text holds a control character"));
         }
         Ok(Some(text))
     }
 
-    pub(super) fn truth(self, name: &str) -> Result<Option<bool>, Wrong> {
+    pub(super) fn truth(self, name: &str) -> Result<Option<bool>, InvalidField> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let wrong = || Wrong::at(name, format!("expected true or false, found {}", shown(value)));
+        let wrong =
+            || InvalidField::at(name, format!("expected true or false, found {}", shown(value)));
         value.as_bool().ok_or_else(wrong).map(Some)
     }
 

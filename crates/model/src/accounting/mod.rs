@@ -13,7 +13,7 @@ mod tool_call;
 pub use crate::tokens::Tokens;
 pub use check::check;
 pub use cost::{MalformedCost, micro_usd};
-pub use fields::Wrong;
+pub use fields::InvalidField;
 pub use model_call::{Cost, CostBasis, ModelCall};
 pub use tool_call::{SideEffect, ToolCall};
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, Wrong};
+use super::fields::{Fields, InvalidField};
 use super::{MAX_COST_MICRO_USD, MAX_TOKENS};
 use crate::Timestamp;
 use crate::price::PriceTable;
@@ -121,10 +121,11 @@ pub(super) fn kept_cost(fields: Fields<'_>) -> Option<u64> {
 }
 
 /// Returns the cost as the agent reports it.
-pub(super) fn said(fields: Fields<'_>) -> Result<Option<u64>, Wrong> {
+pub(super) fn said(fields: Fields<'_>) -> Result<Option<u64>, InvalidField> {
     let in_usd = match fields.get("cost_usd") {
         Some(value) => {
-            let wrong = |error: super::MalformedCost| Wrong::at("cost_usd", error.to_string());
+            let wrong =
+                |error: super::MalformedCost| InvalidField::at("cost_usd", error.to_string());
             Some(super::micro_usd(value).map_err(wrong)?)
         }
         None => None,
@@ -132,7 +133,7 @@ pub(super) fn said(fields: Fields<'_>) -> Result<Option<u64>, Wrong> {
     let in_micro = fields.count(COST, MAX_COST_MICRO_USD)?;
     match (in_usd, in_micro) {
         (Some(usd), Some(micro)) if usd != micro => {
-            Err(Wrong::at(COST, format!("cost_usd says {usd}, and this says {micro}")))
+            Err(InvalidField::at(COST, format!("cost_usd says {usd}, and this says {micro}")))
         }
         (Some(cost), _) | (None, Some(cost)) => Ok(Some(cost)),
         (None, None) => Ok(None),

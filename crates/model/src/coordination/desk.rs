@@ -9,20 +9,20 @@ use super::fan_out::Verdict;
 use super::graph::Graph;
 use super::plan::{Pattern, Plan};
 use super::state::{Coordination, LiveChild};
-use super::turn::{Finish, News, Start, Turn};
+use super::turn::{CoordinatorNews, CoordinatorTurn, Finish, Start};
 use crate::error_code::ErrorCode;
 use crate::event::{EventBody, Failure, MessageDelivered, PauseReason, StepStarted};
 use crate::run::Run;
 use crate::{RunId, Timestamp};
 
 /// The turn so far.
-pub(crate) struct Desk<'a> {
+pub(crate) struct TurnContext<'a> {
     pub(super) run: &'a Run,
     pub(super) plan: &'a Plan,
     /// Set for chains and workflows.
     pub(super) graph: Option<Graph<'a>>,
     pub(super) state: Coordination,
-    pub(super) turn: Turn,
+    pub(super) turn: CoordinatorTurn,
     pub(super) now: Timestamp,
     /// Ids that no child has yet.
     pub(super) ids: std::slice::Iter<'a, RunId>,
@@ -36,7 +36,7 @@ pub(crate) struct Desk<'a> {
     pub(super) was_over: bool,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> TurnContext<'a> {
     pub(crate) fn new(
         run: &'a Run,
         plan: &'a Plan,
@@ -50,7 +50,7 @@ impl<'a> Desk<'a> {
             plan,
             graph: Graph::of(plan),
             state: state.clone(),
-            turn: Turn::default(),
+            turn: CoordinatorTurn::default(),
             now,
             ids: bounded.iter(),
             recalled: BTreeMap::new(),
@@ -61,9 +61,9 @@ impl<'a> Desk<'a> {
     }
 
     /// Hears all news, and decides what follows.
-    pub(crate) fn take(mut self, news: &[News]) -> Turn {
+    pub(crate) fn take(mut self, news: &[CoordinatorNews]) -> CoordinatorTurn {
         self.was_over = self.is_over();
-        let mut news: Vec<&News> = news.iter().collect();
+        let mut news: Vec<&CoordinatorNews> = news.iter().collect();
         // What a child said it said before it ended, whatever comes first.
         news.sort_by_key(|news| news.rank());
         while !news.is_empty() {
@@ -87,7 +87,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Returns true if the news is about a live child.
-    fn is_known(&self, news: &News) -> bool {
+    fn is_known(&self, news: &CoordinatorNews) -> bool {
         news.of().is_none_or(|run_id| self.state.is_live(run_id))
     }
 
@@ -184,7 +184,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-impl News {
+impl CoordinatorNews {
     /// In which order news of one turn are heard.
     fn rank(&self) -> (u8, u64) {
         match self {

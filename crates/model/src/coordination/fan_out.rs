@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::CHILDREN_LIMIT;
-use super::desk::Desk;
+use super::desk::TurnContext;
 use super::hear::too_many_children;
 use super::ledger::Shared;
 use super::plan::{Aggregation, FanOut, OnFailure, Pattern};
 use super::route::child_failed;
 use super::share::Share;
 use super::state::{Coordination, Members, key_of};
-use super::turn::{Finish, Material, Start};
+use super::turn::{Finish, InputMaterial, Start};
 use crate::Payload;
 use crate::error_code::ErrorCode;
 use crate::event::Failure;
@@ -101,30 +101,32 @@ impl FanOut {
     }
 
     /// All outputs together.
-    fn output(&self, state: &Coordination, total: u32) -> Material {
+    fn output(&self, state: &Coordination, total: u32) -> InputMaterial {
         let done = |place: u32| state.done.get(&self.key_at(place)?);
         let payload = |shared: &Option<Shared<Payload>>| shared.as_ref().map(|it| it.get().clone());
         let of_step = |key: Option<&String>| {
             let done = key.and_then(|key| state.done.get(key));
             let output = done.and_then(|done| done.output.as_ref());
-            output.map_or(Material::Nothing, |output| Material::Payload(output.get().clone()))
+            output.map_or(InputMaterial::Nothing, |output| {
+                InputMaterial::Payload(output.get().clone())
+            })
         };
         match self.aggregation {
             Aggregation::FirstSuccess => of_step(state.routing.members.first.as_ref()),
             Aggregation::Majority => of_step(state.routing.members.favourite.as_ref()),
             Aggregation::MergeAll => {
                 let part = |place| Some((self.label_at(place)?, payload(&done(place)?.output)));
-                Material::Object((0..total).filter_map(part).collect::<BTreeMap<_, _>>())
+                InputMaterial::Object((0..total).filter_map(part).collect::<BTreeMap<_, _>>())
             }
             Aggregation::Collect => {
                 let part = |place| done(place).and_then(|done| payload(&done.output));
-                Material::List((0..total).map(part).collect())
+                InputMaterial::List((0..total).map(part).collect())
             }
         }
     }
 }
 
-impl Desk<'_> {
+impl TurnContext<'_> {
     /// Returns the verdict on a fan-out, if it is known.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         let Pattern::FanOut(fan_out) = &self.plan.pattern else { return None };
@@ -199,9 +201,8 @@ impl Desk<'_> {
             (Some(own), Some(left)) => Some(own.min(left)),
             (own, left) => own.or(left),
         };
-        let input = fan_out.partition.as_ref().map_or(Material::Input, |member| Material::Item {
-            member: member.clone(),
-            index: place,
+        let input = fan_out.partition.as_ref().map_or(InputMaterial::Input, |member| {
+            InputMaterial::Item { member: member.clone(), index: place }
         });
         let start = Start {
             key: key_of(name, number),

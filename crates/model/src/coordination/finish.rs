@@ -1,14 +1,14 @@
 //! The end of a turn: who is to end, to be held or to go on, and whether the run itself ends.
 
-use super::desk::Desk;
+use super::desk::TurnContext;
 use super::material;
-use super::state::{Hold, LiveChild};
+use super::state::{ChildHold, LiveChild};
 use super::turn::Finish;
 use crate::RunId;
 use crate::error_code::ErrorCode;
 use crate::event::{EventBody, Failure, PauseReason, RunPaused, RunResumed};
 
-impl Desk<'_> {
+impl TurnContext<'_> {
     pub(super) fn wind_up(&mut self) {
         let is_over = self.is_over();
         self.turn.stops = self.stops(is_over);
@@ -104,13 +104,13 @@ impl Desk<'_> {
         for child in self.state.live.values() {
             let is_on_hold = child.waits_for == Some(PauseReason::Operator);
             match child.hold {
-                Hold::Released if !is_held => {
+                ChildHold::Released if !is_held => {
                     if is_on_hold || self.looks {
                         self.turn.releases.push(child.run_id.clone());
                     }
                 }
-                Hold::Free if !is_held => {}
-                Hold::Free | Hold::Released | Hold::WithRun | Hold::ByAgent => {
+                ChildHold::Free if !is_held => {}
+                ChildHold::Free | ChildHold::Released | ChildHold::WithRun | ChildHold::ByAgent => {
                     if !is_on_hold {
                         self.turn.holds.push(child.run_id.clone());
                     }

@@ -6,7 +6,8 @@ use super::control::Control;
 use super::ledger::Shared;
 use super::plan::{Aggregation, FanOut, Pattern, Plan};
 use super::state::{
-    Coordination, Done, End, Hold, Letter, LiveChild, MemberFailure, Members, Routing, split_key,
+    ChildHold, CoordinatedMessage, Coordination, Done, LiveChild, MemberFailure, Members, Routing,
+    WorkflowEnd, split_key,
 };
 use super::{END, material};
 use crate::budget::LimitName;
@@ -16,7 +17,7 @@ use crate::event::{
     EventGroup, Failure, MessageDelivered, MessageSent, MessageType, PauseReason, RunEvent,
     StepCompleted, StepEvent, StepFailed, StepStarted, StopReason,
 };
-use crate::spend::{Amounts, Measure};
+use crate::spend::{Amounts, BudgetMeasure};
 use crate::{RunId, Timestamp};
 
 impl Coordination {
@@ -133,7 +134,7 @@ impl Coordination {
             listens: false,
             fed: None,
             said: Vec::new(),
-            hold: Hold::Free,
+            hold: ChildHold::Free,
             is_stopping: false,
         };
         match &plan.pattern {
@@ -210,7 +211,7 @@ impl Coordination {
         {
             node.live = None;
         }
-        if child.hold == Hold::Released {
+        if child.hold == ChildHold::Released {
             self.releasing = self.releasing.saturating_sub(1);
         }
         Some(child)
@@ -227,7 +228,7 @@ impl Coordination {
     fn send(&mut self, sent: &MessageSent) {
         self.messages += 1;
         self.routing.messages += 1;
-        let letter = Letter {
+        let letter = CoordinatedMessage {
             id: sent.id.clone(),
             from: sent.from.clone(),
             to: sent.to.clone(),
@@ -244,7 +245,7 @@ impl Coordination {
         if sent.kind == MessageType::Control {
             self.control(&letter);
         } else if sent.to == END {
-            let end = End { payload: letter.payload, step: sent.step.clone() };
+            let end = WorkflowEnd { payload: letter.payload, step: sent.step.clone() };
             self.routing.end.get_or_insert(end);
         } else {
             let node = self.routing.nodes.entry(sent.to.clone()).or_default();
@@ -253,18 +254,18 @@ impl Coordination {
     }
 
     /// Applies a control message: one to a node is for its current child.
-    fn control(&mut self, letter: &Letter) {
+    fn control(&mut self, letter: &CoordinatedMessage) {
         let node = self.routing.nodes.get(&letter.to);
         let Some(key) = node.and_then(|node| node.live.as_ref()) else { return };
         let Some(child) = self.live.get_mut(key) else { return };
         let before = child.hold;
         match Control::read(letter.payload.get()) {
-            Some(Control::Pause) => child.hold = Hold::ByAgent,
-            Some(Control::Resume) if before != Hold::Free => child.hold = Hold::Released,
+            Some(Control::Pause) => child.hold = ChildHold::ByAgent,
+            Some(Control::Resume) if before != ChildHold::Free => child.hold = ChildHold::Released,
             Some(Control::Cancel) => child.is_stopping = true,
             Some(Control::Resume) | None => {}
         }
-        let is_releasing = |hold| u32::from(hold == Hold::Released);
+        let is_releasing = |hold| u32::from(hold == ChildHold::Released);
         self.releasing += is_releasing(child.hold);
         self.releasing = self.releasing.saturating_sub(is_releasing(before));
     }
@@ -309,16 +310,16 @@ impl Coordination {
             self.waiting += 1;
         }
         // Whatever it waits for now, it is not held any more.
-        if waiting.reason != Some(PauseReason::Operator) && child.hold == Hold::Released {
-            child.hold = Hold::Free;
+        if waiting.reason != Some(PauseReason::Operator) && child.hold == ChildHold::Released {
+            child.hold = ChildHold::Free;
             self.releasing = self.releasing.saturating_sub(1);
         }
     }
 
     fn hold_all(&mut self) {
         self.each_live(|child| {
-            if child.hold != Hold::ByAgent {
-                child.hold = Hold::WithRun;
+            if child.hold != ChildHold::ByAgent {
+                child.hold = ChildHold::WithRun;
             }
         });
         self.releasing = 0;
@@ -327,8 +328,8 @@ impl Coordination {
     fn release_all(&mut self) {
         let mut releasing = self.releasing;
         self.each_live(|child| {
-            if child.hold == Hold::WithRun {
-                child.hold = Hold::Released;
+            if child.hold == ChildHold::WithRun {
+                child.hold = ChildHold::Released;
                 releasing += 1;
             }
         });
@@ -375,13 +376,13 @@ fn failure(failed: &StepFailed, run_id: RunId) -> MemberFailure {
 /// Returns an allowance by measure; unlimited measures reserve nothing.
 pub(super) fn amounts(allowance: &BTreeMap<LimitName, u64>) -> Amounts {
     let of = |measure| {
-        let limit = LimitName::of(crate::budget::Scope::Run, measure);
+        let limit = LimitName::of(crate::budget::BudgetScope::Run, measure);
         allowance.get(&limit).copied().unwrap_or(0)
     };
     Amounts {
-        tokens: of(Measure::Tokens),
-        cost_micro_usd: of(Measure::CostMicroUsd),
-        tool_calls: of(Measure::ToolCalls),
-        wall_time_ms: of(Measure::WallTimeMs),
+        tokens: of(BudgetMeasure::Tokens),
+        cost_micro_usd: of(BudgetMeasure::CostMicroUsd),
+        tool_calls: of(BudgetMeasure::ToolCalls),
+        wall_time_ms: of(BudgetMeasure::WallTimeMs),
     }
 }

@@ -11,11 +11,11 @@ use super::{END, NEXT, PREV, SELF};
 pub(super) struct Graph<'a> {
     pub(super) start: &'a str,
     pub(super) max_messages: u32,
-    nodes: BTreeMap<&'a str, Spot<'a>>,
+    nodes: BTreeMap<&'a str, GraphPosition<'a>>,
 }
 
 /// A node.
-pub(super) struct Spot<'a> {
+pub(super) struct GraphPosition<'a> {
     /// Edges for its outputs.
     pub(super) edges: Vec<Edge>,
     /// In a chain: the one before.
@@ -43,7 +43,7 @@ impl<'a> Graph<'a> {
             let next = chain.links.get(at + 1).map_or(END, |link| link.name.as_str());
             let edges = vec![Edge { to: next.to_owned(), when: None }];
             let (join, max_runs, input) = (Join::Any, None, link.input.as_ref());
-            let spot = Spot { edges, before, join, max_runs, input, is_link: true };
+            let spot = GraphPosition { edges, before, join, max_runs, input, is_link: true };
             nodes.insert(link.name.as_str(), spot);
             before = Some(link.name.as_str());
         }
@@ -54,7 +54,7 @@ impl<'a> Graph<'a> {
     }
 
     fn of_workflow(workflow: &'a Workflow) -> Self {
-        let spot = |node: &'a Node| Spot {
+        let spot = |node: &'a Node| GraphPosition {
             edges: node.outputs_to.clone(),
             before: None,
             join: node.join,
@@ -66,7 +66,7 @@ impl<'a> Graph<'a> {
         Self { start: &workflow.start, max_messages: workflow.max_messages, nodes: nodes.collect() }
     }
 
-    pub(super) fn spot(&self, name: &str) -> Option<&Spot<'a>> {
+    pub(super) fn spot(&self, name: &str) -> Option<&GraphPosition<'a>> {
         self.nodes.get(name)
     }
 
@@ -106,7 +106,7 @@ impl<'a> Graph<'a> {
 
     /// Nodes that have an edge to that one, itself not counted.
     pub(super) fn upstream(&self, name: &str) -> BTreeSet<&'a str> {
-        let has_edge = |spot: &Spot<'_>| spot.edges.iter().any(|edge| edge.to == name);
+        let has_edge = |spot: &GraphPosition<'_>| spot.edges.iter().any(|edge| edge.to == name);
         let up = self.nodes.iter().filter(|(from, spot)| **from != name && has_edge(spot));
         up.map(|(from, _)| *from).collect()
     }

@@ -1,9 +1,9 @@
 //! News of a coordinator's children, one by one.
 
-use super::desk::Desk;
+use super::desk::TurnContext;
 use super::plan::{Aggregation, Pattern};
 use super::state::{LiveChild, key_of};
-use super::turn::{ChildEnded, ChildOutcome, News, Said};
+use super::turn::{ChildEnded, ChildOutcome, CoordinatorNews, StatedValue};
 use super::{CHILDREN_LIMIT, START};
 use crate::RunId;
 use crate::coordination::route::Draft;
@@ -13,26 +13,26 @@ use crate::event::{
     MessageDelivered, MessageType, PauseReason, StepCompleted, StepFailed, StepStarted,
 };
 
-impl Desk<'_> {
-    pub(super) fn hear(&mut self, news: &News) {
+impl TurnContext<'_> {
+    pub(super) fn hear(&mut self, news: &CoordinatorNews) {
         match news {
-            News::Began { items } => self.begin(*items),
-            News::Ended(ended) => self.end(ended),
-            News::Said(said) => self.say(said),
-            News::Listens { run_id, received } => self.listen(run_id, *received),
-            News::Waits { run_id, reason } => self.wait(run_id, *reason),
-            News::NotStarted { key, error } => {
+            CoordinatorNews::Began { items } => self.begin(*items),
+            CoordinatorNews::Ended(ended) => self.end(ended),
+            CoordinatorNews::Said(said) => self.say(said),
+            CoordinatorNews::Listens { run_id, received } => self.listen(run_id, *received),
+            CoordinatorNews::Waits { run_id, reason } => self.wait(run_id, *reason),
+            CoordinatorNews::NotStarted { key, error } => {
                 // Of what was named before in this turn the last word counts.
                 self.looks = true;
                 if let Some(child) = self.state.live.get(key).cloned() {
                     self.fail_child(key, &child, error, None);
                 }
             }
-            News::Recalled { key, said } => {
+            CoordinatorNews::Recalled { key, said } => {
                 self.looks = true;
                 self.recalled.insert(key.clone(), said.value.clone());
             }
-            News::Look => self.looks = true,
+            CoordinatorNews::Look => self.looks = true,
         }
     }
 
@@ -108,7 +108,7 @@ impl Desk<'_> {
         &mut self,
         key: &str,
         child: &LiveChild,
-        said: &Said,
+        said: &StatedValue,
         usage: Option<ChildUsage>,
     ) {
         let is_vote = matches!(

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::START;
-use super::state::Letter;
-use super::turn::Material;
+use super::state::CoordinatedMessage;
+use super::turn::InputMaterial;
 use crate::{Digest, Payload, canonical};
 
 /// Payload for an absent value.
@@ -34,11 +34,15 @@ fn of_value(value: &Value) -> Digest {
 }
 
 /// Returns the input that a message gives to the run that it starts.
-pub(super) fn of_letter(letter: &Letter) -> Material {
-    if letter.from == START { Material::Input } else { of_payload(letter.payload.get()) }
+pub(super) fn of_letter(letter: &CoordinatedMessage) -> InputMaterial {
+    if letter.from == START { InputMaterial::Input } else { of_payload(letter.payload.get()) }
 }
 
 /// `null` is nothing: an agent without output says that.
-pub(super) fn of_payload(payload: &Payload) -> Material {
-    if *payload == NOTHING { Material::Nothing } else { Material::Payload(payload.clone()) }
+pub(super) fn of_payload(payload: &Payload) -> InputMaterial {
+    if *payload == NOTHING {
+        InputMaterial::Nothing
+    } else {
+        InputMaterial::Payload(payload.clone())
+    }
 }

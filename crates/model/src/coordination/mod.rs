@@ -22,7 +22,7 @@ mod turn;
 mod workflow;
 
 pub use condition::{Condition, Test, When};
-pub(crate) use desk::Desk;
+pub(crate) use desk::TurnContext;
 pub use ledger::Ledger;
 pub use plan::{
     Aggregation, Chain, Edge, FanOut, Join, Link, Node, OnFailure, Pattern, Plan, Workflow,
@@ -30,7 +30,8 @@ pub use plan::{
 pub use reference::Reference;
 pub use state::{Coordination, LiveChild};
 pub use turn::{
-    ChildEnded, ChildOutcome, ChildSaid, Delivery, Finish, Material, News, Said, Start, Turn,
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial,
+    MessageDelivery, Start, StatedValue,
 };
 
 use crate::RunId;

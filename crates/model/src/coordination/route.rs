@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::control::Control;
-use super::desk::Desk;
+use super::desk::TurnContext;
 use super::material::{NOTHING, value_of};
 use super::plan::Edge;
 use super::state::{LiveChild, split_key};
@@ -30,7 +30,7 @@ pub(super) struct Draft {
     pub(super) step: Option<String>,
 }
 
-impl Desk<'_> {
+impl TurnContext<'_> {
     /// Sends a message, unless nothing is sent any more, or it is one too many.
     pub(super) fn send(&mut self, draft: Draft) {
         let Some(graph) = &self.graph else { return };

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::desk::Desk;
-use crate::budget::{LimitName, OnExceed, Scope};
+use super::desk::TurnContext;
+use crate::budget::{BudgetScope, LimitName, OnExceed};
 use crate::error_code::ErrorCode;
 use crate::event::{
     BudgetExceeded, CancelCause, CancelRequested, ChildUsage, EventBody, Failure, PauseReason,
     RunPaused,
 };
-use crate::spend::{Amounts, Measure};
+use crate::spend::{Amounts, BudgetMeasure};
 
 /// Time for agents to end by themselves if a budget cancels the run.
 const GRACE: Duration = Duration::from_secs(10);
@@ -22,15 +22,15 @@ pub(super) enum Share {
     Waits,
 }
 
-impl Desk<'_> {
+impl TurnContext<'_> {
     /// Returns an equal share for one of `among` children of the amounts that are neither used nor
     /// reserved.
     ///
     /// If no amount is left and no live child may return some, the budget is exceeded.
     pub(super) fn share(&mut self, among: u32) -> Share {
         let mut granted = Vec::new();
-        for measure in Measure::ALL {
-            let limit = LimitName::of(Scope::Run, measure);
+        for measure in BudgetMeasure::ALL {
+            let limit = LimitName::of(BudgetScope::Run, measure);
             let Some(allowed) = self.run.allowed(limit) else { continue };
             let used = self.state.spent.of(measure);
             let promised = self.state.promised.of(measure);

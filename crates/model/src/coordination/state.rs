@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Ledger, Shared};
 use super::plan::{Pattern, Plan};
-use super::turn::Delivery;
+use super::turn::MessageDelivery;
 use crate::budget::LimitName;
 use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseReason};
 use crate::spend::Amounts;
@@ -76,13 +76,13 @@ pub struct LiveChild {
     /// The last message that it asked for and got, until it is known that it has it: it asks for no
     /// other one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) fed: Option<Letter>,
+    pub(crate) fed: Option<CoordinatedMessage>,
     /// Messages that it sent itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) said: Vec<Letter>,
+    pub(crate) said: Vec<CoordinatedMessage>,
     /// Hold on the child.
     #[serde(default)]
-    pub(crate) hold: Hold,
+    pub(crate) hold: ChildHold,
     /// True once another agent asked it to end.
     #[serde(default)]
     pub(crate) is_stopping: bool,
@@ -91,7 +91,7 @@ pub struct LiveChild {
 /// Hold on a child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Hold {
+pub(crate) enum ChildHold {
     /// Never held.
     #[default]
     Free,
@@ -112,12 +112,12 @@ pub(crate) struct Done {
     /// The digest of that as canonical JSON, where it counts as a vote.
     pub(crate) digest: Option<Digest>,
     /// Messages that it sent, or that were sent because of it.
-    pub(crate) said: Vec<Letter>,
+    pub(crate) said: Vec<CoordinatedMessage>,
 }
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Letter {
+pub(crate) struct CoordinatedMessage {
     pub(crate) id: String,
     pub(crate) from: String,
     pub(crate) to: String,
@@ -135,7 +135,7 @@ pub(crate) struct Routing {
     /// Set once it cannot end well any more.
     pub(crate) failed: Option<Failure>,
     /// Set once its output is known: the first message to `__end__`.
-    pub(crate) end: Option<End>,
+    pub(crate) end: Option<WorkflowEnd>,
     /// Messages so far.
     pub(crate) messages: u32,
     /// By name: those to which something happened.
@@ -146,7 +146,7 @@ pub(crate) struct Routing {
 
 /// The message that ends a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct End {
+pub(crate) struct WorkflowEnd {
     pub(crate) payload: Shared<Payload>,
     /// Step that the message is from.
     pub(crate) step: Option<String>,
@@ -161,7 +161,7 @@ pub(crate) struct NodeState {
     /// The step that is under way.
     pub(crate) live: Option<String>,
     /// Messages that it did not get yet, oldest first.
-    pub(crate) queue: VecDeque<Letter>,
+    pub(crate) queue: VecDeque<CoordinatedMessage>,
     /// Its last output.
     pub(crate) output: Option<Shared<Payload>>,
 }
@@ -204,11 +204,11 @@ impl LiveChild {
 
     /// The message that was brought to it and that it does not have, if it received that many of those
     /// that it asked for.
-    pub fn not_received(&self, received: u32) -> Option<Delivery> {
+    pub fn not_received(&self, received: u32) -> Option<MessageDelivery> {
         // The first that it got is what it began with.
         let number = self.got.checked_sub(1).filter(|number| received < *number)?;
         let letter = self.fed.as_ref()?;
-        Some(Delivery {
+        Some(MessageDelivery {
             run_id: self.run_id.clone(),
             number,
             id: letter.id.clone(),

@@ -13,7 +13,7 @@ use crate::{Digest, Payload, RunId};
 /// News for a coordinator. Each may come twice, and news that no longer applies is ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum News {
+pub enum CoordinatorNews {
     /// Its attempt lives: nothing was started in it yet. With the number of items of a partitioned
     /// input.
     Began {
@@ -46,18 +46,18 @@ pub enum News {
         /// Error of the failure.
         error: Failure,
     },
-    /// Output of a completed step: the answer to [`Turn::recalls`].
+    /// Output of a completed step: the answer to [`CoordinatorTurn::recalls`].
     Recalled {
         /// The step.
         key: String,
         /// Its output.
-        said: Said,
+        said: StatedValue,
     },
     /// Nothing new: time passed, it was let go on, or there was more to do than one turn does.
     Look,
 }
 
-impl News {
+impl CoordinatorNews {
     /// The child that it is from; `None`: it is from none.
     pub const fn of(&self) -> Option<&RunId> {
         match self {
@@ -92,7 +92,7 @@ pub struct ChildEnded {
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum ChildOutcome {
     /// It completed.
-    Completed(Said),
+    Completed(StatedValue),
     /// It completed, and another run continues its task.
     HandedOver {
         /// The other run, which is a child of the same coordinator from now on.
@@ -114,7 +114,7 @@ pub enum ChildOutcome {
 
 /// Something that was said, in three forms: as it is kept, as it is looked into, as it is compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Said {
+pub struct StatedValue {
     /// As it is kept; `None`: nothing was said.
     pub payload: Option<Payload>,
     /// The whole value as JSON, for conditions; `Null` if no condition reads it.
@@ -136,23 +136,23 @@ pub struct ChildSaid {
     /// Type of the message.
     pub kind: MessageType,
     /// Content of the message.
-    pub said: Said,
+    pub said: StatedValue,
 }
 
 /// Consequences of one turn of a coordinator.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Turn {
+pub struct CoordinatorTurn {
     /// Events to record, in one commit with the children that are started.
     pub events: Vec<EventBody>,
     /// Children to be admitted in that commit; their `step.started` is among the events.
     pub starts: Vec<Start>,
     /// Messages that are put where the child that waits for them finds them, in that commit; their
     /// `message.delivered` is among the events.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<MessageDelivery>,
     /// Messages delivered to children that are over, by child and number: their rest has no reader.
     pub unread: Vec<(RunId, u32)>,
     /// Steps that another attempt or run did, whose outputs have to be looked into before they are
-    /// sent on: [`News::Recalled`] of each is to be heard in the same turn.
+    /// sent on: [`CoordinatorNews::Recalled`] of each is to be heard in the same turn.
     pub recalls: Vec<(String, Payload)>,
     /// Children that are to be ended, once the commit is durable. Named as soon as it is known, and
     /// again whenever the coordinator is to look, for as long as they live.
@@ -177,7 +177,7 @@ pub struct Start {
     /// Its id.
     pub run_id: RunId,
     /// Input of the child.
-    pub input: Material,
+    pub input: InputMaterial,
     /// Agents that it may send messages to.
     pub sends_to: Vec<String>,
     /// Sender of the message to it: the meaning of `__prev__` in its input.
@@ -190,7 +190,7 @@ pub struct Start {
 
 /// Something that is put together of what is known. The parts may be in the blob store.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Material {
+pub enum InputMaterial {
     /// Nothing.
     Nothing,
     /// The coordinator's own input.
@@ -226,7 +226,7 @@ pub enum Material {
 
 /// A message for a child that waits for it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
+pub struct MessageDelivery {
     /// The child.
     pub run_id: RunId,
     /// From 1, by child.
@@ -247,7 +247,7 @@ pub struct Delivery {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finish {
     /// Well, with that output.
-    Completed(Material),
+    Completed(InputMaterial),
     /// The run failed.
     Failed(Failure),
     /// As was asked of it: it is cancelled.

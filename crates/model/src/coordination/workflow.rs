@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::desk::Desk;
+use super::desk::TurnContext;
 use super::hear::too_many_children;
 use super::ledger::Shared;
 use super::material;
 use super::plan::Join;
 use super::share::Share;
-use super::state::Letter;
-use super::turn::{Delivery, Material, Start};
+use super::state::CoordinatedMessage;
+use super::turn::{InputMaterial, MessageDelivery, Start};
 use super::{CHILDREN_LIMIT, START};
 use crate::error_code::ErrorCode;
 use crate::event::{EventBody, MessageDelivered, MessageType};
@@ -17,10 +17,10 @@ use crate::event::{EventBody, MessageDelivered, MessageType};
 /// A node that may run, and what for.
 struct Ready {
     name: String,
-    letters: Vec<Letter>,
+    letters: Vec<CoordinatedMessage>,
 }
 
-impl Desk<'_> {
+impl TurnContext<'_> {
     /// Brings all messages that can be brought: to children that wait for them, to steps that are
     /// done, and to children that are started for them.
     pub(super) fn advance(&mut self) {
@@ -78,7 +78,7 @@ impl Desk<'_> {
             return;
         };
         let Some(child) = self.state.live.get(&key).filter(|child| child.listens) else { return };
-        let delivery = Delivery {
+        let delivery = MessageDelivery {
             run_id: child.run_id.clone(),
             number: child.got,
             id: letter.id.clone(),
@@ -96,14 +96,14 @@ impl Desk<'_> {
     ///
     /// A join waits for those that have edges to it. What others say is no part of that: it runs for
     /// such a message alone.
-    fn next_letters(&self, name: &str) -> Option<Vec<Letter>> {
+    fn next_letters(&self, name: &str) -> Option<Vec<CoordinatedMessage>> {
         let queue = &self.state.routing.nodes.get(name)?.queue;
         let graph = self.graph.as_ref()?;
         if graph.spot(name)?.join == Join::Any {
             return Some(vec![queue.front()?.clone()]);
         }
         let upstream = graph.upstream(name);
-        let is_other = |letter: &&Letter| !upstream.contains(letter.from.as_str());
+        let is_other = |letter: &&CoordinatedMessage| !upstream.contains(letter.from.as_str());
         if let Some(other) = queue.iter().find(is_other) {
             return Some(vec![other.clone()]);
         }
@@ -159,7 +159,7 @@ impl Desk<'_> {
         true
     }
 
-    fn input_of(&self, ready: &Ready, template: Option<serde_json::Value>) -> Material {
+    fn input_of(&self, ready: &Ready, template: Option<serde_json::Value>) -> InputMaterial {
         let is_join = self.graph.as_ref().and_then(|graph| graph.spot(&ready.name));
         let is_join = is_join.is_some_and(|spot| spot.join == Join::All);
         let (output, from, kind) = match ready.letters.as_slice() {
@@ -167,14 +167,14 @@ impl Desk<'_> {
                 (material::of_letter(only), only.from.clone(), only.kind)
             }
             letters => {
-                let part = |letter: &Letter| {
+                let part = |letter: &CoordinatedMessage| {
                     let payload = letter.payload.get();
                     let said = (*payload != material::NOTHING).then(|| payload.clone());
                     (letter.from.clone(), said)
                 };
                 let from: Vec<&str> = letters.iter().map(|letter| letter.from.as_str()).collect();
                 let kind = letters.last().map_or(MessageType::Result, |letter| letter.kind);
-                (Material::Object(letters.iter().map(part).collect()), from.join(","), kind)
+                (InputMaterial::Object(letters.iter().map(part).collect()), from.join(","), kind)
             }
         };
         let Some(template) = template else { return output };
@@ -183,7 +183,7 @@ impl Desk<'_> {
             Some((name.clone(), Some(node.output.as_ref().map(Shared::get)?.clone())))
         });
         let (output, outputs) = (Box::new(output), outputs.collect());
-        Material::Template { template, output, from, kind, outputs }
+        InputMaterial::Template { template, output, from, kind, outputs }
     }
 
     /// Describes the reason why the workflow is stalled.
@@ -207,6 +207,6 @@ impl Desk<'_> {
     }
 }
 
-fn ids_of(letters: &[Letter]) -> Vec<String> {
+fn ids_of(letters: &[CoordinatedMessage]) -> Vec<String> {
     letters.iter().map(|letter| letter.id.clone()).collect()
 }

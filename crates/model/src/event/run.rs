@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ServiceSpec;
-use crate::budget::Limits;
+use crate::budget::BudgetLimits;
 use crate::callback::CallbackEvent;
 use crate::coordination::{Membership, Plan};
 use crate::failure::Failure;
@@ -133,8 +133,8 @@ pub struct RunCreated {
     /// Address for the report of the result.
     pub callback_url: Option<String>,
     /// Limits on spending.
-    #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
-    pub budgets: Limits,
+    #[serde(default, skip_serializing_if = "BudgetLimits::is_unlimited")]
+    pub budgets: BudgetLimits,
     /// Behaviour while another run of the session has the turn. `None`: it shares the session with
     /// others at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

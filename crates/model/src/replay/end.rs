@@ -10,7 +10,7 @@ use crate::{Payload, RunId};
 
 /// End of the recorded run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct End {
+pub struct RecordedEnd {
     /// The agent's exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
@@ -20,7 +20,7 @@ pub struct End {
 }
 
 /// Returns the end of a run that its agent caused.
-pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
+pub(super) fn end(run: &Run) -> Result<RecordedEnd, NotReplayable> {
     let run_id = || run.id.clone();
     if run.spec.kind == RunKind::Service {
         return Err(NotReplayable::Service { run_id: run_id() });
@@ -37,10 +37,10 @@ pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
     }
     match run.attempts.last().map(|last| &last.state) {
         Some(AttemptState::Exited(end)) => {
-            Ok(End { exit_code: end.exit_code, signal: None, output: run.output.clone() })
+            Ok(RecordedEnd { exit_code: end.exit_code, signal: None, output: run.output.clone() })
         }
         Some(AttemptState::Failed(end, error)) if ended_by_itself(&error.code) => {
-            Ok(End { exit_code: end.exit_code, signal: end.signal, output: None })
+            Ok(RecordedEnd { exit_code: end.exit_code, signal: end.signal, output: None })
         }
         Some(AttemptState::Failed(_, error)) => Err(stopped(&error.message)),
         Some(AttemptState::Stopped(..)) => Err(stopped("its last attempt was stopped")),

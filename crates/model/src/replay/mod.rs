@@ -16,8 +16,8 @@ mod text_track;
 mod track;
 
 pub use divergence::Divergence;
-pub use end::{End, NotReplayable};
+pub use end::{NotReplayable, RecordedEnd};
 pub use excerpt::excerpt;
 pub use people::PeopleRecord;
-pub use record::{Record, Served, Within};
+pub use record::{RecordedRun, Served, StepContents};
 pub use session::SessionRecord;

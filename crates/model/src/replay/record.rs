@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::divergence::{Divergence, shown, shown_payload, shown_step};
-use super::end::{End, NotReplayable, end};
+use super::end::{NotReplayable, RecordedEnd, end};
 use super::people::PeopleRecord;
 use super::session::SessionRecord;
 use super::text_track::TextTrack;
-use super::track::Track;
+use super::track::ReplayTrack;
 use crate::event::{Event, Failure, StepStarted};
 use crate::run::Run;
 use crate::{Digest, EventContext, Payload};
@@ -29,20 +29,20 @@ const ADDED_MEMBERS: [&str; 7] = [
 
 /// A recorded run, and how far a replay of it is.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct RecordedRun {
     attempts: u32,
     steps: BTreeMap<String, Recorded>,
     /// Keys in the order in which they were begun first.
     order: Vec<String>,
-    reported: BTreeMap<String, Track<Value>>,
-    checkpoints: Track<Payload>,
-    artifacts: BTreeMap<String, Track<Digest>>,
+    reported: BTreeMap<String, ReplayTrack<Value>>,
+    checkpoints: ReplayTrack<Payload>,
+    artifacts: BTreeMap<String, ReplayTrack<Digest>>,
     output_parts: TextTrack,
     session: SessionRecord,
     people: PeopleRecord,
     /// The steps that are under way while the journal is taken in, the one begun last at the end.
     open: Vec<String>,
-    end: End,
+    end: RecordedEnd,
 }
 
 /// A step of the record.
@@ -57,14 +57,14 @@ struct Recorded {
     attempt: u32,
     outcomes: Vec<Outcome>,
     /// Events that its command left, which a replay leaves in its place.
-    within: Within,
+    within: StepContents,
     /// Number of its starts in the replay.
     begun: usize,
 }
 
 /// Events that a step's command left while it ran.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Within {
+pub struct StepContents {
     /// The run's output, the last one.
     pub output: Option<Payload>,
     /// The checkpoint, the last one.
@@ -98,7 +98,7 @@ pub enum Served {
     },
 }
 
-impl Record {
+impl RecordedRun {
     /// The record of `run`, whose whole journal is `events`.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Record {
             steps: BTreeMap::new(),
             order: Vec::new(),
             reported: BTreeMap::new(),
-            checkpoints: Track::default(),
+            checkpoints: ReplayTrack::default(),
             artifacts: BTreeMap::new(),
             output_parts: TextTrack::default(),
             session: SessionRecord::default(),
@@ -139,7 +139,7 @@ impl Record {
     }
 
     /// Returns the end of the run.
-    pub const fn end(&self) -> &End {
+    pub const fn end(&self) -> &RecordedEnd {
         &self.end
     }
 
@@ -209,7 +209,7 @@ impl Record {
     }
 
     /// Returns the events that the command of a step left.
-    pub fn within(&self, key: &str) -> Within {
+    pub fn within(&self, key: &str) -> StepContents {
         self.steps.get(key).map(|step| step.within.clone()).unwrap_or_default()
     }
 
@@ -348,8 +348,8 @@ impl Record {
             1 => format!("1 {noun}"),
             _ => format!("{number} {noun}s"),
         };
-        let reported: usize = self.reported.values().map(Track::len).sum();
-        let files: usize = self.artifacts.values().map(Track::len).sum();
+        let reported: usize = self.reported.values().map(ReplayTrack::len).sum();
+        let files: usize = self.artifacts.values().map(ReplayTrack::len).sum();
         let streams = self.attempts == 1 && !self.has_failed_steps();
         let mut all = vec![
             format!("{} served", count(self.steps.len(), "step")),

@@ -1,7 +1,7 @@
 //! Session state that the recorded run loaded, and its changes of the session.
 
 use super::divergence::{Divergence, shown_payload};
-use super::track::Track;
+use super::track::ReplayTrack;
 use crate::event::{SessionEvent, SessionLoaded, SessionMessage};
 use crate::{Digest, Payload, Timestamp};
 
@@ -9,9 +9,9 @@ use crate::{Digest, Payload, Timestamp};
 #[derive(Clone, Debug, Default)]
 pub struct SessionRecord {
     loaded: Option<(Timestamp, SessionLoaded)>,
-    updates: Track<Payload>,
-    appended: Track<Vec<SessionMessage>>,
-    cached: Track<Cached>,
+    updates: ReplayTrack<Payload>,
+    appended: ReplayTrack<Vec<SessionMessage>>,
+    cached: ReplayTrack<Cached>,
 }
 
 /// A tool's result that was kept.

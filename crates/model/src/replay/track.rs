@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// Recorded items by attempt, and the position of a replay.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Track<T> {
+pub(super) struct ReplayTrack<T> {
     attempts: Vec<Vec<Item<T>>>,
     /// Places (attempt, item) that the replay may stand at: before that item.
     places: BTreeSet<(usize, usize)>,
@@ -26,13 +26,13 @@ struct Item<T> {
     in_step: bool,
 }
 
-impl<T> Default for Track<T> {
+impl<T> Default for ReplayTrack<T> {
     fn default() -> Self {
         Self { attempts: Vec::new(), places: BTreeSet::from([(0, 0)]) }
     }
 }
 
-impl<T: PartialEq> Track<T> {
+impl<T: PartialEq> ReplayTrack<T> {
     /// Takes down an item of attempt `number`, which counts from 1.
     pub(super) fn record(&mut self, number: u32, what: T, in_step: bool) {
         self.reach(number);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn check(recorded: &[&str], replayed: &str) -> Result<(), String> {
-        let mut track = Track::default();
+        let mut track = ReplayTrack::default();
         for (number, items) in (1..).zip(recorded) {
             track.reach(number);
             // Capitals come within a step.

@@ -16,7 +16,7 @@ pub const QUESTION_LIMIT: usize = 1000;
 
 /// The agent asks whether it may do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskApproval {
+pub struct RequestApproval {
     /// Attempt that asks.
     pub attempt: u32,
     /// Derived from what is asked: the same question has the same id.
@@ -63,7 +63,7 @@ impl Run {
     /// is decided changes nothing.
     pub(super) fn ask_approval(
         &self,
-        ask: &AskApproval,
+        ask: &RequestApproval,
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
         self.check_attempt(ask.attempt)?;

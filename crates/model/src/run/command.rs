@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::IllegalTransition;
 use super::{
-    AskApproval, AskInput, AttemptUp, AwaitSecrets, BindListener, Cancel, DecideApproval, Decision,
+    AttemptReport, AttemptUp, AwaitSecrets, BindListener, Cancel, DecideApproval, Decision,
     EndAttempt, EndWake, Expire, FireWake, HandBack, Lose, Meter, Pause, ProvideInput, Raise,
-    Rejection, Report, Restart, Resume, Run, SkipWake, StartAttempt, WakeService,
+    Rejection, RequestApproval, RequestInput, Restart, Resume, Run, SkipWake, StartAttempt,
+    WakeService,
 };
 use crate::event::EventBody;
 use crate::{EventContext, Timestamp};
@@ -34,13 +35,13 @@ pub enum Command {
     /// Compares what the run used with its limits.
     Meter(Meter),
     /// Asks a person for an approval, for the agent.
-    AskApproval(AskApproval),
+    RequestApproval(RequestApproval),
     /// Asks a person a question, for the agent.
-    AskInput(AskInput),
+    RequestInput(RequestInput),
     /// Applies the deadlines of approvals and questions that have passed.
     Expire(Expire),
     /// Records events that the agent reports.
-    Report(Report),
+    AttemptReport(AttemptReport),
     /// Records the address of a listener of the service.
     BindListener(BindListener),
     /// Records that a wake of the service became a run.
@@ -137,8 +138,8 @@ macro_rules! commands {
 
 commands! {
     caller: Cancel Restart Pause Resume DecideApproval ProvideInput Raise WakeService;
-    holder: StartAttempt AttemptUp EndAttempt Lose HandBack AwaitSecrets Meter AskApproval AskInput
-        Expire Report BindListener FireWake EndWake SkipWake;
+    holder: StartAttempt AttemptUp EndAttempt Lose HandBack AwaitSecrets Meter RequestApproval RequestInput
+        Expire AttemptReport BindListener FireWake EndWake SkipWake;
 }
 
 impl From<CallerCommand> for Command {
@@ -163,10 +164,10 @@ impl Run {
             Command::HandBack(back) => self.hand_back(*back),
             Command::AwaitSecrets(awaited) => self.await_secrets(awaited),
             Command::Meter(meter) => self.meter(meter, now),
-            Command::AskApproval(ask) => self.ask_approval(ask, now),
-            Command::AskInput(ask) => self.ask_input(ask, now),
+            Command::RequestApproval(ask) => self.ask_approval(ask, now),
+            Command::RequestInput(ask) => self.ask_input(ask, now),
             Command::Expire(Expire {}) => self.expire(now),
-            Command::Report(report) => self.report(report, now),
+            Command::AttemptReport(report) => self.report(report, now),
             Command::BindListener(bind) => self.bind_listener(bind),
             Command::FireWake(fire) => self.fire_wake(fire),
             Command::EndWake(end) => self.end_wake(end),

@@ -1,7 +1,7 @@
 //! The turns of a coordinator: what it hears, and what follows.
 
 use super::{Rejection, Run, Status};
-use crate::coordination::{Desk, News, Turn};
+use crate::coordination::{CoordinatorNews, CoordinatorTurn, TurnContext};
 use crate::event::{CoordinationEvent, EventBody, EventGroup, PauseReason, StepEvent};
 use crate::{EventContext, RunId, Timestamp};
 
@@ -13,7 +13,12 @@ impl Run {
     ///
     /// [`Rejection::Terminal`] if it is over; [`Rejection::NotNow`] if it is no coordinator, or no
     /// attempt of it is under way.
-    pub fn turn(&self, news: &[News], ids: &[RunId], now: Timestamp) -> Result<Turn, Rejection> {
+    pub fn turn(
+        &self,
+        news: &[CoordinatorNews],
+        ids: &[RunId],
+        now: Timestamp,
+    ) -> Result<CoordinatorTurn, Rejection> {
         if self.status.is_terminal() {
             return Err(self.terminal());
         }
@@ -22,7 +27,7 @@ impl Run {
         else {
             return Err(self.not_now("take a turn"));
         };
-        Ok(Desk::new(self, plan, state, ids, now).take(news))
+        Ok(TurnContext::new(self, plan, state, ids, now).take(news))
     }
 
     /// Takes in an event of messages and handoffs, as far as it concerns the agent's own run.

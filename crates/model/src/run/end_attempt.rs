@@ -15,7 +15,7 @@ pub struct EndAttempt {
     /// The attempt.
     pub attempt: u32,
     /// Outcome of the attempt.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
@@ -28,7 +28,7 @@ pub struct EndAttempt {
 ///
 /// Requests to the run meanwhile (cancel, restart) are in the run's own state, and take precedence.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// Well, with what it produced beyond the output it set; artifacts are durable.
     Exited {
         /// Takes the place of an output set earlier; `None` leaves that.
@@ -62,7 +62,7 @@ impl Run {
             return Ok(self.park(end, now));
         }
         match &end.outcome {
-            Outcome::Exited { output } => {
+            AttemptOutcome::Exited { output } => {
                 let exited = AttemptExited { exit_code: end.exit_code, usage: end.usage };
                 let output = output.clone().or_else(|| self.output.clone());
                 let mut events: Vec<EventBody> = self
@@ -79,8 +79,8 @@ impl Run {
                 }
                 Ok(Decision::record(self.unpaused(events)))
             }
-            Outcome::Failed(failure) => Ok(self.failed_attempt(failure, end, now)),
-            Outcome::Drained => Ok(self.drained(end, now)),
+            AttemptOutcome::Failed(failure) => Ok(self.failed_attempt(failure, end, now)),
+            AttemptOutcome::Drained => Ok(self.drained(end, now)),
         }
     }
 

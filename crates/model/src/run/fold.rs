@@ -1,8 +1,8 @@
 //! Changes of a run's state by each event, once `apply.rs` found that the event may follow.
 
 use super::state::{
-    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
-    Status, TokenUsage, Verdict,
+    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
+    RunAttempt, Status, TokenUsage, Verdict,
 };
 use crate::accounting::{
     KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
@@ -46,7 +46,7 @@ impl Run {
 
     fn begin_attempt(&mut self, at: Timestamp, started: &AttemptStarted) {
         self.epoch = started.epoch;
-        self.attempts.push(Attempt {
+        self.attempts.push(RunAttempt {
             number: started.number,
             reason: started.reason,
             epoch: started.epoch,

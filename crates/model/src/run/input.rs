@@ -14,7 +14,7 @@ use crate::{Payload, Timestamp};
 
 /// The agent asks a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskInput {
+pub struct RequestInput {
     /// Attempt that asks.
     pub attempt: u32,
     /// Derived from what is asked: the same question has the same id.
@@ -47,7 +47,11 @@ pub struct ProvideInput {
 impl Run {
     /// Asked again, a question that is open pauses the run again and keeps its deadline; one that
     /// is answered changes nothing.
-    pub(super) fn ask_input(&self, ask: &AskInput, now: Timestamp) -> Result<Decision, Rejection> {
+    pub(super) fn ask_input(
+        &self,
+        ask: &RequestInput,
+        now: Timestamp,
+    ) -> Result<Decision, Rejection> {
         self.check_attempt(ask.attempt)?;
         let known = self.inputs.get(&ask.input_id);
         if known.is_some_and(|known| known.reply.is_some()) {

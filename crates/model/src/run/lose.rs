@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::end_attempt::{cancelled, requeued};
-use super::{Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
+use super::{AttemptOutcome, Decision, Effect, EndAttempt, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::event::{
@@ -42,7 +42,7 @@ impl Run {
         let Some(live) = self.live_attempt() else { return Ok(self.never_begun(lose.epoch, now)) };
         let end = EndAttempt {
             attempt: live.number,
-            outcome: Outcome::Drained,
+            outcome: AttemptOutcome::Drained,
             exit_code: None,
             signal: None,
             usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
@@ -105,7 +105,7 @@ impl Run {
         {
             let end = EndAttempt {
                 attempt: 0,
-                outcome: Outcome::Drained,
+                outcome: AttemptOutcome::Drained,
                 exit_code: None,
                 signal: None,
                 usage: ProcessUsage::default(),

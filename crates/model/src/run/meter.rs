@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::{Cancel, Decision, Effect, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall};
-use crate::budget::{LimitName, OnExceed, Scope};
+use crate::budget::{BudgetScope, LimitName, OnExceed};
 use crate::event::{BudgetExceeded, BudgetWarned, CancelCause, EventBody, PauseReason, RunPaused};
-use crate::spend::{Amounts, Caps, Measure};
+use crate::spend::{Amounts, BudgetMeasure, SpendingCaps};
 
 /// A warning is due when so much of a limit is used.
 pub const WARN_PERCENT: u64 = 80;
@@ -25,12 +25,12 @@ pub struct Meter {
     /// Usage of all runs of the agent today, if it was looked up.
     pub day: Option<Amounts>,
     /// A call that was denied.
-    pub denied: Option<Denied>,
+    pub denied: Option<DeniedCall>,
 }
 
 /// A call that was denied, since a limit left no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denied {
+pub struct DeniedCall {
     /// The limit.
     pub limit: LimitName,
     /// Amount used, without this call.
@@ -55,13 +55,13 @@ impl Run {
     }
 
     /// Returns the caps of the run, or of all runs of its agent in a day, as they were raised.
-    pub fn caps(&self, scope: Scope) -> Caps {
+    pub fn caps(&self, scope: BudgetScope) -> SpendingCaps {
         let of = |measure| self.allowed(LimitName::of(scope, measure));
-        Caps {
-            tokens: of(Measure::Tokens),
-            cost_micro_usd: of(Measure::CostMicroUsd),
-            tool_calls: of(Measure::ToolCalls),
-            wall_time_ms: of(Measure::WallTimeMs),
+        SpendingCaps {
+            tokens: of(BudgetMeasure::Tokens),
+            cost_micro_usd: of(BudgetMeasure::CostMicroUsd),
+            tool_calls: of(BudgetMeasure::ToolCalls),
+            wall_time_ms: of(BudgetMeasure::WallTimeMs),
         }
     }
 
@@ -90,24 +90,24 @@ impl Run {
     /// Returns a limit of the run itself that was exceeded before and leaves nothing now, or that
     /// left no room for the call at which the run is held: such calls are denied until the limit is
     /// raised.
-    pub fn still_spent(&self, now: Timestamp) -> Option<Denied> {
+    pub fn still_spent(&self, now: Timestamp) -> Option<DeniedCall> {
         let spent = self.spent(now);
         let is_held = matches!(self.status, Status::Paused { reason: PauseReason::Budget, .. });
         self.budget.exceeded.iter().find_map(|limit| {
-            let allowed = self.allowed(*limit).filter(|_| limit.scope() == Scope::Run)?;
+            let allowed = self.allowed(*limit).filter(|_| limit.scope() == BudgetScope::Run)?;
             let used = spent.of(limit.measure());
             let is_spent = used >= allowed || (is_held && self.budget.spent.contains(limit));
-            is_spent.then_some(Denied { limit: *limit, used, allowed })
+            is_spent.then_some(DeniedCall { limit: *limit, used, allowed })
         })
     }
 
     /// A limit of the day that holds the run, if it leaves nothing after `used` of today.
-    pub fn day_still_spent(&self, used: Amounts) -> Option<Denied> {
+    pub fn day_still_spent(&self, used: Amounts) -> Option<DeniedCall> {
         let is_held = matches!(self.status, Status::Paused { reason: PauseReason::Budget, .. });
-        let spent = self.budget.spent.iter().filter(|limit| limit.scope() == Scope::Day);
+        let spent = self.budget.spent.iter().filter(|limit| limit.scope() == BudgetScope::Day);
         spent.filter(|_| is_held).find_map(|limit| {
             let (allowed, used) = (self.allowed(*limit)?, used.of(limit.measure()));
-            (used >= allowed).then_some(Denied { limit: *limit, used, allowed })
+            (used >= allowed).then_some(DeniedCall { limit: *limit, used, allowed })
         })
     }
 
@@ -143,14 +143,14 @@ impl Run {
         &self,
         spent: Amounts,
         day: Option<Amounts>,
-        denied: Option<Denied>,
+        denied: Option<DeniedCall>,
     ) -> Decision {
-        let scopes = [(Scope::Run, Some(spent)), (Scope::Day, day)];
+        let scopes = [(BudgetScope::Run, Some(spent)), (BudgetScope::Day, day)];
         let (mut warned, mut exceeded) = (Vec::new(), Vec::new());
         for (scope, used) in scopes {
             let Some(used) = used else { continue };
             let caps = self.caps(scope);
-            let named = |measure: Measure| {
+            let named = |measure: BudgetMeasure| {
                 let limit = LimitName::of(scope, measure);
                 (limit, used.of(measure), caps.of(measure).unwrap_or(0))
             };

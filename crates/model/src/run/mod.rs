@@ -35,31 +35,31 @@ mod stopwatch;
 mod wake;
 
 pub use apply::IllegalTransition;
-pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
+pub use approve::{DecideApproval, QUESTION_LIMIT, RequestApproval};
 pub use await_secrets::AwaitSecrets;
 pub use cancel::Cancel;
 pub use come_back::CRASH_LIMIT;
 pub use command::{CallerCommand, Command};
 pub use counters::Counters;
 pub use decision::{Decision, Effect};
-pub use end_attempt::{EndAttempt, Outcome};
+pub use end_attempt::{AttemptOutcome, EndAttempt};
 pub use expire::Expire;
 pub use hand_back::HandBack;
-pub use input::{AskInput, ProvideInput};
+pub use input::{ProvideInput, RequestInput};
 pub use lose::{LOSS_LIMIT, Lose};
-pub use meter::{Denied, Meter, WARN_PERCENT};
+pub use meter::{DeniedCall, Meter, WARN_PERCENT};
 pub use park::PARKED_EXIT_CODE;
 pub use pause::Pause;
 pub use raise::Raise;
 pub use rejection::{QuestionKind, Rejection};
-pub use report::Report;
+pub use report::AttemptReport;
 pub use restart::Restart;
 pub use resume::Resume;
 pub use session::MESSAGE_LIMIT_BYTES;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
-    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Listener,
-    Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
+    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
+    RunAttempt, Service, SessionListener, SessionSchedule, Status, TokenUsage, Verdict,
 };
 pub use stopwatch::Stopwatch;
 pub use wake::{BindListener, EndWake, FireWake, SkipWake, WakeService};

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Attempt, Run};
+use super::{Run, RunAttempt};
 use crate::budget::LimitName;
 use crate::{Digest, RunId, Timestamp};
 
@@ -227,7 +227,7 @@ impl Run {
     }
 
     /// Refuses an attempt that is not the live one.
-    pub(super) fn check_attempt(&self, attempt: u32) -> Result<&Attempt, Rejection> {
+    pub(super) fn check_attempt(&self, attempt: u32) -> Result<&RunAttempt, Rejection> {
         let current = self.live_attempt();
         match current {
             Some(found) if found.number == attempt => Ok(found),

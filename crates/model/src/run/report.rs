@@ -8,7 +8,7 @@ use crate::event::EventBody;
 ///
 /// Whether a step may begin or complete is decided in `step.rs`, which knows the steps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct AttemptReport {
     /// Attempt that did the work.
     pub attempt: u32,
     /// Reported events.
@@ -16,7 +16,11 @@ pub struct Report {
 }
 
 impl Run {
-    pub(super) fn report(&self, report: &Report, now: Timestamp) -> Result<Decision, Rejection> {
+    pub(super) fn report(
+        &self,
+        report: &AttemptReport,
+        now: Timestamp,
+    ) -> Result<Decision, Rejection> {
         self.check_attempt(report.attempt)?;
         let mut events = report.events.clone();
         let after = self.after(&events, now);

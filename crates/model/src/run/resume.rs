@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, Denied, Effect, Rejection, Run, Status};
+use super::{Decision, DeniedCall, Effect, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::event::{EventBody, PauseReason, RunPaused, RunResumed};
 
@@ -18,7 +18,7 @@ impl Run {
         match self.status {
             Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. } => {
                 if let Some(spent) = self.still_spent(now) {
-                    let Denied { limit, used, allowed } = spent;
+                    let DeniedCall { limit, used, allowed } = spent;
                     let run_id = self.id.clone();
                     return Err(Rejection::BudgetSpent { run_id, limit, used, allowed });
                 }

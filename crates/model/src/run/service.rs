@@ -1,16 +1,16 @@
 //! The fold of a service: schedules, listeners, wakes, and what the wakes used.
 
-use super::{Listener, Run, Schedule, Service};
+use super::{Run, Service, SessionListener, SessionSchedule};
 use crate::Timestamp;
 use crate::event::{ServiceEvent, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped};
 
 pub(super) fn new_service(spec: &ServiceSpec) -> Service {
-    let schedule = |spec: &crate::event::ScheduleSpec| Schedule {
+    let schedule = |spec: &crate::event::ScheduleSpec| SessionSchedule {
         spec: spec.clone(),
         last_slot_at: spec.settled_until,
         last_fired_at: None,
     };
-    let listener = |spec: &crate::event::ListenerSpec| Listener {
+    let listener = |spec: &crate::event::ListenerSpec| SessionListener {
         listen_addr: spec.listen_addr.clone(),
         bound_addr: None,
         requests_handled: 0,
@@ -28,7 +28,8 @@ impl Run {
         let Some(service) = &mut self.service else { return };
         match event {
             ServiceEvent::ListenerBound(bound) => {
-                let asked = |listener: &&mut Listener| listener.listen_addr == bound.listen_addr;
+                let asked =
+                    |listener: &&mut SessionListener| listener.listen_addr == bound.listen_addr;
                 if let Some(listener) = service.listeners.iter_mut().find(asked) {
                     listener.bound_addr = Some(bound.bound_addr.clone());
                 }
@@ -72,7 +73,7 @@ impl Service {
             }
             WakeReason::Ingress => {
                 let source = fired.source.as_deref();
-                let asked = |l: &&mut Listener| Some(l.listen_addr.as_str()) == source;
+                let asked = |l: &&mut SessionListener| Some(l.listen_addr.as_str()) == source;
                 if let Some(listener) = self.listeners.iter_mut().find(asked) {
                     listener.requests_handled += 1;
                     listener.last_request_at = Some(at);
@@ -102,7 +103,7 @@ impl Service {
         }
     }
 
-    fn schedule_mut(&mut self, id: Option<&str>) -> Option<&mut Schedule> {
+    fn schedule_mut(&mut self, id: Option<&str>) -> Option<&mut SessionSchedule> {
         self.schedules.iter_mut().find(|schedule| Some(schedule.spec.id.as_str()) == id)
     }
 }

@@ -32,7 +32,7 @@ pub struct Run {
     /// The highest lease that ever wrote; 0 before the first.
     pub epoch: u64,
     /// All attempts, by number.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<RunAttempt>,
     /// A request to end the run that is not carried out yet.
     pub cancel_requested: Option<CancelRequested>,
     /// A request for a new attempt that is not carried out yet.
@@ -219,7 +219,7 @@ pub enum Status {
 
 /// An attempt: one try at a run by one process under one lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct RunAttempt {
     /// Counts from 1.
     pub number: u32,
     /// Reason for the attempt.
@@ -249,7 +249,7 @@ pub struct Attempt {
     pub state: AttemptState,
 }
 
-impl Attempt {
+impl RunAttempt {
     /// Returns where its agent lived; `None` before it did, and where errand itself did the work.
     pub fn locator(&self) -> Option<Locator> {
         self.locator.clone().or_else(|| self.process.as_ref().map(Locator::of_process))
@@ -345,9 +345,9 @@ pub struct TokenUsage {
 #[serde(default)]
 pub struct Service {
     /// Its schedules with their last slots, in the order of the specification.
-    pub schedules: Vec<Schedule>,
+    pub schedules: Vec<SessionSchedule>,
     /// Its listeners with their addresses, in the order of the specification.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<SessionListener>,
     /// Wakes in all.
     pub wakes: u64,
     /// The last heartbeat.
@@ -362,7 +362,7 @@ pub struct Service {
 
 /// A schedule and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Schedule {
+pub struct SessionSchedule {
     /// Specification of the schedule.
     pub spec: ScheduleSpec,
     /// The latest slot that was fired or skipped: none at or before it is ever fired again.
@@ -373,7 +373,7 @@ pub struct Schedule {
 
 /// A listener and what it has seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listener {
+pub struct SessionListener {
     /// The address asked for.
     pub listen_addr: String,
     /// The address in force, once bound.
@@ -386,7 +386,7 @@ pub struct Listener {
 
 impl Run {
     /// The attempt that is under way, if one is.
-    pub fn live_attempt(&self) -> Option<&Attempt> {
+    pub fn live_attempt(&self) -> Option<&RunAttempt> {
         self.attempts.last().filter(|attempt| attempt.state.is_live())
     }
 

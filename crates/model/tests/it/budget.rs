@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use errand_model::budget::{LimitName, Limits, OnExceed, Scope};
+use errand_model::budget::{BudgetLimits, BudgetScope, LimitName, OnExceed};
 use errand_model::event::{
     BudgetExceeded, BudgetRaised, BudgetWarned, EventBody, PauseReason, Reported, RunKind,
 };
 use errand_model::run::{
-    Denied, Effect, Meter, Outcome, Pause, Raise, Rejection, Report, Resume, Run, Status,
+    AttemptOutcome, AttemptReport, DeniedCall, Effect, Meter, Pause, Raise, Rejection, Resume, Run,
+    Status,
 };
-use errand_model::spend::{Amounts, Book, Caps, Spent, Want, WantKind};
+use errand_model::spend::{Amounts, Book, SpendingCaps, Spent, Want, WantKind};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::table::{end, start, up};
 use crate::world::Journaled;
 
 /// A run with limits whose first attempt works.
-fn working(limits: Limits) -> Journaled {
+fn working(limits: BudgetLimits) -> Journaled {
     let mut journaled = Journaled::new(RunKind::Job, 1);
     journaled.run.spec.budgets = limits;
     journaled.command(&start(1)).unwrap();
@@ -25,14 +26,14 @@ fn working(limits: Limits) -> Journaled {
     journaled
 }
 
-fn tokens(allowed: u64, on_exceed: OnExceed) -> Limits {
-    Limits { tokens_per_run: Some(allowed), on_exceed, ..Limits::default() }
+fn tokens(allowed: u64, on_exceed: OnExceed) -> BudgetLimits {
+    BudgetLimits { tokens_per_run: Some(allowed), on_exceed, ..BudgetLimits::default() }
 }
 
-fn report(tokens: u64) -> Report {
+fn report(tokens: u64) -> AttemptReport {
     let data = json!({ "input_tokens": tokens });
     let event = EventBody::Reported(Reported::new("model.called", data).unwrap());
-    Report { attempt: 1, events: vec![event] }
+    AttemptReport { attempt: 1, events: vec![event] }
 }
 
 /// What a report leads to beside itself: types of events, and effects.
@@ -101,7 +102,7 @@ fn a_run_is_held_until_it_may_spend_more() {
 fn a_run_held_at_a_call_without_room_is_held_until_somebody_allows_more() {
     let mut journaled = working(tokens(1_000, OnExceed::Pause));
     said(&mut journaled, 800);
-    let denied = Denied { limit: LimitName::TokensPerRun, used: 800, allowed: 1_000 };
+    let denied = DeniedCall { limit: LimitName::TokensPerRun, used: 800, allowed: 1_000 };
     let meter = Meter { attempt: 1, day: None, denied: Some(denied) };
     journaled.command(&meter.into()).unwrap();
     let resume = Resume { by: None }.into();
@@ -118,12 +119,12 @@ fn a_run_held_at_a_call_without_room_is_held_until_somebody_allows_more() {
 
 #[test]
 fn a_run_held_by_its_day_is_held_as_long_as_nothing_is_left_of_the_day() {
-    let limits = Limits { tokens_per_day: Some(10), ..tokens(100, OnExceed::Pause) };
+    let limits = BudgetLimits { tokens_per_day: Some(10), ..tokens(100, OnExceed::Pause) };
     let mut journaled = working(limits);
     let used = |tokens| Amounts { tokens, ..Amounts::ZERO };
     assert_eq!(journaled.run.day_still_spent(used(11)), None, "nothing holds it");
     journaled.command(&Meter { attempt: 1, day: Some(used(11)), denied: None }.into()).unwrap();
-    let spent = Denied { limit: LimitName::TokensPerDay, used: 10, allowed: 10 };
+    let spent = DeniedCall { limit: LimitName::TokensPerDay, used: 10, allowed: 10 };
     assert_eq!(journaled.run.day_still_spent(used(10)), Some(spent));
     assert_eq!(journaled.run.day_still_spent(used(3)), None, "of the next day");
 }
@@ -134,7 +135,7 @@ fn a_run_is_cancelled_by_its_budget() {
     let (events, effects) = said(&mut journaled, 150);
     assert_eq!(events, ["budget.warned", "budget.exceeded", "run.cancel_requested"]);
     assert!(matches!(effects[..], [Effect::StopAgent { .. }]));
-    journaled.command(&end(1, Outcome::Exited { output: None })).unwrap();
+    journaled.command(&end(1, AttemptOutcome::Exited { output: None })).unwrap();
     assert!(matches!(
         journaled.run.status,
         Status::Cancelled { cause: errand_model::event::CancelCause::Budget, .. }
@@ -143,7 +144,7 @@ fn a_run_is_cancelled_by_its_budget() {
 
 #[test]
 fn a_denied_call_and_the_day_of_the_agent_are_told() {
-    let limits = Limits { tool_calls_per_day: Some(10), ..tokens(100, OnExceed::DenyCall) };
+    let limits = BudgetLimits { tool_calls_per_day: Some(10), ..tokens(100, OnExceed::DenyCall) };
     let mut journaled = working(limits);
     let day = |tool_calls| Some(Amounts { tool_calls, ..Amounts::ZERO });
     let meter = |day, denied| Meter { attempt: 1, day, denied }.into();
@@ -151,17 +152,17 @@ fn a_denied_call_and_the_day_of_the_agent_are_told() {
     let (limit, allowed) = (LimitName::ToolCallsPerDay, 10);
     let warned = EventBody::BudgetWarned(BudgetWarned { limit, used: 8, allowed });
     assert_eq!(journaled.command(&meter(day(8), None)).unwrap(), [warned]);
-    let denied = Denied { limit: LimitName::TokensPerRun, used: 60, allowed: 100 };
+    let denied = DeniedCall { limit: LimitName::TokensPerRun, used: 60, allowed: 100 };
     let events = journaled.command(&meter(None, Some(denied))).unwrap();
     assert!(matches!(events[..], [EventBody::BudgetExceeded(BudgetExceeded { used: 60, .. })]));
     assert_eq!(journaled.command(&meter(day(9), Some(denied))).unwrap(), []);
-    assert_eq!(journaled.run.caps(Scope::Day).tool_calls, Some(10));
+    assert_eq!(journaled.run.caps(BudgetScope::Day).tool_calls, Some(10));
 }
 
 #[test]
 fn the_watch_runs_while_the_agent_works() {
     // Ten seconds pass before each command.
-    let limits = Limits { wall_time_ms_per_run: Some(100_000), ..Limits::default() };
+    let limits = BudgetLimits { wall_time_ms_per_run: Some(100_000), ..BudgetLimits::default() };
     let mut journaled = working(limits);
     let shown = |run: &Run, journaled: &Journaled| run.spent(journaled.now).wall_time_ms;
     assert_eq!(shown(&journaled.run, &journaled), 0);
@@ -176,7 +177,7 @@ fn the_watch_runs_while_the_agent_works() {
     journaled.command(&Resume { by: None }.into()).unwrap();
     assert_eq!(shown(&journaled.run, &journaled), 10_000);
     let failure = crate::table::failure("exit_nonzero");
-    journaled.command(&end(1, Outcome::Failed(failure))).unwrap();
+    journaled.command(&end(1, AttemptOutcome::Failed(failure))).unwrap();
     assert_eq!(shown(&journaled.run, &journaled), 20_000);
     journaled.command(&start(2)).unwrap();
     journaled.command(&up(2)).unwrap();
@@ -226,7 +227,7 @@ proptest! {
         turns in proptest::collection::vec(any_turn(), 0..80),
         allowed in 0..200_u64,
     ) {
-        let caps = Caps { tokens: Some(allowed), ..Caps::default() };
+        let caps = SpendingCaps { tokens: Some(allowed), ..SpendingCaps::default() };
         let (mut book, mut used) = (Book::default(), Amounts::ZERO);
         let mut promised = std::collections::BTreeMap::new();
         for turn in turns {

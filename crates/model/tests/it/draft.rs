@@ -2,7 +2,7 @@
 
 use errand_model::draft::{AdoptError, DraftError, JournalDraft, Position};
 use errand_model::event::{EventBody, RunKind, StepStarted};
-use errand_model::run::{Command, Lose, Outcome, Report, Run};
+use errand_model::run::{AttemptOutcome, AttemptReport, Command, Lose, Run};
 use errand_model::step::Steps;
 use errand_model::{Hash, Head, RunId, Timestamp};
 
@@ -25,7 +25,7 @@ fn begin_step(key: &str) -> Command {
         run_id: None,
         allowance,
     });
-    Report { attempt: 1, events: vec![step] }.into()
+    AttemptReport { attempt: 1, events: vec![step] }.into()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn sealed_events_are_adopted_only_where_they_follow() {
     let stored = JournalDraft::new(live.run().clone(), live.head(), live.steps().clone());
     let before = Position { head: live.head(), attempt: 1, epoch: 1 };
     assert_eq!(stored.position(), before);
-    live.command(&end(1, Outcome::Exited { output: None }), now).unwrap();
+    live.command(&end(1, AttemptOutcome::Exited { output: None }), now).unwrap();
 
     let mut recovered = stored.clone();
     for event in &live.added().events {

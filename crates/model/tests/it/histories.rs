@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use errand_model::event::{AttemptReason, EventBody, PauseReason, RunKind, StepStarted};
-use errand_model::run::{Command, Expire, Lose, Outcome, Pause, Report, Resume, Run, Status};
+use errand_model::run::{
+    AttemptOutcome, AttemptReport, Command, Expire, Lose, Pause, Resume, Run, Status,
+};
 use errand_model::step::Steps;
 use errand_model::{Event, EventContext, Head};
 use proptest::prelude::*;
@@ -20,10 +22,10 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => epoch.clone().prop_map(start),
         4 => attempt.clone().prop_map(up),
-        2 => attempt.clone().prop_map(|n| end(n, Outcome::Exited { output: None })),
-        3 => attempt.clone().prop_map(|n| end(n, Outcome::Failed(failure("exit_nonzero")))),
-        1 => attempt.clone().prop_map(|n| end(n, Outcome::Failed(failure("output_invalid")))),
-        1 => attempt.clone().prop_map(|n| end(n, Outcome::Drained)),
+        2 => attempt.clone().prop_map(|n| end(n, AttemptOutcome::Exited { output: None })),
+        3 => attempt.clone().prop_map(|n| end(n, AttemptOutcome::Failed(failure("exit_nonzero")))),
+        1 => attempt.clone().prop_map(|n| end(n, AttemptOutcome::Failed(failure("output_invalid")))),
+        1 => attempt.clone().prop_map(|n| end(n, AttemptOutcome::Drained)),
         1 => (0_u64..20).prop_map(cancel),
         2 => Just(restart()),
         2 => epoch.prop_map(|epoch| Lose { epoch }.into()),
@@ -38,7 +40,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => attempt.clone().prop_map(leave),
         3 => (attempt, "[abc]").prop_map(|(attempt, key)| {
             let step = StepStarted { key, kind: None, fingerprint: None, detail: None, run_id: None, allowance: std::collections::BTreeMap::new() };
-            Report { attempt, events: vec![EventBody::StepStarted(step)] }.into()
+            AttemptReport { attempt, events: vec![EventBody::StepStarted(step)] }.into()
         }),
     ]
 }

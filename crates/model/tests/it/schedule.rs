@@ -2,10 +2,10 @@
 
 use errand_model::Timestamp;
 use errand_model::event::{Missed, Overlap, ScheduleSource, ScheduleSpec};
-use errand_model::run::Schedule;
-use errand_model::schedule::{Clockwork, Due, merge, schedule_id};
+use errand_model::run::SessionSchedule;
+use errand_model::schedule::{Due, ParsedSchedule, merge, schedule_id};
 
-fn schedule(expr: &str, missed: Missed) -> Schedule {
+fn schedule(expr: &str, missed: Missed) -> SessionSchedule {
     let mut spec = ScheduleSpec {
         id: String::new(),
         schedule_expr: expr.to_owned(),
@@ -17,7 +17,7 @@ fn schedule(expr: &str, missed: Missed) -> Schedule {
         settled_until: None,
     };
     spec.id = schedule_id(&spec);
-    Schedule { spec, last_slot_at: None, last_fired_at: None }
+    SessionSchedule { spec, last_slot_at: None, last_fired_at: None }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -27,7 +27,7 @@ fn at(seconds: i64) -> Timestamp {
 fn due(missed: Missed, last: Option<i64>, now: i64) -> Due {
     let mut schedule = schedule("*/10 * * * * *", missed);
     schedule.last_slot_at = last.map(at);
-    Clockwork::of(&schedule.spec).unwrap().due(&schedule, at(1_000), at(now))
+    ParsedSchedule::of(&schedule.spec).unwrap().due(&schedule, at(1_000), at(now))
 }
 
 #[test]

@@ -8,7 +8,8 @@ use errand_model::event::{
     WakeReason,
 };
 use errand_model::run::{
-    CRASH_LIMIT, Command, EndWake, FireWake, Lose, Outcome, Pause, Resume, Run, Status, TokenUsage,
+    AttemptOutcome, CRASH_LIMIT, Command, EndWake, FireWake, Lose, Pause, Resume, Run, Status,
+    TokenUsage,
 };
 use errand_model::{RunId, Timestamp};
 
@@ -69,7 +70,7 @@ fn a_first_attempt_that_cannot_begin_is_the_end_of_every_service() {
     for policy in ServiceRestart::ALL {
         let mut service = Journaled::service(policy);
         service.command(&start(1)).unwrap();
-        service.command(&end(1, Outcome::Failed(failure("listen_address_in_use")))).unwrap();
+        service.command(&end(1, AttemptOutcome::Failed(failure("listen_address_in_use")))).unwrap();
         assert_eq!(service.run.status.name(), "failed", "{policy:?}");
     }
 }
@@ -116,24 +117,24 @@ fn an_attempt_that_lived_for_long_is_no_part_of_a_crash_loop() {
 #[test]
 fn a_service_that_a_signal_ended_rests_until_the_next_boot_where_the_policy_is_on_failure() {
     let mut service = running(ServiceRestart::OnFailure);
-    service.command(&end(1, Outcome::Drained)).unwrap();
+    service.command(&end(1, AttemptOutcome::Drained)).unwrap();
     assert_eq!(service.run.status.name(), "pending");
     assert_eq!(service.run.rests_until_boot().map(|last| last.pid), Some(100));
     service.command(&start(2)).unwrap();
     assert_eq!(service.run.rests_until_boot(), None);
 
     let mut service = running(ServiceRestart::Always);
-    service.command(&end(1, Outcome::Drained)).unwrap();
+    service.command(&end(1, AttemptOutcome::Drained)).unwrap();
     assert_eq!((service.run.status.name(), service.run.rests_until_boot()), ("pending", None));
 
     let mut service = running(ServiceRestart::No);
-    service.command(&end(1, Outcome::Drained)).unwrap();
+    service.command(&end(1, AttemptOutcome::Drained)).unwrap();
     assert_eq!(service.run.status.name(), "cancelled");
 }
 
 #[test]
 fn a_held_service_stays_held_while_no_supervisor_is_there() {
-    for lost in [end(1, Outcome::Drained), lose(2)] {
+    for lost in [end(1, AttemptOutcome::Drained), lose(2)] {
         let mut service = running(ServiceRestart::OnFailure);
         let held = Pause { reason: PauseReason::Operator, by: None };
         service.command(&held.into()).unwrap();

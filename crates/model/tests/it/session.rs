@@ -4,7 +4,8 @@ use errand_model::event::{
     EventBody, OnBusy, ProcessUsage, Replay, ReplayPolicy, RunKind, SessionAppended, SessionMessage,
 };
 use errand_model::run::{
-    AttemptUp, Effect, EndAttempt, Lose, MESSAGE_LIMIT_BYTES, Outcome, Report, StartAttempt,
+    AttemptOutcome, AttemptReport, AttemptUp, Effect, EndAttempt, Lose, MESSAGE_LIMIT_BYTES,
+    StartAttempt,
 };
 use errand_model::{Blob, Digest, Encoding, Payload};
 
@@ -30,7 +31,7 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
 fn end(run: &mut Journaled, output: Option<Payload>) -> Vec<EventBody> {
     let end = EndAttempt {
         attempt: 1,
-        outcome: Outcome::Exited { output },
+        outcome: AttemptOutcome::Exited { output },
         exit_code: Some(0),
         signal: None,
         usage: ProcessUsage::default(),
@@ -70,7 +71,7 @@ fn an_agent_that_speaks_for_itself_is_not_spoken_for() {
     let mut run = running(|_| {});
     let message = SessionMessage { role: "tool".to_owned(), content: text("x") };
     let appended = SessionAppended { session_id: "talk".to_owned(), messages: vec![message] };
-    let report = Report { attempt: 1, events: vec![EventBody::SessionAppended(appended)] };
+    let report = AttemptReport { attempt: 1, events: vec![EventBody::SessionAppended(appended)] };
     run.command(&report.into()).unwrap();
     assert_eq!(said(&end(&mut run, Some(text("bye")))), []);
 }

@@ -12,9 +12,9 @@ use errand_model::event::{
     StepStarted, StopReason,
 };
 use errand_model::run::{
-    AskApproval, AskInput, AttemptUp, AwaitSecrets, Cancel, Command, DecideApproval, EndAttempt,
-    Expire, Lose, Outcome, PARKED_EXIT_CODE, Pause, ProvideInput, Report, Restart, Resume,
-    StartAttempt,
+    AttemptOutcome, AttemptReport, AttemptUp, AwaitSecrets, Cancel, Command, DecideApproval,
+    EndAttempt, Expire, Lose, PARKED_EXIT_CODE, Pause, ProvideInput, RequestApproval, RequestInput,
+    Restart, Resume, StartAttempt,
 };
 use errand_model::{Digest, EventContext, Locator, Payload, Timestamp};
 
@@ -45,11 +45,11 @@ pub(crate) fn up(attempt: u32) -> Command {
     .into()
 }
 
-pub(crate) fn end(attempt: u32, outcome: Outcome) -> Command {
+pub(crate) fn end(attempt: u32, outcome: AttemptOutcome) -> Command {
     let exit_code = match outcome {
-        Outcome::Exited { .. } => Some(0),
-        Outcome::Failed(_) => Some(1),
-        Outcome::Drained => None,
+        AttemptOutcome::Exited { .. } => Some(0),
+        AttemptOutcome::Failed(_) => Some(1),
+        AttemptOutcome::Drained => None,
     };
     let usage = ProcessUsage::default();
     EndAttempt { attempt, outcome, exit_code, signal: None, usage }.into()
@@ -69,7 +69,7 @@ pub(crate) fn restart() -> Command {
 }
 
 pub(crate) fn ask(attempt: u32, what: &str, park: bool) -> Command {
-    AskApproval {
+    RequestApproval {
         attempt,
         approval_id: format!("apr_{what}"),
         action: "deploy".to_owned(),
@@ -97,7 +97,7 @@ pub(crate) fn decide(what: &str) -> Command {
 }
 
 pub(crate) fn ask_input(attempt: u32, what: &str, park: bool) -> Command {
-    AskInput {
+    RequestInput {
         attempt,
         input_id: format!("inp_{what}"),
         prompt: format!("{what}?"),
@@ -119,7 +119,7 @@ pub(crate) fn provide(what: &str) -> Command {
 pub(crate) fn leave(attempt: u32) -> Command {
     EndAttempt {
         attempt,
-        outcome: Outcome::Failed(failure("exit_nonzero")),
+        outcome: AttemptOutcome::Failed(failure("exit_nonzero")),
         exit_code: Some(PARKED_EXIT_CODE),
         signal: None,
         usage: ProcessUsage::default(),
@@ -138,7 +138,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
     let running = [start(1), up(1)];
     let with = |more: &[Command]| reach(&[running.as_slice(), more].concat());
     let pause: Command = Pause { reason: PauseReason::Operator, by: None }.into();
-    let done = Outcome::Exited { output: None };
+    let done = AttemptOutcome::Exited { output: None };
     let for_good = Failure { retryable: Some(false), ..failure("brief_error") };
     vec![
         ("pending", reach(&[])),
@@ -159,13 +159,13 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
         ("to park, decided", with(&[ask(1, "a", true), decide("a")])),
         ("pending, again", with(&[restart(), end(1, done.clone())])),
         ("completed", with(&[end(1, done)])),
-        ("failed", with(&[end(1, Outcome::Failed(for_good))])),
-        ("cancelled", with(&[cancel(10), end(1, Outcome::Drained)])),
+        ("failed", with(&[end(1, AttemptOutcome::Failed(for_good))])),
+        ("cancelled", with(&[cancel(10), end(1, AttemptOutcome::Drained)])),
     ]
 }
 
 pub(crate) fn commands() -> Vec<(&'static str, Command)> {
-    let exited = Outcome::Exited { output: Some(Payload::Text("done".to_owned())) };
+    let exited = AttemptOutcome::Exited { output: Some(Payload::Text("done".to_owned())) };
     let step = StepStarted {
         key: "a".to_owned(),
         kind: None,
@@ -180,12 +180,12 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
         ("attempt 1 is up", up(1)),
         (
             "attempt 1 reports a step",
-            Report { attempt: 1, events: vec![EventBody::StepStarted(step)] }.into(),
+            AttemptReport { attempt: 1, events: vec![EventBody::StepStarted(step)] }.into(),
         ),
         ("attempt 1 exited", end(1, exited)),
-        ("attempt 1 failed", end(1, Outcome::Failed(failure("exit_nonzero")))),
-        ("attempt 1 drained", end(1, Outcome::Drained)),
-        ("attempt 7 exited", end(7, Outcome::Drained)),
+        ("attempt 1 failed", end(1, AttemptOutcome::Failed(failure("exit_nonzero")))),
+        ("attempt 1 drained", end(1, AttemptOutcome::Drained)),
+        ("attempt 7 exited", end(7, AttemptOutcome::Drained)),
         ("cancel", cancel(10)),
         ("cancel, at once", cancel(0)),
         ("restart", restart()),

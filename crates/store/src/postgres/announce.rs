@@ -20,7 +20,7 @@ use super::db::Db;
 use super::failure::Failure;
 use super::patience::{FIRST, jittered, next_pause};
 use super::{Notices, Shared};
-use crate::{Change, Changes};
+use crate::{Changes, StoreChange};
 
 /// Pause of a process after a notification about several changes.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Announces a commit.
-    pub(super) fn announce(&self, changes: Vec<Change>) {
+    pub(super) fn announce(&self, changes: Vec<StoreChange>) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         if changes.is_empty() {
             return;
@@ -88,31 +88,33 @@ impl Shared {
 }
 
 impl Outbox {
-    fn put(&self, changes: &[Change]) {
+    fn put(&self, changes: &[StoreChange]) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             let named = waiting.runs.len() + waiting.asked.len() + waiting.messages.len();
             let is_full = named >= NAMED_LIMIT;
             match change {
-                Change::Queued => {
+                StoreChange::Queued => {
                     waiting.words.insert(QUEUED);
                 }
-                Change::Turn => {
+                StoreChange::Turn => {
                     waiting.words.insert(TURN);
                 }
-                Change::Run { .. } | Change::Asked { .. } | Change::Inbox { .. } if is_full => {
+                StoreChange::Run { .. } | StoreChange::Asked { .. } | StoreChange::Inbox { .. }
+                    if is_full =>
+                {
                     waiting.words.insert(MORE);
                 }
-                Change::Run { run_id, seq, is_over } => {
+                StoreChange::Run { run_id, seq, is_over } => {
                     waiting.runs.insert(run_id.clone(), (*seq, *is_over));
                 }
-                Change::Asked { run_id } => {
+                StoreChange::Asked { run_id } => {
                     waiting.asked.insert(run_id.clone());
                 }
-                Change::Inbox { run_id } => {
+                StoreChange::Inbox { run_id } => {
                     waiting.messages.insert(run_id.clone());
                 }
-                Change::Elsewhere => {}
+                StoreChange::Elsewhere => {}
             }
         }
         drop(waiting);
@@ -142,23 +144,23 @@ impl Outbox {
 }
 
 /// Parses a notification. Unknown words come from a newer program.
-fn read(text: &str) -> Vec<Change> {
-    text.split(' ').map(|word| read_word(word).unwrap_or(Change::Elsewhere)).collect()
+fn read(text: &str) -> Vec<StoreChange> {
+    text.split(' ').map(|word| read_word(word).unwrap_or(StoreChange::Elsewhere)).collect()
 }
 
-fn read_word(word: &str) -> Option<Change> {
+fn read_word(word: &str) -> Option<StoreChange> {
     let mut parts = word.split(':');
     let run_id = |text: Option<&str>| RunId::try_from(text?.to_owned()).ok();
     match parts.next()? {
-        QUEUED => Some(Change::Queued),
-        "r" => Some(Change::Run {
+        QUEUED => Some(StoreChange::Queued),
+        "r" => Some(StoreChange::Run {
             run_id: run_id(parts.next())?,
             seq: parts.next()?.parse().ok()?,
             is_over: parts.next()? == "1",
         }),
-        TURN => Some(Change::Turn),
-        "i" => Some(Change::Inbox { run_id: run_id(parts.next())? }),
-        "a" => Some(Change::Asked { run_id: run_id(parts.next())? }),
+        TURN => Some(StoreChange::Turn),
+        "i" => Some(StoreChange::Inbox { run_id: run_id(parts.next())? }),
+        "a" => Some(StoreChange::Asked { run_id: run_id(parts.next())? }),
         _ => None,
     }
 }
@@ -176,7 +178,7 @@ pub(super) async fn herald(shared: Arc<Shared>) {
         if let Ok(mut line) = Line::open(&shared).await {
             if !is_first {
                 // Changes may have been missed, by this process and by others.
-                drop(shared.changes.send(Change::Elsewhere));
+                drop(shared.changes.send(StoreChange::Elsewhere));
                 shared.outbox.put_more();
             }
             let began = Instant::now();
@@ -275,17 +277,17 @@ mod tests {
     fn notifications_parse_back_into_the_changes_that_were_sent() {
         let run_id = RunId::new(errand_model::Timestamp::from_millis(1_800_000_000_000), 7);
         let changes = vec![
-            Change::Queued,
-            Change::Turn,
-            Change::Run { run_id: run_id.clone(), seq: 9, is_over: true },
-            Change::Asked { run_id: run_id.clone() },
-            Change::Inbox { run_id },
+            StoreChange::Queued,
+            StoreChange::Turn,
+            StoreChange::Run { run_id: run_id.clone(), seq: 9, is_over: true },
+            StoreChange::Asked { run_id: run_id.clone() },
+            StoreChange::Inbox { run_id },
         ];
         let outbox = Outbox::default();
         outbox.put(&changes);
         assert_eq!(read(&outbox.take().unwrap()), changes);
         assert_eq!(outbox.take(), None);
-        assert_eq!(read("z:1"), [Change::Elsewhere]);
+        assert_eq!(read("z:1"), [StoreChange::Elsewhere]);
     }
 
     #[test]
@@ -294,10 +296,10 @@ mod tests {
         for number in 0..1_000 {
             let at = errand_model::Timestamp::from_millis(1_800_000_000_000 + number);
             let (run_id, seq) = (RunId::new(at, 7), u64::MAX);
-            outbox.put(&[Change::Run { run_id, seq, is_over: false }]);
+            outbox.put(&[StoreChange::Run { run_id, seq, is_over: false }]);
         }
         let text = outbox.take().unwrap();
         assert!(text.len() < 8_000, "{} bytes", text.len());
-        assert!(read(&text).contains(&Change::Elsewhere));
+        assert!(read(&text).contains(&StoreChange::Elsewhere));
     }
 }

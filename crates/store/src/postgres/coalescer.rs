@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connect::Purpose;
 use super::db::Db;
-use super::driver::Driver;
-use super::failure::{Failure, Remedy};
+use super::driver::DriverThread;
+use super::failure::{Failure, FailureRemedy};
 use super::patience::Patience;
-use super::write::batch::{Gathered, Outcome, Tried, attempt};
+use super::write::batch::{BatchTry, Gathered, Outcome, attempt};
 use super::{Postgres, Shared};
 use crate::Error;
 
@@ -42,7 +42,7 @@ pub(super) struct Coalescer {
 }
 
 impl Coalescer {
-    pub(super) fn start(shared: &Arc<Shared>, driver: &Driver) -> Self {
+    pub(super) fn start(shared: &Arc<Shared>, driver: &DriverThread) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX_LIMIT);
         let worker = Worker { shared: Arc::clone(shared), db: None };
         driver.handle().begin(worker.run(messages));
@@ -93,7 +93,7 @@ impl Worker {
     async fn commit(&mut self, jobs: Vec<Gathered>) {
         match self.attempt(&jobs).await {
             Ok(outcomes) => self.answer(jobs, outcomes),
-            Err(failure) if jobs.len() == 1 || failure.remedy() == Remedy::Reconnect => {
+            Err(failure) if jobs.len() == 1 || failure.remedy() == FailureRemedy::Reconnect => {
                 for job in jobs {
                     job.answer(Err(failure.explain_again(&self.shared.address, DOING)));
                 }
@@ -130,12 +130,12 @@ impl Worker {
         loop {
             let tried = match self.connection().await {
                 Ok(db) => attempt(db, jobs).await,
-                Err(failure) => Tried::Failed(failure),
+                Err(failure) => BatchTry::Failed(failure),
             };
             let failure = match tried {
-                Tried::Committed(outcomes) => return Ok(outcomes),
-                Tried::Failed(failure) => failure,
-                Tried::Unknown(mark, outcomes) => {
+                BatchTry::Committed(outcomes) => return Ok(outcomes),
+                BatchTry::Failed(failure) => failure,
+                BatchTry::Unknown(mark, outcomes) => {
                     self.db = None;
                     match self.shared.was_committed(&mark).await {
                         Ok(true) => return Ok(outcomes),
@@ -144,10 +144,10 @@ impl Worker {
                     }
                 }
             };
-            if failure.remedy() == Remedy::Reconnect {
+            if failure.remedy() == FailureRemedy::Reconnect {
                 self.db = None;
             }
-            if failure.remedy() == Remedy::Again && jobs.len() > 1 {
+            if failure.remedy() == FailureRemedy::Again && jobs.len() > 1 {
                 // One of the changes alone may obstruct the others.
                 return Err(failure);
             }

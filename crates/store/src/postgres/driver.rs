@@ -29,7 +29,7 @@ enum Message {
 
 /// The thread.
 #[derive(Debug)]
-pub(super) struct Driver {
+pub(super) struct DriverThread {
     handle: Option<Handle>,
     closing: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -42,7 +42,7 @@ pub(super) struct Handle {
     closing: watch::Receiver<bool>,
 }
 
-impl Driver {
+impl DriverThread {
     pub(super) fn start(address: &Address) -> Result<Self, Error> {
         let failed = |error: std::io::Error| Error::Unreachable {
             database: address.to_string(),
@@ -81,7 +81,7 @@ impl Driver {
     }
 }
 
-impl Drop for Driver {
+impl Drop for DriverThread {
     /// Waits for all running work; no failed work is tried again from now on.
     fn drop(&mut self) {
         self.closing.send_replace(true);

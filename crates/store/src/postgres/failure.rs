@@ -18,7 +18,7 @@ pub(super) enum Failure {
 
 /// Remedy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub(super) enum FailureRemedy {
     /// None: another try would fail the same way.
     None,
     /// Another try on the same connection may succeed.
@@ -41,10 +41,10 @@ impl From<Error> for Failure {
 
 impl Failure {
     /// Returns the remedy.
-    pub(super) fn remedy(&self) -> Remedy {
+    pub(super) fn remedy(&self) -> FailureRemedy {
         match self {
-            Self::Refused(_) => Remedy::None,
-            Self::Unexpected(_) => Remedy::Reconnect,
+            Self::Refused(_) => FailureRemedy::None,
+            Self::Unexpected(_) => FailureRemedy::Reconnect,
             Self::Database(error) => remedy(error),
         }
     }
@@ -76,7 +76,7 @@ impl Failure {
             Self::Unexpected(reason) => {
                 Error::Unreachable { database: address.to_string(), reason: (*reason).to_owned() }
             }
-            Self::Database(error) if remedy(error) == Remedy::None => {
+            Self::Database(error) if remedy(error) == FailureRemedy::None => {
                 Error::Postgres { doing, reason: text(error) }
             }
             Self::Database(error) => {
@@ -86,12 +86,12 @@ impl Failure {
     }
 }
 
-fn remedy(error: &tokio_postgres::Error) -> Remedy {
+fn remedy(error: &tokio_postgres::Error) -> FailureRemedy {
     let Some(state) = error.code() else {
         // The server did not report it: the connection broke, or there was none. A row that cannot
         // be decoded is no reason to try again.
         let of_the_caller = error.is_closed() || is_about_the_connection(error);
-        return if of_the_caller { Remedy::Reconnect } else { Remedy::None };
+        return if of_the_caller { FailureRemedy::Reconnect } else { FailureRemedy::None };
     };
     let is_shutting_down = [
         &SqlState::ADMIN_SHUTDOWN,
@@ -111,11 +111,11 @@ fn remedy(error: &tokio_postgres::Error) -> Remedy {
         &SqlState::FEATURE_NOT_SUPPORTED,
     ];
     if is_shutting_down.contains(&state) || state.code().starts_with("08") {
-        Remedy::Reconnect
+        FailureRemedy::Reconnect
     } else if passes.contains(&state) {
-        Remedy::Again
+        FailureRemedy::Again
     } else {
-        Remedy::None
+        FailureRemedy::None
     }
 }
 
@@ -133,7 +133,7 @@ fn is_about_the_connection(error: &tokio_postgres::Error) -> bool {
 
 fn explain(
     error: &tokio_postgres::Error,
-    remedy: Remedy,
+    remedy: FailureRemedy,
     address: &Address,
     doing: &'static str,
 ) -> Error {
@@ -144,8 +144,10 @@ fn explain(
         (_, Some(state)) if *state == SqlState::READ_ONLY_SQL_TRANSACTION => {
             Error::ReadOnly { path: database.into() }
         }
-        (Remedy::None, _) => Error::Postgres { doing, reason },
-        (Remedy::Again | Remedy::Reconnect, _) => Error::Unreachable { database, reason },
+        (FailureRemedy::None, _) => Error::Postgres { doing, reason },
+        (FailureRemedy::Again | FailureRemedy::Reconnect, _) => {
+            Error::Unreachable { database, reason }
+        }
     }
 }
 

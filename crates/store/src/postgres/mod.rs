@@ -44,12 +44,12 @@ pub use address::Address;
 use ask::ask;
 use coalescer::Coalescer;
 use connect::Purpose;
-use driver::Driver;
+use driver::DriverThread;
 pub use migrate::{Migrated, known_version};
 use pool::Pool;
 
 use crate::change::CHANGES_LIMIT;
-use crate::{Change, Error};
+use crate::{Error, StoreChange};
 
 /// A registry in PostgreSQL.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Postgres {
     shared: Arc<Shared>,
     coalescer: Coalescer,
     // Last field: its thread finishes the work of the others.
-    _driver: Driver,
+    _driver: DriverThread,
 }
 
 /// State shared by all operations on one registry.
@@ -65,7 +65,7 @@ pub struct Postgres {
 struct Shared {
     address: Address,
     pool: Pool,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<StoreChange>,
     outbox: announce::Outbox,
     /// Number of transactions that this process committed.
     commits: AtomicU64,
@@ -104,7 +104,7 @@ impl Postgres {
     /// [`Error::Postgres`].
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let address = Address::parse(url)?;
-        let driver = Driver::start(&address)?;
+        let driver = DriverThread::start(&address)?;
         let shared = Arc::new(Shared {
             pool: Pool::new(),
             changes: broadcast::Sender::new(CHANGES_LIMIT),
@@ -132,7 +132,7 @@ impl Postgres {
     /// As [`Postgres::open`]; [`Error::OtherSchema`] only if the schema is newer.
     pub fn migrate(url: &str) -> Result<Migrated, Error> {
         let address = Address::parse(url)?;
-        let driver = Driver::start(&address)?;
+        let driver = DriverThread::start(&address)?;
         let handle = driver.handle();
         let to = address.clone();
         driver.block(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::driver::Handle;
-use super::failure::{Failure, Remedy};
+use super::failure::{Failure, FailureRemedy};
 
 /// Time limit of all tries of one caller.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -36,8 +36,9 @@ impl Patience {
     ///
     /// The failure, if another try would not help or the time limit is reached.
     pub(super) async fn after(&mut self, failure: Failure, driver: &Handle) -> Result<(), Failure> {
-        let is_over =
-            failure.remedy() == Remedy::None || Instant::now() >= self.until || driver.is_closing();
+        let is_over = failure.remedy() == FailureRemedy::None
+            || Instant::now() >= self.until
+            || driver.is_closing();
         if is_over {
             return Err(failure);
         }

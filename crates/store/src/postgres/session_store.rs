@@ -6,13 +6,13 @@ use errand_model::{RunId, Timestamp};
 use super::write::{PutSession, RemoveSession};
 use super::{Postgres, ask, read};
 use crate::{
-    Error, ResultLookup, Session, SessionMessage, SessionPage, SessionResult, SessionState,
-    SessionStore, Turn,
+    Error, ResultLookup, Session, SessionPage, SessionResult, SessionState, SessionStore,
+    SessionTurn, StoredSessionMessage,
 };
 
 #[async_trait]
 impl SessionStore for Postgres {
-    async fn turn(&self, run_id: &RunId) -> Result<Turn, Error> {
+    async fn turn(&self, run_id: &RunId) -> Result<SessionTurn, Error> {
         ask!(self, "looks whose turn it is", |db| read::turn(db, run_id))
     }
 
@@ -41,7 +41,7 @@ impl SessionStore for Postgres {
         session_id: &str,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<SessionMessage>, Error> {
+    ) -> Result<Vec<StoredSessionMessage>, Error> {
         ask!(self, "reads a session's history", |db| {
             read::session_messages(db, session_id, before, limit)
         })

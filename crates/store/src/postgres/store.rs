@@ -15,15 +15,15 @@ use super::write::{
     ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
 };
 use super::{Postgres, ask, read};
-use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
-use crate::question::{Asked, Questions};
+use crate::dead_letter::{DeadLetterFilter, Discard, StoredDeadLetter};
+use crate::question::{Questions, StoredQuestion};
 use crate::row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, Standing, Stored, Waiting,
+    Admission, Admitted, Append, Appended, Claim, Evidence, Filter, Holder, Lease, Page,
+    QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, Usage, UsageFilter,
+    SharedLogs, Store, UsageFilter, UsageTotals,
 };
 
 #[async_trait]
@@ -111,11 +111,11 @@ impl Store for Postgres {
         ask!(self, "looks for runs with supervisors", |db| read::unqueued(db, limit))
     }
 
-    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<QueuedCount>, Error> {
         ask!(self, "counts what waits", |db| read::waiting(db, now))
     }
 
-    async fn standing(&self) -> Result<Standing, Error> {
+    async fn standing(&self) -> Result<UnfinishedCounts, Error> {
         ask!(self, "counts live runs", |db| read::standing(db))
     }
 
@@ -175,7 +175,7 @@ impl Store for Postgres {
         self.gather(|reply| Gathered::Ask { run_id, command, now, reply }).await
     }
 
-    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error> {
         ask!(self, "reads requests", |db| read::requests(db, run_id))
     }
 
@@ -184,7 +184,7 @@ impl Store for Postgres {
         which: Questions,
         namespaces: &Namespaces,
         limit: u32,
-    ) -> Result<Vec<Asked>, Error> {
+    ) -> Result<Vec<StoredQuestion>, Error> {
         ask!(self, "lists questions", |db| read::questions(db, which, namespaces, limit))
     }
 
@@ -193,11 +193,11 @@ impl Store for Postgres {
         agent: &str,
         digest: &Digest,
         now: Timestamp,
-    ) -> Result<BomGeneration, Error> {
+    ) -> Result<StoredBomGeneration, Error> {
         self.shared.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
     }
 
-    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<StoredBomGeneration>, Error> {
         ask!(self, "reads inventories", |db| read::boms(db, agent, limit))
     }
 
@@ -213,7 +213,7 @@ impl Store for Postgres {
         ask!(self, "reads a budget", |db| read::day_standing(db, agent, day))
     }
 
-    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<UsageTotals, Error> {
         ask!(self, "sums up usage", |db| read::usage(db, query))
     }
 
@@ -221,7 +221,7 @@ impl Store for Postgres {
         &self,
         filter: &DeadLetterFilter,
         page: &Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Vec<StoredDeadLetter>, Error> {
         ask!(self, "lists dead letters", |db| read::dead_letters(db, filter, page))
     }
 

@@ -9,7 +9,7 @@ use futures_util::future::join;
 
 use super::Shared;
 use super::db::{Db, Step};
-use super::failure::{Failure, Remedy};
+use super::failure::{Failure, FailureRemedy};
 use super::lock::LOCK;
 use super::mark::{MARK, Mark};
 use super::patience::Patience;
@@ -54,7 +54,7 @@ impl Shared {
                     let is_settled = match &tried {
                         Tried::Committed(_) => true,
                         Tried::Failed(failure) => {
-                            failure.remedy() != Remedy::Reconnect
+                            failure.remedy() != FailureRemedy::Reconnect
                                 && writing.db.batch("ROLLBACK").await.is_ok()
                         }
                         Tried::Unknown(..) => false,
@@ -151,7 +151,9 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     };
     match db.batch("COMMIT").await {
         Ok(()) => Tried::Committed(output),
-        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(mark, output),
+        Err(failure) if failure.remedy() == FailureRemedy::Reconnect => {
+            Tried::Unknown(mark, output)
+        }
         Err(failure) => Tried::Failed(failure),
     }
 }

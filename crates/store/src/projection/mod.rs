@@ -8,6 +8,6 @@ mod usage;
 
 pub(crate) use bom::{Pinned, pinned};
 pub(crate) use dead_letter::{STEP_EVENTS, StepEvent, died, failing_step};
-pub(crate) use question::{Question, question};
+pub(crate) use question::{QuestionEffect, question};
 pub(crate) use turn::{begins, takes_turns};
 pub(crate) use usage::{Additions, Key, Sums, uses_nothing};

@@ -14,7 +14,7 @@ struct About {
 
 /// Effect of an event on the questions of its run.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Question {
+pub(crate) enum QuestionEffect {
     /// Asks a question. A repetition in another attempt is the same question.
     Asked { id: String, deadline_ms: Option<i64> },
     /// Answers a question, unless it is answered already.
@@ -24,15 +24,17 @@ pub(crate) enum Question {
 }
 
 /// Returns the effect of an event on questions; `None`: none.
-pub(crate) fn question(event: &Event) -> Option<Question> {
+pub(crate) fn question(event: &Event) -> Option<QuestionEffect> {
     let about = || serde_json::from_str::<About>(&event.data).ok();
     match event.kind.as_str() {
-        "approval.requested" | "input.requested" => about()
-            .map(|about| Question::Asked { id: about.question_id, deadline_ms: about.deadline_ms }),
+        "approval.requested" | "input.requested" => about().map(|about| QuestionEffect::Asked {
+            id: about.question_id,
+            deadline_ms: about.deadline_ms,
+        }),
         "approval.decided" | "input.provided" | "input.expired" => {
-            about().map(|about| Question::Answered { id: about.question_id })
+            about().map(|about| QuestionEffect::Answered { id: about.question_id })
         }
-        "run.completed" | "run.failed" | "run.cancelled" => Some(Question::Ended),
+        "run.completed" | "run.failed" | "run.cancelled" => Some(QuestionEffect::Ended),
         _ => None,
     }
 }

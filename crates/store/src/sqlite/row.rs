@@ -5,7 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::failure::Failure;
-use crate::fence::Standing;
+use crate::fence::FenceState;
 use crate::{Error, Holder, Lease};
 
 /// Converts a count or number for SQLite. Real ones never reach the bound.
@@ -48,7 +48,7 @@ pub(super) fn fingerprint(digest: &Digest) -> ([u8; 32], i64) {
 
 /// Present state of a run, read before a write.
 #[derive(Debug)]
-pub(super) struct Current {
+pub(super) struct CurrentRow {
     /// Number of the run in this database.
     pub(super) run: i64,
     /// Name of the status.
@@ -65,7 +65,7 @@ pub(super) struct Current {
     pub(super) open_requests: u32,
 }
 
-impl Current {
+impl CurrentRow {
     /// Reads the state of a run.
     ///
     /// # Errors
@@ -100,9 +100,9 @@ impl Current {
     }
 
     /// Returns the state for the checks of `fence.rs`.
-    pub(super) const fn standing(&self) -> Standing {
+    pub(super) const fn standing(&self) -> FenceState {
         let Self { epoch, leased, is_over, head, .. } = *self;
-        Standing { epoch, leased, is_over, head }
+        FenceState { epoch, leased, is_over, head }
     }
 }
 

@@ -6,13 +6,13 @@ use errand_model::{RunId, Timestamp};
 use super::write::{PutSession, RemoveSession};
 use super::{Sqlite, read};
 use crate::{
-    Error, ResultLookup, Session, SessionMessage, SessionPage, SessionResult, SessionState,
-    SessionStore, Turn,
+    Error, ResultLookup, Session, SessionPage, SessionResult, SessionState, SessionStore,
+    SessionTurn, StoredSessionMessage,
 };
 
 #[async_trait]
 impl SessionStore for Sqlite {
-    async fn turn(&self, run_id: &RunId) -> Result<Turn, Error> {
+    async fn turn(&self, run_id: &RunId) -> Result<SessionTurn, Error> {
         self.read("looks whose turn it is", |connection| read::turn(connection, run_id))
     }
 
@@ -41,7 +41,7 @@ impl SessionStore for Sqlite {
         session_id: &str,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<SessionMessage>, Error> {
+    ) -> Result<Vec<StoredSessionMessage>, Error> {
         self.read("reads a session's history", |connection| {
             read::session_messages(connection, session_id, before, limit)
         })

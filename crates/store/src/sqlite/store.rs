@@ -15,15 +15,15 @@ use super::write::{
     Reserve, Take,
 };
 use super::{Sqlite, read};
-use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
-use crate::question::{Asked, Questions};
+use crate::dead_letter::{DeadLetterFilter, Discard, StoredDeadLetter};
+use crate::question::{Questions, StoredQuestion};
 use crate::row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, Standing, Stored, Waiting,
+    Admission, Admitted, Append, Appended, Claim, Evidence, Filter, Holder, Lease, Page,
+    QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, Usage, UsageFilter,
+    SharedLogs, Store, UsageFilter, UsageTotals,
 };
 
 #[async_trait]
@@ -95,11 +95,11 @@ impl Store for Sqlite {
         self.read("looks for runs with supervisors", |connection| read::unqueued(connection, limit))
     }
 
-    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<QueuedCount>, Error> {
         self.read("counts what waits", |connection| read::waiting(connection, now))
     }
 
-    async fn standing(&self) -> Result<Standing, Error> {
+    async fn standing(&self) -> Result<UnfinishedCounts, Error> {
         self.read("counts live runs", read::standing)
     }
 
@@ -158,7 +158,7 @@ impl Store for Sqlite {
         self.write(Ask { run_id: run_id.clone(), command, now }).await
     }
 
-    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error> {
         self.read("reads requests", |connection| read::requests(connection, run_id))
     }
 
@@ -167,7 +167,7 @@ impl Store for Sqlite {
         which: Questions,
         namespaces: &Namespaces,
         limit: u32,
-    ) -> Result<Vec<Asked>, Error> {
+    ) -> Result<Vec<StoredQuestion>, Error> {
         self.read("lists questions", |connection| {
             read::questions(connection, which, namespaces, limit)
         })
@@ -178,11 +178,11 @@ impl Store for Sqlite {
         agent: &str,
         digest: &Digest,
         now: Timestamp,
-    ) -> Result<BomGeneration, Error> {
+    ) -> Result<StoredBomGeneration, Error> {
         self.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
     }
 
-    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<StoredBomGeneration>, Error> {
         self.read("reads inventories", |connection| read::boms(connection, agent, limit))
     }
 
@@ -198,7 +198,7 @@ impl Store for Sqlite {
         self.read("reads a budget", |connection| read::day_standing(connection, agent, day))
     }
 
-    async fn usage(&self, query: &UsageFilter) -> Result<Usage, Error> {
+    async fn usage(&self, query: &UsageFilter) -> Result<UsageTotals, Error> {
         self.read("sums up usage", |connection| read::usage(connection, query))
     }
 
@@ -206,7 +206,7 @@ impl Store for Sqlite {
         &self,
         filter: &DeadLetterFilter,
         page: &Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Vec<StoredDeadLetter>, Error> {
         self.read("lists dead letters", |connection| read::dead_letters(connection, filter, page))
     }
 

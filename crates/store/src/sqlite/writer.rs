@@ -19,7 +19,7 @@ use super::journal::Files;
 use super::write::Operation;
 use super::{busy, connect};
 use crate::change::CHANGES_LIMIT;
-use crate::{Change, Changes, Error};
+use crate::{Changes, Error, StoreChange};
 
 /// Operations in the queue; callers with further ones wait.
 const INBOX_LIMIT: usize = 1024;
@@ -45,7 +45,7 @@ const DOING: &str = "writes";
 pub(super) struct Writer {
     path: PathBuf,
     state: Mutex<State>,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<StoreChange>,
 }
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ trait Job: Send {
     /// Called after the commit: adds the events for the files.
     fn journal(&self, files: &mut Files);
     /// Called after the commit and the files: returns the changes to announce.
-    fn changes(&self) -> Vec<Change>;
+    fn changes(&self) -> Vec<StoreChange>;
     /// Called last: sends the result to the caller.
     fn acknowledge(self: Box<Self>);
     /// Called if nothing was committed: sends the reason to the caller.
@@ -170,7 +170,7 @@ impl<O: Operation> Job for Waiting<O> {
         }
     }
 
-    fn changes(&self) -> Vec<Change> {
+    fn changes(&self) -> Vec<StoreChange> {
         match &self.outcome {
             Some(Ok(output)) => self.operation.changes(output),
             Some(Err(_)) | None => Vec::new(),
@@ -205,7 +205,7 @@ struct Worker {
     last: Option<Identity>,
     /// Pages in the log after the last commit, as SQLite reports them.
     log_pages: Arc<AtomicU32>,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<StoreChange>,
 }
 
 impl Worker {
@@ -358,7 +358,7 @@ fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure>
 fn acknowledge(
     connection: &Connection,
     files: Option<&mut Files>,
-    changes: &broadcast::Sender<Change>,
+    changes: &broadcast::Sender<StoreChange>,
     jobs: Vec<Box<dyn Job>>,
 ) {
     if let Some(files) = files {

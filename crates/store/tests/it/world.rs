@@ -76,7 +76,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         fingerprint: Digest::of(b"settings"),
         callback_url: None,
         callback_events: Vec::new(),
-        budgets: errand_model::budget::Limits::default(),
+        budgets: errand_model::budget::BudgetLimits::default(),
         session_turn: None,
         inherits: None,
         replay: None,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use errand_agent::log;
 use errand_agent::os;
 use errand_agent::redact::Redactor;
-use errand_agent::target::{Input, Output, Spec, StdoutSpool, Streams};
+use errand_agent::target::{AgentOutput, Input, LaunchSpec, StdoutSpool, Streams};
 use errand_api::agent_file;
 use errand_model::RunId;
 use tempfile::TempDir;
@@ -39,16 +39,16 @@ impl Default for TestAttempt {
 
 impl TestAttempt {
     /// Returns the order to start `program`, without input.
-    pub fn spec(&self, program: Program) -> Spec {
+    pub fn spec(&self, program: Program) -> LaunchSpec {
         let mut env: Vec<(OsString, OsString)> = vec![
             ("ERRAND_RUN_ID".into(), self.run_id.as_str().into()),
             ("ERRAND_ATTEMPT".into(), "1".into()),
         ];
         env.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
-        Spec {
+        LaunchSpec {
             run_id: self.run_id.clone(),
             attempt: 1,
-            place: agent_file::Target::Process,
+            place: agent_file::TargetKind::Process,
             argv: program.argv(),
             env,
             cwd: self.folder.path().to_owned(),
@@ -58,18 +58,18 @@ impl TestAttempt {
     }
 
     /// Returns receivers of the agent's output: a log in the attempt's folder.
-    pub fn output(&self) -> Output {
+    pub fn output(&self) -> AgentOutput {
         let log = log::Writer::open(&self.log_path()).expect("a log");
         let stdout =
             StdoutSpool { folder: self.folder.path().to_owned(), limit_bytes: STDOUT_LIMIT_BYTES };
         let (log, redactor) = (Arc::new(log), Redactor::default());
-        Output { log, redactor, tee: None, watcher: None, stdout }
+        AgentOutput { log, redactor, tee: None, watcher: None, stdout }
     }
 
     /// Returns the same with a channel that receives the output as it comes.
-    pub fn teed_output(&self) -> (Output, mpsc::Receiver<errand_agent::target::Chunk>) {
+    pub fn teed_output(&self) -> (AgentOutput, mpsc::Receiver<errand_agent::target::Chunk>) {
         let (tee, taken) = mpsc::channel(64);
-        (Output { tee: Some(tee), ..self.output() }, taken)
+        (AgentOutput { tee: Some(tee), ..self.output() }, taken)
     }
 
     /// Returns the text of the log.

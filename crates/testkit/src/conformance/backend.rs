@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, CoordinationBackend,
-    KeptResult, Refusal, SessionBackend, StepBegun, StepResult, Upload,
+    ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
+    Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentSeen, ApprovalAnswer, CheckinAnswer, Encoding, HandOver, HandOverAnswer, InputAnswer,
-    Message, MessageAnswer, MessagesAnswer, ReportedEvent, SendMessage, SessionAnswer,
+    AgentMessage, AgentSeen, ApprovalAnswer, CheckinAnswer, HandOver, HandOverAnswer, InputAnswer,
+    MessageAnswer, MessagesAnswer, ReportedEvent, SendMessage, SessionAnswer, ValueEncoding,
 };
 use errand_model::event::{Failure, SessionMessage};
 use errand_model::{Digest, Payload, Timestamp};
@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 /// other agents.
 #[derive(Debug)]
 pub struct MemoryBackend {
-    steps: Mutex<BTreeMap<String, Option<StepResult>>>,
+    steps: Mutex<BTreeMap<String, Option<StepCallResult>>>,
     output: Mutex<Option<Payload>>,
     control: broadcast::Sender<errand_api::agent_protocol::ControlEvent>,
 }
@@ -36,11 +36,11 @@ impl Default for MemoryBackend {
 
 impl MemoryBackend {
     /// Returns the steps that began, with their results once they are complete.
-    pub fn steps(&self) -> BTreeMap<String, Option<StepResult>> {
+    pub fn steps(&self) -> BTreeMap<String, Option<StepCallResult>> {
         self.locked_steps().clone()
     }
 
-    fn locked_steps(&self) -> MutexGuard<'_, BTreeMap<String, Option<StepResult>>> {
+    fn locked_steps(&self) -> MutexGuard<'_, BTreeMap<String, Option<StepCallResult>>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,7 +66,7 @@ impl Backend for MemoryBackend {
             session_id: None,
             session_messages: None,
             input: Some("input".into()),
-            input_encoding: Encoding::Json,
+            input_encoding: ValueEncoding::Json,
             brief_key: None,
             checkpoint: None,
             completed_steps: Vec::new(),
@@ -75,14 +75,14 @@ impl Backend for MemoryBackend {
         })
     }
 
-    async fn begin_step(&self, key: &str, step: BeginStep) -> Result<StepBegun, Refusal> {
+    async fn begin_step(&self, key: &str, step: StepCall) -> Result<StepBegun, Refusal> {
         match self.locked_steps().entry(key.to_owned()).or_default() {
             Some(result) => Ok(StepBegun::Done(result.clone())),
             None => Ok(StepBegun::Run { timeout: step.timeout, traceparent: None }),
         }
     }
 
-    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+    async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal> {
         self.locked_steps().insert(key.to_owned(), Some(result));
         Ok(())
     }
@@ -124,11 +124,11 @@ impl Backend for MemoryBackend {
         ControlFeed { now: Vec::new(), later: self.control.subscribe() }
     }
 
-    async fn ask_approval(&self, _: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+    async fn ask_approval(&self, _: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
         absent()
     }
 
-    async fn ask_input(&self, _: AskInput) -> Result<InputAnswer, Refusal> {
+    async fn ask_input(&self, _: InputCall) -> Result<InputAnswer, Refusal> {
         absent()
     }
 
@@ -143,7 +143,7 @@ impl CoordinationBackend for MemoryBackend {
         absent()
     }
 
-    async fn next_message(&self, _: Duration) -> Result<Option<Message>, Refusal> {
+    async fn next_message(&self, _: Duration) -> Result<Option<AgentMessage>, Refusal> {
         absent()
     }
 

@@ -1,11 +1,11 @@
-//! Conformance suite of [`Harness`]: one function per promise.
+//! Conformance suite of [`HarnessKind`]: one function per promise.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::harness::{Ended, Harness, StreamUse};
 use errand_agent::process::ProcessTarget;
-use errand_agent::target::{Input, Live, Spec, Streams, Target as _};
+use errand_agent::target::{Input, LaunchSpec, Live, Streams, Target as _};
 use tokio::time::timeout;
 
 use super::{MemoryBackend, Program, TestAttempt};
@@ -53,7 +53,7 @@ async fn started(subject: &HarnessSubject, program: Program) -> Started {
         StreamUse::Payload => Streams::Payload(Input::Bytes(b"input\n".to_vec())),
         StreamUse::Conversation => Streams::Conversation,
     };
-    let spec = Spec { streams, ..attempt.spec(program) };
+    let spec = LaunchSpec { streams, ..attempt.spec(program) };
     let started = ProcessTarget::default().start(&spec, attempt.output()).await;
     let live = started.expect("it starts");
     Started { live, backend: Arc::default(), _attempt: attempt }
@@ -68,7 +68,7 @@ async fn driven(subject: &HarnessSubject, started: &Started) -> Ended {
 /// The name of a harness is a value of `harness:` in agent files.
 pub async fn an_agent_file_can_name_the_harness(subject: &HarnessSubject) {
     let name = serde_json::Value::from(subject.harness.name());
-    let read = serde_json::from_value::<errand_api::agent_file::Harness>(name);
+    let read = serde_json::from_value::<errand_api::agent_file::HarnessKind>(name);
     assert_eq!(read.expect("agent files have it").name(), subject.harness.name());
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::os;
-use errand_agent::target::{Exit, Input, Live, StartError, Streams, Target};
+use errand_agent::target::{Exit, Input, Live, Streams, Target, TargetStartError};
 use errand_model::Locator;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
@@ -180,7 +180,7 @@ pub async fn no_attempt_has_a_second_agent(subject: &TargetSubject) {
     let live = started(subject, &attempt, Program::Sleeps).await;
     match subject.target.start(&attempt.spec(Program::Sleeps), attempt.output()).await {
         Ok(again) => assert_eq!(again.locator(), live.locator()),
-        Err(StartError::AlreadyStarted { attempt, .. }) => assert_eq!(attempt, 1),
+        Err(TargetStartError::AlreadyStarted { attempt, .. }) => assert_eq!(attempt, 1),
         Err(other) => panic!("{other:?}"),
     }
     live.stop(Duration::ZERO);
@@ -201,7 +201,7 @@ pub async fn end_ends_everything_of_a_run_once(subject: &TargetSubject) {
     assert_eq!(soon(ended).await.expect("it can be ended"), 0);
 }
 
-/// Nobody adopts an agent that ended, or one of another target.
+/// An agent that ended, or one of another target, is not adopted.
 pub async fn an_agent_that_ended_is_not_adopted(subject: &TargetSubject) {
     let attempt = TestAttempt::default();
     let live = started(subject, &attempt, Program::Prints).await;
@@ -221,7 +221,7 @@ pub async fn a_conversation_is_taken_once_and_its_end_is_end_of_input(subject: &
     assert!(payload.take_conversation().is_none());
     exit(payload.as_ref()).await;
     let attempt = TestAttempt::default();
-    let spec = errand_agent::target::Spec {
+    let spec = errand_agent::target::LaunchSpec {
         streams: Streams::Conversation,
         ..attempt.spec(Program::Copies)
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::{LIMIT, Output, Running, Sandbox};
+use crate::{LIMIT, ProgramOutput, RunningProgram, Sandbox};
 
 /// A command line with its environment and limit. Nothing happens before [`Command::run`] or
 /// [`Command::spawn`].
@@ -84,12 +84,12 @@ impl<'sandbox> Command<'sandbox> {
 
     /// Runs the command to its end; kills it and panics if it exceeds the limit.
     #[must_use = "look at what the command did, or call `.ok()`"]
-    pub fn run(self) -> Output {
+    pub fn run(self) -> ProgramOutput {
         self.spawn().wait()
     }
 
     /// Starts the command and leaves it running.
-    pub fn spawn(self) -> Running {
+    pub fn spawn(self) -> RunningProgram {
         let shown = self.show();
         let mut command = std::process::Command::new(&self.program);
         command
@@ -102,7 +102,7 @@ impl<'sandbox> Command<'sandbox> {
             .stderr(Stdio::piped());
         let child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start `{shown}`: {error}"));
-        Running::new(child, self.input, shown, self.limit)
+        RunningProgram::new(child, self.input, shown, self.limit)
     }
 
     fn show(&self) -> String {

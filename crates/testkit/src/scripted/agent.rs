@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use errand_agent::target::{Exit, Input, Kept, OutputSink, Stdout, Streams, Usage};
+use errand_agent::target::{Exit, ExitUsage, Input, Kept, OutputSink, Stdout, Streams};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
@@ -108,7 +108,7 @@ pub(super) async fn run(
         Kept::StderrTail(tail) => tail,
         Kept::Stdout(_) => None,
     };
-    let usage = Usage { wall: started.elapsed(), ..Usage::default() };
+    let usage = ExitUsage { wall: started.elapsed(), ..ExitUsage::default() };
     let exit = Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0 };
     shared.exit.send_replace(Some(exit));
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use errand_agent::agent_api::{Backend, BeginStep, StepBegun, StepResult};
+use errand_agent::agent_api::{Backend, StepBegun, StepCall, StepCallResult};
 use errand_agent::harness::{AgentFailure, Ended, Harness, StreamUse};
 use errand_agent::target::{Conversation, Live};
 use errand_api::error_code::ErrorCode;
@@ -66,8 +66,8 @@ async fn converse(
 ) -> io::Result<Option<Value>> {
     let refused = |refusal: errand_agent::agent_api::Refusal| io::Error::other(refusal.message);
     let checkin = backend.checkin().await.map_err(refused)?;
-    let begun = backend.begin_step(PROMPT, BeginStep::default()).await.map_err(refused)?;
-    if let StepBegun::Done(StepResult { output: Some(Payload::Json(answer)), .. }) = begun {
+    let begun = backend.begin_step(PROMPT, StepCall::default()).await.map_err(refused)?;
+    if let StepBegun::Done(StepCallResult { output: Some(Payload::Json(answer)), .. }) = begun {
         return Ok(Some(answer));
     }
     let question = format!("{}\n", checkin.input.unwrap_or_default());
@@ -77,7 +77,7 @@ async fn converse(
     let mut answer = None;
     while let Some(line) = lines.next_line().await? {
         if let Some(text) = line.strip_prefix("answer ") {
-            let result = StepResult { output: Some(Payload::Json(text.into())), stderr: None };
+            let result = StepCallResult { output: Some(Payload::Json(text.into())), stderr: None };
             backend.complete_step(PROMPT, result).await.map_err(refused)?;
             answer = Some(text.into());
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::target::{
-    Conversation, Exit, Live, MemoryExceeded, Output, OutputSink, Spec, StartError, Target,
+    AgentOutput, Conversation, Exit, LaunchSpec, Live, MemoryExceeded, OutputSink, Target,
+    TargetStartError,
 };
 use errand_model::event::MemoryEnforcement;
 use errand_model::{Locator, ProcessIdentity, RunId};
@@ -66,9 +67,13 @@ impl Target for ScriptedTarget {
         self.name
     }
 
-    async fn start(&self, spec: &Spec, output: Output) -> Result<Box<dyn Live>, StartError> {
+    async fn start(
+        &self,
+        spec: &LaunchSpec,
+        output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError> {
         let program = self.program.or_else(|| Program::of_argv(&spec.argv));
-        let not_found = || StartError::NotFound { program: spec.argv.join(" ".as_ref()) };
+        let not_found = || TargetStartError::NotFound { program: spec.argv.join(" ".as_ref()) };
         let program = program.ok_or_else(not_found)?;
         let key = (spec.run_id.clone(), spec.attempt);
         if let Some(agent) = self.agents().get(&key).filter(|agent| !agent.has_ended()) {
@@ -101,7 +106,7 @@ impl Target for ScriptedTarget {
         &self,
         (run_id, attempt): (&RunId, u32),
         locator: &Locator,
-        _output: Output,
+        _output: AgentOutput,
     ) -> io::Result<Option<Box<dyn Live>>> {
         let key = (run_id.clone(), attempt);
         let agent = self.agents().get(&key).filter(|agent| !agent.has_ended()).map(Arc::clone);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_testkit::{Agent, stable};
+use errand_testkit::{TestAgent, stable};
 
 fn check(text: &str, expect: &str) {
     assert_eq!(stable(text, Path::new("/tmp/sandbox")), expect);
@@ -28,7 +28,7 @@ fn a_placeholder_has_the_width_of_the_replaced_text() {
 
 #[test]
 fn an_agent_file_has_the_given_name_command_and_spec() {
-    let agent = Agent::shell("echo hi").named("greeter").spec("timeouts: { run: 1s }");
+    let agent = TestAgent::shell("echo hi").named("greeter").spec("timeouts: { run: 1s }");
     let expected = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: greeter, version: 1.0.0 }\n\
                     spec:\n  command: [sh, -e, agent.sh]\n  timeouts: { run: 1s }\n";
     assert_eq!(agent.yaml(), expected);

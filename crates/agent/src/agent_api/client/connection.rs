@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use errand_api::agent_protocol::{Problem, limit};
+use errand_api::agent_protocol::{AgentApiProblem, limit};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -107,7 +107,7 @@ impl Connection {
         if (200..300).contains(&status) {
             return Ok(bytes);
         }
-        match serde_json::from_slice::<Problem>(&bytes) {
+        match serde_json::from_slice::<AgentApiProblem>(&bytes) {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
             Err(_) => Err(self.not_understood(format!("status {status} without a problem"))),
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use errand_api::agent_protocol::Problem;
+use errand_api::agent_protocol::AgentApiProblem;
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
@@ -56,7 +56,7 @@ pub enum ClientError {
     },
     /// The call was refused.
     #[error("{}", .0.detail)]
-    Refused(Box<Problem>),
+    Refused(Box<AgentApiProblem>),
     /// The answer cannot be decoded.
     #[error("the answer of {api} cannot be understood: {reason}")]
     Answer {

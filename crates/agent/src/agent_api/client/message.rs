@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_api::agent_protocol::{
-    HandOver, HandOverAnswer, Message, MessageAnswer, SendMessage, path,
+    AgentMessage, HandOver, HandOverAnswer, MessageAnswer, SendMessage, path,
 };
 use hyper::Method;
 
@@ -27,7 +27,10 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn next_message(&mut self, wait: Duration) -> Result<Option<Message>, ClientError> {
+    pub async fn next_message(
+        &mut self,
+        wait: Duration,
+    ) -> Result<Option<AgentMessage>, ClientError> {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.connection.be_patient(Some(wait_ms));
         self.get(&format!("{}?timeout_ms={wait_ms}", path::NEXT_MESSAGE)).await

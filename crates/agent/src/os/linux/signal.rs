@@ -41,7 +41,7 @@ impl Signal {
 
 /// Result of sending a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub enum SignalDelivery {
     /// The process of the identity got the signal.
     Delivered,
     /// The process has ended; no process got the signal.
@@ -56,13 +56,13 @@ pub enum Delivery {
 /// # Errors
 ///
 /// `InvalidInput` for pid 0 and 1, `PermissionDenied` for another user's process.
-pub fn signal(identity: &ProcessIdentity, signal: Signal) -> io::Result<Delivery> {
+pub fn signal(identity: &ProcessIdentity, signal: Signal) -> io::Result<SignalDelivery> {
     let Some(pinned) = pin(identity)? else {
-        return Ok(Delivery::Gone);
+        return Ok(SignalDelivery::Gone);
     };
     match process::pidfd_send_signal(&pinned, signal.raw()) {
-        Ok(()) => Ok(Delivery::Delivered),
-        Err(Errno::SRCH) => Ok(Delivery::Gone),
+        Ok(()) => Ok(SignalDelivery::Delivered),
+        Err(Errno::SRCH) => Ok(SignalDelivery::Gone),
         Err(error) => Err(error.into()),
     }
 }
@@ -95,10 +95,10 @@ pub(crate) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
 
 /// Sends `signal` to the process group of `leader`, which the caller must not have reaped yet:
 /// until then no other group can have this number.
-pub(crate) fn signal_group(leader: u32, signal: Signal) -> io::Result<Delivery> {
+pub(crate) fn signal_group(leader: u32, signal: Signal) -> io::Result<SignalDelivery> {
     match process::kill_process_group(pid_of(leader)?, signal.raw()) {
-        Ok(()) => Ok(Delivery::Delivered),
-        Err(Errno::SRCH) => Ok(Delivery::Gone),
+        Ok(()) => Ok(SignalDelivery::Delivered),
+        Err(Errno::SRCH) => Ok(SignalDelivery::Gone),
         Err(error) => Err(error.into()),
     }
 }

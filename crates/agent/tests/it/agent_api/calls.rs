@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use errand_agent::agent_api::{ClientError, StepResult};
+use errand_agent::agent_api::{ClientError, StepCallResult};
 use errand_api::agent_protocol::{
     AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback, CheckbackStatus, CompleteStep,
-    ControlEvent, Encoding, FailStep, InputStatus, OutputPart, PutSession, ReportEvents,
-    ReportedEvent, SaveCheckpoint, SetOutput, StepError,
+    ControlEvent, FailStep, InputStatus, OutputPart, PutSession, ReportEvents, ReportedEvent,
+    SaveCheckpoint, SetOutput, StepError, ValueEncoding,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::DeadlineDefault;
@@ -43,7 +43,7 @@ async fn a_step_is_run_once_and_replayed_afterwards() {
     let output = Some(json!({"n": 1}));
     let expected = BeginStepAnswer::Done {
         output,
-        encoding: Encoding::Json,
+        encoding: ValueEncoding::Json,
         stderr: None,
         stderr_base64: None,
     };
@@ -64,19 +64,19 @@ async fn the_output_of_a_command_is_replayed_byte_for_byte() {
     client.begin_step("cmd", &begin).await.unwrap();
     let step = CompleteStep {
         output: Some("//4K".into()),
-        encoding: Encoding::Base64,
+        encoding: ValueEncoding::Base64,
         stderr: Some("warned\n".to_owned()),
         stderr_base64: None,
     };
     client.complete_step("cmd", &step).await.unwrap();
-    let stored = StepResult {
+    let stored = StepCallResult {
         output: Some(Payload::Base64("//4K".to_owned())),
         stderr: Some(Payload::Text("warned\n".to_owned())),
     };
     assert_eq!(world.memory.kept.lock().unwrap().steps["cmd"], Some(stored));
     let expected = BeginStepAnswer::Done {
         output: Some("//4K".into()),
-        encoding: Encoding::Base64,
+        encoding: ValueEncoding::Base64,
         stderr: Some("warned\n".to_owned()),
         stderr_base64: None,
     };
@@ -118,7 +118,7 @@ async fn states_outputs_events_and_results_reach_the_backend() {
     let state = json!({"page": 7, "text": "é\u{0}"});
     client.save_checkpoint(&SaveCheckpoint { state: state.clone() }).await.unwrap();
     assert_eq!(client.checkpoint().await.unwrap().state, Some(state));
-    let output = SetOutput { output: "plain".into(), encoding: Encoding::Text };
+    let output = SetOutput { output: "plain".into(), encoding: ValueEncoding::Text };
     client.set_output(&output).await.unwrap();
     client.output_part(&OutputPart { text: "pl".to_owned() }).await.unwrap();
     let event = ReportedEvent { kind: "model.called".to_owned(), data: json!({"model": "m"}) };

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use errand_agent::agent_api::{Bind, BindError, Client, ClientError, Server};
-use errand_api::agent_protocol::{OutputPart, Problem};
+use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Bind, Client, ClientError};
+use errand_api::agent_protocol::{AgentApiProblem, OutputPart};
 use errand_api::error_code::ErrorCode;
 
 use super::memory::{TOKEN, World};
@@ -17,7 +17,7 @@ use super::memory::{TOKEN, World};
 fn problem(answer: &str) -> (u16, String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
     assert!(head.contains("content-type: application/problem+json"), "{head}");
-    let problem: Problem = serde_json::from_str(body).unwrap();
+    let problem: AgentApiProblem = serde_json::from_str(body).unwrap();
     assert!(head.starts_with(&format!("HTTP/1.1 {} {}", problem.status, problem.title)), "{head}");
     assert_eq!(problem.type_uri, format!("urn:errand:error:{}", problem.code));
     (problem.status, problem.code, problem.detail)
@@ -178,15 +178,15 @@ async fn a_server_replaces_a_dead_socket_but_no_other_file() {
     let backend = || Arc::clone(&world.memory) as Arc<dyn errand_agent::agent_api::Backend>;
     let file = world.folder.path().join("file");
     std::fs::write(&file, "precious").unwrap();
-    let taken = Server::bind(bind(file.clone()), backend());
-    assert!(matches!(taken, Err(BindError::Socket { .. })), "{taken:?}");
+    let taken = AgentApiServer::bind(bind(file.clone()), backend());
+    assert!(matches!(taken, Err(AgentApiBindError::Socket { .. })), "{taken:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
-    let long = Server::bind(bind(world.folder.path().join("x".repeat(108))), backend());
-    assert!(matches!(long, Err(BindError::PathTooLong { .. })), "{long:?}");
+    let long = AgentApiServer::bind(bind(world.folder.path().join("x".repeat(108))), backend());
+    assert!(matches!(long, Err(AgentApiBindError::PathTooLong { .. })), "{long:?}");
     // A socket that a dead server left is replaced.
     let stale = world.folder.path().join("stale.sock");
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
-    Server::bind(bind(stale), backend()).unwrap();
+    AgentApiServer::bind(bind(stale), backend()).unwrap();
 }
 
 #[test]

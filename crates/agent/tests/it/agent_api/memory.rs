@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AskApproval, AskInput, AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed,
-    CoordinationBackend, KeptResult, Refusal, Revoke, Server, SessionBackend, StepBegun,
-    StepResult, Upload,
+    AgentApiServer, ApprovalCall, AttemptResult, Backend, Bind, Client, ControlFeed,
+    CoordinationBackend, InputCall, KeptResult, Refusal, Revoke, SessionBackend, StepBegun,
+    StepCall, StepCallResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, HandOver, HandOverAnswer,
-    InputAnswer, InputStatus, Message, MessageAnswer, MessagesAnswer, ReportedEvent, SendMessage,
-    SessionAnswer, SessionMessage, unpack,
+    AgentMessage, AgentSeen, AgentSessionMessage, ApprovalAnswer, CheckinAnswer, ControlEvent,
+    HandOver, HandOverAnswer, InputAnswer, InputStatus, MessageAnswer, MessagesAnswer,
+    ReportedEvent, SendMessage, SessionAnswer, ValueEncoding, unpack,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{Failure, Reported};
@@ -33,7 +33,7 @@ pub(super) const TOKEN: &str = "a-token-of-this-attempt";
 /// Records of a run, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) steps: BTreeMap<String, Option<StepResult>>,
+    pub(super) steps: BTreeMap<String, Option<StepCallResult>>,
     pub(super) failures: Vec<(String, Failure, Option<i32>)>,
     pub(super) checkpoint: Option<Value>,
     pub(super) events: Vec<ReportedEvent>,
@@ -45,8 +45,8 @@ pub(super) struct Kept {
     pub(super) results: BTreeMap<(String, Digest), KeptResult>,
     pub(super) result: Option<AttemptResult>,
     pub(super) cancelled: bool,
-    pub(super) approvals: Vec<AskApproval>,
-    pub(super) inputs: Vec<AskInput>,
+    pub(super) approvals: Vec<ApprovalCall>,
+    pub(super) inputs: Vec<InputCall>,
     pub(super) sent: Vec<SendMessage>,
     pub(super) handoffs: Vec<HandOver>,
 }
@@ -80,7 +80,7 @@ impl Backend for Memory {
             session_id: Some("s".to_owned()),
             session_messages: None,
             input: Some("hello".into()),
-            input_encoding: Encoding::Text,
+            input_encoding: ValueEncoding::Text,
             brief_key: None,
             checkpoint: kept.checkpoint.clone(),
             completed_steps: done.map(|(key, _)| key.clone()).collect(),
@@ -89,7 +89,7 @@ impl Backend for Memory {
         })
     }
 
-    async fn begin_step(&self, key: &str, step: BeginStep) -> Result<StepBegun, Refusal> {
+    async fn begin_step(&self, key: &str, step: StepCall) -> Result<StepBegun, Refusal> {
         let mut kept = self.kept.lock().unwrap();
         if key.is_empty() {
             return Err(StepRefused::Key { key: key.to_owned() }.into());
@@ -100,7 +100,7 @@ impl Backend for Memory {
         }
     }
 
-    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+    async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal> {
         let mut kept = self.kept.lock().unwrap();
         let Some(step) = kept.steps.get_mut(key) else {
             return Err(StepRefused::NotBegun { key: key.to_owned() }.into());
@@ -169,7 +169,7 @@ impl Backend for Memory {
         ControlFeed { now: cancelled.then_some(cancel).into_iter().collect(), later }
     }
 
-    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+    async fn ask_approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
         tokio::time::sleep(ask.terms.wait).await;
         let digest = ask.digest.clone().unwrap_or_else(|| Digest::of(ask.action.as_bytes()));
         self.kept.lock().unwrap().approvals.push(ask);
@@ -184,7 +184,7 @@ impl Backend for Memory {
         })
     }
 
-    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+    async fn ask_input(&self, ask: InputCall) -> Result<InputAnswer, Refusal> {
         tokio::time::sleep(ask.terms.wait).await;
         let answer = ask.schema.clone();
         self.kept.lock().unwrap().inputs.push(ask);
@@ -212,7 +212,7 @@ impl CoordinationBackend for Memory {
     }
 
     /// Returns the oldest message that was sent.
-    async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal> {
+    async fn next_message(&self, wait: Duration) -> Result<Option<AgentMessage>, Refusal> {
         let sent = {
             let mut kept = self.kept.lock().unwrap();
             (!kept.sent.is_empty()).then(|| kept.sent.remove(0))
@@ -222,7 +222,7 @@ impl CoordinationBackend for Memory {
             return Ok(None);
         };
         let (id, from) = ("run/1".to_owned(), "me".to_owned());
-        Ok(Some(Message { id, from, to, message_type: kind, payload }))
+        Ok(Some(AgentMessage { id, from, to, message_type: kind, payload }))
     }
 
     async fn hand_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal> {
@@ -258,7 +258,14 @@ impl SessionBackend for Memory {
         for (number, message) in (1..).zip(all) {
             let (content, encoding) = unpack(message.content).unwrap();
             let (run_id, role) = ("01hzyrun000000000000".to_owned(), message.role);
-            messages.push(SessionMessage { number, run_id, role, content, encoding, at_ms: 1 });
+            messages.push(AgentSessionMessage {
+                number,
+                run_id,
+                role,
+                content,
+                encoding,
+                at_ms: 1,
+            });
         }
         messages.retain(|message| before.is_none_or(|before| message.number < before));
         let first = messages.len().saturating_sub(usize::try_from(last).unwrap());
@@ -327,7 +334,7 @@ impl World {
         std::fs::create_dir(&uploads).unwrap();
         let bind =
             Bind { socket: folder.path().join("api.sock"), token: TOKEN.to_owned(), uploads };
-        let server = Server::bind(bind, Arc::clone(&memory) as Arc<dyn Backend>).unwrap();
+        let server = AgentApiServer::bind(bind, Arc::clone(&memory) as Arc<dyn Backend>).unwrap();
         let (url, revoke) = (server.url(), server.revoke_handle());
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_agent::agent_api::ClientError;
-use errand_api::agent_protocol::{HandOver, Message, SendMessage, limit};
+use errand_api::agent_protocol::{AgentMessage, HandOver, SendMessage, limit};
 use errand_model::event::MessageType;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn a_message_is_delivered_and_the_next_one_is_null_if_none_comes() {
     let answer = client.send_message(&sent).await.unwrap();
     assert_eq!((answer.seq, answer.id.as_str()), (1, "run/1"));
     let next = client.next_message(Duration::from_secs(5)).await.unwrap();
-    let expected = Message {
+    let expected = AgentMessage {
         id: "run/1".to_owned(),
         from: "me".to_owned(),
         to: "writer".to_owned(),

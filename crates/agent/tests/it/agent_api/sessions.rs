@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use errand_agent::agent_api::ClientError;
 use errand_api::agent_protocol::{
-    AppendMessages, Encoding, KeepResult, NewMessage, ResultAnswer, limit,
+    AppendMessages, KeepResult, NewMessage, ResultAnswer, ValueEncoding, limit,
 };
 use errand_api::error_code::ErrorCode;
 use serde_json::{Value, json};
@@ -20,12 +20,12 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
 }
 
 fn said(role: &str, content: Value) -> AppendMessages {
-    let message = NewMessage { role: role.to_owned(), content, encoding: Encoding::Json };
+    let message = NewMessage { role: role.to_owned(), content, encoding: ValueEncoding::Json };
     AppendMessages { messages: vec![message] }
 }
 
 fn kept(input: Value, result: Value) -> KeepResult {
-    KeepResult { input, key: None, result, encoding: Encoding::Json, ttl: None }
+    KeepResult { input, key: None, result, encoding: ValueEncoding::Json, ttl: None }
 }
 
 #[tokio::test]
@@ -39,13 +39,13 @@ async fn session_messages_are_read_back_in_order_and_in_pages() {
     let text = NewMessage {
         role: "assistant".to_owned(),
         content: "not \"JSON\"".into(),
-        encoding: Encoding::Text,
+        encoding: ValueEncoding::Text,
     };
     client.append_messages(&AppendMessages { messages: vec![text] }).await.unwrap();
     let all = client.messages(100, None).await.unwrap();
     assert_eq!((all.total, all.messages.len()), (6, 6));
     assert_eq!(all.messages[0].content, json!({ "n": 1 }));
-    assert_eq!(all.messages[5].encoding, Encoding::Text);
+    assert_eq!(all.messages[5].encoding, ValueEncoding::Text);
     let some = client.messages(2, Some(5)).await.unwrap();
     let numbers: Vec<u64> = some.messages.iter().map(|message| message.number).collect();
     assert_eq!(numbers, [3, 4]);

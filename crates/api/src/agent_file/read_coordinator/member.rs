@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::at::At;
 use super::super::coordinator::{default_name, is_path};
-use super::super::known::Reference;
+use super::super::known::FileReference;
 use super::super::names;
 use super::super::reader::Reader;
 use super::super::shape::Shape;
@@ -116,7 +116,7 @@ pub(super) fn name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 pub(super) fn agent(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let agent = reader.text(at)?;
     if check(reader, at, &agent) {
-        reader.refers_to(at, Reference::Agent(agent.clone()));
+        reader.refers_to(at, FileReference::Agent(agent.clone()));
         return Some(agent);
     }
     None

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::at::{At, field_of};
 use super::super::coordinator::{Coordinator, Member};
-use super::super::known::Reference;
+use super::super::known::FileReference;
 use super::super::names;
 use super::super::reader::Reader;
 use super::super::shape::{Shape, value_of};
@@ -56,7 +56,7 @@ const fn is_empty(node: &At<'_>) -> bool {
 /// Notes the agent of a node that names none: it has the node's name.
 fn refer_to_agent_of_that_name(reader: &mut Reader, at: &At<'_>, entry: &Entry) {
     if names::is_agent_name(&entry.key) {
-        reader.refers_to_at(entry.key_place, &at.path, Reference::Agent(entry.key.clone()));
+        reader.refers_to_at(entry.key_place, &at.path, FileReference::Agent(entry.key.clone()));
     } else {
         let message = format!("no agent can have the name {:?}", entry.key);
         let hint = Some("write agent: and its name or path".to_owned());

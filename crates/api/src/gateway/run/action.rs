@@ -99,7 +99,7 @@ pub struct ForkRequest {
 pub struct ReplayRequest {
     /// Policy; by default `inspect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<ReplayPolicy>,
+    pub policy: Option<ReplayPolicyWord>,
     /// Another agent than the recorded one: its name, or `name@version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
@@ -112,7 +112,8 @@ pub struct ReplayRequest {
 /// Policy of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ReplayPolicy {
+#[schemars(rename = "ReplayPolicy")]
+pub enum ReplayPolicyWord {
     /// Tells what a replay would serve; nothing runs.
     #[default]
     Inspect,

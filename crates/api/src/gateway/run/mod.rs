@@ -11,8 +11,9 @@ use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
 pub use action::{
-    CancelQuery, CancelRequest, ExportQuery, ForkRequest, RemoveQuery, ReplayPolicy, ReplayRequest,
-    RestartRequest, ResumeRequest, RetryRequest, StepPage, StepRecord, TraceQuery, WakeRequest,
+    CancelQuery, CancelRequest, ExportQuery, ForkRequest, RemoveQuery, ReplayPolicyWord,
+    ReplayRequest, RestartRequest, ResumeRequest, RetryRequest, StepPage, StepRecord, TraceQuery,
+    WakeRequest,
 };
 pub use budgets::{MalformedBudget, RunBudgets};
 pub use graph::{GraphFormat, GraphQuery, MessageQuery};

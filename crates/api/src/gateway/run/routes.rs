@@ -7,10 +7,10 @@ use super::{
     WakeRequest,
 };
 use crate::error_code::ErrorCode;
-use crate::gateway::route::{ANY_BYTES, Answer, Area, Body, Header, Method, Route, Scope};
+use crate::gateway::route::{ANY_BYTES, Answer, Area, Body, Header, KeyScope, Method, Route};
 use crate::graph::Graph;
 use crate::message::MessagePage;
-use crate::record::Record;
+use crate::record::RunRecord;
 use crate::story::Story;
 use crate::trace::Trace;
 use crate::verification::Verification;
@@ -64,26 +64,26 @@ pub const AREA: Area = Area {
     name: "runs",
     says: "Runs: started, looked at, waited for, ended.",
     routes: &[
-        Route::new("create_run", Method::Post, "/v1/runs", Scope::RunsWrite)
+        Route::new("create_run", Method::Post, "/v1/runs", KeyScope::RunsWrite)
             .says("Starts a run in the background.")
             .headers(&[IDEMPOTENCY_KEY])
             .takes(Body::json::<RunRequest>())
             .answers(&[
-                Answer::json::<Record>(202, "It is queued.").with(&[LOCATION]),
-                Answer::json::<Record>(200, "The key was used for it before.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(202, "It is queued.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(200, "The key was used for it before.").with(&[LOCATION]),
             ])
             .errors(REFUSED),
-        Route::new("run_and_wait", Method::Post, "/v1/runs/wait", Scope::RunsWrite)
+        Route::new("run_and_wait", Method::Post, "/v1/runs/wait", KeyScope::RunsWrite)
             .says("Starts a run and answers once it is over.")
             .headers(&[IDEMPOTENCY_KEY])
             .query::<WaitQuery>()
             .takes(Body::json::<RunRequest>())
             .answers(&[
-                Answer::json::<Record>(200, "It is over.").with(&[LOCATION]),
-                Answer::json::<Record>(202, "Time is up, and it goes on.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(200, "It is over.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(202, "Time is up, and it goes on.").with(&[LOCATION]),
             ])
             .errors(REFUSED),
-        Route::new("run_and_stream", Method::Post, "/v1/runs/stream", Scope::RunsWrite)
+        Route::new("run_and_stream", Method::Post, "/v1/runs/stream", KeyScope::RunsWrite)
             .says("Starts a run and streams what happens, from its first event to its end.")
             .headers(&[IDEMPOTENCY_KEY])
             .query::<FollowQuery>()
@@ -92,24 +92,24 @@ pub const AREA: Area = Area {
                 Answer::bytes(200, "text/event-stream", "The stream.").with(&[LOCATION])
             ])
             .errors(REFUSED),
-        Route::new("list_runs", Method::Get, "/v1/runs", Scope::RunsRead)
+        Route::new("list_runs", Method::Get, "/v1/runs", KeyScope::RunsRead)
             .says("Lists runs, newest first.")
             .query::<RunQuery>()
             .answers(&[Answer::json::<RunPage>(200, "A page of them.")])
             .errors(&[ErrorCode::LabelInvalid]),
-        Route::new("get_run", Method::Get, "/v1/runs/{run_id}", Scope::RunsRead)
+        Route::new("get_run", Method::Get, "/v1/runs/{run_id}", KeyScope::RunsRead)
             .says("Everything that is known of a run.")
-            .answers(&[Answer::json::<Record>(200, "Its record.")])
+            .answers(&[Answer::json::<RunRecord>(200, "Its record.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("wait_for_run", Method::Get, "/v1/runs/{run_id}/wait", Scope::RunsRead)
+        Route::new("wait_for_run", Method::Get, "/v1/runs/{run_id}/wait", KeyScope::RunsRead)
             .says("Answers once a run is over.")
             .query::<WaitQuery>()
             .answers(&[
-                Answer::json::<Record>(200, "It is over."),
-                Answer::json::<Record>(202, "Time is up, and it goes on."),
+                Answer::json::<RunRecord>(200, "It is over."),
+                Answer::json::<RunRecord>(202, "Time is up, and it goes on."),
             ])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("list_events", Method::Get, "/v1/runs/{run_id}/events", Scope::RunsRead)
+        Route::new("list_events", Method::Get, "/v1/runs/{run_id}/events", KeyScope::RunsRead)
             .says("The journal of a run: a page, or a stream that ends with the run.")
             .query::<EventQuery>()
             .headers(RESUMES)
@@ -118,22 +118,22 @@ pub const AREA: Area = Area {
                 Answer::bytes(200, "text/event-stream", "A stream, where that is accepted."),
             ])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("follow_runs", Method::Get, "/v1/events", Scope::RunsRead)
+        Route::new("follow_runs", Method::Get, "/v1/events", KeyScope::RunsRead)
             .says("A stream of the events of all runs of a set, live ones and those that come.")
             .query::<SetQuery>()
             .headers(RESUMES)
             .answers(&[Answer::bytes(200, "text/event-stream", "The stream.")])
             .errors(&[ErrorCode::AcceptUnsupported, ErrorCode::LabelInvalid]),
-        Route::new("list_steps", Method::Get, "/v1/runs/{run_id}/steps", Scope::RunsRead)
+        Route::new("list_steps", Method::Get, "/v1/runs/{run_id}/steps", KeyScope::RunsRead)
             .says("The steps of a run, by key.")
             .answers(&[Answer::json::<StepPage>(200, "All of them.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("list_messages", Method::Get, "/v1/runs/{run_id}/messages", Scope::RunsRead)
+        Route::new("list_messages", Method::Get, "/v1/runs/{run_id}/messages", KeyScope::RunsRead)
             .says("What the agents of a coordinated run said to each other, in order.")
             .query::<MessageQuery>()
             .answers(&[Answer::json::<MessagePage>(200, "A page of them.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("get_graph", Method::Get, "/v1/runs/{run_id}/graph", Scope::RunsRead)
+        Route::new("get_graph", Method::Get, "/v1/runs/{run_id}/graph", KeyScope::RunsRead)
             .says("The agents of a coordinated run, and the messages between them, as a graph.")
             .query::<GraphQuery>()
             .answers(&[
@@ -143,16 +143,16 @@ pub const AREA: Area = Area {
                 Answer::bytes(200, "image/svg+xml", "`svg`."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotCoordinated]),
-        Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", Scope::RunsRead)
+        Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", KeyScope::RunsRead)
             .says("What a run did with its time, tokens and money, as a tree of spans.")
             .query::<TraceQuery>()
             .answers(&[Answer::json::<Trace>(200, "As `errand trace --json` prints it.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("verify_run", Method::Get, "/v1/runs/{run_id}/verify", Scope::RunsRead)
+        Route::new("verify_run", Method::Get, "/v1/runs/{run_id}/verify", KeyScope::RunsRead)
             .says("Whether the journal of a run is what was written.")
             .answers(&[Answer::json::<Verification>(200, "Good or bad.")])
             .errors(&[ErrorCode::RunNotFound]),
-        Route::new("export_run", Method::Get, "/v1/runs/{run_id}/export", Scope::RunsRead)
+        Route::new("export_run", Method::Get, "/v1/runs/{run_id}/export", KeyScope::RunsRead)
             .says("A run with everything that belongs to it, as `errand export` writes it.")
             .query::<ExportQuery>()
             .answers(&[
@@ -160,23 +160,23 @@ pub const AREA: Area = Area {
                 Answer::bytes(200, ANY_BYTES, "The same, where only that is accepted."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ChildRemoved]),
-        Route::new("cancel_run", Method::Post, "/v1/runs/{run_id}/cancel", Scope::RunsWrite)
+        Route::new("cancel_run", Method::Post, "/v1/runs/{run_id}/cancel", KeyScope::RunsWrite)
             .says("Ends a run.")
             .query::<CancelQuery>()
             .takes(Body::maybe_json::<CancelRequest>())
             .answers(&[
-                Answer::json::<Record>(202, "It is asked to end."),
-                Answer::json::<Record>(200, "It is over, and nothing of it lives."),
+                Answer::json::<RunRecord>(202, "It is asked to end."),
+                Answer::json::<RunRecord>(200, "It is over, and nothing of it lives."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunElsewhere]),
-        Route::new("pause_run", Method::Post, "/v1/runs/{run_id}/pause", Scope::RunsWrite)
+        Route::new("pause_run", Method::Post, "/v1/runs/{run_id}/pause", KeyScope::RunsWrite)
             .says("Freezes everything of a run; its time stands still.")
-            .answers(&[Answer::json::<Record>(200, "Nothing of it executes anything.")])
+            .answers(&[Answer::json::<RunRecord>(200, "Nothing of it executes anything.")])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotLive, ErrorCode::RunLive]),
-        Route::new("resume_run", Method::Post, "/v1/runs/{run_id}/resume", Scope::RunsWrite)
+        Route::new("resume_run", Method::Post, "/v1/runs/{run_id}/resume", KeyScope::RunsWrite)
             .says("Lets a paused run go on, or allows a run more.")
             .takes(Body::maybe_json::<ResumeRequest>())
-            .answers(&[Answer::json::<Record>(200, "It goes on.")])
+            .answers(&[Answer::json::<RunRecord>(200, "It goes on.")])
             .errors(&[
                 ErrorCode::RunNotFound,
                 ErrorCode::RunNotLive,
@@ -184,18 +184,18 @@ pub const AREA: Area = Area {
                 ErrorCode::BudgetInvalid,
                 ErrorCode::BudgetExceeded,
             ]),
-        Route::new("restart_run", Method::Post, "/v1/runs/{run_id}/restart", Scope::RunsWrite)
+        Route::new("restart_run", Method::Post, "/v1/runs/{run_id}/restart", KeyScope::RunsWrite)
             .says("Begins a run anew: another attempt while it lives, a new run once it is over.")
             .takes(Body::maybe_json::<RestartRequest>())
             .answers(&[
-                Answer::json::<Record>(200, "It has another attempt, or soon will."),
-                Answer::json::<Record>(202, "A new run is queued.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(200, "It has another attempt, or soon will."),
+                Answer::json::<RunRecord>(202, "A new run is queued.").with(&[LOCATION]),
             ])
             .errors(NOT_AGAIN),
-        Route::new("wake_run", Method::Post, "/v1/runs/{run_id}/wake", Scope::RunsWrite)
+        Route::new("wake_run", Method::Post, "/v1/runs/{run_id}/wake", KeyScope::RunsWrite)
             .says("Wakes a service now. The wake is a run of its own.")
             .takes(Body::maybe_json::<WakeRequest>())
-            .answers(&[Answer::json::<Record>(202, "The wake's run.").with(&[LOCATION])])
+            .answers(&[Answer::json::<RunRecord>(202, "The wake's run.").with(&[LOCATION])])
             .errors(&[
                 ErrorCode::RunNotFound,
                 ErrorCode::RunNotLive,
@@ -204,26 +204,26 @@ pub const AREA: Area = Area {
                 ErrorCode::PayloadTooLarge,
                 ErrorCode::SecretExposed,
             ]),
-        Route::new("retry_run", Method::Post, "/v1/runs/{run_id}/retry", Scope::RunsWrite)
+        Route::new("retry_run", Method::Post, "/v1/runs/{run_id}/retry", KeyScope::RunsWrite)
             .says("Does a run that went wrong again from where it stopped, as a new run.")
             .takes(Body::maybe_json::<RetryRequest>())
-            .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])
+            .answers(&[Answer::json::<RunRecord>(202, "The new run is queued.").with(&[LOCATION])])
             .errors(NOT_AGAIN),
-        Route::new("fork_run", Method::Post, "/v1/runs/{run_id}/fork", Scope::RunsWrite)
+        Route::new("fork_run", Method::Post, "/v1/runs/{run_id}/fork", KeyScope::RunsWrite)
             .says("Does a run again from one of its steps on, as a new run.")
             .takes(Body::json::<ForkRequest>())
-            .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])
+            .answers(&[Answer::json::<RunRecord>(202, "The new run is queued.").with(&[LOCATION])])
             .errors(NOT_AGAIN),
-        Route::new("replay_run", Method::Post, "/v1/runs/{run_id}/replay", Scope::RunsWrite)
+        Route::new("replay_run", Method::Post, "/v1/runs/{run_id}/replay", KeyScope::RunsWrite)
             .says("Tells what a run did, proves that its agent still does the same, or does it again.")
             .takes(Body::maybe_json::<ReplayRequest>())
             .answers(&[
                 Answer::json::<Story>(200, "`inspect`: what it did."),
-                Answer::json::<Record>(202, "`strict` or `live`: the new run is queued.")
+                Answer::json::<RunRecord>(202, "`strict` or `live`: the new run is queued.")
                     .with(&[LOCATION]),
             ])
             .errors(NOT_AGAIN),
-        Route::new("delete_run", Method::Delete, "/v1/runs/{run_id}", Scope::RunsWrite)
+        Route::new("delete_run", Method::Delete, "/v1/runs/{run_id}", KeyScope::RunsWrite)
             .says("Removes a run that is over, with everything that belongs to it.")
             .query::<RemoveQuery>()
             .answers(&[Answer::empty(204, "It is gone.")])

@@ -6,10 +6,10 @@ use errand_model::accounting::{KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED};
 use errand_model::{RunId, Timestamp};
 
 use super::super::event::Data;
-use super::super::{Outcome, SpanKind, Usage};
-use super::{Builder, ROOT, span};
+use super::super::{SpanKind, TraceOutcome, TraceUsage};
+use super::{ROOT, TraceBuilder, span};
 
-impl Builder {
+impl TraceBuilder {
     pub(super) fn run(&mut self, at: Timestamp, verb: &str, data: &Data) {
         match verb {
             "requeued" => {
@@ -24,7 +24,7 @@ impl Builder {
                 let reason = data.text("reason").unwrap_or_default();
                 // A hold may end in waiting for an answer that is still open.
                 let before = self.pause.take();
-                self.close(before, at, Outcome::Ok);
+                self.close(before, at, TraceOutcome::Ok);
                 let may_have_own = matches!(reason.as_str(), "approval" | "input");
                 // What it waits for has a bar of its own.
                 if !may_have_own || self.asked.is_empty() {
@@ -35,7 +35,7 @@ impl Builder {
             }
             "resumed" => {
                 let pause = self.pause.take();
-                self.close(pause, at, Outcome::Ok);
+                self.close(pause, at, TraceOutcome::Ok);
                 if self.attempt.is_none() && self.idle.is_none() {
                     let wait = span(SpanKind::Wait, "waiting".to_owned(), at);
                     self.idle = self.open(ROOT, wait);
@@ -50,11 +50,11 @@ impl Builder {
     fn end(&mut self, at: Timestamp) {
         self.close_idle(at);
         let pause = self.pause.take();
-        self.close(pause, at, Outcome::Stopped);
-        self.close_attempt(at, Outcome::Stopped);
+        self.close(pause, at, TraceOutcome::Stopped);
+        self.close_attempt(at, TraceOutcome::Stopped);
         self.close_steps(at);
         for node in std::mem::take(&mut self.asked).into_values() {
-            self.close(Some(node), at, Outcome::Stopped);
+            self.close(Some(node), at, TraceOutcome::Stopped);
         }
         if let Some(root) = self.nodes.first_mut() {
             root.span.to = at.max(root.span.from);
@@ -71,14 +71,14 @@ impl Builder {
                 self.attempt = self.open(ROOT, attempt);
                 return;
             }
-            "exited" => Outcome::Ok,
-            "failed" => Outcome::Failed,
-            "stopped" => Outcome::Stopped,
+            "exited" => TraceOutcome::Ok,
+            "failed" => TraceOutcome::Failed,
+            "stopped" => TraceOutcome::Stopped,
             _ => return,
         };
         if let Some(attempt) = self.attempt.and_then(|node| self.nodes.get_mut(node)) {
             attempt.span.error = data.error();
-            if outcome == Outcome::Stopped {
+            if outcome == TraceOutcome::Stopped {
                 attempt.span.detail = data.text("reason");
             }
         }
@@ -93,18 +93,20 @@ impl Builder {
                 self.inherit(at);
                 return;
             }
-            "completed" => Outcome::Ok,
+            "completed" => TraceOutcome::Ok,
             // Another run goes on with it.
-            "failed" if data.error_code().as_deref() == Some("handed_over") => Outcome::Ok,
-            "failed" if data.error_code().as_deref() == Some("child_cancelled") => Outcome::Stopped,
-            "failed" => Outcome::Failed,
+            "failed" if data.error_code().as_deref() == Some("handed_over") => TraceOutcome::Ok,
+            "failed" if data.error_code().as_deref() == Some("child_cancelled") => {
+                TraceOutcome::Stopped
+            }
+            "failed" => TraceOutcome::Failed,
             _ => return,
         };
         let Some(step) = self.steps.remove(&key) else { return };
         if let Some(node) = self.nodes.get_mut(step) {
-            node.span.error = data.error().filter(|_| outcome == Outcome::Failed);
+            node.span.error = data.error().filter(|_| outcome == TraceOutcome::Failed);
             if let Some(used) = data.child_usage() {
-                node.span.usage = Usage::of_child(&used);
+                node.span.usage = TraceUsage::of_child(&used);
             }
         }
         self.close(Some(step), at, outcome);
@@ -126,7 +128,7 @@ impl Builder {
         if let Some(node) = self.open(parent, step)
             && let Some(before) = self.steps.insert(key, node)
         {
-            self.close(Some(before), at, Outcome::Stopped);
+            self.close(Some(before), at, TraceOutcome::Stopped);
         }
     }
 
@@ -135,7 +137,7 @@ impl Builder {
             Some((_, count)) => *count += 1,
             None => {
                 let mut inherited = span(SpanKind::Inherited, String::new(), at);
-                inherited.outcome = Outcome::Ok;
+                inherited.outcome = TraceOutcome::Ok;
                 self.inherited = self.open(ROOT, inherited).map(|node| (node, 1));
             }
         }
@@ -163,15 +165,15 @@ impl Builder {
             return;
         }
         let outcome = match (verb, data.text("decision").as_deref()) {
-            ("decided", Some("reject")) | ("expired", _) => Outcome::Failed,
-            ("decided" | "provided", _) => Outcome::Ok,
+            ("decided", Some("reject")) | ("expired", _) => TraceOutcome::Failed,
+            ("decided" | "provided", _) => TraceOutcome::Ok,
             _ => return,
         };
         let asked = self.asked.remove(&id);
         if let Some(node) = asked.and_then(|node| self.nodes.get_mut(node)) {
             let who = data.text("decided_by").or_else(|| data.text("provided_by"));
             node.span.detail = who.map(|who| format!("by {who}"));
-            if outcome == Outcome::Failed {
+            if outcome == TraceOutcome::Failed {
                 let word = if verb == "expired" { "nobody answered" } else { "rejected" };
                 node.span.error = Some(word.to_owned());
             }
@@ -208,7 +210,7 @@ impl Builder {
         let from = minus(at, took).max(earliest).min(at);
         let mut call = span(kind, name, from);
         call.to = at;
-        call.outcome = if data.is_failure() { Outcome::Failed } else { Outcome::Ok };
+        call.outcome = if data.is_failure() { TraceOutcome::Failed } else { TraceOutcome::Ok };
         call.error = data.error();
         if kind == SpanKind::ModelCall {
             call.usage = data.usage();

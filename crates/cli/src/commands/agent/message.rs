@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Subcommand, ValueEnum};
 use errand_agent::agent_api::{Client, ClientError};
-use errand_api::agent_protocol::{Message, SendMessage, limit};
+use errand_api::agent_protocol::{AgentMessage, SendMessage, limit};
 use errand_api::exit_code;
 use errand_model::event::MessageType;
 use serde_json::to_value;
@@ -101,7 +101,7 @@ async fn next(context: &Context, mut client: Client, timeout: Duration) -> Resul
         let left = deadline.map_or(most, |deadline| deadline - Instant::now());
         match client.next_message(left.min(most)).await {
             Ok(Some(message)) => {
-                let message: Message = message;
+                let message: AgentMessage = message;
                 print(context, &to_value(message).unwrap_or_default())?;
                 return Ok(exit_code::SUCCESS);
             }

@@ -1,7 +1,7 @@
 //! `errand agent output`: sets the output of the run.
 
 use errand_agent::agent_api::Client;
-use errand_api::agent_protocol::{Encoding, SetOutput};
+use errand_api::agent_protocol::{SetOutput, ValueEncoding};
 
 use super::{failed, submit};
 use crate::failure::Failure;
@@ -21,9 +21,9 @@ pub(super) async fn run(mut client: Client, args: Args) -> Result<(), Failure> {
     let bytes = submit::payload(&args.output)?;
     let document = if args.text { None } else { serde_json::from_slice(&bytes).ok() };
     let output = match document {
-        Some(output) => SetOutput { output, encoding: Encoding::Json },
+        Some(output) => SetOutput { output, encoding: ValueEncoding::Json },
         None => {
-            let (text, encoding) = Encoding::of_bytes(bytes);
+            let (text, encoding) = ValueEncoding::of_bytes(bytes);
             SetOutput { output: text.into(), encoding }
         }
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{
-    AppendMessages, Encoding, KeepResult, NewMessage, PutSession, ResultAnswer, limit,
+    AppendMessages, KeepResult, NewMessage, PutSession, ResultAnswer, ValueEncoding, limit,
 };
 use errand_api::exit_code;
 use serde_json::{Value, json};
@@ -141,9 +141,9 @@ async fn get(context: &Context, client: &mut Client, whole: bool) -> Result<(), 
 fn message(role: String, content: &str, is_json: bool) -> Result<NewMessage, Failure> {
     if is_json {
         let content = super::json(content)?;
-        return Ok(NewMessage { role, content, encoding: Encoding::Json });
+        return Ok(NewMessage { role, content, encoding: ValueEncoding::Json });
     }
-    let (content, encoding) = Encoding::of_bytes(submit::payload(content)?);
+    let (content, encoding) = ValueEncoding::of_bytes(submit::payload(content)?);
     Ok(NewMessage { role, content: Value::String(content), encoding })
 }
 
@@ -158,7 +158,7 @@ async fn cache(context: &Context, mut client: Client, command: Cache) -> Result<
         }
         Cache::Put { tool, input, result, ttl } => {
             let (input, result) = (super::json(&input)?, super::json(&result)?);
-            let encoding = Encoding::Json;
+            let encoding = ValueEncoding::Json;
             let kept = KeepResult { input, key: None, result, encoding, ttl };
             client.keep_session_result(&tool, &kept).await.map_err(failed)?;
         }

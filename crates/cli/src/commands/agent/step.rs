@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{
-    BeginStep, BeginStepAnswer, CompleteStep, Encoding, FailStep, StepError, limit,
+    BeginStep, BeginStepAnswer, CompleteStep, FailStep, StepError, ValueEncoding, limit,
 };
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
@@ -22,7 +22,7 @@ use errand_model::Digest;
 use serde_json::Value;
 
 use self::capture::Captured;
-use self::command::{End, Finished, NotStarted, TimeLimit};
+use self::command::{CommandEnd, Finished, NotStarted, TimeLimit};
 use super::{failed, submit};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -161,10 +161,10 @@ fn command_line(command: &[OsString]) -> String {
 }
 
 /// Returns the bytes of a recorded output. A step that a program completed has JSON output.
-fn printed(output: Option<Value>, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+fn printed(output: Option<Value>, encoding: ValueEncoding) -> Result<Vec<u8>, Failure> {
     match (output, encoding) {
-        (Some(Value::String(text)), Encoding::Text) => Ok(text.into_bytes()),
-        (Some(Value::String(text)), Encoding::Base64) => decoded(&text),
+        (Some(Value::String(text)), ValueEncoding::Text) => Ok(text.into_bytes()),
+        (Some(Value::String(text)), ValueEncoding::Base64) => decoded(&text),
         (Some(output), _) => Ok(format!("{output}\n").into_bytes()),
         (None, _) => Ok(Vec::new()),
     }
@@ -200,9 +200,9 @@ async fn carry_out(
     };
     let message = with_last_line(message, &stderr);
     let (exit_code, code_to_exit_with) = match end {
-        End::Exited(code) => (Some(code), exit_code::of_agent(code)),
-        End::Signalled(signal) => (None, exit_code::of_signal(signal)),
-        End::TimedOut => (None, exit_code::TIMED_OUT),
+        CommandEnd::Exited(code) => (Some(code), exit_code::of_agent(code)),
+        CommandEnd::Signalled(signal) => (None, exit_code::of_signal(signal)),
+        CommandEnd::TimedOut => (None, exit_code::TIMED_OUT),
     };
     let error = StepError { code: code.as_str().to_owned(), message, retryable: None };
     let fail = FailStep { error, exit_code };
@@ -211,16 +211,16 @@ async fn carry_out(
 }
 
 /// Returns code and message of a failed command; `None` if it succeeded.
-fn what_went_wrong(end: End, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
+fn what_went_wrong(end: CommandEnd, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
     match end {
-        End::Exited(0) => None,
-        End::Exited(code) => {
+        CommandEnd::Exited(0) => None,
+        CommandEnd::Exited(code) => {
             Some((ErrorCode::ExitNonzero, format!("the command exited with code {code}")))
         }
-        End::Signalled(signal) => {
+        CommandEnd::Signalled(signal) => {
             Some((ErrorCode::KilledBySignal, format!("signal {signal} ended the command")))
         }
-        End::TimedOut => {
+        CommandEnd::TimedOut => {
             let limit = timeout.unwrap_or_default().as_millis();
             Some((ErrorCode::TimeoutStep, format!("the command took longer than {limit} ms")))
         }
@@ -252,13 +252,15 @@ fn notes(stdout: &Captured, stderr: &Captured) -> String {
 }
 
 fn completed(stdout: Captured, stderr: Captured, notes: &str) -> CompleteStep {
-    let (output, encoding) = Encoding::of_bytes(stdout.into_bytes());
+    let (output, encoding) = ValueEncoding::of_bytes(stdout.into_bytes());
     let mut errors = stderr.into_bytes();
     errors.extend_from_slice(notes.as_bytes());
-    let (errors, errors_encoding) = Encoding::of_bytes(errors);
+    let (errors, errors_encoding) = ValueEncoding::of_bytes(errors);
     let (stderr, stderr_base64) = match errors_encoding {
-        Encoding::Json | Encoding::Text => (Some(errors).filter(|text| !text.is_empty()), None),
-        Encoding::Base64 => (None, Some(errors)),
+        ValueEncoding::Json | ValueEncoding::Text => {
+            (Some(errors).filter(|text| !text.is_empty()), None)
+        }
+        ValueEncoding::Base64 => (None, Some(errors)),
     };
     CompleteStep { output: Some(output.into()), encoding, stderr, stderr_base64 }
 }

@@ -1,9 +1,9 @@
 //! `errand audit ls`: the audit log, newest entry first.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use errand_api::audit::Entry;
+use errand_api::audit::AuditEntry;
 use errand_api::error_code::ErrorCode;
-use errand_engine::audit::{self, Listed};
+use errand_engine::audit::{self, ListedAuditEntry};
 use errand_model::DEFAULT_NAMESPACE;
 use serde_json::{Value, json};
 
@@ -54,8 +54,8 @@ async fn newest(
     engine: &errand_engine::Engine,
     namespace: Option<&str>,
     count: usize,
-) -> Result<Vec<Listed>, Failure> {
-    let mut found: Vec<Listed> = Vec::new();
+) -> Result<Vec<ListedAuditEntry>, Failure> {
+    let mut found: Vec<ListedAuditEntry> = Vec::new();
     while found.len() < count {
         let after = found.last().map(|listed| listed.id.clone());
         let page = audit::list(engine, namespace, after, PAGE).await?;
@@ -68,7 +68,7 @@ async fn newest(
     Ok(found)
 }
 
-fn document(listed: &Listed) -> Value {
+fn document(listed: &ListedAuditEntry) -> Value {
     let mut document = serde_json::to_value(&listed.entry).unwrap_or(Value::Null);
     if let Some(members) = document.as_object_mut() {
         members.insert("id".to_owned(), Value::String(listed.id.clone()));
@@ -76,11 +76,11 @@ fn document(listed: &Listed) -> Value {
     document
 }
 
-fn table(entries: &[Listed]) -> String {
+fn table(entries: &[ListedAuditEntry]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["WHEN", "WHAT", "OBJECT", "WHO", "FROM"]);
-    for Listed { entry, .. } in entries {
+    for ListedAuditEntry { entry, .. } in entries {
         table.add_row([
             entry.at_ms.to_string(),
             entry.action.as_str().to_owned(),
@@ -96,7 +96,7 @@ fn table(entries: &[Listed]) -> String {
     lines.join("\n")
 }
 
-fn who(entry: &Entry) -> String {
+fn who(entry: &AuditEntry) -> String {
     match (&entry.by.name, &entry.by.key) {
         (Some(name), Some(key)) => format!("{name} (key {key})"),
         (Some(name), None) => name.clone(),

@@ -4,7 +4,7 @@ use errand_api::bom::{Diff, FieldChange, diff};
 use errand_api::exit_code;
 use serde_json::json;
 
-use super::subject::{self, Found};
+use super::subject::{self, NamedInventory};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::at_most;
@@ -34,11 +34,11 @@ pub(super) async fn run(
     Ok(if found.is_empty() { exit_code::SUCCESS } else { exit_code::REJECTED })
 }
 
-fn side(found: &Found) -> serde_json::Value {
+fn side(found: &NamedInventory) -> serde_json::Value {
     json!({ "name": found.name, "generation": found.generation, "digest": found.digest })
 }
 
-fn text(from: &Found, to: &Found, diff: &Diff) -> String {
+fn text(from: &NamedInventory, to: &NamedInventory, diff: &Diff) -> String {
     let mut lines = vec![
         format!("--- {}  {}", from.name, from.digest),
         format!("+++ {}  {}", to.name, to.digest),

@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::remote::Bom;
 
 /// A bill of materials and its name.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct NamedInventory {
     /// `agent@generation`, or the text as typed.
     pub(super) name: String,
     pub(super) document: Value,
@@ -26,7 +26,7 @@ pub(super) struct Found {
     pub(super) generation: Option<u64>,
 }
 
-impl Found {
+impl NamedInventory {
     /// Returns one from the local registry.
     fn here(name: String, content: &Value, digest: Digest, generation: Option<u64>) -> Self {
         let document = document(content, &digest, generation);
@@ -49,15 +49,15 @@ pub(super) async fn find(
     context: &Context,
     text: &str,
     attempt: Option<u32>,
-) -> Result<Found, Failure> {
+) -> Result<NamedInventory, Failure> {
     if is_path(text) {
         return of_path(context, text).await;
     }
     let place = context.place()?;
     let by_digest = text.parse::<Digest>().ok();
     let engine = match &place {
-        Place::Here(engine) => engine,
-        Place::There(remote) => {
+        RegistryOrServer::Here(engine) => engine,
+        RegistryOrServer::There(remote) => {
             if by_digest.is_some() {
                 let what = "an inventory of a server is not named by its digest";
                 return Err(Failure::new(ErrorCode::OnlyLocal, what)
@@ -65,21 +65,21 @@ pub(super) async fn find(
             }
             if let Some((agent, generation)) = generation(text) {
                 let bom = remote.bom_generation(agent, generation).await?;
-                return Ok(Found::there(Some(text.to_owned()), bom));
+                return Ok(NamedInventory::there(Some(text.to_owned()), bom));
             }
             let run_id = place.resolve(context, text).await?;
-            return Ok(Found::there(None, remote.bom(&run_id, attempt).await?));
+            return Ok(NamedInventory::there(None, remote.bom(&run_id, attempt).await?));
         }
     };
     if let Some(digest) = by_digest {
         let content = kept(engine, &digest)?;
-        return Ok(Found::here(text.to_owned(), &content, digest, None));
+        return Ok(NamedInventory::here(text.to_owned(), &content, digest, None));
     }
     if let Some((agent, generation)) = generation(text) {
         let boms = view::boms(engine.store().boms(agent, u32::MAX).await?);
         let digest = of_agent(&boms, agent, generation)?;
         let content = kept(engine, &digest)?;
-        return Ok(Found::here(text.to_owned(), &content, digest, Some(generation)));
+        return Ok(NamedInventory::here(text.to_owned(), &content, digest, Some(generation)));
     }
     let run_id = place.resolve(context, text).await?;
     of_run(context, engine, &run_id, attempt).await
@@ -108,15 +108,15 @@ fn generation(text: &str) -> Option<(&str, u64)> {
 
 /// Returns the bill of materials that a folder would have, numbered as the latest generation if
 /// nothing changed since.
-async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
+async fn of_path(context: &Context, text: &str) -> Result<NamedInventory, Failure> {
     let plan = parcel::plan(Path::new(text))?;
     let name = plan.agent().name.as_str();
     let (taken, latest) = match context.place() {
         Ok(place) => {
             let latest = place.boms(name, Some(1)).await?.pop();
             let taken = match &place {
-                Place::Here(engine) => bom::of_plan_here(engine, &plan).await?,
-                Place::There(_) => bom::of_plan(&plan)?,
+                RegistryOrServer::Here(engine) => bom::of_plan_here(engine, &plan).await?,
+                RegistryOrServer::There(_) => bom::of_plan(&plan)?,
             };
             (taken, latest)
         }
@@ -132,7 +132,7 @@ async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     };
     let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
-    Ok(Found::here(text.to_owned(), &content, taken.digest, Some(generation)))
+    Ok(NamedInventory::here(text.to_owned(), &content, taken.digest, Some(generation)))
 }
 
 /// Returns the stored content of a digest.
@@ -159,7 +159,7 @@ async fn of_run(
     engine: &Engine,
     run_id: &RunId,
     attempt: Option<u32>,
-) -> Result<Found, Failure> {
+) -> Result<NamedInventory, Failure> {
     let stored = wait::load(engine, run_id).await?;
     let agent = &stored.run.spec.agent;
     let last = stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone()));
@@ -170,7 +170,7 @@ async fn of_run(
     if let Some((generation, digest)) = pinned {
         let content = kept(engine, &digest)?;
         let name = format!("{}@{generation}", agent.name);
-        return Ok(Found::here(name, &content, digest, Some(generation)));
+        return Ok(NamedInventory::here(name, &content, digest, Some(generation)));
     }
     if let Some(attempt) = attempt {
         let message = format!("attempt {attempt} of run {run_id} has no inventory");
@@ -186,5 +186,5 @@ async fn of_run(
     let taken = bom::of_run(engine, agent, stored.run.spec.plan.as_deref())?;
     let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
-    Ok(Found::here(run_id.to_string(), &content, taken.digest, None))
+    Ok(NamedInventory::here(run_id.to_string(), &content, taken.digest, None))
 }

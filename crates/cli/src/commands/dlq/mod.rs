@@ -12,7 +12,7 @@ use errand_store::DeadLetterFilter;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Subcommands of `errand dlq`.
 #[derive(Debug, clap::Subcommand)]
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 /// Returns the runs that were named, or with `--all` all open dead letters, oldest first.
 async fn chosen(
-    place: &Place,
+    place: &RegistryOrServer,
     runs: &[String],
     agent: Option<&String>,
 ) -> Result<Vec<RunId>, Failure> {

@@ -13,7 +13,7 @@ use super::chosen;
 use crate::commands::agent_choice::AgentFlags;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::user::user;
 
 /// Fewest concurrent runs by default, even on a machine with one core.
@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut code = 0;
     let letters = chosen(&place, &args.runs, args.agent.as_ref()).await?;
     let mut pace = Pace::new(args.at_once);
-    if let Place::Here(_) = place
+    if let RegistryOrServer::Here(_) = place
         && letters.len() > pace.most
     {
         let (count, most) = (letters.len(), pace.most);
@@ -80,7 +80,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.note(&note);
     }
     for run_id in letters {
-        if let Place::Here(engine) = &place {
+        if let RegistryOrServer::Here(engine) = &place {
             pace.wait(engine).await?;
         }
         match redrive(context, &place, &run_id, (how, &with)).await {
@@ -139,18 +139,18 @@ impl Pace {
 
 async fn redrive(
     context: &Context,
-    place: &Place,
+    place: &RegistryOrServer,
     run_id: &RunId,
     (how, with): (Redrive, &AgentFlags),
 ) -> Result<RunId, Failure> {
     match place {
-        Place::Here(engine) => {
+        RegistryOrServer::Here(engine) => {
             let submission = again::redrive(engine, run_id, how).await?;
             let mut submission = again::chosen(engine, submission, with.here(engine)?).await?;
             submission.options.by = Some(user(context));
             Ok(again::start(engine, submission).await?)
         }
-        Place::There(remote) => {
+        RegistryOrServer::There(remote) => {
             remote.redrive(run_id, how, with.there(remote, run_id).await?).await
         }
     }

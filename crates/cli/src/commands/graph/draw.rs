@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_api::amount;
-use errand_api::graph::{Edge, Graph, Node, NodeKind, NodeStatus};
+use errand_api::graph::{Graph, GraphEdge, GraphNode, NodeKind, NodeStatus};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::offset::offset;
@@ -16,13 +16,13 @@ const LISTED_EDGES: usize = 200;
 
 /// Colours of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(super) enum DrawStyle {
     Plain,
     Coloured,
 }
 
 /// Returns the whole text, at most `width` columns wide if names allow that.
-pub(super) fn draw(graph: &Graph, width: usize, ink: Ink) -> String {
+pub(super) fn draw(graph: &Graph, width: usize, ink: DrawStyle) -> String {
     let mut parts = vec![heading(graph)];
     parts.push(sequence::draw(graph, width).unwrap_or_else(|| listed(graph)));
     parts.push(agents(graph, width, ink));
@@ -74,16 +74,16 @@ fn listed(graph: &Graph) -> String {
     }
 }
 
-const fn arrow(edge: &Edge) -> &'static str {
+const fn arrow(edge: &GraphEdge) -> &'static str {
     if edge.count == 0 { "╌╌▶" } else { "──▶" }
 }
 
 /// Returns a line for each agent. The least important columns are left out if there is no room.
-fn agents(graph: &Graph, width: usize, ink: Ink) -> String {
+fn agents(graph: &Graph, width: usize, ink: DrawStyle) -> String {
     let with_agents = table(graph, Columns::All);
     let widest = with_agents.lines().map(str::width).max().unwrap_or(0);
     let text = if widest <= width { with_agents } else { table(graph, Columns::Few) };
-    if ink == Ink::Plain {
+    if ink == DrawStyle::Plain {
         return text;
     }
     let lines: Vec<String> = text.lines().map(coloured).collect();
@@ -142,7 +142,7 @@ fn right(table: &mut Table, columns: &[usize]) {
 }
 
 /// Returns `completed`, or the number of runs by status.
-fn standing(node: &Node) -> String {
+fn standing(node: &GraphNode) -> String {
     let counts = [
         (node.live, "running"),
         (node.completed, "completed"),

@@ -121,6 +121,6 @@ fn draw_text(context: &Context, args: &Args, graph: &Graph) -> String {
     draw::draw(
         graph,
         columns,
-        if is_seen && !is_plain { draw::Ink::Coloured } else { draw::Ink::Plain },
+        if is_seen && !is_plain { draw::DrawStyle::Coloured } else { draw::DrawStyle::Plain },
     )
 }

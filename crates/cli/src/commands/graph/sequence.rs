@@ -1,6 +1,6 @@
 //! Sequence diagram: a column for each agent, a line for each edge, ordered by first use.
 
-use errand_api::graph::{Edge, Graph};
+use errand_api::graph::{Graph, GraphEdge};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::offset::offset;
@@ -20,7 +20,7 @@ struct Arrow<'a> {
     from: usize,
     to: usize,
     label: String,
-    edge: &'a Edge,
+    edge: &'a GraphEdge,
 }
 
 /// Draws the diagram; `None` if it does not fit into `width`.
@@ -55,7 +55,7 @@ pub(super) fn draw(graph: &Graph, width: usize) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-fn arrow<'a>(names: &[&str], edge: &'a Edge) -> Option<Arrow<'a>> {
+fn arrow<'a>(names: &[&str], edge: &'a GraphEdge) -> Option<Arrow<'a>> {
     let place = |name: &str| names.iter().position(|other| *other == name);
     Some(Arrow { from: place(&edge.from)?, to: place(&edge.to)?, label: edge.label(), edge })
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use errand_api::access::Scope;
-use errand_engine::keys::{self, NewKey};
+use errand_api::access::KeyScope;
+use errand_engine::keys::{self, CreatedKey};
 use serde_json::json;
 
 use super::{actor, document, namespace};
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     name: String,
     /// What it allows: runs:read, runs:write, approvals:decide, admin; may be repeated
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
-    scopes: Vec<Scope>,
+    scopes: Vec<KeyScope>,
     /// Whose runs and agents it opens
     #[arg(long, value_name = "NAME", default_value = errand_model::DEFAULT_NAMESPACE)]
     namespace: String,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = namespace(&args.namespace)?;
     let engine = args.database.engine_or_create(context)?;
-    let new = NewKey {
+    let new = CreatedKey {
         name: args.name,
         namespace,
         scopes: args.scopes.into_iter().collect(),

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use errand_agent::log::{Line, Merged, Next, Part, Query, Reader, Stream, marker};
+use errand_agent::log::{
+    LogLine, LogPiece, LogReader, LogStream, MergeStep, Merged, Query, marker,
+};
 use errand_agent::os::watch::Watch;
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, logs, wait};
@@ -20,7 +22,7 @@ use super::screen::{BUFFER_BYTES, flush};
 use super::source::Logs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 
 /// Interval of looks for new output without a notification.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -36,13 +38,13 @@ const NAME_WIDTH: usize = 40;
 /// Shows the logs of a family.
 pub(super) async fn show(
     context: &Context,
-    place: &Place,
+    place: &RegistryOrServer,
     run_id: &RunId,
     (args, query, is_service): (&Args, Query, bool),
 ) -> Result<u8, Failure> {
     let (logs, engine) = match place {
-        Place::Here(engine) => (Logs::Here(engine), Some(engine)),
-        Place::There(remote) => {
+        RegistryOrServer::Here(engine) => (Logs::Here(engine), Some(engine)),
+        RegistryOrServer::There(remote) => {
             let folder = context.variable("TMPDIR").map_or_else(|| "/tmp".into(), PathBuf::from);
             (Logs::there(remote, query, args.follow, folder), None)
         }
@@ -159,7 +161,7 @@ impl Show<'_> {
         let mut lines = 0;
         for (number, run_id) in self.runs.iter().enumerate() {
             let path = self.logs.whole(number, run_id).await?;
-            let mut reader = Reader::open(&path, query).map_err(unreadable)?;
+            let mut reader = LogReader::open(&path, query).map_err(unreadable)?;
             while let Some(line) = reader.next_line().map_err(unreadable)? {
                 let is_wanted = self.screen.is_wanted(number, line.stream);
                 lines += usize::from(is_wanted && begins(line.part));
@@ -173,16 +175,18 @@ impl Show<'_> {
     async fn print(&mut self) -> Result<(), Failure> {
         loop {
             let number = match self.merged.next_line().map_err(unreadable)? {
-                Next::Nothing => return self.screen.flush().map_err(|it| Failure::stdout(&it)),
-                Next::Line(number, line) => {
+                MergeStep::Nothing => {
+                    return self.screen.flush().map_err(|it| Failure::stdout(&it));
+                }
+                MergeStep::Line(number, line) => {
                     self.screen.take(number, &line).map_err(|it| Failure::stdout(&it))?;
                     continue;
                 }
-                Next::End(number) => {
+                MergeStep::End(number) => {
                     self.logs.forget(number);
                     continue;
                 }
-                Next::Open(number) => number,
+                MergeStep::Open(number) => number,
             };
             let Some(run_id) = self.runs.get(number) else { continue };
             let path = self.logs.path(number, run_id).await?;
@@ -260,8 +264,8 @@ fn unreadable(error: io::Error) -> Failure {
     Failure::io("read", Path::new("the logs"), &error)
 }
 
-fn begins(part: Part) -> bool {
-    matches!(part, Part::Whole | Part::Start)
+fn begins(part: LogPiece) -> bool {
+    matches!(part, LogPiece::Whole | LogPiece::Start)
 }
 
 /// Output of lines of many logs: stdout lines to stdout, stderr lines to stderr.
@@ -278,7 +282,7 @@ struct Screen {
     /// Number of lines still to be skipped.
     left_out: usize,
     /// Log and stream of the last line, if it is incomplete.
-    open: Option<(usize, Option<Stream>)>,
+    open: Option<(usize, Option<LogStream>)>,
     has_shown: bool,
     out: Vec<u8>,
     err: Vec<u8>,
@@ -319,16 +323,16 @@ impl Screen {
         self.names.push(name);
     }
 
-    fn is_wanted(&self, number: usize, stream: Option<Stream>) -> bool {
-        stream != Some(Stream::System)
+    fn is_wanted(&self, number: usize, stream: Option<LogStream>) -> bool {
+        stream != Some(LogStream::System)
             || self.names.get(number).is_some_and(|name| name.with_system)
     }
 
-    fn take(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
+    fn take(&mut self, number: usize, line: &LogLine<'_>) -> io::Result<()> {
         let is_wanted = self.is_wanted(number, line.stream);
         let Some(name) = self.names.get_mut(number) else { return Ok(()) };
         name.is_heard = true;
-        if line.stream == Some(Stream::System)
+        if line.stream == Some(LogStream::System)
             && let Some(attempt) = marker::beginning(line.text)
         {
             name.at_attempt = attempt;
@@ -347,7 +351,7 @@ impl Screen {
         self.line(number, line)
     }
 
-    fn line(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
+    fn line(&mut self, number: usize, line: &LogLine<'_>) -> io::Result<()> {
         self.has_shown = true;
         let this = (number, line.stream);
         let is_broken_off = self.open.is_some_and(|open| open != this);
@@ -366,7 +370,7 @@ impl Screen {
             }
         }
         side.extend_from_slice(line.text);
-        let ends = matches!(line.part, Part::Whole | Part::End);
+        let ends = matches!(line.part, LogPiece::Whole | LogPiece::End);
         if ends {
             side.push(b'\n');
         }
@@ -375,8 +379,8 @@ impl Screen {
     }
 
     /// Returns the buffer for a stream; lines gathered for the other one are written first.
-    fn side(&mut self, stream: Option<Stream>) -> io::Result<&mut Vec<u8>> {
-        let is_err = matches!(stream, Some(Stream::Stderr | Stream::System));
+    fn side(&mut self, stream: Option<LogStream>) -> io::Result<&mut Vec<u8>> {
+        let is_err = matches!(stream, Some(LogStream::Stderr | LogStream::System));
         let other = if is_err { &self.out } else { &self.err };
         if !other.is_empty() {
             self.flush()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use errand_agent::Clock as _;
 use errand_agent::log::{Counted, Followed, Query};
 use errand_api::error_code::ErrorCode;
-use errand_engine::operations::{LogFile, LogQuery};
+use errand_engine::operations::{LogFile, LogSelection};
 use errand_model::Timestamp;
 use errand_model::event::RunKind;
 
@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return merged::show(context, &place, &run_id, (&args, query, is_service)).await;
     }
     let mut screen = Screen::new(&args);
-    let query = LogQuery { lines: query, follow: args.follow };
+    let query = LogSelection { lines: query, follow: args.follow };
     let mut show = |line: Followed<'_>| screen.take(line).map_err(|error| Failure::stdout(&error));
     let log = place.log(&run_id, query, &mut show).await?;
     if !screen.has_shown && !args.follow && log == LogFile::Unknown {

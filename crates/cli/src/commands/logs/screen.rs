@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use errand_agent::log::{Followed, Line, Stream, marker};
+use errand_agent::log::{Followed, LogLine, LogStream, marker};
 
 use super::Args;
 
@@ -59,8 +59,8 @@ impl Screen {
         }
     }
 
-    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        if line.stream == Some(Stream::System) {
+    fn line(&mut self, line: &LogLine<'_>) -> io::Result<()> {
+        if line.stream == Some(LogStream::System) {
             self.at_attempt = marker::beginning(line.text).unwrap_or(self.at_attempt);
         }
         if self.attempt.is_some_and(|wanted| wanted != self.at_attempt) {
@@ -68,17 +68,17 @@ impl Screen {
         }
         self.has_shown = true;
         match line.stream {
-            Some(Stream::System) if !self.with_system => return Ok(()),
-            Some(Stream::Stdout) | None if self.to_stderr => {
+            Some(LogStream::System) if !self.with_system => return Ok(()),
+            Some(LogStream::Stdout) | None if self.to_stderr => {
                 line.render(self.with_time, &mut self.err);
             }
-            Some(Stream::Stderr | Stream::System) => {
+            Some(LogStream::Stderr | LogStream::System) => {
                 if !self.out.is_empty() {
                     self.flush()?;
                 }
                 line.render(self.with_time, &mut self.err);
             }
-            Some(Stream::Stdout) | None => {
+            Some(LogStream::Stdout) | None => {
                 if !self.err.is_empty() {
                     self.flush()?;
                 }

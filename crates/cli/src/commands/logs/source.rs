@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use errand_agent::log::Query;
 use errand_api::error_code::ErrorCode;
-use errand_engine::operations::{JournalOperations as _, LogQuery};
+use errand_engine::operations::{JournalOperations as _, LogSelection};
 use errand_engine::{Engine, logs};
 use errand_model::{Event, RunId};
 use futures_util::StreamExt as _;
@@ -35,7 +35,7 @@ pub(super) enum Logs<'a> {
 #[derive(Debug)]
 pub(super) struct Copies<'a> {
     remote: &'a Remote,
-    ask: LogQuery,
+    ask: LogSelection,
     /// Folder of the copies.
     folder: PathBuf,
     files: BTreeMap<usize, File>,
@@ -48,7 +48,7 @@ impl<'a> Logs<'a> {
         let (files, coming) = (BTreeMap::new(), FuturesUnordered::new());
         Self::There(Copies {
             remote,
-            ask: LogQuery { lines: query, follow },
+            ask: LogSelection { lines: query, follow },
             folder,
             files,
             coming,
@@ -112,7 +112,7 @@ impl<'a> Copies<'a> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let to = file.try_clone().map_err(|error| Failure::io("open", &path, &error))?;
         self.files.insert(number, file);
-        let ask = LogQuery { follow, ..self.ask };
+        let ask = LogSelection { follow, ..self.ask };
         Ok((path, Box::pin(copy(self.remote, run_id.clone(), ask, to))))
     }
 
@@ -144,7 +144,12 @@ impl<'a> Copies<'a> {
     }
 }
 
-async fn copy(remote: &Remote, run_id: RunId, ask: LogQuery, mut to: File) -> Result<(), Failure> {
+async fn copy(
+    remote: &Remote,
+    run_id: RunId,
+    ask: LogSelection,
+    mut to: File,
+) -> Result<(), Failure> {
     let name = PathBuf::from(format!("the log of {run_id}"));
     let write =
         |bytes: &[u8]| to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error));

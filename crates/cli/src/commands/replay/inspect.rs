@@ -1,6 +1,6 @@
 //! `errand replay --policy inspect`: describes a replay.
 
-use errand_api::story::{Story, Told};
+use errand_api::story::{Story, StoryEvent};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ pub(super) fn show(context: &Context, story: &Story, as_json: bool) -> Result<u8
     Ok(0)
 }
 
-fn line(told: &Told, since_ms: u128) -> String {
+fn line(told: &StoryEvent, since_ms: u128) -> String {
     let seconds = since_ms / 1_000;
     let millis = since_ms % 1_000;
     let (seq, word) = (told.seq, told.replay.as_str());

@@ -10,13 +10,13 @@ use errand_engine::operations::{JournalOperations as _, RunOperations as _};
 use errand_engine::{Engine, replay, view};
 use errand_model::RunId;
 
-use super::away::Away;
+use super::away::ServerRun;
 use super::push;
 use super::run::carry_on;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::RegistryOrServer;
 use crate::remote::Remote;
 use crate::user::user;
 
@@ -70,8 +70,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     match &place {
-        Place::Here(engine) => here(context, engine, &run_id, &args).await,
-        Place::There(remote) => there(context, remote, &run_id, &args).await,
+        RegistryOrServer::Here(engine) => here(context, engine, &run_id, &args).await,
+        RegistryOrServer::There(remote) => there(context, remote, &run_id, &args).await,
     }
 }
 
@@ -120,7 +120,9 @@ async fn there(
         }
         Policy::Live => {
             let record = remote.replay_live(run_id, agent, args.allow_effects).await?;
-            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
+            ServerRun { context, remote, detached: args.detach, json: args.json }
+                .carry_on(record)
+                .await
         }
     }
 }

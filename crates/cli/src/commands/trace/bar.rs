@@ -1,6 +1,6 @@
 //! A span drawn as a bar on the time axis of the run.
 
-use errand_api::trace::{Outcome, Span, SpanKind};
+use errand_api::trace::{Span, SpanKind, TraceOutcome};
 use errand_model::Timestamp;
 
 /// The time axis of all bars.
@@ -36,7 +36,7 @@ impl Axis {
             return bar;
         }
         let glyph = glyph(span.kind);
-        let is_open = span.outcome == Outcome::Open;
+        let is_open = span.outcome == TraceOutcome::Open;
         bar.extend(std::iter::repeat_n(glyph, if is_open { length - 1 } else { length }));
         if is_open {
             bar.push('>');

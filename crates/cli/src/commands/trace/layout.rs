@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use errand_api::amount;
-use errand_api::trace::{Outcome, Share, Span, Summary, Trace, Usage};
+use errand_api::trace::{Share, Span, Summary, Trace, TraceOutcome, TraceUsage};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::bar::Axis;
-use super::tree::{Line, lines};
+use super::tree::{TreeLine, lines};
 
 /// Narrowest useful axis.
 const LEAST_CELLS: usize = 8;
@@ -40,7 +40,7 @@ impl Number {
         }
     }
 
-    fn value(self, took: Duration, total: Duration, used: &Usage) -> String {
+    fn value(self, took: Duration, total: Duration, used: &TraceUsage) -> String {
         match self {
             Self::Time => amount::duration(took),
             Self::Share => share_of(took, total),
@@ -87,7 +87,7 @@ impl Columns {
         Self { label, cells, numbers, total: trace.run.duration() }
     }
 
-    fn line(&self, label: &str, bar: &str, took: Duration, used: &Usage) -> String {
+    fn line(&self, label: &str, bar: &str, took: Duration, used: &TraceUsage) -> String {
         let numbers = self.numbers.iter().map(|it| it.cell(&it.value(took, self.total, used)));
         self.joined(label, bar, numbers)
     }
@@ -114,21 +114,21 @@ impl Columns {
 pub(super) fn draw(trace: &Trace, width: usize) -> String {
     let tree = lines(&trace.run);
     let labels = tree.iter().map(|line| match line {
-        Line::Span { label, .. } | Line::Rest { label, .. } => label.width(),
+        TreeLine::Span { label, .. } | TreeLine::Rest { label, .. } => label.width(),
     });
     let columns = Columns::fit(trace, labels.max().unwrap_or(0), width);
     let axis = Axis::of(&trace.run, columns.cells);
     let mut text = vec![cut(&heading(trace), width), columns.header()];
     for line in &tree {
         match line {
-            Line::Span { label, span, below } => {
+            TreeLine::Span { label, span, below } => {
                 let bar = if columns.cells > 0 { axis.bar(span) } else { String::new() };
                 text.push(columns.line(label, &bar, span.duration(), &span.usage));
                 if let Some(error) = error(span) {
                     text.push(cut(&format!("{below}  {error}"), width));
                 }
             }
-            Line::Rest { label, rest } => {
+            TreeLine::Rest { label, rest } => {
                 let took = Duration::from_millis(rest.duration_ms);
                 let failed = match rest.failed {
                     0 => String::new(),
@@ -162,7 +162,7 @@ fn heading(trace: &Trace) -> String {
 /// Returns the error of a span, unless a child shows the same one.
 fn error(span: &Span) -> Option<String> {
     let is_told = span.children.iter().any(|child| {
-        child.outcome == Outcome::Failed && child.error.is_some() && child.error == span.error
+        child.outcome == TraceOutcome::Failed && child.error.is_some() && child.error == span.error
     });
     span.error.as_ref().filter(|_| !is_told).map(|error| one_line(error))
 }

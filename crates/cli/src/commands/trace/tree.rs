@@ -1,13 +1,13 @@
 //! Lines of the trace tree: the branches before each, and its label.
 
-use errand_api::trace::{Outcome, Rest, Span, SpanKind};
+use errand_api::trace::{Span, SpanKind, SpanSummary, TraceOutcome};
 
 /// Shown characters of a name.
 const SHOWN_CHARS: usize = 200;
 
 /// A line to be drawn.
 #[derive(Debug)]
-pub(super) enum Line<'a> {
+pub(super) enum TreeLine<'a> {
     /// A span.
     Span {
         /// Branches and name.
@@ -17,23 +17,23 @@ pub(super) enum Line<'a> {
         span: &'a Span,
     },
     /// Spans that are only summed.
-    Rest { label: String, rest: &'a Rest },
+    Rest { label: String, rest: &'a SpanSummary },
 }
 
 /// Returns all lines of a run, top to bottom.
-pub(super) fn lines(run: &Span) -> Vec<Line<'_>> {
-    let mut lines = vec![Line::Span { label: name(run), below: String::new(), span: run }];
+pub(super) fn lines(run: &Span) -> Vec<TreeLine<'_>> {
+    let mut lines = vec![TreeLine::Span { label: name(run), below: String::new(), span: run }];
     children(run, "", &mut lines);
     lines
 }
 
-fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<Line<'a>>) {
+fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<TreeLine<'a>>) {
     let has_rest = !span.rest.is_empty();
     for (place, child) in span.children.iter().enumerate() {
         let is_last = place + 1 == span.children.len() && !has_rest;
         let (branch, trunk) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         let below = format!("{before}{trunk}");
-        lines.push(Line::Span {
+        lines.push(TreeLine::Span {
             label: format!("{before}{branch}{}", name(child)),
             below: below.clone(),
             span: child,
@@ -42,15 +42,15 @@ fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<Line<'a>>) {
     }
     if has_rest {
         let label = format!("{before}└─ {} more", span.rest.spans);
-        lines.push(Line::Rest { label, rest: &span.rest });
+        lines.push(TreeLine::Rest { label, rest: &span.rest });
     }
 }
 
 fn name(span: &Span) -> String {
     let mark = match span.outcome {
-        Outcome::Failed => "✗ ",
-        Outcome::Stopped => "■ ",
-        Outcome::Ok | Outcome::Open => "",
+        TraceOutcome::Failed => "✗ ",
+        TraceOutcome::Stopped => "■ ",
+        TraceOutcome::Ok | TraceOutcome::Open => "",
     };
     let word = match span.kind {
         SpanKind::ModelCall => "model ",

@@ -10,10 +10,10 @@ use errand_api::error_code::ErrorCode;
 use errand_model::accounting::{
     self, MAX_COST_MICRO_USD, MAX_TOKENS, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
 };
-use errand_model::budget::{LimitName, OnExceed, Scope};
+use errand_model::budget::{BudgetScope, LimitName, OnExceed};
 use errand_model::event::{EventBody, PauseReason};
 use errand_model::price::{Day, PriceTable};
-use errand_model::run::{Denied, Effect, Meter, Run, Status};
+use errand_model::run::{DeniedCall, Effect, Meter, Run, Status};
 use errand_model::spend::{Amounts, BOOK_LIMIT, Spent, Want, WantKind};
 use errand_store::{DayReservation, DayReserved};
 use serde_json::Value;
@@ -73,7 +73,7 @@ impl AttemptBackend {
 
     /// Checks the usage of all runs of the agent today, if this run has a limit on that.
     pub(super) async fn meter_day(&self) -> Result<(), Refusal> {
-        if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
+        if self.journal.look(|run, _| run.caps(BudgetScope::Day).is_unlimited()) {
             return Ok(());
         }
         let agent = self.journal.look(|run, _| run.spec.agent_key());
@@ -86,7 +86,7 @@ impl AttemptBackend {
     pub(super) async fn meter(
         &self,
         day: Option<Amounts>,
-        denied: Option<Denied>,
+        denied: Option<DeniedCall>,
     ) -> Result<(), Refusal> {
         let meter = Meter { attempt: self.attempt, day, denied };
         let decision = self.journal.command(&meter.into()).await;
@@ -128,7 +128,7 @@ impl AttemptBackend {
     /// Releases a reservation.
     pub(super) async fn give_back(&self, reservation_id: &str) -> Result<(), Refusal> {
         self.book(|book| book.take_back(reservation_id));
-        if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
+        if self.journal.look(|run, _| run.caps(BudgetScope::Day).is_unlimited()) {
             return Ok(());
         }
         let (run_id, ids) = (self.journal.run_id(), vec![reservation_id.to_owned()]);
@@ -175,7 +175,7 @@ impl AttemptBackend {
             let Some(refused) = self.try_admit(id, want).await? else { return Ok(()) };
             let Spent { measure: _, used, reserved, wanted, allowed } = refused.spent;
             let limit = refused.limit;
-            self.meter(None, Some(Denied { limit, used, allowed })).await?;
+            self.meter(None, Some(DeniedCall { limit, used, allowed })).await?;
             let held = |run: &Run| {
                 matches!(run.status, Status::Paused { reason: PauseReason::Budget, .. })
             };
@@ -214,7 +214,8 @@ impl AttemptBackend {
                     format!("{BOOK_LIMIT} calls of this run are under way already"),
                 ));
             }
-            let (caps, used) = self.journal.look(|run, _| (run.caps(Scope::Run), run.spent(now)));
+            let (caps, used) =
+                self.journal.look(|run, _| (run.caps(BudgetScope::Run), run.spent(now)));
             let granted = match id {
                 Some(id) => book.reserve(id, &caps, used, want),
                 None => caps.grant(used, book.total(), want),
@@ -222,7 +223,7 @@ impl AttemptBackend {
             Ok(granted.err())
         })?;
         if let Some(spent) = own {
-            let limit = LimitName::of(Scope::Run, spent.measure);
+            let limit = LimitName::of(BudgetScope::Run, spent.measure);
             return Ok(Some(Refused { limit, spent }));
         }
         let refused = self.admit_today(id, want).await;
@@ -234,7 +235,7 @@ impl AttemptBackend {
 
     /// Reserves from the day that all runs of the agent share.
     async fn admit_today(&self, id: Option<&str>, want: &Want) -> Result<Option<Refused>, Refusal> {
-        let caps = self.journal.look(|run, _| run.caps(Scope::Day));
+        let caps = self.journal.look(|run, _| run.caps(BudgetScope::Day));
         if caps.is_unlimited() {
             return Ok(None);
         }
@@ -242,7 +243,7 @@ impl AttemptBackend {
             (self.journal.look(|run, _| run.spec.agent_key()), Day::of(self.engine.now()));
         let failed = |error: errand_store::Error| refusal(&error.into());
         let name =
-            |spent: Spent| Refused { limit: LimitName::of(Scope::Day, spent.measure), spent };
+            |spent: Spent| Refused { limit: LimitName::of(BudgetScope::Day, spent.measure), spent };
         let Some(id) = id else {
             let standing = self.engine.store().day_standing(&agent, day).await.map_err(failed)?;
             let granted = caps.grant(standing.used, standing.reserved, want);

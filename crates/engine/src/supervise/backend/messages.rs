@@ -11,15 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_agent::agent_api::{CoordinationBackend, Refusal};
 use errand_api::agent_protocol::{
-    HandOver, HandOverAnswer, Message, MessageAnswer, SendMessage, limit,
+    AgentMessage, HandOver, HandOverAnswer, MessageAnswer, SendMessage, limit,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::coordination::{COORDINATOR, END, Membership, NEXT, PREV, SELF, START};
 use errand_model::event::{EventBody, MessageReceived, MessageSent, UnknownEvent};
-use errand_model::run::{Command, Report};
+use errand_model::run::{AttemptReport, Command};
 use errand_model::{Event, Payload};
 use errand_store::{
-    Change, Changes, Document, DocumentKind, DocumentOrder, DocumentQuery, Namespaces,
+    Changes, Document, DocumentKind, DocumentOrder, DocumentQuery, Namespaces, StoreChange,
 };
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -53,12 +53,12 @@ pub(super) struct Mailbox {
     /// Number of messages sent, in all attempts.
     sent: u32,
     /// Last report to the coordinator that the agent waits.
-    asked: Option<Asked>,
+    asked: Option<MessageRequest>,
 }
 
 /// Report to the coordinator that the agent waits for a message.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct MessageRequest {
     /// Number of messages received before it.
     received: u32,
     at: Instant,
@@ -92,14 +92,14 @@ impl CoordinationBackend for AttemptBackend {
         };
         let make = |run: &errand_model::run::Run, seq: u64| {
             let events = vec![EventBody::MessageSent(sent(format!("{}/{seq}", run.id)))];
-            Ok(Command::Report(Report { attempt: self.attempt, events }))
+            Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
         };
         let recorded = self.journal.record_numbered(make, Vec::new(), |_| {}).await;
         let seq = recorded.map_err(|error| refusal(&error))?;
         Ok(MessageAnswer { seq, id: format!("{}/{seq}", self.run_id()) })
     }
 
-    async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal> {
+    async fn next_message(&self, wait: Duration) -> Result<Option<AgentMessage>, Refusal> {
         let member = self.member()?;
         let deadline = Instant::now() + wait;
         let mut look_again = LOOK_AGAIN;
@@ -213,7 +213,7 @@ impl AttemptBackend {
         received: MessageReceived,
     ) -> Result<(), Refusal> {
         let events = vec![EventBody::MessageReceived(received.clone())];
-        let command = Command::Report(Report { attempt: self.attempt, events });
+        let command = Command::AttemptReport(AttemptReport { attempt: self.attempt, events });
         let noted = |_| {
             mailbox.again.push_back(received);
             mailbox.received += 1;
@@ -244,7 +244,7 @@ impl AttemptBackend {
         let written = self.engine.store().write_documents(vec![ask]).await;
         written.map_err(|error| refusal(&error.into()))?;
         let again_after = asked.map_or(ASK_AGAIN, |asked| asked.again_after * 2);
-        mailbox.asked = Some(Asked {
+        mailbox.asked = Some(MessageRequest {
             received: mailbox.received,
             at: Instant::now(),
             again_after: again_after.min(ASK_AGAIN_AT_MOST),
@@ -256,14 +256,14 @@ impl AttemptBackend {
     async fn heard(&self, changes: &mut Changes) {
         loop {
             match changes.recv().await {
-                Ok(Change::Inbox { run_id }) if run_id == *self.run_id() => return,
-                Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
+                Ok(StoreChange::Inbox { run_id }) if run_id == *self.run_id() => return,
+                Ok(StoreChange::Elsewhere) | Err(RecvError::Lagged(_)) => return,
                 Ok(
-                    Change::Run { .. }
-                    | Change::Queued
-                    | Change::Asked { .. }
-                    | Change::Turn
-                    | Change::Inbox { .. },
+                    StoreChange::Run { .. }
+                    | StoreChange::Queued
+                    | StoreChange::Asked { .. }
+                    | StoreChange::Turn
+                    | StoreChange::Inbox { .. },
                 ) => {}
                 Err(RecvError::Closed) => return std::future::pending().await,
             }
@@ -271,11 +271,11 @@ impl AttemptBackend {
     }
 
     /// Returns a message as the agent sees it.
-    fn shown(&self, received: MessageReceived) -> Result<Message, Refusal> {
+    fn shown(&self, received: MessageReceived) -> Result<AgentMessage, Refusal> {
         let MessageReceived { id, from, to, kind, payload } = received;
         let payload = payload::to_json(&self.engine.blobs(), &payload)
             .map_err(|error: Error| refusal(&error))?;
-        Ok(Message { id, from, to, message_type: kind, payload })
+        Ok(AgentMessage { id, from, to, message_type: kind, payload })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::live::LivePart;
 /// is decided.
 #[derive(Debug)]
 pub(super) struct Masking {
-    stream: redact::Stream,
+    stream: redact::StreamRedactor,
     /// First bytes of a character whose rest is held back.
     cut: Vec<u8>,
 }

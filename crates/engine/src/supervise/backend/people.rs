@@ -3,7 +3,7 @@
 //! A question is recorded; then the call waits for its answer, woken only by the commit that brings
 //! it.
 
-use errand_agent::agent_api::{AskApproval, AskInput, Refusal, Terms};
+use errand_agent::agent_api::{ApprovalCall, InputCall, Refusal, Terms};
 use errand_api::agent_protocol::{ApprovalAnswer, InputAnswer, InputStatus};
 use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
@@ -54,10 +54,10 @@ pub(in crate::supervise) fn approval_answer(
 }
 
 impl AttemptBackend {
-    pub(super) async fn approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+    pub(super) async fn approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
         let asked = self.asked_approval(&ask, str::to_owned);
         let id = asked.approval_id.clone();
-        let command = run::AskApproval {
+        let command = run::RequestApproval {
             attempt: self.attempt,
             approval_id: asked.approval_id,
             action: asked.action,
@@ -81,7 +81,7 @@ impl AttemptBackend {
     /// Returns the approval as it is recorded: masked, and with the replacements of `words`.
     pub(in crate::supervise) fn asked_approval(
         &self,
-        ask: &AskApproval,
+        ask: &ApprovalCall,
         words: impl Fn(&str) -> String,
     ) -> AskedApproval {
         let words = |text: &str| words(&self.redactor.redact(text));
@@ -99,7 +99,7 @@ impl AttemptBackend {
         AskedApproval { approval_id, action, target, digest, summary, step }
     }
 
-    pub(super) async fn input_of(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+    pub(super) async fn input_of(&self, ask: InputCall) -> Result<InputAnswer, Refusal> {
         if let Some(schema) = &ask.schema {
             let refused = |error: &Error| {
                 Refusal::new(422, ErrorCode::SchemaInvalid, super::super::outcome::chain(error))
@@ -108,7 +108,7 @@ impl AttemptBackend {
         }
         let asked = self.asked_input(&ask, str::to_owned);
         let id = asked.input_id.clone();
-        let command = run::AskInput {
+        let command = run::RequestInput {
             attempt: self.attempt,
             input_id: asked.input_id,
             prompt: asked.prompt,
@@ -125,7 +125,7 @@ impl AttemptBackend {
     /// Returns the question as it is recorded: masked, and with the replacements of `words`.
     pub(in crate::supervise) fn asked_input(
         &self,
-        ask: &AskInput,
+        ask: &InputCall,
         words: impl Fn(&str) -> String,
     ) -> AskedInput {
         let words = |text: &str| words(&self.redactor.redact(text));

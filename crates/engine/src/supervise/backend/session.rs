@@ -81,7 +81,7 @@ impl SessionBackend for AttemptBackend {
                 if bytes > limit::MESSAGES_ANSWER_BYTES && !messages.is_empty() {
                     break 'pages;
                 }
-                messages.push(agent_protocol::SessionMessage {
+                messages.push(agent_protocol::AgentSessionMessage {
                     number: stored.number,
                     run_id: stored.run_id.to_string(),
                     role: stored.role,

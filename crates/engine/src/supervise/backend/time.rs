@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use errand_model::Timestamp;
-use errand_model::budget::{LimitName, OnExceed, Scope};
+use errand_model::budget::{BudgetScope, LimitName, OnExceed};
 use errand_model::price::Day;
-use errand_model::run::{Denied, Run};
+use errand_model::run::{DeniedCall, Run};
 use errand_model::spend::{Amounts, Spent, Want, WantKind};
 use errand_store::{DayReservation, DayReserved};
 
@@ -81,8 +81,8 @@ impl AttemptBackend {
         id: String,
         agent: &str,
         part: u64,
-    ) -> Result<Result<u64, Denied>, errand_store::Error> {
-        let denied = |spent: Spent| Denied {
+    ) -> Result<Result<u64, DeniedCall>, errand_store::Error> {
+        let denied = |spent: Spent| DeniedCall {
             limit: LimitName::WallTimeMsPerDay,
             used: spent.used.saturating_add(spent.reserved),
             allowed: spent.allowed,
@@ -97,7 +97,7 @@ impl AttemptBackend {
                 agent: agent.to_owned(),
                 day: Day::of(self.engine.now()),
                 want: Want { kind: WantKind::Time, amounts },
-                caps: self.journal.look(|run, _| run.caps(Scope::Day)),
+                caps: self.journal.look(|run, _| run.caps(BudgetScope::Day)),
             };
             let DayReserved::Refused { spent, holders } =
                 self.engine.store().reserve(reservation).await?

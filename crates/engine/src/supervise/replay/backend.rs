@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun,
-    StepResult, Upload,
+    ApprovalCall, AttemptResult, Backend, ControlFeed, InputCall, Refusal, StepBegun, StepCall,
+    StepCallResult, Upload,
 };
 use errand_api::agent_protocol::{
     ApprovalAnswer, CheckinAnswer, InputAnswer, ReportedEvent, Reserve, ReserveAnswer,
 };
 use errand_model::event::{CheckpointSaved, EventBody, Failure, Reported, StepStarted};
-use errand_model::replay::{Served, Within};
+use errand_model::replay::{Served, StepContents};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Backend for Replayed {
         Ok(answer)
     }
 
-    async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
+    async fn begin_step(&self, key: &str, begin: StepCall) -> Result<StepBegun, Refusal> {
         let words = |text: &str| self.translate.text(&self.journaled.masked_text(text));
         let asked = StepStarted {
             key: words(key),
@@ -52,7 +52,7 @@ impl Backend for Replayed {
         }
     }
 
-    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+    async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal> {
         self.journaled.complete_step(key, result).await
     }
 
@@ -127,11 +127,11 @@ impl Backend for Replayed {
         self.journaled.control()
     }
 
-    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+    async fn ask_approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
         self.approval(ask).await
     }
 
-    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+    async fn ask_input(&self, ask: InputCall) -> Result<InputAnswer, Refusal> {
         self.input(ask).await
     }
 
@@ -142,7 +142,12 @@ impl Backend for Replayed {
 
 impl Replayed {
     /// Serves a step from the record, as if it had been done now.
-    async fn serve(&self, key: &str, served: Served, within: Within) -> Result<StepBegun, Refusal> {
+    async fn serve(
+        &self,
+        key: &str,
+        served: Served,
+        within: StepContents,
+    ) -> Result<StepBegun, Refusal> {
         if let Some(output) = within.output {
             self.journaled.set_output(output).await?;
         }
@@ -155,8 +160,8 @@ impl Replayed {
                 let fetch = |part: &Option<Payload>| {
                     part.as_ref().map(|p| self.journaled.fetched(p)).transpose()
                 };
-                let given = StepResult { output: fetch(&output)?, stderr: fetch(&stderr)? };
-                self.journaled.complete_step(key, StepResult { output, stderr }).await?;
+                let given = StepCallResult { output: fetch(&output)?, stderr: fetch(&stderr)? };
+                self.journaled.complete_step(key, StepCallResult { output, stderr }).await?;
                 Ok(StepBegun::Done(given))
             }
             Served::Failed { error, exit_code } => {

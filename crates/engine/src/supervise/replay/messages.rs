@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{CoordinationBackend, Refusal};
-use errand_api::agent_protocol::{HandOver, HandOverAnswer, Message, MessageAnswer, SendMessage};
+use errand_api::agent_protocol::{
+    AgentMessage, HandOver, HandOverAnswer, MessageAnswer, SendMessage,
+};
 use errand_api::error_code::ErrorCode;
 
 use super::Replayed;
@@ -16,7 +18,7 @@ impl CoordinationBackend for Replayed {
         Err(not_replayed("a message to another agent"))
     }
 
-    async fn next_message(&self, _: Duration) -> Result<Option<Message>, Refusal> {
+    async fn next_message(&self, _: Duration) -> Result<Option<AgentMessage>, Refusal> {
         Err(not_replayed("a message of another agent"))
     }
 

@@ -18,7 +18,7 @@ use errand_agent::agent_api::Refusal;
 use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::event::{EventBody, Failure, ReplayDiverged, ReplayPolicy};
-use errand_model::replay::{Divergence, Record};
+use errand_model::replay::{Divergence, RecordedRun};
 use errand_model::run::Run;
 use tokio::sync::watch;
 
@@ -36,9 +36,9 @@ pub(super) struct Replayed {
     of: RunId,
     /// Repeated run, with the answers of people.
     asked: Run,
-    record: Mutex<Record>,
+    record: Mutex<RecordedRun>,
     translate: Translate,
-    talk: Mutex<session::Talk>,
+    talk: Mutex<session::SessionReplay>,
     failed: watch::Sender<Option<Failure>>,
 }
 
@@ -59,7 +59,7 @@ impl Replayed {
         };
         let run = wait::load(engine, &replay.of).await?.run;
         let events = again::journal(engine, &replay.of).await?;
-        let record = Record::of(&run, &events)?;
+        let record = RecordedRun::of(&run, &events)?;
         Ok(Some(Arc::new(Self {
             engine: engine.clone(),
             journaled: Arc::clone(journaled),
@@ -67,7 +67,7 @@ impl Replayed {
             of: replay.of,
             asked: run,
             record: Mutex::new(record),
-            talk: Mutex::new(session::Talk::default()),
+            talk: Mutex::new(session::SessionReplay::default()),
             failed: watch::Sender::new(None),
         })))
     }
@@ -91,7 +91,7 @@ impl Replayed {
     /// Compares a call with the record; the first difference ends the replay.
     async fn compare<T>(
         &self,
-        what: impl FnOnce(&mut Record) -> Result<T, Divergence>,
+        what: impl FnOnce(&mut RecordedRun) -> Result<T, Divergence>,
     ) -> Result<T, Refusal> {
         let compared = what(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner));
         match compared {

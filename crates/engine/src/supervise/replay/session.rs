@@ -22,7 +22,7 @@ const PAGE: u32 = 200;
 
 /// Changes that the replay made to the session so far.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(super) struct SessionReplay {
     /// Last state that it wrote, and the number of writes.
     state: Option<Value>,
     writes: u64,
@@ -41,7 +41,7 @@ impl Replayed {
         })
     }
 
-    fn talk<T>(&self, change: impl FnOnce(&mut Talk) -> T) -> T {
+    fn talk<T>(&self, change: impl FnOnce(&mut SessionReplay) -> T) -> T {
         change(&mut self.talk.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -80,7 +80,7 @@ impl Replayed {
     }
 
     /// Returns the messages from before the beginning of the recorded run, oldest first.
-    async fn history(&self) -> Result<Vec<agent_protocol::SessionMessage>, Refusal> {
+    async fn history(&self) -> Result<Vec<agent_protocol::AgentSessionMessage>, Refusal> {
         let (at, loaded) = self.loaded()?;
         let (mut all, mut before) = (Vec::new(), None);
         loop {
@@ -105,11 +105,11 @@ impl Replayed {
         (number, run_id, at): (u64, RunId, Timestamp),
         role: String,
         content: &Payload,
-    ) -> Result<agent_protocol::SessionMessage, Refusal> {
+    ) -> Result<agent_protocol::AgentSessionMessage, Refusal> {
         let (content, encoding) = agent_protocol::unpack(self.journaled.fetched(content)?)
             .map_err(|error| Refusal::internal(error.to_string()))?;
         let (run_id, at_ms) = (run_id.to_string(), at.as_millis());
-        Ok(agent_protocol::SessionMessage { number, run_id, role, content, encoding, at_ms })
+        Ok(agent_protocol::AgentSessionMessage { number, run_id, role, content, encoding, at_ms })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use errand_model::Payload;
 use errand_model::replay::Divergence;
-use errand_model::run::Outcome;
+use errand_model::run::AttemptOutcome;
 
 use super::{Replayed, streams};
 use crate::{Error, payload};
@@ -13,22 +13,22 @@ impl Replayed {
     /// Returns the outcome of a replay whose agent ended by itself.
     pub(in crate::supervise) async fn settle(
         &self,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
         exit_code: Option<i32>,
         signal: Option<i32>,
-    ) -> Outcome {
+    ) -> AttemptOutcome {
         if let Some(failure) = self.failure() {
-            return Outcome::Failed(failure);
+            return AttemptOutcome::Failed(failure);
         }
         match self.last_look(&outcome, exit_code, signal) {
             Ok(()) => outcome,
-            Err(divergence) => Outcome::Failed(self.fail(divergence).await),
+            Err(divergence) => AttemptOutcome::Failed(self.fail(divergence).await),
         }
     }
 
     fn last_look(
         &self,
-        outcome: &Outcome,
+        outcome: &AttemptOutcome,
         exit_code: Option<i32>,
         signal: Option<i32>,
     ) -> Result<(), Divergence> {
@@ -43,8 +43,8 @@ impl Replayed {
             streams::compare(&self.engine, &self.of, own, &self.translate)?;
         }
         let produced = match outcome {
-            Outcome::Exited { output } => output.clone().or_else(|| self.journaled.output()),
-            Outcome::Failed(_) | Outcome::Drained => None,
+            AttemptOutcome::Exited { output } => output.clone().or_else(|| self.journaled.output()),
+            AttemptOutcome::Failed(_) | AttemptOutcome::Drained => None,
         };
         let produced = produced.map(|output| self.translated(output)).transpose();
         match produced {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_agent::log::{Part, Query, Reader, Stream};
+use errand_agent::log::{LogPiece, LogReader, LogStream, Query};
 use errand_model::RunId;
 use errand_model::replay::Divergence;
 
@@ -56,19 +56,19 @@ fn printed(path: &Path) -> Option<Printed> {
     if !path.exists() {
         return None;
     }
-    let mut reader = Reader::open(path, Query::default()).ok()?;
+    let mut reader = LogReader::open(path, Query::default()).ok()?;
     let mut printed = Printed::default();
     while let Some(line) = reader.next_line().ok()? {
         let text = match line.stream? {
-            Stream::Stdout => &mut printed.stdout,
-            Stream::Stderr => &mut printed.stderr,
-            Stream::System => continue,
+            LogStream::Stdout => &mut printed.stdout,
+            LogStream::Stderr => &mut printed.stderr,
+            LogStream::System => continue,
         };
         if text.len() + line.text.len() > STREAM_BYTES {
             return None;
         }
         text.extend_from_slice(line.text);
-        if matches!(line.part, Part::Whole | Part::End) {
+        if matches!(line.part, LogPiece::Whole | LogPiece::End) {
             text.push(b'\n');
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_agent::log::Stream;
+use errand_agent::log::LogStream;
 use errand_agent::target::Chunk;
 use errand_model::RunId;
 use errand_model::event::WakeReason;
@@ -64,7 +64,7 @@ impl Echo {
 async fn forward(label: String, mut chunks: mpsc::Receiver<Chunk>, screen: mpsc::Sender<Chunk>) {
     let mut open = [const { Vec::new() }; 2];
     while let Some(chunk) = chunks.recv().await {
-        let place = usize::from(chunk.stream != Stream::Stdout);
+        let place = usize::from(chunk.stream != LogStream::Stdout);
         let Some(line) = open.get_mut(place) else { continue };
         line.extend_from_slice(&chunk.bytes);
         let whole = match line.iter().rposition(|byte| *byte == b'\n') {
@@ -76,7 +76,7 @@ async fn forward(label: String, mut chunks: mpsc::Receiver<Chunk>, screen: mpsc:
             return;
         }
     }
-    for (rest, stream) in open.into_iter().zip([Stream::Stdout, Stream::Stderr]) {
+    for (rest, stream) in open.into_iter().zip([LogStream::Stdout, LogStream::Stderr]) {
         if !rest.is_empty() && send(&label, stream, &rest, &screen).await.is_none() {
             return;
         }
@@ -86,7 +86,7 @@ async fn forward(label: String, mut chunks: mpsc::Receiver<Chunk>, screen: mpsc:
 /// Sends lines with their label; `None` if the receiver is gone.
 async fn send(
     label: &str,
-    stream: Stream,
+    stream: LogStream,
     lines: &[u8],
     screen: &mpsc::Sender<Chunk>,
 ) -> Option<()> {

@@ -20,7 +20,7 @@ use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
 use errand_model::failure::FailureCode;
 use errand_model::run::{
-    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Pause, Resume, Run, Status,
+    AttemptOutcome, AttemptUp, BindListener, Cancel, Effect, EndAttempt, Pause, Resume, Run, Status,
 };
 use tokio::task::JoinSet;
 
@@ -29,8 +29,8 @@ pub use holder::{AddressHolder, address_holder};
 pub use plan::{listener_spec, schedule_spec, service_spec};
 
 use crate::journal::Journal;
-use crate::launch::Ready;
-use crate::listener::Listener;
+use crate::launch::HelperReport;
+use crate::listener::BoundListener;
 use crate::supervise::{SupervisorChannels, answer_requests};
 use crate::{Engine, Error};
 use wakes::Wakes;
@@ -87,7 +87,7 @@ pub(crate) async fn run(
         journal.record(&BindListener { attempt, bound }.into(), &[])?;
     }
     journal.durable(journal.head_seq()).await?;
-    channels.say(Ready::Began);
+    channels.say(HelperReport::Began);
     let mut wakes = Wakes::new(engine, journal, parcel, (attempt, channels.tee.clone()))?;
     wakes.say(&format!("attempt {attempt} of the service began"));
     for (_, listener) in &listeners {
@@ -98,8 +98,13 @@ pub(crate) async fn run(
     result?;
     wakes.say(&format!("attempt {attempt} of the service ended"));
     let usage = ProcessUsage { wall: engine.now().since(started_at), ..ProcessUsage::default() };
-    let end =
-        EndAttempt { attempt, outcome: Outcome::Drained, exit_code: None, signal: None, usage };
+    let end = EndAttempt {
+        attempt,
+        outcome: AttemptOutcome::Drained,
+        exit_code: None,
+        signal: None,
+        usage,
+    };
     journal.end(&end.into()).await.map(|_| ())
 }
 
@@ -114,7 +119,7 @@ fn addresses(run: &Run) -> Vec<Wanted> {
 
 /// Binds all listeners; returns each with the address asked for. A listener of an earlier attempt
 /// keeps its address if that is still free, so that its clients still find it.
-async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, Listener)>, Error> {
+async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, BoundListener)>, Error> {
     let mut listeners = Vec::new();
     for (spec, earlier) in wanted {
         let kept = earlier.as_ref().map(|earlier| {
@@ -122,12 +127,12 @@ async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, Listener)>, Error> {
             ListenerSpec { listen_addr, ..spec.clone() }
         });
         let bound = match &kept {
-            Some(kept) => Listener::bind(kept).await.ok(),
+            Some(kept) => BoundListener::bind(kept).await.ok(),
             None => None,
         };
         let listener = match bound {
             Some(listener) => listener,
-            None => Listener::bind(spec).await?,
+            None => BoundListener::bind(spec).await?,
         };
         listeners.push((spec.listen_addr.clone(), listener));
     }
@@ -144,14 +149,18 @@ async fn fail(
     let failure = Failure::new(code, message).for_good();
     let end = EndAttempt {
         attempt,
-        outcome: Outcome::Failed(failure.clone()),
+        outcome: AttemptOutcome::Failed(failure.clone()),
         exit_code: None,
         signal: None,
         usage: ProcessUsage::default(),
     };
     journal.end(&end.into()).await?;
     let exit_code = errand_api::exit_code::ERRAND_FAILED;
-    channels.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
+    channels.say(HelperReport::Failed {
+        code: failure.code.into(),
+        message: failure.message,
+        exit_code,
+    });
     Ok(())
 }
 
@@ -161,7 +170,7 @@ async fn serve(
     journal: &Journal,
     channels: &mut SupervisorChannels,
     wakes: &mut Wakes,
-    listeners: Vec<(String, Listener)>,
+    listeners: Vec<(String, BoundListener)>,
 ) -> Result<(), Error> {
     let (gate, mut requests) = ingress::gate();
     let (close, closing) = tokio::sync::watch::channel(false);

@@ -7,7 +7,7 @@ use errand_model::Payload;
 use errand_model::event::{
     ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceRestart, ServiceSpec,
 };
-use errand_model::schedule::{Clockwork, Misunderstood, merge, schedule_id};
+use errand_model::schedule::{InvalidSchedule, ParsedSchedule, merge, schedule_id};
 use sha2::Digest as _;
 
 use super::DEFAULT_INTERVAL;
@@ -21,12 +21,12 @@ fn parallel() -> u32 {
 ///
 /// # Errors
 ///
-/// [`Misunderstood`] if the expression is malformed.
-pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, Misunderstood> {
+/// [`InvalidSchedule`] if the expression is malformed.
+pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, InvalidSchedule> {
     checked(ScheduleSpec {
         id: String::new(),
         schedule_expr: expr.trim().to_owned(),
-        timezone: agent_file::Schedule::DEFAULT_TIMEZONE.to_owned(),
+        timezone: agent_file::AgentSchedule::DEFAULT_TIMEZONE.to_owned(),
         payload: None,
         missed: Missed::default(),
         overlap: Overlap::default(),
@@ -35,13 +35,13 @@ pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, Misunderstood> {
     })
 }
 
-fn checked(mut spec: ScheduleSpec) -> Result<ScheduleSpec, Misunderstood> {
-    Clockwork::of(&spec)?;
+fn checked(mut spec: ScheduleSpec) -> Result<ScheduleSpec, InvalidSchedule> {
+    ParsedSchedule::of(&spec)?;
     spec.id = schedule_id(&spec);
     Ok(spec)
 }
 
-fn from_file(schedule: &agent_file::Schedule) -> Result<ScheduleSpec, Misunderstood> {
+fn from_file(schedule: &agent_file::AgentSchedule) -> Result<ScheduleSpec, InvalidSchedule> {
     checked(ScheduleSpec {
         id: String::new(),
         schedule_expr: schedule.cron.clone(),
@@ -75,13 +75,13 @@ pub fn listener_spec(listen: &Listen, secret: Option<&[u8]>) -> ListenerSpec {
 ///
 /// # Errors
 ///
-/// [`Misunderstood`] if a schedule of the agent file is malformed.
+/// [`InvalidSchedule`] if a schedule of the agent file is malformed.
 pub fn service_spec(
     agent: &Agent,
     flags: Vec<ScheduleSpec>,
     listeners: Vec<ListenerSpec>,
     interval: Option<Duration>,
-) -> Result<ServiceSpec, Misunderstood> {
+) -> Result<ServiceSpec, InvalidSchedule> {
     let file = agent.schedules.iter().map(from_file).collect::<Result<Vec<_>, _>>()?;
     let schedules = merge(flags.into_iter().chain(file));
     let nothing_else = schedules.is_empty() && listeners.is_empty();

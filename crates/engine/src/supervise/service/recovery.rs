@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, ChildUsage, WakeEnded, WakeReason};
-use errand_model::inherit::Upto;
+use errand_model::inherit::InheritanceEnd;
 use errand_model::run::{Run, Status};
 
 use errand_store::Stored;
@@ -105,7 +105,7 @@ impl Wakes {
 
     /// Fires a wake that continues an interrupted one.
     async fn take_up(&mut self, interrupted: &Run) -> Result<(), Error> {
-        let submission = match again::onward(&self.engine, interrupted, Upto::End).await {
+        let submission = match again::onward(&self.engine, interrupted, InheritanceEnd::End).await {
             Ok(submission) => submission,
             Err(error) => {
                 let why = crate::supervise::chain(&error);

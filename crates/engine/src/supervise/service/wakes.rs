@@ -11,9 +11,9 @@ use errand_model::event::{
     WakeSkipped,
 };
 use errand_model::run::{
-    CallerCommand, Cancel, EndWake, FireWake, Run, Schedule, SkipWake, Status, WakeService,
+    CallerCommand, Cancel, EndWake, FireWake, Run, SessionSchedule, SkipWake, Status, WakeService,
 };
-use errand_model::schedule::{Clockwork, may_overlap};
+use errand_model::schedule::{ParsedSchedule, may_overlap};
 use errand_model::{Payload, RunId, Timestamp};
 use errand_store::{Admission, Stored};
 use tokio::sync::{mpsc, watch};
@@ -41,7 +41,7 @@ pub(super) struct Wakes {
     attempt: u32,
     /// Log for people; `None` if it cannot be written: the journal has all of it.
     log: Option<log::Writer>,
-    clockworks: Vec<Clockwork>,
+    clockworks: Vec<ParsedSchedule>,
     under_way: JoinSet<Result<Stored, Error>>,
     active: BTreeMap<Id, Active>,
     orders: watch::Sender<ControlState>,
@@ -62,8 +62,11 @@ impl Wakes {
     ) -> Result<Self, Error> {
         let schedules =
             journal.look(|run, _| run.spec.service.as_ref().map(|s| s.schedules.clone()));
-        let clockworks =
-            schedules.unwrap_or_default().iter().map(Clockwork::of).collect::<Result<_, _>>()?;
+        let clockworks = schedules
+            .unwrap_or_default()
+            .iter()
+            .map(ParsedSchedule::of)
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             engine: engine.clone(),
             journal: journal.clone(),
@@ -106,7 +109,7 @@ impl Wakes {
     async fn fire_schedule(
         &mut self,
         index: usize,
-        schedule: &Schedule,
+        schedule: &SessionSchedule,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {

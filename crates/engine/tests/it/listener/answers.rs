@@ -1,6 +1,6 @@
 //! Responses of a listener, and the requests that reach the service.
 
-use errand_engine::listener::{Error, IngressOutcome, Listener};
+use errand_engine::listener::{BoundListener, Error, IngressOutcome};
 use errand_model::event::ListenerSpec;
 use errand_model::hex;
 use serde_json::json;
@@ -179,20 +179,20 @@ fn a_binary_body_is_passed_in_base64() {
 async fn a_public_address_without_a_secret_is_not_bound() {
     let at = |listen_addr: &str| ListenerSpec { listen_addr: listen_addr.to_owned(), ..open() };
     for address in ["0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0", "192.0.2.1:80"] {
-        let refused = Listener::bind(&at(address)).await.unwrap_err();
+        let refused = BoundListener::bind(&at(address)).await.unwrap_err();
         assert!(matches!(refused, Error::Unsafe { .. }), "{address}: {refused:?}");
         assert_eq!(refused.code().as_str(), "listen_unsafe");
     }
     for address in ["", "8080", "localhost", "127.0.0.1", "127.0.0.1:99999", "http://127.0.0.1:1"] {
-        let refused = Listener::bind(&at(address)).await.unwrap_err();
+        let refused = BoundListener::bind(&at(address)).await.unwrap_err();
         assert!(matches!(refused, Error::Address { .. }), "{address}: {refused:?}");
     }
     let with_secret = ListenerSpec { listen_addr: "0.0.0.0:0".to_owned(), ..hook() };
-    let bound = Listener::bind(&with_secret).await.unwrap();
+    let bound = BoundListener::bind(&with_secret).await.unwrap();
     assert_eq!(bound.listen_addr(), "0.0.0.0:0");
     let taken = format!("127.0.0.1:{}", bound.bound_addr().port());
-    let refused = Listener::bind(&at(&taken)).await.unwrap_err();
+    let refused = BoundListener::bind(&at(&taken)).await.unwrap_err();
     assert_eq!(refused.code().as_str(), "listen_address_in_use");
     let bad = ListenerSpec { secret_sha256: Some("zz".to_owned()), ..open() };
-    assert!(matches!(Listener::bind(&bad).await, Err(Error::Secret)));
+    assert!(matches!(BoundListener::bind(&bad).await, Err(Error::Secret)));
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use errand_engine::listener::{Ingress, IngressOutcome, IngressRequest, Listener};
+use errand_engine::listener::{BoundListener, Ingress, IngressOutcome, IngressRequest};
 use errand_model::RunId;
 use errand_model::event::{ListenerSpec, Respond};
 use serde_json::Value;
@@ -91,7 +91,7 @@ impl Place {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                let listener = Listener::bind(&spec).await.unwrap();
+                let listener = BoundListener::bind(&spec).await.unwrap();
                 tell.send(listener.bound_addr()).unwrap();
                 let stopped = async { drop(stopped.await) };
                 listener.serve(handler, stopped).await;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Outcome, Record, Recorded, Served, Within, said};
+use super::{Outcome, Recorded, RecordedRun, Served, StepContents, said};
 use crate::EventContext;
 use crate::event::{
     AttemptEvent, Event, EventBody, EventGroup, ResultEvent, StepEvent, StepStarted,
 };
 
-impl Record {
+impl RecordedRun {
     pub(super) fn take_in(&mut self, context: EventContext, body: &EventBody) {
         let (attempt, in_step) = (context.attempt, !self.open.is_empty());
         match body.group() {
@@ -89,7 +89,7 @@ impl Record {
     }
 
     /// Returns the step that was begun last: what comes now belongs to it.
-    fn innermost(&mut self) -> Option<&mut Within> {
+    fn innermost(&mut self) -> Option<&mut StepContents> {
         self.steps.get_mut(self.open.last()?).map(|step| &mut step.within)
     }
 
@@ -103,7 +103,7 @@ impl Record {
             is_completed: false,
             attempt,
             outcomes: Vec::new(),
-            within: Within::default(),
+            within: StepContents::default(),
             begun: 0,
         });
         if step.attempt != attempt {

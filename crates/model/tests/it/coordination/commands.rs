@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use errand_model::coordination::News;
+use errand_model::coordination::CoordinatorNews;
 use errand_model::event::{EventBody, PauseReason};
 use errand_model::run::{Command, Lose, Pause};
 
@@ -26,7 +26,7 @@ fn states() -> Vec<(&'static str, Coordinator)> {
     let lose: Command = Lose { epoch: 2 }.into();
     let mut waits = began();
     let run_id = waits.run_of("a#1");
-    waits.turn(&[News::Waits { run_id, reason: Some(PauseReason::Approval) }]);
+    waits.turn(&[CoordinatorNews::Waits { run_id, reason: Some(PauseReason::Approval) }]);
     let mut done = began();
     done.completes("a#1", serde_json::json!(1));
     done.completes("b#1", serde_json::json!(2));
@@ -55,7 +55,7 @@ fn every_command_and_a_look_in_every_state_of_a_coordinator() {
             let names: Vec<_> = events.iter().map(EventBody::type_name).collect();
             if names.is_empty() { "nothing".to_owned() } else { names.join(" ") }
         };
-        let outcome = match it.run.turn(&[News::Look], &[], it.now) {
+        let outcome = match it.run.turn(&[CoordinatorNews::Look], &[], it.now) {
             Ok(turn) => {
                 let told = [
                     ("stops", turn.stops.len()),

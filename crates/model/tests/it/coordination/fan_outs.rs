@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_model::budget::{LimitName, Limits};
+use errand_model::budget::{BudgetLimits, LimitName};
 use errand_model::coordination::{
-    Aggregation, ChildEnded, ChildOutcome, FanOut, Finish, Material, News, OnFailure, Pattern,
-    Plan, Start, Turn,
+    Aggregation, ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, FanOut, Finish,
+    InputMaterial, OnFailure, Pattern, Plan, Start,
 };
 use errand_model::event::{AgentUsage, ChildUsage, Failure};
 use errand_model::run::Run;
@@ -146,11 +146,11 @@ fn result(finish: &Finish) -> Result<serde_json::Value, String> {
         other => panic!("{other:?}"),
     };
     match finish {
-        Finish::Completed(Material::Payload(Payload::Json(value))) => Ok(value.clone()),
-        Finish::Completed(Material::Object(parts)) => {
+        Finish::Completed(InputMaterial::Payload(Payload::Json(value))) => Ok(value.clone()),
+        Finish::Completed(InputMaterial::Object(parts)) => {
             Ok(parts.iter().map(|(name, part)| (name.clone(), plain(part))).collect())
         }
-        Finish::Completed(Material::List(parts)) => Ok(parts.iter().map(plain).collect()),
+        Finish::Completed(InputMaterial::List(parts)) => Ok(parts.iter().map(plain).collect()),
         Finish::Failed(error) => Err(error.code.to_string()),
         other => panic!("{other:?}"),
     }
@@ -161,14 +161,14 @@ fn place_of(start: &Start, fan_out: &FanOut) -> usize {
     let number: usize = number.parse().unwrap();
     let at = fan_out.members.iter().position(|member| member == name).unwrap();
     let place = (number - 1) * fan_out.members.len() + at;
-    let index = if let Material::Item { index, .. } = &start.input { *index } else { 0 };
+    let index = if let InputMaterial::Item { index, .. } = &start.input { *index } else { 0 };
     if fan_out.partition.is_some() {
         assert_eq!(usize::try_from(index).unwrap(), place);
     }
     place
 }
 
-fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> News {
+fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> CoordinatorNews {
     let outcome = match luck {
         Some(what) => ChildOutcome::Completed(said(json!(what))),
         None => ChildOutcome::Failed {
@@ -181,7 +181,7 @@ fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> News {
             },
         },
     };
-    News::Ended(ChildEnded { run_id, outcome, usage: spending(tokens), received: None })
+    CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: spending(tokens), received: None })
 }
 
 struct Live {
@@ -194,11 +194,11 @@ fn play(case: &Case) {
     let Pattern::FanOut(fan_out) = &case.plan.pattern else { return };
     let total = case.items.map_or(fan_out.members.len(), |items| usize::try_from(items).unwrap());
     let mut it = Coordinator::new(case.plan.clone(), |spec| {
-        spec.budgets = Limits { tokens_per_run: case.tokens, ..Limits::default() };
+        spec.budgets = BudgetLimits { tokens_per_run: case.tokens, ..BudgetLimits::default() };
     });
     let (mut live, mut over, mut places, mut used) =
         (Vec::<Live>::new(), Vec::new(), BTreeSet::new(), 0);
-    let mut turn = it.turn(&[News::Began { items: case.items }]);
+    let mut turn = it.turn(&[CoordinatorNews::Began { items: case.items }]);
     let mut was_over = false;
     let mut expect = by_hand(fan_out, total, &over);
     for round in 0..100_usize {
@@ -218,7 +218,7 @@ fn play(case: &Case) {
         }
         assert!(!live.is_empty() || turn.looks_again, "it hangs");
         if live.is_empty() {
-            turn = it.turn(&[News::Look]);
+            turn = it.turn(&[CoordinatorNews::Look]);
             continue;
         }
         let is_news = expect.is_some() && !std::mem::replace(&mut was_over, expect.is_some());
@@ -243,7 +243,12 @@ fn play(case: &Case) {
     panic!("it does not end");
 }
 
-fn take(turn: &Turn, fan_out: &FanOut, live: &mut Vec<Live>, places: &mut BTreeSet<usize>) {
+fn take(
+    turn: &CoordinatorTurn,
+    fan_out: &FanOut,
+    live: &mut Vec<Live>,
+    places: &mut BTreeSet<usize>,
+) {
     for start in &turn.starts {
         let place = place_of(start, fan_out);
         assert!(places.insert(place), "{} is started twice", start.key);
@@ -266,10 +271,10 @@ proptest! {
 fn a_turn_of_a_large_fan_out_copies_no_more_than_it_changes() {
     let plan = fan_out(&["m"], |it| it.partition = Some("items".to_owned()));
     let mut it = Coordinator::new(plan, |_| {});
-    let mut turn = it.turn(&[News::Began { items: Some(300) }]);
+    let mut turn = it.turn(&[CoordinatorNews::Began { items: Some(300) }]);
     let mut started = turn.starts.len();
     while turn.looks_again {
-        turn = it.turn(&[News::Look]);
+        turn = it.turn(&[CoordinatorNews::Look]);
         started += turn.starts.len();
     }
     assert_eq!(started, 300);
@@ -279,7 +284,9 @@ fn a_turn_of_a_large_fan_out_copies_no_more_than_it_changes() {
         assert_eq!(turn.events.len(), 1);
         finish = turn.finish;
     }
-    let Some(Finish::Completed(Material::Object(parts))) = finish else { panic!("{finish:?}") };
+    let Some(Finish::Completed(InputMaterial::Object(parts))) = finish else {
+        panic!("{finish:?}")
+    };
     assert_eq!(parts.len(), 300);
     assert!(parts.contains_key("m-300"));
 }

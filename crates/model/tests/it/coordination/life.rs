@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use errand_model::budget::{LimitName, Limits, OnExceed};
+use errand_model::budget::{BudgetLimits, LimitName, OnExceed};
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, ChildSaid, Condition, END, Edge, Finish, Material, News, Node,
-    OnFailure, Pattern, Test, Turn, When,
+    ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END, Edge,
+    Finish, InputMaterial, Node, OnFailure, Pattern, Test, When,
 };
 use errand_model::event::{
     CancelCause, EventBody, Failure, MessageType, PauseReason, ProcessUsage, RequeueReason,
     RunCreated, StepInherited,
 };
 use errand_model::retry::RetryPolicy;
-use errand_model::run::{Cancel, EndAttempt, Lose, Outcome, Pause, Restart, Resume, Run, Status};
+use errand_model::run::{
+    AttemptOutcome, Cancel, EndAttempt, Lose, Pause, Restart, Resume, Run, Status,
+};
 use errand_model::{Blob, Digest, Encoding, EventContext, Payload};
 use serde_json::json;
 
@@ -35,20 +37,20 @@ fn cancel() -> errand_model::run::Command {
 }
 
 impl Coordinator {
-    fn waits(&mut self, key: &str, reason: Option<PauseReason>) -> Turn {
+    fn waits(&mut self, key: &str, reason: Option<PauseReason>) -> CoordinatorTurn {
         let run_id = self.run_of(key);
-        self.turn(&[News::Waits { run_id, reason }])
+        self.turn(&[CoordinatorNews::Waits { run_id, reason }])
     }
 
     /// Ends the attempt as a turn says.
-    fn finishes(&mut self, turn: &Turn) -> Vec<EventBody> {
+    fn finishes(&mut self, turn: &CoordinatorTurn) -> Vec<EventBody> {
         let outcome = match turn.finish.clone().unwrap() {
-            Finish::Completed(Material::Payload(payload)) => {
-                Outcome::Exited { output: Some(payload) }
+            Finish::Completed(InputMaterial::Payload(payload)) => {
+                AttemptOutcome::Exited { output: Some(payload) }
             }
-            Finish::Completed(_) => Outcome::Exited { output: None },
-            Finish::Failed(error) => Outcome::Failed(error),
-            Finish::Cancelled => Outcome::Drained,
+            Finish::Completed(_) => AttemptOutcome::Exited { output: None },
+            Finish::Failed(error) => AttemptOutcome::Failed(error),
+            Finish::Cancelled => AttemptOutcome::Drained,
         };
         let usage = ProcessUsage::default();
         let attempt = self.run.last_attempt_number();
@@ -69,7 +71,7 @@ fn names(events: &[EventBody]) -> Vec<&str> {
     events.iter().map(EventBody::type_name).collect()
 }
 
-fn budgets(limits: Limits) -> impl FnOnce(&mut RunCreated) {
+fn budgets(limits: BudgetLimits) -> impl FnOnce(&mut RunCreated) {
     |spec| spec.budgets = limits
 }
 
@@ -93,32 +95,33 @@ fn a_held_coordinator_holds_its_children_and_begins_nothing() {
     it.began();
     it.command(&pause());
     let a = it.run_of("a#1");
-    assert_eq!(it.turn(&[News::Look]).holds, [a]);
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).holds, [a]);
     let turn = it.completes("a#1", json!(1));
     assert_eq!(types(&turn), ["step.completed", "message.sent"]);
     it.command(&Resume { by: None }.into());
-    let turn = it.turn(&[News::Look]);
+    let turn = it.turn(&[CoordinatorNews::Look]);
     assert_eq!(turn.starts[0].key, "b#1");
     it.command(&pause());
-    it.turn(&[News::Look]);
+    it.turn(&[CoordinatorNews::Look]);
     assert_eq!(it.waits("b#1", Some(PauseReason::Operator)).holds, []);
     it.command(&Resume { by: None }.into());
-    let turn = it.turn(&[News::Look]);
+    let turn = it.turn(&[CoordinatorNews::Look]);
     assert_eq!(turn.releases, [it.run_of("b#1")]);
     assert!(it.waits("b#1", None).releases.is_empty());
     it.command(&pause());
     let turn = it.completes("b#1", json!(2));
     assert_eq!(turn.finish, None, "it ends once it is let go on");
     it.command(&Resume { by: None }.into());
-    assert!(it.turn(&[News::Look]).finish.is_some());
+    assert!(it.turn(&[CoordinatorNews::Look]).finish.is_some());
 }
 
 #[test]
 fn budgets_are_shared_by_those_that_start_at_once_and_what_is_left_flows_back() {
-    let limits = Limits { tokens_per_run: Some(100), ..Limits::default() };
+    let limits = BudgetLimits { tokens_per_run: Some(100), ..BudgetLimits::default() };
     let mut it = Coordinator::new(fork(), budgets(limits));
-    let all =
-        |turn: &Turn| -> Vec<_> { turn.starts.iter().map(|start| start.budgets.clone()).collect() };
+    let all = |turn: &CoordinatorTurn| -> Vec<_> {
+        turn.starts.iter().map(|start| start.budgets.clone()).collect()
+    };
     let tokens = |allowed| vec![(LimitName::TokensPerRun, allowed)];
     assert_eq!(all(&it.began()), [tokens(100)]);
     let turn = it.completes("a#1", json!(1));
@@ -126,28 +129,31 @@ fn budgets_are_shared_by_those_that_start_at_once_and_what_is_left_flows_back() 
     assert_eq!(it.run.usage.input_tokens, 10);
     assert_eq!(it.run.counters.tool_calls, 1);
 
-    let limits = Limits { tokens_per_run: Some(10), ..Limits::default() };
+    let limits = BudgetLimits { tokens_per_run: Some(10), ..BudgetLimits::default() };
     let plan = fan_out(&["a", "b", "c"], |it| {
         it.max_parallel = Some(2);
         it.on_failure = OnFailure::Ignore;
     });
     let mut it = Coordinator::new(plan, budgets(limits));
-    assert_eq!(all(&it.turn(&[News::Began { items: None }])), [tokens(5), tokens(5)]);
+    assert_eq!(all(&it.turn(&[CoordinatorNews::Began { items: None }])), [tokens(5), tokens(5)]);
     let outcome = ChildOutcome::Completed(said(json!(1)));
     let run_id = it.run_of("a#1");
-    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(5), received: None });
+    let ended =
+        CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: spending(5), received: None });
     let turn = it.turn(&[ended]);
     assert!(turn.starts.is_empty() && turn.finish.is_none(), "b may leave something");
     let outcome = ChildOutcome::Completed(said(json!(1)));
     let run_id = it.run_of("b#1");
-    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(2), received: None });
+    let ended =
+        CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: spending(2), received: None });
     assert_eq!(all(&it.turn(&[ended])), [tokens(3)]);
 }
 
 #[test]
 fn a_spent_budget_fails_holds_or_cancels_the_run() {
     let spent = |on_exceed| {
-        let limits = Limits { tokens_per_run: Some(10), on_exceed, ..Limits::default() };
+        let limits =
+            BudgetLimits { tokens_per_run: Some(10), on_exceed, ..BudgetLimits::default() };
         let mut it = Coordinator::new(chain(&["a", "b"]), budgets(limits));
         it.began();
         let turn = it.completes("a#1", json!(1));
@@ -170,7 +176,10 @@ fn a_spent_budget_fails_holds_or_cancels_the_run() {
     };
     it.command(&raise.into());
     it.command(&Resume { by: None }.into());
-    assert_eq!(it.turn(&[News::Look]).starts[0].budgets, [(LimitName::TokensPerRun, 10)]);
+    assert_eq!(
+        it.turn(&[CoordinatorNews::Look]).starts[0].budgets,
+        [(LimitName::TokensPerRun, 10)]
+    );
 }
 
 #[test]
@@ -184,7 +193,7 @@ fn deadlines_flow_down_and_the_run_fails_at_its_own() {
     let mut it = Coordinator::new(plan, limit(10));
     assert_eq!(it.began().starts[0].timeout, Some(Duration::from_millis(9_990)));
     it.now = it.now.plus(Duration::from_secs(10));
-    let turn = it.turn(&[News::Look]);
+    let turn = it.turn(&[CoordinatorNews::Look]);
     assert_eq!((types(&turn), turn.stops.len()), (vec!["coordination.settled"], 2));
     it.is_cancelled("a#1");
     let turn = it.is_cancelled("b#1");
@@ -199,10 +208,10 @@ fn a_cancelled_coordinator_ends_its_children_first() {
     it.began();
     it.completes("a#1", json!(1));
     assert_eq!(names(&it.command(&cancel())), ["run.cancel_requested"]);
-    let turn = it.turn(&[News::Look]);
+    let turn = it.turn(&[CoordinatorNews::Look]);
     assert_eq!(turn.stops.len(), 2);
     assert!(it.is_cancelled("b#1").stops.is_empty(), "it was told");
-    assert_eq!(it.turn(&[News::Look]).stops.len(), 1);
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).stops.len(), 1);
     let turn = it.is_cancelled("c#1");
     assert_eq!(turn.finish, Some(Finish::Cancelled));
     assert_eq!(names(&it.finishes(&turn)), ["attempt.stopped", "run.cancelled"]);
@@ -231,11 +240,11 @@ fn a_lost_coordinator_goes_on_with_its_children_as_they_are() {
         assert_eq!(names(&lost), ["attempt.failed", "run.requeued"]);
         let EventBody::RunRequeued(requeued) = &lost[1] else { panic!() };
         assert_eq!(requeued.reason, RequeueReason::WorkerLost);
-        assert!(it.run.turn(&[News::Look], &[], it.now).is_err());
+        assert!(it.run.turn(&[CoordinatorNews::Look], &[], it.now).is_err());
         it.now = it.now.plus(Duration::from_secs(600));
         it.command(&start(epoch * 2 + 1));
         it.command(&up(u32::try_from(epoch).unwrap()));
-        let turn = it.turn(&[News::Began { items: None }]);
+        let turn = it.turn(&[CoordinatorNews::Began { items: None }]);
         assert_eq!((turn.events.len(), turn.starts.len()), (0, 0), "nothing begins anew");
     }
     assert_eq!(it.run.failures(), 0);
@@ -250,7 +259,7 @@ fn a_coordinator_that_is_cancelled_between_two_attempts_ends_its_children_all_th
     assert_eq!(names(&it.command(&cancel())), ["run.cancel_requested"]);
     assert!(names(&it.command(&Lose { epoch: 3 }.into())) == ["run.requeued"]);
     it.next_attempt();
-    assert_eq!(it.turn(&[News::Began { items: None }]).stops.len(), 1);
+    assert_eq!(it.turn(&[CoordinatorNews::Began { items: None }]).stops.len(), 1);
     assert_eq!(it.is_cancelled("a#1").finish, Some(Finish::Cancelled));
 }
 
@@ -285,7 +294,7 @@ fn a_retry_begins_anew_and_runs_nothing_again_that_is_done() {
     );
     assert_eq!(turn.starts.len(), 1);
     assert_eq!(turn.starts[0].key, "c#1");
-    assert_eq!(turn.starts[0].input, Material::Payload(Payload::Json(json!("from b"))));
+    assert_eq!(turn.starts[0].input, InputMaterial::Payload(Payload::Json(json!("from b"))));
     let turn = it.completes("c#1", json!("good"));
     assert_eq!(names(&it.finishes(&turn)), ["attempt.exited", "run.completed"]);
     assert_eq!(it.run.output, Some(Payload::Json(json!("good"))));
@@ -344,8 +353,8 @@ fn what_another_run_put_out_is_looked_into_where_an_edge_depends_on_it() {
     assert_eq!(types(&turn), ["coordination.began", "message.sent"]);
     assert_eq!((turn.recalls, turn.finish), (vec![("a#1".to_owned(), long.clone())], None));
     let said = said(json!({"ok": true}));
-    let turn = it.turn(&[News::Recalled { key: "a#1".to_owned(), said }]);
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(long))));
+    let turn = it.turn(&[CoordinatorNews::Recalled { key: "a#1".to_owned(), said }]);
+    assert_eq!(turn.finish, Some(Finish::Completed(InputMaterial::Payload(long))));
 }
 
 #[test]
@@ -359,7 +368,7 @@ fn a_new_run_takes_over_what_another_one_did() {
     let turn = it.began();
     assert_eq!(turn.starts.len(), 1);
     assert_eq!(turn.starts[0].key, "b#1");
-    assert_eq!(turn.starts[0].input, Material::Payload(Payload::Json(json!(7))));
+    assert_eq!(turn.starts[0].input, InputMaterial::Payload(Payload::Json(json!(7))));
 
     let plan = fan_out(&["x", "y", "z"], |_| {});
     let mut it = Coordinator::new(plan, |_| {});
@@ -375,17 +384,18 @@ fn a_new_run_takes_over_what_another_one_did() {
     let part = |value| Some(Payload::Json(json!(value)));
     let all = [("x", part(8)), ("y", part(7)), ("z", part(9))];
     let all: BTreeMap<_, _> = all.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Object(all))));
+    assert_eq!(turn.finish, Some(Finish::Completed(InputMaterial::Object(all))));
 }
 
 #[test]
 fn a_child_that_is_handed_over_goes_on_as_the_other_run() {
-    let limits = Limits { tokens_per_run: Some(100), ..Limits::default() };
+    let limits = BudgetLimits { tokens_per_run: Some(100), ..BudgetLimits::default() };
     let mut it = Coordinator::new(chain(&["a", "b"]), budgets(limits));
     it.began();
     let (run_id, to) = (it.run_of("a#1"), it.run.id.clone());
     let outcome = ChildOutcome::HandedOver { to: to.clone(), agent: "reviewer".to_owned() };
-    let news = News::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None });
+    let news =
+        CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None });
     let turn = it.turn(&[news.clone(), news]);
     assert_eq!(types(&turn), ["step.failed", "step.started"]);
     assert!(turn.starts.is_empty() && turn.finish.is_none());
@@ -402,7 +412,7 @@ fn what_the_run_says_that_a_child_was_handed_over_to_is_heard_after_that() {
     let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
     it.began();
     let (run_id, other) = (it.run_of("a#1"), it.run.id.clone());
-    let said = News::Said(ChildSaid {
+    let said = CoordinatorNews::Said(ChildSaid {
         run_id: other.clone(),
         id: format!("{other}/3"),
         to: "b".to_owned(),
@@ -411,7 +421,8 @@ fn what_the_run_says_that_a_child_was_handed_over_to_is_heard_after_that() {
     });
     let ended = super::completed(other.clone(), json!("unheard"));
     let outcome = ChildOutcome::HandedOver { to: other, agent: "reviewer".to_owned() };
-    let news = News::Ended(ChildEnded { run_id, outcome, usage: usage(1), received: None });
+    let news =
+        CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: usage(1), received: None });
     let turn = it.turn(&[said, ended, news]);
     assert_eq!(
         types(&turn),
@@ -424,7 +435,10 @@ fn what_the_run_says_that_a_child_was_handed_over_to_is_heard_after_that() {
             "message.delivered"
         ]
     );
-    assert_eq!(turn.starts[0].input, Material::Payload(Payload::Json(json!("from the other"))));
+    assert_eq!(
+        turn.starts[0].input,
+        InputMaterial::Payload(Payload::Json(json!("from the other")))
+    );
 }
 
 #[test]
@@ -434,7 +448,12 @@ fn usage_adds_up_by_agent_through_nested_coordinators() {
     let (run_id, outcome) = (it.run_of("a#1"), ChildOutcome::Completed(said(json!(1))));
     let mut used = usage(10);
     used.by_agent.extend(spending(7).by_agent.into_values().map(|used| ("b".to_owned(), used)));
-    it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: used.clone(), received: None })]);
+    it.turn(&[CoordinatorNews::Ended(ChildEnded {
+        run_id,
+        outcome,
+        usage: used.clone(),
+        received: None,
+    })]);
     assert_eq!(it.run.coordination.as_ref().unwrap().usage, used.by_agent);
     let spent = it.run.spent(it.now.plus(Duration::from_secs(100)));
     assert_eq!((spent.tokens, spent.wall_time_ms, spent.tool_calls), (17, 5, 1));
@@ -447,9 +466,11 @@ fn a_partition_without_a_list_fails_and_one_without_items_is_done() {
     assert!(
         matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code.as_str() == "input_invalid")
     );
-    let turn = Coordinator::new(plan.clone(), |_| {}).turn(&[News::Began { items: Some(0) }]);
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Object(BTreeMap::new()))));
-    let turn = Coordinator::new(plan, |_| {}).turn(&[News::Began { items: Some(10_001) }]);
+    let turn =
+        Coordinator::new(plan.clone(), |_| {}).turn(&[CoordinatorNews::Began { items: Some(0) }]);
+    assert_eq!(turn.finish, Some(Finish::Completed(InputMaterial::Object(BTreeMap::new()))));
+    let turn =
+        Coordinator::new(plan, |_| {}).turn(&[CoordinatorNews::Began { items: Some(10_001) }]);
     assert!(
         matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code.as_str() == "too_many_children")
     );
@@ -466,5 +487,8 @@ fn the_first_success_ends_the_others_and_what_they_say_later_changes_nothing() {
     assert_eq!(it.fails("a#1").stops.len(), 0);
     assert_eq!(it.completes("b#1", json!("b")).stops, [it.run_of("c#1")]);
     let turn = it.completes("c#1", json!("c"));
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(Payload::Json(json!("b"))))));
+    assert_eq!(
+        turn.finish,
+        Some(Finish::Completed(InputMaterial::Payload(Payload::Json(json!("b")))))
+    );
 }

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_model::coordination::{
-    Chain, ChildEnded, ChildOutcome, END, Edge, Finish, Link, Material, News, Node, Pattern, Plan,
-    Said, Turn, Workflow,
+    Chain, ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, END, Edge, Finish,
+    InputMaterial, Link, Node, Pattern, Plan, StatedValue, Workflow,
 };
 use errand_model::event::{AgentRef, AgentUsage, ChildUsage, EventBody, RunKind};
 use errand_model::run::{Command, Run};
@@ -88,7 +88,7 @@ impl Coordinator {
         }
     }
 
-    pub(crate) fn turn(&mut self, news: &[News]) -> Turn {
+    pub(crate) fn turn(&mut self, news: &[CoordinatorNews]) -> CoordinatorTurn {
         self.now = self.now.plus(Duration::from_millis(10));
         let ids: Vec<RunId> =
             (0..8).map(|more| RunId::new(self.now, self.next_id + more)).collect();
@@ -98,23 +98,23 @@ impl Coordinator {
         turn
     }
 
-    pub(crate) fn began(&mut self) -> Turn {
-        self.turn(&[News::Began { items: None }])
+    pub(crate) fn began(&mut self) -> CoordinatorTurn {
+        self.turn(&[CoordinatorNews::Began { items: None }])
     }
 
     pub(crate) fn run_of(&self, key: &str) -> RunId {
         self.run.coordination.as_ref().unwrap().live.get(key).unwrap().run_id.clone()
     }
 
-    pub(crate) fn completes(&mut self, key: &str, output: Value) -> Turn {
+    pub(crate) fn completes(&mut self, key: &str, output: Value) -> CoordinatorTurn {
         let ended = completed(self.run_of(key), output);
         self.turn(&[ended])
     }
 }
 
-pub(crate) fn said(value: Value) -> Said {
+pub(crate) fn said(value: Value) -> StatedValue {
     let digest = Digest::of(canonical::to_string(&value).as_bytes());
-    Said { payload: Some(Payload::Json(value.clone())), value, digest }
+    StatedValue { payload: Some(Payload::Json(value.clone())), value, digest }
 }
 
 pub(crate) fn usage(tokens: u64) -> ChildUsage {
@@ -123,9 +123,9 @@ pub(crate) fn usage(tokens: u64) -> ChildUsage {
     ChildUsage { by_agent: BTreeMap::from([("a".to_owned(), used)]) }
 }
 
-pub(crate) fn completed(run_id: RunId, output: Value) -> News {
+pub(crate) fn completed(run_id: RunId, output: Value) -> CoordinatorNews {
     let outcome = ChildOutcome::Completed(said(output));
-    News::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None })
+    CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None })
 }
 
 pub(crate) fn chain(names: &[&str]) -> Plan {
@@ -146,7 +146,7 @@ pub(crate) fn to(names: &[&str]) -> Node {
     Node { outputs_to: names.iter().map(edge).collect(), ..Node::default() }
 }
 
-fn types(turn: &Turn) -> Vec<&str> {
+fn types(turn: &CoordinatorTurn) -> Vec<&str> {
     turn.events.iter().map(EventBody::type_name).collect()
 }
 
@@ -159,16 +159,19 @@ fn a_chain_gives_each_output_to_the_next_and_ends_with_the_last() {
         ["coordination.began", "message.sent", "step.started", "message.delivered"]
     );
     assert_eq!(turn.starts[0].key, "a#1");
-    assert_eq!(turn.starts[0].input, Material::Input);
+    assert_eq!(turn.starts[0].input, InputMaterial::Input);
     let turn = it.completes("a#1", json!(1));
     assert_eq!(
         types(&turn),
         ["step.completed", "message.sent", "step.started", "message.delivered"]
     );
-    assert_eq!(turn.starts[0].input, Material::Payload(Payload::Json(json!(1))));
+    assert_eq!(turn.starts[0].input, InputMaterial::Payload(Payload::Json(json!(1))));
     assert_eq!(turn.starts[0].previous.as_deref(), Some("a"));
     let turn = it.completes("b#1", json!(2));
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(Payload::Json(json!(2))))));
+    assert_eq!(
+        turn.finish,
+        Some(Finish::Completed(InputMaterial::Payload(Payload::Json(json!(2)))))
+    );
     assert_eq!(it.run.usage.input_tokens, 20);
     assert_eq!(it.run.spent(it.now).wall_time_ms, 10);
     assert_eq!(Run::fold(&it.events).unwrap(), it.run);
@@ -185,8 +188,16 @@ fn a_workflow_runs_branches_at_once_and_the_first_word_to_the_end_ends_it() {
     let turn = it.completes("b#1", json!("b"));
     assert_eq!((turn.finish, turn.stops), (None, vec![other.clone()]));
     let outcome = ChildOutcome::Cancelled { reason: "parent".to_owned() };
-    let ended = News::Ended(ChildEnded { run_id: other, outcome, usage: usage(1), received: None });
+    let ended = CoordinatorNews::Ended(ChildEnded {
+        run_id: other,
+        outcome,
+        usage: usage(1),
+        received: None,
+    });
     let turn = it.turn(&[ended.clone(), ended]);
     assert_eq!(types(&turn), ["step.failed"]);
-    assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(Payload::Json(json!("b"))))));
+    assert_eq!(
+        turn.finish,
+        Some(Finish::Completed(InputMaterial::Payload(Payload::Json(json!("b")))))
+    );
 }

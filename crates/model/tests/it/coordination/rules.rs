@@ -1,8 +1,8 @@
 //! The rules of messages, joins, bounds and failures, one by one.
 
 use errand_model::coordination::{
-    Chain, ChildEnded, ChildOutcome, ChildSaid, Condition, END, Edge, Finish, Join, Link, Material,
-    NEXT, News, Node, PREV, Pattern, SELF, Test, Turn, When,
+    Chain, ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END,
+    Edge, Finish, InputMaterial, Join, Link, NEXT, Node, PREV, Pattern, SELF, Test, When,
 };
 use errand_model::event::{EventBody, MessageType, PauseReason};
 use errand_model::{Payload, Timestamp};
@@ -10,29 +10,29 @@ use serde_json::{Value, json};
 
 use super::{Coordinator, agents, chain, said, to, types, usage, workflow};
 
-fn json(value: Value) -> Material {
-    Material::Payload(Payload::Json(value))
+fn json(value: Value) -> InputMaterial {
+    InputMaterial::Payload(Payload::Json(value))
 }
 
 fn well(value: Value) -> Option<Finish> {
     Some(Finish::Completed(json(value)))
 }
 
-fn failed_code(turn: &Turn) -> &str {
+fn failed_code(turn: &CoordinatorTurn) -> &str {
     match &turn.finish {
         Some(Finish::Failed(error)) => error.code.as_str(),
         other => panic!("{other:?}"),
     }
 }
 
-fn message(turn: &Turn) -> &str {
+fn message(turn: &CoordinatorTurn) -> &str {
     match &turn.finish {
         Some(Finish::Failed(error)) => &error.message,
         other => panic!("{other:?}"),
     }
 }
 
-fn keys(turn: &Turn) -> Vec<&str> {
+fn keys(turn: &CoordinatorTurn) -> Vec<&str> {
     turn.starts.iter().map(|start| start.key.as_str()).collect()
 }
 
@@ -51,29 +51,39 @@ impl Coordinator {
         number: u32,
         to: &str,
         what: (MessageType, Value),
-    ) -> Turn {
+    ) -> CoordinatorTurn {
         let run_id = self.run_of(key);
         let id = format!("{run_id}/{number}");
         let (kind, value) = what;
         let said = ChildSaid { run_id, id, to: to.to_owned(), kind, said: said(value) };
-        self.turn(&[News::Said(said)])
+        self.turn(&[CoordinatorNews::Said(said)])
     }
 
-    pub(super) fn fails(&mut self, key: &str) -> Turn {
+    pub(super) fn fails(&mut self, key: &str) -> CoordinatorTurn {
         let error = crate::table::failure("exit_nonzero");
         let (run_id, outcome) = (self.run_of(key), ChildOutcome::Failed { error });
-        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3), received: None })])
+        self.turn(&[CoordinatorNews::Ended(ChildEnded {
+            run_id,
+            outcome,
+            usage: usage(3),
+            received: None,
+        })])
     }
 
-    pub(super) fn is_cancelled(&mut self, key: &str) -> Turn {
+    pub(super) fn is_cancelled(&mut self, key: &str) -> CoordinatorTurn {
         let reason = "somebody stopped it".to_owned();
         let (run_id, outcome) = (self.run_of(key), ChildOutcome::Cancelled { reason });
-        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3), received: None })])
+        self.turn(&[CoordinatorNews::Ended(ChildEnded {
+            run_id,
+            outcome,
+            usage: usage(3),
+            received: None,
+        })])
     }
 
-    pub(super) fn listens(&mut self, key: &str, received: u32) -> Turn {
+    pub(super) fn listens(&mut self, key: &str, received: u32) -> CoordinatorTurn {
         let run_id = self.run_of(key);
-        self.turn(&[News::Listens { run_id, received }])
+        self.turn(&[CoordinatorNews::Listens { run_id, received }])
     }
 }
 
@@ -119,7 +129,8 @@ fn a_chain_maps_inputs_and_a_link_may_send_something_back() {
     let mut it = Coordinator::new(plan, |_| {});
     assert_eq!(it.began().starts[0].previous, None);
     let turn = it.completes("a#1", json!(1));
-    let Material::Template { template: found, output, from, kind, outputs } = &turn.starts[0].input
+    let InputMaterial::Template { template: found, output, from, kind, outputs } =
+        &turn.starts[0].input
     else {
         panic!("{turn:?}")
     };
@@ -180,7 +191,7 @@ fn a_join_waits_for_one_message_of_each_and_takes_the_oldest() {
     assert_eq!(keys(&it.completes("a#1", json!("a"))), ["b#1", "c#1"]);
     assert!(it.completes("b#1", json!("b")).starts.is_empty());
     let turn = it.completes("c#1", json!("c"));
-    let Material::Object(parts) = &turn.starts[0].input else { panic!("{turn:?}") };
+    let InputMaterial::Object(parts) = &turn.starts[0].input else { panic!("{turn:?}") };
     let parts: Vec<_> = parts.iter().map(|(name, part)| (name.as_str(), part.clone())).collect();
     let part = |name| (name, Some(Payload::Json(json!(name))));
     assert_eq!(parts, [part("a"), part("b"), part("c")]);
@@ -270,11 +281,11 @@ fn a_control_message_holds_releases_and_ends_another_agent() {
     let b = it.run_of("b#1");
     let turn = it.says("a#1", 2, "b", control("pause"));
     assert_eq!((turn.holds, turn.releases), (vec![b.clone()], vec![]));
-    it.turn(&[News::Waits { run_id: b.clone(), reason: Some(PauseReason::Operator) }]);
+    it.turn(&[CoordinatorNews::Waits { run_id: b.clone(), reason: Some(PauseReason::Operator) }]);
     let turn = it.says("a#1", 3, "b", control("resume"));
     assert_eq!((turn.holds, turn.releases), (vec![], vec![b.clone()]));
-    it.turn(&[News::Waits { run_id: b.clone(), reason: None }]);
-    assert!(it.turn(&[News::Look]).releases.is_empty());
+    it.turn(&[CoordinatorNews::Waits { run_id: b.clone(), reason: None }]);
+    assert!(it.turn(&[CoordinatorNews::Look]).releases.is_empty());
     let turn = it.says("a#1", 4, "b", control("cancel"));
     assert_eq!(turn.stops, [b]);
     let turn = it.is_cancelled("b#1");
@@ -314,7 +325,7 @@ fn what_a_child_did_not_get_starts_its_next_run() {
     assert!(turn.starts.is_empty(), "the run fails: nothing new begins");
 }
 
-fn failed_or_none(turn: &Turn) -> Option<&str> {
+fn failed_or_none(turn: &CoordinatorTurn) -> Option<&str> {
     turn.finish.as_ref().map(|_| failed_code(turn))
 }
 
@@ -322,7 +333,7 @@ fn failed_or_none(turn: &Turn) -> Option<&str> {
 fn no_more_start_than_there_are_ids_and_the_rest_comes_next() {
     let plan = super::fan_outs::fan_out(&["m"], |it| it.partition = Some("items".to_owned()));
     let it = Coordinator::new(plan, |_| {});
-    let began = [News::Began { items: Some(3) }];
+    let began = [CoordinatorNews::Began { items: Some(3) }];
     let turn = it
         .run
         .turn(&began, std::slice::from_ref(&it.run.id), Timestamp::from_millis(2_000_000))
@@ -335,7 +346,7 @@ fn a_child_that_could_not_be_started_failed() {
     let mut it = Coordinator::new(chain(&["a"]), |_| {});
     it.began();
     let error = crate::table::failure("input_invalid");
-    let turn = it.turn(&[News::NotStarted { key: "a#1".to_owned(), error }]);
+    let turn = it.turn(&[CoordinatorNews::NotStarted { key: "a#1".to_owned(), error }]);
     assert_eq!(failed_code(&turn), "child_failed");
     assert!(message(&turn).contains("input_invalid: it broke"));
 }
@@ -350,15 +361,15 @@ fn one_that_said_the_last_word_and_waits_for_more_is_to_end() {
     let turn = it.says("a#1", 2, END, (MessageType::Result, json!("last")));
     let only_b = std::slice::from_ref(&b);
     assert_eq!(turn.stops, only_b, "the other one may end by itself");
-    assert_eq!(it.turn(&[News::Look]).stops, only_b);
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).stops, only_b);
     let turn = it.listens("a#1", 0);
     assert_eq!(
         (types(&turn), &turn.stops[..]),
         (vec!["child.listening"], std::slice::from_ref(&a))
     );
-    assert_eq!(it.turn(&[News::Look]).stops, [a.clone(), b]);
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).stops, [a.clone(), b]);
     assert!(it.is_cancelled("b#1").stops.is_empty(), "it was told");
-    assert_eq!(it.turn(&[News::Look]).stops, [a]);
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).stops, [a]);
     assert_eq!(it.is_cancelled("a#1").finish, well(json!("last")));
 }
 
@@ -367,7 +378,12 @@ fn what_was_brought_to_a_child_that_ended_before_it_had_it_starts_the_next_run()
     let nodes = [("a", to(&["b"])), ("b", to(&[END])), ("c", to(&[END]))];
     let ends = |it: &mut Coordinator, received| {
         let (run_id, outcome) = (it.run_of("b#1"), ChildOutcome::Completed(said(json!("late"))));
-        it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(1), received })])
+        it.turn(&[CoordinatorNews::Ended(ChildEnded {
+            run_id,
+            outcome,
+            usage: usage(1),
+            received,
+        })])
     };
     let fed = || {
         let edges = vec![edge(END, when(MessageType::Validation, Vec::new()))];
@@ -412,7 +428,7 @@ fn what_was_brought_to_a_child_that_was_handed_over_is_for_the_other_run() {
     let other = it.run.id.clone();
     let outcome = ChildOutcome::HandedOver { to: other.clone(), agent: "reviewer".to_owned() };
     let (run_id, usage, received) = (it.run_of("b#1"), usage(1), Some(0));
-    let turn = it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage, received })]);
+    let turn = it.turn(&[CoordinatorNews::Ended(ChildEnded { run_id, outcome, usage, received })]);
     assert_eq!(types(&turn), ["message.delivered", "step.failed", "step.started"]);
     let turn = it.listens("b#1", 0);
     let delivery = &turn.deliveries[0];
@@ -425,18 +441,18 @@ fn a_released_child_that_waits_for_a_person_again_lets_its_coordinator_wait() {
     let mut it = Coordinator::new(chain(&["a"]), |_| {});
     it.began();
     let run_id = it.run_of("a#1");
-    let waits = |reason| News::Waits { run_id: run_id.clone(), reason };
+    let waits = |reason| CoordinatorNews::Waits { run_id: run_id.clone(), reason };
     it.turn(&[waits(Some(PauseReason::Approval))]);
     assert_eq!(it.run.status.name(), "paused");
     let pause = errand_model::run::Pause { reason: PauseReason::Operator, by: None };
     it.command(&pause.into());
-    it.turn(&[News::Look]);
+    it.turn(&[CoordinatorNews::Look]);
     it.turn(&[waits(Some(PauseReason::Operator))]);
     it.command(&errand_model::run::Resume { by: None }.into());
-    assert_eq!(it.turn(&[News::Look]).releases, std::slice::from_ref(&run_id));
+    assert_eq!(it.turn(&[CoordinatorNews::Look]).releases, std::slice::from_ref(&run_id));
     let turn = it.turn(&[waits(Some(PauseReason::Approval))]);
     assert_eq!(types(&turn), ["child.waiting", "run.paused"]);
-    assert!(turn.releases.is_empty() && it.turn(&[News::Look]).releases.is_empty());
+    assert!(turn.releases.is_empty() && it.turn(&[CoordinatorNews::Look]).releases.is_empty());
     // What one child says of that is heard in the order in which it comes.
     let turn = it.turn(&[waits(None), waits(Some(PauseReason::Input))]);
     assert_eq!(types(&turn), ["child.waiting", "child.waiting"]);
@@ -457,7 +473,7 @@ fn who_is_to_end_is_named_again_once_one_that_was_to_start_could_not() {
     let turn = it.says("a#1", 3, NEXT, (MessageType::Task, json!(1)));
     assert_eq!((keys(&turn), turn.stops.len()), (vec!["b#1"], 3));
     let error = crate::table::failure("input_invalid");
-    let turn = it.turn(&[News::NotStarted { key: "b#1".to_owned(), error }]);
+    let turn = it.turn(&[CoordinatorNews::NotStarted { key: "b#1".to_owned(), error }]);
     assert_eq!(turn.stops, [it.run_of("a#1"), it.run_of("l#1")]);
 }
 

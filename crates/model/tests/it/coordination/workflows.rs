@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, ChildSaid, Condition, END, Edge, Finish, Join, Material, NEXT, News,
-    Node, PREV, Plan, SELF, Test, Turn, When, Workflow,
+    ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END, Edge,
+    Finish, InputMaterial, Join, NEXT, Node, PREV, Plan, SELF, Test, When, Workflow,
 };
 use errand_model::event::{EventBody, Failure, MessageType};
 use errand_model::run::Run;
@@ -107,7 +107,7 @@ struct World<'a> {
     behaviours: &'a [Behaviour],
     /// Of live children, by key: run, acts left, next number of a message, messages got.
     live: BTreeMap<String, Child>,
-    told: Vec<News>,
+    told: Vec<CoordinatorNews>,
     /// Messages that were brought and not taken yet, by child and number.
     inbox: BTreeSet<(RunId, u32)>,
     keys: BTreeSet<String>,
@@ -143,7 +143,7 @@ impl<'a> World<'a> {
     }
 
     /// What one child does next; `None`: it waits for a message.
-    fn step(&mut self, key: &str, is_stuck: bool) -> Option<(News, Vec<Heard>)> {
+    fn step(&mut self, key: &str, is_stuck: bool) -> Option<(CoordinatorNews, Vec<Heard>)> {
         let child = self.live.get_mut(key).unwrap();
         let run_id = child.run_id.clone();
         if child.is_stopped {
@@ -165,11 +165,14 @@ impl<'a> World<'a> {
                 let (id, to) = (format!("{run_id}/{}", child.said), name(self.nodes, to));
                 let (value, said) = (value(what), said(value(what)));
                 let heard = Heard::Said { number: child.said, to: to.clone(), kind, value };
-                Some((News::Said(ChildSaid { run_id, id, to, kind, said }), vec![heard]))
+                Some((CoordinatorNews::Said(ChildSaid { run_id, id, to, kind, said }), vec![heard]))
             }
             Some(Act::Listen) => {
                 child.listens = true;
-                Some((News::Listens { run_id, received: child.got }, vec![Heard::Listens]))
+                Some((
+                    CoordinatorNews::Listens { run_id, received: child.got },
+                    vec![Heard::Listens],
+                ))
             }
             None => Some(if let Some(what) = child.behaviour.output {
                 let outcome = ChildOutcome::Completed(said(value(what)));
@@ -187,21 +190,26 @@ impl<'a> World<'a> {
         }
     }
 
-    fn end(&mut self, key: &str, outcome: ChildOutcome, heard: Heard) -> (News, Vec<Heard>) {
+    fn end(
+        &mut self,
+        key: &str,
+        outcome: ChildOutcome,
+        heard: Heard,
+    ) -> (CoordinatorNews, Vec<Heard>) {
         let child = self.live.remove(key).unwrap();
         let missed = child.missed.then_some(Heard::Missed);
         let (run_id, received) = (child.run_id, Some(child.got));
         let ended = ChildEnded { run_id, outcome, usage: usage(1), received };
-        (News::Ended(ended), missed.into_iter().chain([heard]).collect())
+        (CoordinatorNews::Ended(ended), missed.into_iter().chain([heard]).collect())
     }
 
-    fn take(&mut self, turn: &Turn, expect: &Outcome) {
+    fn take(&mut self, turn: &CoordinatorTurn, expect: &Outcome) {
         let mut found = Outcome::default();
         for start in &turn.starts {
             let input = match &start.input {
-                Material::Input => json!("in"),
-                Material::Payload(Payload::Json(value)) => value.clone(),
-                Material::Object(parts) => parts
+                InputMaterial::Input => json!("in"),
+                InputMaterial::Payload(Payload::Json(value)) => value.clone(),
+                InputMaterial::Object(parts) => parts
                     .iter()
                     .map(|(name, part)| match part {
                         Some(Payload::Json(value)) => (name.clone(), value.clone()),
@@ -258,7 +266,7 @@ impl<'a> World<'a> {
             }
         }
         found.finish = turn.finish.as_ref().map(|finish| match finish {
-            Finish::Completed(Material::Payload(Payload::Json(value))) => Ok(value.clone()),
+            Finish::Completed(InputMaterial::Payload(Payload::Json(value))) => Ok(value.clone()),
             Finish::Failed(error) => Err(error.code.to_string()),
             other => panic!("{other:?}"),
         });

@@ -2,7 +2,7 @@
 
 use errand_model::{Digest, Timestamp};
 
-use crate::BomGeneration;
+use crate::StoredBomGeneration;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, number};
@@ -13,7 +13,7 @@ pub(in crate::postgres) async fn boms(
     db: &Db,
     agent: &str,
     limit: u32,
-) -> Result<Vec<BomGeneration>, Failure> {
+) -> Result<Vec<StoredBomGeneration>, Failure> {
     const SQL: &str = "SELECT generation, digest, at_ms FROM boms WHERE agent = $1 \
          ORDER BY generation DESC LIMIT $2";
     let rows = db.query(SQL, &[&indexed(agent), &i64::from(limit)]).await?;
@@ -24,7 +24,7 @@ pub(in crate::postgres) async fn boms(
         let digest: [u8; 32] = digest.try_into().map_err(|_| {
             damaged("", format!("generation {generation} of the inventory of {agent:?}"))
         })?;
-        boms.push(BomGeneration {
+        boms.push(StoredBomGeneration {
             agent: agent.to_owned(),
             generation,
             digest: Digest::from_hash(&digest),

@@ -8,7 +8,7 @@ use crate::postgres::conditions::Conditions;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::run_id;
-use crate::{DeadLetter, DeadLetterFilter, Fate, Page};
+use crate::{DeadLetterFate, DeadLetterFilter, Page, StoredDeadLetter};
 
 /// Columns for [`letter`], in order. The last run that repeats the dead one counts.
 const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.code, d.message, \
@@ -21,7 +21,7 @@ const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.
 pub(in crate::postgres) async fn dead_letter(
     db: &Db,
     run_id: &RunId,
-) -> Result<Option<DeadLetter>, Failure> {
+) -> Result<Option<StoredDeadLetter>, Failure> {
     let run_id = Some(run_id.clone());
     let filter = DeadLetterFilter { settled: true, run_id, ..DeadLetterFilter::default() };
     let mut found = dead_letters(db, &filter, &Page { after: None, limit: 1 }).await?;
@@ -33,7 +33,7 @@ pub(in crate::postgres) async fn dead_letters(
     db: &Db,
     filter: &DeadLetterFilter,
     page: &Page,
-) -> Result<Vec<DeadLetter>, Failure> {
+) -> Result<Vec<StoredDeadLetter>, Failure> {
     let DeadLetterFilter { namespaces, settled, run_id, agent, code, since, before } = filter;
     let mut all = Conditions::default();
     in_namespaces(&mut all, namespaces);
@@ -64,17 +64,19 @@ pub(in crate::postgres) async fn dead_letters(
     rows.iter().map(letter).collect()
 }
 
-fn letter(row: &Row) -> Result<DeadLetter, Failure> {
+fn letter(row: &Row) -> Result<StoredDeadLetter, Failure> {
     let again: (Option<String>, Option<i64>) = (row.try_get(10)?, row.try_get(11)?);
     let discarded_at: Option<i64> = row.try_get(8)?;
     let fate = match (discarded_at, again) {
         (_, (Some(again), Some(at))) => {
-            Fate::Redriven { run_id: run_id(again)?, at: Timestamp::from_millis(at) }
+            DeadLetterFate::Redriven { run_id: run_id(again)?, at: Timestamp::from_millis(at) }
         }
-        (Some(at), _) => Fate::Discarded { at: Timestamp::from_millis(at), by: row.try_get(9)? },
-        (None, _) => Fate::Open,
+        (Some(at), _) => {
+            DeadLetterFate::Discarded { at: Timestamp::from_millis(at), by: row.try_get(9)? }
+        }
+        (None, _) => DeadLetterFate::Open,
     };
-    Ok(DeadLetter {
+    Ok(StoredDeadLetter {
         run_id: run_id(row.try_get(0)?)?,
         name: row.try_get(1)?,
         agent: row.try_get(2)?,

@@ -2,7 +2,7 @@
 
 use errand_model::{RunId, Timestamp};
 
-use crate::Request;
+use crate::StoredRequest;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, run_id};
@@ -33,7 +33,7 @@ pub(in crate::postgres) async fn unqueued(db: &Db, limit: u32) -> Result<Vec<Run
 pub(in crate::postgres) async fn requests(
     db: &Db,
     run_id: &RunId,
-) -> Result<Vec<Request>, Failure> {
+) -> Result<Vec<StoredRequest>, Failure> {
     const SQL: &str = "SELECT id, kind, at_ms FROM requests \
          WHERE run = (SELECT run FROM runs WHERE run_id = $1) ORDER BY id";
     let mut requests = Vec::new();
@@ -41,7 +41,7 @@ pub(in crate::postgres) async fn requests(
         let command = serde_json::from_str(row.try_get(1)?)
             .map_err(|error| damaged(run_id.as_str(), format!("a request of it: {error}")))?;
         let at = Timestamp::from_millis(row.try_get(2)?);
-        requests.push(Request { id: row.try_get(0)?, run_id: run_id.clone(), command, at });
+        requests.push(StoredRequest { id: row.try_get(0)?, run_id: run_id.clone(), command, at });
     }
     Ok(requests)
 }

@@ -10,7 +10,7 @@ use crate::postgres::conditions::Conditions;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, number, run_id};
-use crate::question::{Asked, Questions};
+use crate::question::{Questions, StoredQuestion};
 
 /// Number of columns of each event.
 const EVENT_COLUMNS: usize = 6;
@@ -21,7 +21,7 @@ pub(in crate::postgres) async fn questions(
     which: Questions,
     namespaces: &Namespaces,
     limit: u32,
-) -> Result<Vec<Asked>, Failure> {
+) -> Result<Vec<StoredQuestion>, Failure> {
     const SELECT: &str = "SELECT r.run_id, r.agent, r.name, q.asked_at_ms, \
          e.seq, e.at_ms, e.attempt, e.type, e.data, e.hash, \
          a.seq, a.at_ms, a.attempt, a.type, a.data, a.hash, r.parent_run_id \
@@ -47,11 +47,11 @@ pub(in crate::postgres) async fn questions(
     rows.iter().map(asked).collect()
 }
 
-fn asked(row: &Row) -> Result<Asked, Failure> {
+fn asked(row: &Row) -> Result<StoredQuestion, Failure> {
     let run_id = run_id(row.try_get(0)?)?;
     let missing = || damaged(run_id.as_str(), "the event of a question is missing");
     let parent: Option<&str> = row.try_get(4 + 2 * EVENT_COLUMNS)?;
-    Ok(Asked {
+    Ok(StoredQuestion {
         parent_run_id: parent.and_then(|parent| parent.parse().ok()),
         agent: row.try_get(1)?,
         name: row.try_get(2)?,

@@ -10,12 +10,12 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, integer, number, run_id};
 use crate::postgres::text::indexed;
 use crate::{
-    Namespaces, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
-    SessionResult, SessionState, Turn,
+    Namespaces, RESULTS_PER_SESSION, ResultLookup, Session, SessionPage, SessionResult,
+    SessionState, SessionTurn, StoredSessionMessage,
 };
 
 /// See [`crate::SessionStore::turn`].
-pub(in crate::postgres) async fn turn(db: &Db, run_id: &RunId) -> Result<Turn, Failure> {
+pub(in crate::postgres) async fn turn(db: &Db, run_id: &RunId) -> Result<SessionTurn, Failure> {
     // A run that has begun keeps the turn; the others follow in the order of their admission. Of
     // the runs ahead the first has the turn, and the last is directly ahead.
     const SQL: &str = "SELECT run_id, ahead FROM (SELECT a.run_id, count(*) OVER () AS ahead, \
@@ -30,7 +30,7 @@ pub(in crate::postgres) async fn turn(db: &Db, run_id: &RunId) -> Result<Turn, F
         ahead.push(self::run_id(row.try_get(0)?)?);
         count = u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX);
     }
-    Ok(Turn { holder: ahead.first().cloned(), next_ahead: ahead.pop(), ahead: count })
+    Ok(SessionTurn { holder: ahead.first().cloned(), next_ahead: ahead.pop(), ahead: count })
 }
 
 /// Parses JSON that was stored for a session.
@@ -126,14 +126,14 @@ pub(in crate::postgres) async fn session_messages(
     session_id: &str,
     before: Option<u64>,
     limit: u32,
-) -> Result<Vec<SessionMessage>, Failure> {
+) -> Result<Vec<StoredSessionMessage>, Failure> {
     const SQL: &str = "SELECT number, run_id, role, content, at_ms FROM session_messages \
          WHERE session_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3";
     let before = before.map_or(i64::MAX, integer);
     let rows = db.query(SQL, &[&indexed(session_id), &before, &i64::from(limit)]).await?;
     let mut messages = Vec::with_capacity(rows.len());
     for row in rows.iter().rev() {
-        messages.push(SessionMessage {
+        messages.push(StoredSessionMessage {
             number: number(row.try_get(0)?),
             run_id: run_id(row.try_get(1)?)?,
             role: row.try_get(2)?,

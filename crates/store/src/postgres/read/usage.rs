@@ -10,7 +10,7 @@ use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::number;
 use crate::postgres::text::{self, plain};
-use crate::{DayStanding, Usage, UsageBy, UsageFilter, UsageRow};
+use crate::{DayStanding, UsageBy, UsageFilter, UsageRow, UsageTotals};
 
 /// See [`crate::Store::day_standing`].
 pub(in crate::postgres) async fn day_standing(
@@ -58,7 +58,10 @@ const SUMS: &str = "count(DISTINCT u.run), \
      coalesce(sum(u.cost_micro_usd), 0)::bigint, coalesce(sum(u.wall_time_ms), 0)::bigint";
 
 /// See [`crate::Store::usage`].
-pub(in crate::postgres) async fn usage(db: &Db, query: &UsageFilter) -> Result<Usage, Failure> {
+pub(in crate::postgres) async fn usage(
+    db: &Db,
+    query: &UsageFilter,
+) -> Result<UsageTotals, Failure> {
     let mut all = conditions(query);
     let key = key(&query.by, &mut all);
     let from = format!("FROM usage u JOIN runs r ON r.run = u.run {}", all.sql());
@@ -73,7 +76,7 @@ pub(in crate::postgres) async fn usage(db: &Db, query: &UsageFilter) -> Result<U
     if let Some(Grouping { key, .. }) = key {
         sql = format!("{sql} UNION ALL SELECT FALSE, {key}, {SUMS} {from}{only} GROUP BY 2");
     }
-    let mut usage = Usage::default();
+    let mut usage = UsageTotals::default();
     for row in db.query(&sql, &all.values()).await? {
         let sums = sums(&row, &query.by)?;
         if row.try_get(0)? {

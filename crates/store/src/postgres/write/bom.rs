@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use errand_model::{Digest, Timestamp};
 
 use super::{Grown, Operation};
-use crate::BomGeneration;
+use crate::StoredBomGeneration;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::read;
@@ -21,7 +21,7 @@ pub(in crate::postgres) struct PutBom {
 
 #[async_trait]
 impl Operation for PutBom {
-    type Output = BomGeneration;
+    type Output = StoredBomGeneration;
 
     const DOING: &'static str = "keeps an inventory";
 
@@ -29,7 +29,7 @@ impl Operation for PutBom {
         vec![format!("bom {}", indexed(&self.agent))]
     }
 
-    async fn run(&self, db: &Db) -> Result<BomGeneration, Failure> {
+    async fn run(&self, db: &Db) -> Result<StoredBomGeneration, Failure> {
         const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) \
              VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
         loop {
@@ -37,7 +37,7 @@ impl Operation for PutBom {
             if let Some(latest) = latest.as_ref().filter(|latest| latest.digest == self.digest) {
                 return Ok(latest.clone());
             }
-            let next = BomGeneration {
+            let next = StoredBomGeneration {
                 agent: self.agent.clone(),
                 generation: latest.map_or(1, |latest| latest.generation + 1),
                 digest: self.digest.clone(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use errand_model::Timestamp;
-use errand_model::placement::{Class, Ready, UnderLease, choose};
+use errand_model::placement::{Class, ReadyRuns, UnderLease, choose};
 use futures_util::future::try_join;
 
 use super::Operation;
@@ -128,7 +128,7 @@ impl ClaimRuns {
         let mut ready = Vec::new();
         for (class, key, ranks) in classes {
             let runs = self.ready_of(db, (key, ranks), READY).await?;
-            ready.push(Ready { class: class.clone(), runs });
+            ready.push(ReadyRuns { class: class.clone(), runs });
         }
         let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
         Ok(choose(&ready, &under_lease(db).await?, &self.0.offer, limit))

@@ -12,7 +12,7 @@ use crate::postgres::read;
 use crate::postgres::row::{integer, small};
 use crate::postgres::text::plain;
 use crate::projection::{STEP_EVENTS, StepEvent, died, failing_step};
-use crate::{Admission, Discard, Error, Fate};
+use crate::{Admission, DeadLetterFate, Discard, Error};
 
 /// [`crate::Store::discard`].
 pub(in crate::postgres) struct DiscardDeadLetter(pub(in crate::postgres) Discard);
@@ -32,7 +32,7 @@ impl Operation for DiscardDeadLetter {
              WHERE run = (SELECT run FROM runs WHERE run_id = $1)";
         let Discard { run_id, by, at } = &self.0;
         match read::dead_letter(db, run_id).await? {
-            Some(found) if found.fate == Fate::Open => {}
+            Some(found) if found.fate == DeadLetterFate::Open => {}
             Some(found) => return Err(Error::Settled { letter: Box::new(found) }.into()),
             None => return Err(Error::NoDeadLetter { run_id: run_id.clone() }.into()),
         }
@@ -50,7 +50,7 @@ pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result
         return Ok(());
     };
     match read::dead_letter(db, origin).await? {
-        Some(found) if found.fate == Fate::Open => Ok(()),
+        Some(found) if found.fate == DeadLetterFate::Open => Ok(()),
         Some(found) => Err(Error::Settled { letter: Box::new(found) }.into()),
         None => Err(Error::NoDeadLetter { run_id: origin.clone() }.into()),
     }

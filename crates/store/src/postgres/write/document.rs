@@ -12,7 +12,7 @@ use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
-use crate::{Change, Error};
+use crate::{Error, StoreChange};
 
 /// [`crate::DocumentStore::write_documents`].
 pub(in crate::postgres) struct WriteDocuments(pub(in crate::postgres) Vec<DocumentWrite>);
@@ -32,7 +32,7 @@ impl Operation for WriteDocuments {
         write(db, &self.0).await
     }
 
-    fn changes(&self, (): &()) -> Vec<Change> {
+    fn changes(&self, (): &()) -> Vec<StoreChange> {
         of_documents(&self.0, None)
     }
 }

@@ -9,7 +9,7 @@ use crate::postgres::lock::{key_lock, run_lock, session_lock};
 use crate::postgres::read;
 use crate::postgres::text::indexed;
 use crate::postgres::write::batch::{check_admitted, insert};
-use crate::{Admission, Admitted, Change, Error};
+use crate::{Admission, Admitted, Error, StoreChange};
 
 /// [`crate::Store::import`].
 pub(in crate::postgres) struct Import(pub(in crate::postgres) Admission);
@@ -52,11 +52,11 @@ impl Operation for Import {
         Ok(Admitted::Created)
     }
 
-    fn changes(&self, admitted: &Admitted) -> Vec<Change> {
+    fn changes(&self, admitted: &Admitted) -> Vec<StoreChange> {
         match admitted {
             Admitted::Created => {
                 let (run_id, seq) = (self.0.run.id.clone(), self.0.head.seq);
-                vec![Change::Run { run_id, seq, is_over: true }]
+                vec![StoreChange::Run { run_id, seq, is_over: true }]
             }
             Admitted::Existing(_) => Vec::new(),
         }

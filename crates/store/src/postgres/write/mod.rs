@@ -40,7 +40,7 @@ pub(super) use turn::{check_admission, check_beginning};
 
 use super::db::Db;
 use super::failure::Failure;
-use crate::Change;
+use crate::StoreChange;
 
 /// A write of the store, in a transaction of its own.
 ///
@@ -65,7 +65,7 @@ pub(super) trait Operation: Send + Sync + 'static {
     async fn run(&self, db: &Db) -> Result<Self::Output, Failure>;
 
     /// Returns the changes to announce after the commit.
-    fn changes(&self, output: &Self::Output) -> Vec<Change> {
+    fn changes(&self, output: &Self::Output) -> Vec<StoreChange> {
         let _: &Self::Output = output;
         Vec::new()
     }

@@ -7,7 +7,7 @@ use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::integer;
 use crate::postgres::text::indexed;
-use crate::projection::{Question, question};
+use crate::projection::{QuestionEffect, question};
 
 /// Effect of events on one question.
 #[derive(Debug, Default)]
@@ -29,16 +29,16 @@ pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure>
         for event in *events {
             let seq = integer(event.seq);
             match question(event) {
-                Some(Question::Asked { id, deadline_ms }) => {
+                Some(QuestionEffect::Asked { id, deadline_ms }) => {
                     let change = changes.entry((*number, indexed(&id).into_owned())).or_default();
                     let at = change.asked.map_or(event.at.as_millis(), |(_, at, _)| at);
                     change.asked = Some((seq, at, deadline_ms));
                 }
-                Some(Question::Answered { id }) => {
+                Some(QuestionEffect::Answered { id }) => {
                     let change = changes.entry((*number, indexed(&id).into_owned())).or_default();
                     change.answered_seq.get_or_insert(seq);
                 }
-                Some(Question::Ended) => {
+                Some(QuestionEffect::Ended) => {
                     over.push(*number);
                     last_seqs.push(seq);
                 }
@@ -46,7 +46,7 @@ pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure>
             }
         }
     }
-    let (asked, answered) = (Asked::of(&changes), Answered::of(&changes));
+    let (asked, answered) = (AskedRows::of(&changes), Answered::of(&changes));
     let mut steps = Vec::new();
     steps.extend(asked.step());
     steps.extend(answered.step());
@@ -65,7 +65,7 @@ const END: &str = "UPDATE questions q SET answered_seq = x.seq \
 
 /// Questions that are asked, perhaps again, by columns.
 #[derive(Default)]
-struct Asked<'a> {
+struct AskedRows<'a> {
     runs: Vec<i64>,
     ids: Vec<&'a str>,
     seqs: Vec<i64>,
@@ -74,7 +74,7 @@ struct Asked<'a> {
     answered_seqs: Vec<Option<i64>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AskedRows<'a> {
     fn of(changes: &'a BTreeMap<(i64, String), Change>) -> Self {
         let mut all = Self::default();
         for ((run, id), change) in changes {

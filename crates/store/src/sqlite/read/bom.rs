@@ -3,7 +3,7 @@
 use errand_model::{Digest, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::BomGeneration;
+use crate::StoredBomGeneration;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, number};
 
@@ -12,7 +12,7 @@ pub(in crate::sqlite) fn boms(
     connection: &Connection,
     agent: &str,
     limit: u32,
-) -> Result<Vec<BomGeneration>, Failure> {
+) -> Result<Vec<StoredBomGeneration>, Failure> {
     const SQL: &str = "SELECT generation, digest, at_ms FROM boms WHERE agent = ?1 \
          ORDER BY generation DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(SQL)?;
@@ -24,7 +24,7 @@ pub(in crate::sqlite) fn boms(
         let digest: [u8; 32] = digest.try_into().map_err(|_| {
             damaged("", format!("generation {generation} of the inventory of {agent:?}"))
         })?;
-        boms.push(BomGeneration {
+        boms.push(StoredBomGeneration {
             agent: agent.to_owned(),
             generation,
             digest: Digest::from_hash(&digest),

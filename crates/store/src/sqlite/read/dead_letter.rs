@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
-use crate::{DeadLetter, DeadLetterFilter, Fate, Page};
+use crate::{DeadLetterFate, DeadLetterFilter, Page, StoredDeadLetter};
 
 /// Columns for [`letter`], in order. The last run that repeats the dead one counts.
 const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.code, d.message, \
@@ -18,7 +18,7 @@ const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.
 pub(in crate::sqlite) fn dead_letter(
     connection: &Connection,
     run_id: &RunId,
-) -> Result<Option<DeadLetter>, Failure> {
+) -> Result<Option<StoredDeadLetter>, Failure> {
     let run_id = Some(run_id.clone());
     let filter = DeadLetterFilter { settled: true, run_id, ..DeadLetterFilter::default() };
     let mut found = dead_letters(connection, &filter, &Page { after: None, limit: 1 })?;
@@ -30,7 +30,7 @@ pub(in crate::sqlite) fn dead_letters(
     connection: &Connection,
     filter: &DeadLetterFilter,
     page: &Page,
-) -> Result<Vec<DeadLetter>, Failure> {
+) -> Result<Vec<StoredDeadLetter>, Failure> {
     let DeadLetterFilter { namespaces, settled, run_id, agent, code, since, before } = filter;
     let mut conditions = vec!["1"];
     let mut values: Vec<Value> = Vec::new();
@@ -64,17 +64,19 @@ pub(in crate::sqlite) fn dead_letters(
     Ok(found)
 }
 
-fn letter(row: &Row<'_>) -> Result<DeadLetter, Failure> {
+fn letter(row: &Row<'_>) -> Result<StoredDeadLetter, Failure> {
     let again: (Option<String>, Option<i64>) = (row.get(10)?, row.get(11)?);
     let discarded_at: Option<i64> = row.get(8)?;
     let fate = match (discarded_at, again) {
         (_, (Some(run_id), Some(at))) => {
-            Fate::Redriven { run_id: id(run_id)?, at: Timestamp::from_millis(at) }
+            DeadLetterFate::Redriven { run_id: id(run_id)?, at: Timestamp::from_millis(at) }
         }
-        (Some(at), _) => Fate::Discarded { at: Timestamp::from_millis(at), by: row.get(9)? },
-        (None, _) => Fate::Open,
+        (Some(at), _) => {
+            DeadLetterFate::Discarded { at: Timestamp::from_millis(at), by: row.get(9)? }
+        }
+        (None, _) => DeadLetterFate::Open,
     };
-    Ok(DeadLetter {
+    Ok(StoredDeadLetter {
         run_id: id(row.get(0)?)?,
         name: row.get(1)?,
         agent: row.get(2)?,

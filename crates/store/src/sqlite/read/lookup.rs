@@ -3,7 +3,7 @@
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::Request;
+use crate::StoredRequest;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
 
@@ -40,7 +40,7 @@ pub(in crate::sqlite) fn find(
 pub(in crate::sqlite) fn requests(
     connection: &Connection,
     run_id: &RunId,
-) -> Result<Vec<Request>, Failure> {
+) -> Result<Vec<StoredRequest>, Failure> {
     const SQL: &str = "SELECT id, kind, at_ms FROM requests \
          WHERE run = (SELECT run FROM runs WHERE run_id = ?1) ORDER BY id";
     let mut statement = connection.prepare_cached(SQL)?;
@@ -51,7 +51,7 @@ pub(in crate::sqlite) fn requests(
         let command = serde_json::from_str(&command)
             .map_err(|error| damaged(run_id.as_str(), format!("a request of it: {error}")))?;
         let at = Timestamp::from_millis(row.get(2)?);
-        requests.push(Request { id: row.get(0)?, run_id: run_id.clone(), command, at });
+        requests.push(StoredRequest { id: row.get(0)?, run_id: run_id.clone(), command, at });
     }
     Ok(requests)
 }

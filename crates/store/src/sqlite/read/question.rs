@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::in_namespaces;
 use crate::Namespaces;
-use crate::question::{Asked, Questions};
+use crate::question::{Questions, StoredQuestion};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, number};
 
@@ -38,7 +38,7 @@ pub(in crate::sqlite) fn questions(
     which: Questions,
     namespaces: &Namespaces,
     limit: u32,
-) -> Result<Vec<Asked>, Failure> {
+) -> Result<Vec<StoredQuestion>, Failure> {
     const SELECT: &str = concat!(
         "SELECT r.run_id, r.agent, r.name, q.asked_at_ms, ",
         event_columns!("e"),
@@ -72,12 +72,12 @@ pub(in crate::sqlite) fn questions(
     Ok(found)
 }
 
-fn asked(row: &Row<'_>) -> Result<Asked, Failure> {
+fn asked(row: &Row<'_>) -> Result<StoredQuestion, Failure> {
     let run_id: String = row.get(0)?;
     let run_id = RunId::try_from(run_id).map_err(|error| damaged(&error.text, "its id is none"))?;
     let missing = || damaged(run_id.as_str(), "the event of a question is missing");
     let parent: Option<String> = row.get(4 + 2 * EVENT_COLUMNS)?;
-    Ok(Asked {
+    Ok(StoredQuestion {
         parent_run_id: parent.and_then(|parent| parent.parse().ok()),
         agent: row.get(1)?,
         name: row.get(2)?,

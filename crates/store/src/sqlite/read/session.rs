@@ -8,12 +8,15 @@ use serde::de::DeserializeOwned;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, integer, number};
 use crate::{
-    Namespaces, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
-    SessionResult, SessionState, Turn,
+    Namespaces, RESULTS_PER_SESSION, ResultLookup, Session, SessionPage, SessionResult,
+    SessionState, SessionTurn, StoredSessionMessage,
 };
 
 /// See [`crate::SessionStore::turn`].
-pub(in crate::sqlite) fn turn(connection: &Connection, run_id: &RunId) -> Result<Turn, Failure> {
+pub(in crate::sqlite) fn turn(
+    connection: &Connection,
+    run_id: &RunId,
+) -> Result<SessionTurn, Failure> {
     const OWN: &str = "SELECT run, session_id FROM session_turns \
          WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND has_begun = 0";
     // A run that has begun keeps the turn; the others follow in the order of their admission.
@@ -23,7 +26,7 @@ pub(in crate::sqlite) fn turn(connection: &Connection, run_id: &RunId) -> Result
         .prepare_cached(OWN)?
         .query_row([run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((run, session_id)) = own else { return Ok(Turn::default()) };
+    let Some((run, session_id)) = own else { return Ok(SessionTurn::default()) };
     let one = |order: &str| -> Result<Option<RunId>, Failure> {
         let sql = format!("SELECT r.run_id {AHEAD} ORDER BY {order} LIMIT 1");
         let found: Option<String> = connection
@@ -35,7 +38,7 @@ pub(in crate::sqlite) fn turn(connection: &Connection, run_id: &RunId) -> Result
     let ahead = connection
         .prepare_cached(&format!("SELECT count(*) {AHEAD}"))?
         .query_row(params![session_id, run], |row| row.get(0))?;
-    Ok(Turn {
+    Ok(SessionTurn {
         holder: one("t.has_begun DESC, t.run")?,
         next_ahead: one("t.has_begun, t.run DESC")?,
         ahead,
@@ -151,7 +154,7 @@ pub(in crate::sqlite) fn session_messages(
     session_id: &str,
     before: Option<u64>,
     limit: u32,
-) -> Result<Vec<SessionMessage>, Failure> {
+) -> Result<Vec<StoredSessionMessage>, Failure> {
     const SQL: &str = "SELECT number, run_id, role, content, at_ms FROM session_messages \
          WHERE session_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
     let mut statement = connection.prepare_cached(SQL)?;
@@ -160,7 +163,7 @@ pub(in crate::sqlite) fn session_messages(
     let mut messages = Vec::new();
     while let Some(row) = rows.next()? {
         let content: String = row.get(3)?;
-        messages.push(SessionMessage {
+        messages.push(StoredSessionMessage {
             number: number(row.get(0)?),
             run_id: parse_id(row.get(1)?)?,
             role: row.get(2)?,

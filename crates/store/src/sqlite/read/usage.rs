@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter
 
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
-use crate::{DayStanding, Usage, UsageBy, UsageFilter, UsageRow};
+use crate::{DayStanding, UsageBy, UsageFilter, UsageRow, UsageTotals};
 
 /// See [`crate::Store::day_standing`].
 pub(in crate::sqlite) fn day_standing(
@@ -54,7 +54,7 @@ fn amounts(row: &Row<'_>) -> Result<Amounts, Failure> {
 pub(in crate::sqlite) fn usage(
     connection: &Connection,
     query: &UsageFilter,
-) -> Result<Usage, Failure> {
+) -> Result<UsageTotals, Failure> {
     let mut values: Vec<Value> = Vec::new();
     let sql = sql(query, &mut values);
     let mut statement = connection.prepare_cached(&sql)?;
@@ -267,7 +267,7 @@ impl Sums {
         &mut self.sums[place]
     }
 
-    fn finish(self, by: &UsageBy) -> Usage {
+    fn finish(self, by: &UsageBy) -> UsageTotals {
         let mut rows: Vec<UsageRow> = Vec::with_capacity(self.sums.len() + 1);
         rows.extend(self.without_key.map(Sum::finish));
         let mut keys: Vec<(String, usize)> = self.places.into_iter().collect();
@@ -286,7 +286,7 @@ impl Sums {
             };
             rows.push(UsageRow { key: Some(key), ..sum.finish() });
         }
-        let mut usage = Usage { rows, total: self.total.finish() };
+        let mut usage = UsageTotals { rows, total: self.total.finish() };
         usage.sort();
         usage
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, number};
-use crate::{Standing, Waiting};
+use crate::{QueuedCount, UnfinishedCounts};
 
 const BY_CLASS: &str = "SELECT class, sum(ready_at_ms <= ?1), sum(ready_at_ms > ?1), \
      min(ready_at_ms) FROM queue GROUP BY class";
@@ -22,8 +22,8 @@ const OPEN_QUESTIONS: &str =
 pub(in crate::sqlite) fn waiting(
     connection: &Connection,
     now: Timestamp,
-) -> Result<Vec<Waiting>, Failure> {
-    let mut by_namespace: BTreeMap<Option<String>, Waiting> = BTreeMap::new();
+) -> Result<Vec<QueuedCount>, Failure> {
+    let mut by_namespace: BTreeMap<Option<String>, QueuedCount> = BTreeMap::new();
     let mut statement = connection.prepare_cached(BY_CLASS)?;
     let mut rows = statement.query(params![now.as_millis()])?;
     while let Some(row) = rows.next()? {
@@ -32,7 +32,7 @@ pub(in crate::sqlite) fn waiting(
             .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
         let oldest = Timestamp::from_millis(row.get(3)?);
         let namespace = class.namespace;
-        let of = by_namespace.entry(namespace.clone()).or_insert(Waiting {
+        let of = by_namespace.entry(namespace.clone()).or_insert(QueuedCount {
             namespace,
             ready: 0,
             delayed: 0,
@@ -48,7 +48,7 @@ pub(in crate::sqlite) fn waiting(
 }
 
 /// See [`crate::Store::standing`].
-pub(in crate::sqlite) fn standing(connection: &Connection) -> Result<Standing, Failure> {
+pub(in crate::sqlite) fn standing(connection: &Connection) -> Result<UnfinishedCounts, Failure> {
     let mut live = Vec::new();
     let mut statement = connection.prepare_cached(LIVE_BY_STATUS)?;
     let mut rows = statement.query([])?;
@@ -59,5 +59,5 @@ pub(in crate::sqlite) fn standing(connection: &Connection) -> Result<Standing, F
     let (open, oldest): (i64, Option<i64>) =
         statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let oldest_question_at = oldest.map(Timestamp::from_millis);
-    Ok(Standing { live, open_questions: number(open), oldest_question_at })
+    Ok(UnfinishedCounts { live, open_questions: number(open), oldest_question_at })
 }

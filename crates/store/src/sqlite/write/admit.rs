@@ -12,7 +12,7 @@ use crate::fence::verify;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{damaged, fingerprint, integer, json};
-use crate::{Admission, Admitted, Change, Error, Holder, Lease};
+use crate::{Admission, Admitted, Error, Holder, Lease, StoreChange};
 
 /// The number of a run's first lease.
 const FIRST_EPOCH: u64 = 1;
@@ -40,7 +40,7 @@ impl Operation for Admit {
         }
     }
 
-    fn changes(&self, output: &Admitted) -> Vec<Change> {
+    fn changes(&self, output: &Admitted) -> Vec<StoreChange> {
         if *output == Admitted::Created { of_admission(&self.0) } else { Vec::new() }
     }
 }
@@ -70,7 +70,7 @@ impl Operation for AdmitHeld {
         }
     }
 
-    fn changes(&self, output: &Self::Output) -> Vec<Change> {
+    fn changes(&self, output: &Self::Output) -> Vec<StoreChange> {
         if output.0 == Admitted::Created { of_admission(&self.0) } else { Vec::new() }
     }
 }

@@ -8,9 +8,9 @@ use crate::change::{of_admission, of_append, of_family};
 use crate::fence::check_keys;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
-use crate::sqlite::row::{Current, integer};
+use crate::sqlite::row::{CurrentRow, integer};
 use crate::stored_fold::is_behind;
-use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
+use crate::{Admission, Append, Appended, Error, Holder, Lease, StoreChange};
 
 /// The one status in which a run may be in the queue.
 const PENDING: &str = "pending";
@@ -22,7 +22,7 @@ impl Operation for AppendEvents {
     type Output = Appended;
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
-        let current = Current::of(connection, &self.0.run.id)?;
+        let current = CurrentRow::of(connection, &self.0.run.id)?;
         if current.standing().is_made(&self.0) {
             return Ok(Appended { open_requests: current.open_requests });
         }
@@ -36,7 +36,7 @@ impl Operation for AppendEvents {
         files.add(&self.0.events);
     }
 
-    fn changes(&self, _: &Appended) -> Vec<Change> {
+    fn changes(&self, _: &Appended) -> Vec<StoreChange> {
         of_append(&self.0)
     }
 }
@@ -48,7 +48,7 @@ impl Operation for AppendAtRest {
     type Output = Appended;
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
-        let current = Current::of(connection, &self.0.run.id)?;
+        let current = CurrentRow::of(connection, &self.0.run.id)?;
         if current.standing().is_made(&self.0) {
             return Ok(Appended { open_requests: current.open_requests });
         }
@@ -61,7 +61,7 @@ impl Operation for AppendAtRest {
         files.add(&self.0.events);
     }
 
-    fn changes(&self, _: &Appended) -> Vec<Change> {
+    fn changes(&self, _: &Appended) -> Vec<StoreChange> {
         of_append(&self.0)
     }
 }
@@ -77,7 +77,7 @@ impl Operation for AppendAndAdmit {
     type Output = Lease;
 
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
-        let current = Current::of(connection, &self.parent.run.id)?;
+        let current = CurrentRow::of(connection, &self.parent.run.id)?;
         current.standing().check_held(&self.parent)?;
         document::check(connection, &self.parent.documents)?;
         check_child(connection, &self.child)?;
@@ -90,7 +90,7 @@ impl Operation for AppendAndAdmit {
         files.add(admit::events(&self.child));
     }
 
-    fn changes(&self, _: &Lease) -> Vec<Change> {
+    fn changes(&self, _: &Lease) -> Vec<StoreChange> {
         let mut all = of_append(&self.parent);
         all.extend(of_admission(&self.child));
         all
@@ -107,7 +107,7 @@ impl Operation for AppendAndAdmitAll {
     type Output = Appended;
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
-        let current = Current::of(connection, &self.parent.run.id)?;
+        let current = CurrentRow::of(connection, &self.parent.run.id)?;
         if current.standing().is_made(&self.parent) {
             return Ok(Appended { open_requests: current.open_requests });
         }
@@ -133,7 +133,7 @@ impl Operation for AppendAndAdmitAll {
         }
     }
 
-    fn changes(&self, _: &Appended) -> Vec<Change> {
+    fn changes(&self, _: &Appended) -> Vec<StoreChange> {
         of_family(&self.parent, &self.children)
     }
 }
@@ -148,7 +148,11 @@ fn check_child(connection: &Connection, child: &Admission) -> Result<(), Failure
 }
 
 /// Writes an append after all checks.
-fn write(connection: &Connection, append: &Append, current: &Current) -> Result<Appended, Failure> {
+fn write(
+    connection: &Connection,
+    append: &Append,
+    current: &CurrentRow,
+) -> Result<Appended, Failure> {
     const HEAD: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3 WHERE run = ?1";
     const ALL: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3, status = ?4, \
          ended_at_ms = ?5 WHERE run = ?1";
@@ -188,7 +192,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
 }
 
 /// Updates lease, queue and requests to the run's new state.
-fn place(connection: &Connection, append: &Append, current: &Current) -> Result<(), Failure> {
+fn place(connection: &Connection, append: &Append, current: &CurrentRow) -> Result<(), Failure> {
     const UNLEASE: &str = "DELETE FROM leases WHERE run = ?1";
     const UNASK: &str = "DELETE FROM requests WHERE run = ?1";
     const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";

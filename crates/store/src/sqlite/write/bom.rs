@@ -5,7 +5,7 @@ use errand_model::{Digest, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::Operation;
-use crate::BomGeneration;
+use crate::StoredBomGeneration;
 use crate::projection::{self, Pinned};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
@@ -19,14 +19,14 @@ pub(in crate::sqlite) struct PutBom {
 }
 
 impl Operation for PutBom {
-    type Output = BomGeneration;
+    type Output = StoredBomGeneration;
 
-    fn run(&self, connection: &Connection) -> Result<BomGeneration, Failure> {
+    fn run(&self, connection: &Connection) -> Result<StoredBomGeneration, Failure> {
         let latest = read::boms(connection, &self.agent, 1)?.pop();
         if let Some(latest) = latest.as_ref().filter(|latest| latest.digest == self.digest) {
             return Ok(latest.clone());
         }
-        let next = BomGeneration {
+        let next = StoredBomGeneration {
             agent: self.agent.clone(),
             generation: latest.map_or(1, |latest| latest.generation + 1),
             digest: self.digest.clone(),
@@ -37,7 +37,7 @@ impl Operation for PutBom {
     }
 }
 
-fn insert(connection: &Connection, bom: &BomGeneration) -> Result<(), Failure> {
+fn insert(connection: &Connection, bom: &StoredBomGeneration) -> Result<(), Failure> {
     const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) VALUES (?1, ?2, ?3, ?4)";
     let (digest, _) = fingerprint(&bom.digest);
     connection.prepare_cached(SQL)?.execute(params![

@@ -1,7 +1,7 @@
 //! Claims of workers on queued runs.
 
 use errand_model::Timestamp;
-use errand_model::placement::{Class, Ready, UnderLease, choose};
+use errand_model::placement::{Class, ReadyRuns, UnderLease, choose};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Operation, lease};
@@ -46,7 +46,7 @@ impl ClaimRuns {
                 continue;
             }
             let runs = self.ready_of(connection, &key)?;
-            groups.push(Ready { class, runs });
+            groups.push(ReadyRuns { class, runs });
         }
         let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
         Ok(choose(&groups, &under_lease(connection)?, &self.0.offer, limit))

@@ -9,7 +9,7 @@ use crate::projection::{self, STEP_EVENTS, StepEvent, died};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
 use crate::sqlite::row::integer;
-use crate::{Admission, Discard, Error, Fate};
+use crate::{Admission, DeadLetterFate, Discard, Error};
 
 /// [`crate::Store::discard`].
 pub(in crate::sqlite) struct DiscardDeadLetter(pub(in crate::sqlite) Discard);
@@ -22,7 +22,7 @@ impl Operation for DiscardDeadLetter {
              WHERE run = (SELECT run FROM runs WHERE run_id = ?1)";
         let Discard { run_id, by, at } = &self.0;
         match read::dead_letter(connection, run_id)? {
-            Some(found) if found.fate == Fate::Open => {}
+            Some(found) if found.fate == DeadLetterFate::Open => {}
             Some(found) => return Err(Error::Settled { letter: Box::new(found) }.into()),
             None => return Err(Error::NoDeadLetter { run_id: run_id.clone() }.into()),
         }
@@ -38,7 +38,7 @@ pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<()
         return Ok(());
     };
     match read::dead_letter(connection, origin)? {
-        Some(found) if found.fate == Fate::Open => Ok(()),
+        Some(found) if found.fate == DeadLetterFate::Open => Ok(()),
         Some(found) => Err(Error::Settled { letter: Box::new(found) }.into()),
         None => Err(Error::NoDeadLetter { run_id: origin.clone() }.into()),
     }

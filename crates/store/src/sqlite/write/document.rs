@@ -8,7 +8,7 @@ use crate::change::of_documents;
 use crate::document::{DocumentChange, DocumentWrite, Expect};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{integer, number};
-use crate::{Change, Error};
+use crate::{Error, StoreChange};
 
 /// [`crate::DocumentStore::write_documents`].
 pub(in crate::sqlite) struct WriteDocuments(pub(in crate::sqlite) Vec<DocumentWrite>);
@@ -21,7 +21,7 @@ impl Operation for WriteDocuments {
         write(connection, &self.0)
     }
 
-    fn changes(&self, (): &()) -> Vec<Change> {
+    fn changes(&self, (): &()) -> Vec<StoreChange> {
         of_documents(&self.0, None)
     }
 }

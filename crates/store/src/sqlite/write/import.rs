@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{Operation, admit};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
-use crate::sqlite::row::Current;
+use crate::sqlite::row::CurrentRow;
 use crate::{Admission, Admitted, Error};
 
 /// [`crate::Store::import`].
@@ -16,7 +16,7 @@ impl Operation for Import {
 
     fn run(&self, connection: &Connection) -> Result<Admitted, Failure> {
         let run_id = &self.0.run.id;
-        match Current::of(connection, run_id) {
+        match CurrentRow::of(connection, run_id) {
             Ok(current) if current.head == self.0.head => {
                 return Ok(Admitted::Existing(run_id.clone()));
             }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::Operation;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::row::{Current, integer, json};
+use crate::sqlite::row::{CurrentRow, integer, json};
 use crate::{Error, Holder, Lease, Renewed};
 
 /// [`crate::Store::take`].
@@ -20,7 +20,7 @@ impl Operation for Take {
     type Output = Lease;
 
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
-        let current = Current::of(connection, &self.run_id)?;
+        let current = CurrentRow::of(connection, &self.run_id)?;
         if current.is_over {
             return Err(Error::Sealed { run_id: self.run_id.clone() }.into());
         }

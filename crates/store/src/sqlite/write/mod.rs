@@ -38,7 +38,7 @@ pub(super) use session_events::{project as project_sessions, session_of};
 
 use super::failure::Failure;
 use super::journal::Files;
-use crate::Change;
+use crate::StoreChange;
 
 /// A write of the store.
 ///
@@ -61,7 +61,7 @@ pub(super) trait Operation: Send + 'static {
     }
 
     /// Called after the commit: returns the changes to announce.
-    fn changes(&self, output: &Self::Output) -> Vec<Change> {
+    fn changes(&self, output: &Self::Output) -> Vec<StoreChange> {
         let _: &Self::Output = output;
         Vec::new()
     }

@@ -3,7 +3,7 @@
 use errand_model::event::Event;
 use rusqlite::{Connection, params};
 
-use crate::projection::{Question, question};
+use crate::projection::{QuestionEffect, question};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::integer;
 
@@ -19,14 +19,14 @@ pub(super) fn follow(connection: &Connection, run: i64, event: &Event) -> Result
          WHERE run = ?1 AND answered_seq IS NULL";
     let seq = integer(event.seq);
     match question(event) {
-        Some(Question::Asked { id, deadline_ms }) => {
+        Some(QuestionEffect::Asked { id, deadline_ms }) => {
             let at = event.at.as_millis();
             connection.prepare_cached(ASK)?.execute(params![run, id, seq, at, deadline_ms])?;
         }
-        Some(Question::Answered { id }) => {
+        Some(QuestionEffect::Answered { id }) => {
             connection.prepare_cached(ANSWER)?.execute(params![run, id, seq])?;
         }
-        Some(Question::Ended) => {
+        Some(QuestionEffect::Ended) => {
             connection.prepare_cached(END)?.execute(params![run, seq])?;
         }
         None => {}

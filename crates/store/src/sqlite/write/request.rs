@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::Operation;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::row::{Current, json};
-use crate::{Change, Error};
+use crate::sqlite::row::{CurrentRow, json};
+use crate::{Error, StoreChange};
 
 /// [`crate::Store::request`].
 pub(in crate::sqlite) struct Ask {
@@ -21,7 +21,7 @@ impl Operation for Ask {
 
     fn run(&self, connection: &Connection) -> Result<i64, Failure> {
         const SQL: &str = "INSERT INTO requests (run, kind, at_ms) VALUES (?1, ?2, ?3)";
-        let current = Current::of(connection, &self.run_id)?;
+        let current = CurrentRow::of(connection, &self.run_id)?;
         if current.is_over {
             return Err(Error::Sealed { run_id: self.run_id.clone() }.into());
         }
@@ -34,7 +34,7 @@ impl Operation for Ask {
         Ok(connection.last_insert_rowid())
     }
 
-    fn changes(&self, _: &i64) -> Vec<Change> {
-        vec![Change::Asked { run_id: self.run_id.clone() }]
+    fn changes(&self, _: &i64) -> Vec<StoreChange> {
+        vec![StoreChange::Asked { run_id: self.run_id.clone() }]
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::Operation;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read::day_standing;
-use crate::sqlite::row::{Current, integer};
+use crate::sqlite::row::{CurrentRow, integer};
 use crate::{DayReservation, DayReserved, Error, HOLDERS_LIMIT};
 
 /// [`crate::Store::reserve`].
@@ -20,7 +20,7 @@ impl Operation for Reserve {
         const PUT: &str = "INSERT INTO reservations (id, run, agent, day, tokens, \
              cost_micro_usd, tool_calls, wall_time_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let asked = &self.0;
-        let current = Current::of(connection, &asked.run_id)?;
+        let current = CurrentRow::of(connection, &asked.run_id)?;
         if current.leased != Some(asked.epoch) {
             let (run_id, epoch) = (asked.run_id.clone(), asked.epoch);
             return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());

@@ -1,18 +1,18 @@
 //! Generations of inventories.
 
 use errand_model::Digest;
-use errand_store::{BomGeneration, Store};
+use errand_store::{Store, StoredBomGeneration};
 use tokio::task::JoinSet;
 
 use super::StoreFactory;
 use crate::world::START;
 
-fn generation(agent: &str, generation: u64, content: &str) -> BomGeneration {
+fn generation(agent: &str, generation: u64, content: &str) -> StoredBomGeneration {
     let digest = Digest::of(content.as_bytes());
-    BomGeneration { agent: agent.to_owned(), generation, digest, at: START }
+    StoredBomGeneration { agent: agent.to_owned(), generation, digest, at: START }
 }
 
-async fn put(store: &dyn Store, agent: &str, content: &str) -> BomGeneration {
+async fn put(store: &dyn Store, agent: &str, content: &str) -> StoredBomGeneration {
     store.put_bom(agent, &Digest::of(content.as_bytes()), START).await.unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_model::Head;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
-use errand_store::{Change, Changes};
+use errand_store::{Changes, StoreChange};
 
 use super::StoreFactory;
 use crate::world::{START, Writer, holder, queued};
@@ -14,7 +14,7 @@ use crate::world::{START, Writer, holder, queued};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for the expected change; others may come first.
-async fn hears(changes: &mut Changes, expected: Change) {
+async fn hears(changes: &mut Changes, expected: StoreChange) {
     let heard = tokio::time::timeout(PATIENCE, async {
         while changes.recv().await.unwrap() != expected {}
     });
@@ -28,16 +28,16 @@ pub(crate) async fn commits_of_this_process_are_announced(factory: &impl StoreFa
     let run_id = writer.run.id.clone();
     queued(&mut admission, 0);
     store.admit(admission).await.unwrap();
-    hears(&mut changes, Change::Run { run_id: run_id.clone(), seq: 1, is_over: false }).await;
-    hears(&mut changes, Change::Queued).await;
+    hears(&mut changes, StoreChange::Run { run_id: run_id.clone(), seq: 1, is_over: false }).await;
+    hears(&mut changes, StoreChange::Queued).await;
     writer.epoch = store.take(&run_id, 0, holder(3), None).await.unwrap().epoch;
     store.append(writer.start()).await.unwrap();
-    hears(&mut changes, Change::Run { run_id: run_id.clone(), seq: 4, is_over: false }).await;
+    hears(&mut changes, StoreChange::Run { run_id: run_id.clone(), seq: 4, is_over: false }).await;
     let cancel = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::from_secs(1) };
     store.request(&run_id, cancel.into(), START).await.unwrap();
-    hears(&mut changes, Change::Asked { run_id: run_id.clone() }).await;
+    hears(&mut changes, StoreChange::Asked { run_id: run_id.clone() }).await;
     store.append(writer.complete()).await.unwrap();
-    hears(&mut changes, Change::Run { run_id, seq: 6, is_over: true }).await;
+    hears(&mut changes, StoreChange::Run { run_id, seq: 6, is_over: true }).await;
 }
 
 pub(crate) async fn refused_writes_are_not_announced(factory: &impl StoreFactory) {
@@ -53,18 +53,18 @@ pub(crate) async fn refused_writes_are_not_announced(factory: &impl StoreFactory
     assert!(store.admit(admission).await.is_err());
     let (last, admission) = Writer::job();
     store.admit(admission).await.unwrap();
-    let last = Change::Run { run_id: last.run.id, seq: 1, is_over: false };
+    let last = StoreChange::Run { run_id: last.run.id, seq: 1, is_over: false };
     let mut heard = Vec::new();
     while heard.last() != Some(&last) {
         heard.push(tokio::time::timeout(PATIENCE, changes.recv()).await.unwrap().unwrap());
     }
-    let refused = |change: &Change| match change {
-        Change::Run { run_id, seq, .. } => *run_id == unsound.run.id || *seq > 1,
-        Change::Queued
-        | Change::Asked { .. }
-        | Change::Turn
-        | Change::Inbox { .. }
-        | Change::Elsewhere => false,
+    let refused = |change: &StoreChange| match change {
+        StoreChange::Run { run_id, seq, .. } => *run_id == unsound.run.id || *seq > 1,
+        StoreChange::Queued
+        | StoreChange::Asked { .. }
+        | StoreChange::Turn
+        | StoreChange::Inbox { .. }
+        | StoreChange::Elsewhere => false,
     };
     assert!(!heard.iter().any(refused), "{heard:?}");
 }

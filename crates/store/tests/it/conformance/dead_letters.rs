@@ -7,7 +7,7 @@ use errand_model::event::{
     RunFailed, RunKind,
 };
 use errand_model::{RunId, Timestamp};
-use errand_store::{DeadLetterFilter, Discard, Error, Fate, Page, Removal, Store};
+use errand_store::{DeadLetterFate, DeadLetterFilter, Discard, Error, Page, Removal, Store};
 
 use super::StoreFactory;
 use crate::world::{START, Writer, created};
@@ -71,7 +71,7 @@ async fn listed(store: &dyn Store, filter: &DeadLetterFilter) -> Vec<RunId> {
     letters.into_iter().map(|letter| letter.run_id).collect()
 }
 
-async fn fate(store: &dyn Store, run_id: &RunId) -> Fate {
+async fn fate(store: &dyn Store, run_id: &RunId) -> DeadLetterFate {
     let run_id = Some(run_id.clone());
     let filter = DeadLetterFilter { settled: true, run_id, ..DeadLetterFilter::default() };
     store.dead_letters(&filter, &ALL).await.unwrap().remove(0).fate
@@ -84,7 +84,7 @@ pub(crate) async fn a_dead_letter_is_listed_with_its_error(factory: &impl StoreF
     assert_eq!(listed(&*store, &open).await, [second.run.id.clone(), first.run.id.clone()]);
     let found = store.dead_letters(&open, &ALL).await.unwrap().pop().unwrap();
     assert_eq!((found.agent.as_str(), found.attempts), ("post", 1));
-    assert_eq!((found.at, found.fate), (first.now, Fate::Open));
+    assert_eq!((found.at, found.fate), (first.now, DeadLetterFate::Open));
     assert_eq!(found.code, "exit_nonzero");
     assert_eq!(found.message, "the agent exited with code 1");
     assert_eq!(found.step.as_deref(), Some("send"));
@@ -107,16 +107,16 @@ pub(crate) async fn a_dead_letter_is_redriven_once(factory: &impl StoreFactory) 
     let store = factory.open();
     let dead = died(&*store, "post").await.run.id;
     let fork = again(&*store, &dead, false, Some(3)).await.unwrap();
-    assert_eq!(fate(&*store, &dead).await, Fate::Open, "{fork} is only a fork");
+    assert_eq!(fate(&*store, &dead).await, DeadLetterFate::Open, "{fork} is only a fork");
     let redriven = again(&*store, &dead, true, Some(99)).await.unwrap();
-    let expected = Fate::Redriven { run_id: redriven.clone(), at: START };
+    let expected = DeadLetterFate::Redriven { run_id: redriven.clone(), at: START };
     assert_eq!(fate(&*store, &dead).await, expected);
     assert_eq!(listed(&*store, &DeadLetterFilter::default()).await, []);
     let refused = again(&*store, &dead, true, None).await.unwrap_err();
     assert!(matches!(refused, Error::Settled { .. }), "{refused:?}");
     assert!(refused.to_string().contains(redriven.as_str()), "{refused}");
     let once_more = again(&*store, &dead, false, None).await.unwrap();
-    let expected = Fate::Redriven { run_id: once_more.clone(), at: START };
+    let expected = DeadLetterFate::Redriven { run_id: once_more.clone(), at: START };
     assert_eq!(fate(&*store, &dead).await, expected);
     let alive = again(&*store, &once_more, true, None).await.unwrap_err();
     assert!(matches!(alive, Error::NoDeadLetter { .. }), "{alive:?}");
@@ -159,7 +159,7 @@ pub(crate) async fn a_discarded_dead_letter_is_kept_and_not_listed(factory: &imp
     let by = Some("ada".to_owned());
     let discard = Discard { run_id: dead.clone(), by: by.clone(), at: START };
     store.discard(discard.clone()).await.unwrap();
-    assert_eq!(fate(&*store, &dead).await, Fate::Discarded { at: START, by });
+    assert_eq!(fate(&*store, &dead).await, DeadLetterFate::Discarded { at: START, by });
     assert_eq!(listed(&*store, &DeadLetterFilter::default()).await, []);
     assert!(store.load(&dead).await.unwrap().is_some());
     let refused = store.discard(discard).await.unwrap_err();

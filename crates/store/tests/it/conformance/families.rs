@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use errand_model::event::RunKind;
-use errand_model::placement::{Demands, Offer, Placement};
+use errand_model::placement::{Offer, Placement, PlacementDemands};
 use errand_model::{Hash, RunId, Timestamp};
 use errand_store::{
-    Admission, Append, Change, Claim, DocumentChange, DocumentKind, DocumentWrite, Error, Expect,
-    Filter, Page, Pending, Store,
+    Admission, Append, Claim, DocumentChange, DocumentKind, DocumentWrite, Error, Expect, Filter,
+    Page, Pending, Store, StoreChange,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -263,7 +263,7 @@ pub(crate) async fn an_exclusive_worker_leaves_runs_without_its_labels(
     let mut children = Vec::new();
     for affinity in [None, Some("mine"), Some("other"), Some("mine"), None] {
         let affinity = affinity.map(label).unwrap_or_default();
-        let demands = Demands { affinity, ..Demands::default() };
+        let demands = PlacementDemands { affinity, ..PlacementDemands::default() };
         let mut spec = created(RunKind::Job);
         spec.placement = Some(Placement { demands, ..Placement::default() });
         let mut admission = Writer::new(spec).1;
@@ -313,7 +313,8 @@ pub(crate) async fn turns_and_messages_are_announced(factory: &impl StoreFactory
         ..news(&format!("{child_id}/1"), Expect::Absent)
     };
     let mut turn = parent.checkpoint("turn");
-    let run = |run_id: &RunId, seq| Change::Run { run_id: run_id.clone(), seq, is_over: false };
+    let run =
+        |run_id: &RunId, seq| StoreChange::Run { run_id: run_id.clone(), seq, is_over: false };
     let seq = turn.head.seq;
     turn.documents = vec![news("a", Expect::Absent), news("b", Expect::Absent), inbox];
     store.append_and_admit_all(turn, vec![child]).await.unwrap();
@@ -331,15 +332,15 @@ pub(crate) async fn turns_and_messages_are_announced(factory: &impl StoreFactory
             heard.push(change);
         }
     }
-    let inbox = Change::Inbox { run_id: child_id.clone() };
+    let inbox = StoreChange::Inbox { run_id: child_id.clone() };
     let expected = [
         first,
         run(&parent.run.id, seq),
-        Change::Turn,
+        StoreChange::Turn,
         inbox,
         run(&child_id, 1),
-        Change::Queued,
-        Change::Turn,
+        StoreChange::Queued,
+        StoreChange::Turn,
     ];
     assert_eq!(heard, expected);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use errand_model::event::{EventBody, Reported, RunKind};
 use errand_model::price::Day;
-use errand_model::spend::{Amounts, Caps, Measure, Spent, Want, WantKind};
+use errand_model::spend::{Amounts, BudgetMeasure, SpendingCaps, Spent, Want, WantKind};
 use errand_store::{DayReservation, DayReserved, Error, Store};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ fn asked(writer: &Writer, tokens: u64, allowed: u64) -> DayReservation {
         agent: "echo".to_owned(),
         day: DAY,
         want: Want { kind: WantKind::Model, amounts: Amounts { tokens, ..Amounts::ZERO } },
-        caps: Caps { tokens: Some(allowed), ..Caps::default() },
+        caps: SpendingCaps { tokens: Some(allowed), ..SpendingCaps::default() },
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn a_reservation_is_settled_by_the_event_of_its_call(factory: &
     let first = asked(&writer, 60, 100);
     assert_eq!(store.reserve(first.clone()).await.unwrap(), DayReserved::Granted);
     assert_eq!(store.reserve(first.clone()).await.unwrap(), DayReserved::Granted, "asked again");
-    let (measure, used) = (Measure::Tokens, 0);
+    let (measure, used) = (BudgetMeasure::Tokens, 0);
     let spent = Spent { measure, used, reserved: 60, wanted: 41, allowed: 100 };
     let refused = DayReserved::Refused { spent, holders: vec![writer.run.id.clone()] };
     assert_eq!(store.reserve(asked(&other, 41, 100)).await.unwrap(), refused);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use errand_model::event::{RunCreated, RunKind};
-use errand_model::placement::{Demands, Offer, Placement, Resources};
+use errand_model::placement::{Offer, Placement, PlacementDemands, Resources};
 use errand_model::run::Pause;
 use errand_model::{RunId, Timestamp};
-use errand_store::{Claim, Pending, Store, Waiting};
+use errand_store::{Claim, Pending, QueuedCount, Store};
 use tokio::task::JoinSet;
 
 use super::StoreFactory;
@@ -18,7 +18,7 @@ async fn waiting(
     store: &dyn Store,
     namespace: Option<&str>,
     priority: i32,
-    demands: Demands,
+    demands: PlacementDemands,
 ) -> Writer {
     let placement = Placement { priority, not_before: None, demands };
     let spec = RunCreated {
@@ -38,19 +38,22 @@ async fn claimed(store: &dyn Store, limit: u32, offer: Offer) -> Vec<RunId> {
     store.claim(claim).await.unwrap().into_iter().map(|(stored, _)| stored.run.id).collect()
 }
 
-fn bound(key: &str, limit: u32) -> Demands {
-    Demands { concurrency: BTreeMap::from([(key.to_owned(), limit)]), ..Demands::default() }
+fn bound(key: &str, limit: u32) -> PlacementDemands {
+    PlacementDemands {
+        concurrency: BTreeMap::from([(key.to_owned(), limit)]),
+        ..PlacementDemands::default()
+    }
 }
 
 pub(crate) async fn namespaces_are_served_evenly(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut loud = Vec::new();
     for _ in 0..12 {
-        loud.push(waiting(&*store, Some("loud"), 9, Demands::default()).await.run.id);
+        loud.push(waiting(&*store, Some("loud"), 9, PlacementDemands::default()).await.run.id);
     }
     let mut quiet = Vec::new();
     for _ in 0..3 {
-        quiet.push(waiting(&*store, None, 0, Demands::default()).await.run.id);
+        quiet.push(waiting(&*store, None, 0, PlacementDemands::default()).await.run.id);
     }
     let got: BTreeSet<_> = claimed(&*store, 4, Offer::default()).await.into_iter().collect();
     let expected = [&loud[0], &loud[1], &quiet[0], &quiet[1]].map(Clone::clone);
@@ -69,18 +72,18 @@ pub(crate) async fn runs_that_a_worker_cannot_take_do_not_block_others(
     let label = |value: &str| BTreeMap::from([("zone".to_owned(), value.to_owned())]);
     let gpu = Resources { gpu: 1, ..Resources::default() };
     let memory = Resources { memory_bytes: 3, ..Resources::default() };
-    let here = Demands { affinity: label("eu"), ..Demands::default() };
-    let there = Demands { affinity: label("us"), ..Demands::default() };
+    let here = PlacementDemands { affinity: label("eu"), ..PlacementDemands::default() };
+    let there = PlacementDemands { affinity: label("us"), ..PlacementDemands::default() };
     let mut elsewhere = Vec::new();
     for _ in 0..20 {
         elsewhere.push(waiting(&*store, None, 9, there.clone()).await.run.id);
     }
-    let needs_gpu = Demands { resources: gpu, ..here.clone() };
+    let needs_gpu = PlacementDemands { resources: gpu, ..here.clone() };
     let gpu_run = waiting(&*store, None, 9, needs_gpu).await.run.id;
-    let needs_memory = Demands { resources: memory, ..here.clone() };
+    let needs_memory = PlacementDemands { resources: memory, ..here.clone() };
     let first = waiting(&*store, None, 5, needs_memory.clone()).await.run.id;
     let second = waiting(&*store, None, 5, needs_memory).await.run.id;
-    let plain = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let plain = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
     let free = Some(Resources { memory_bytes: 5, ..Resources::default() });
     let offer = Offer { labels: label("eu"), free, only: false };
     assert_eq!(claimed(&*store, 9, offer.clone()).await, [first, plain]);
@@ -140,7 +143,7 @@ pub(crate) async fn a_run_beyond_its_bound_does_not_block_others(factory: &impl 
         waiting(&*store, None, 9, bound("agent:a", 1)).await;
     }
     let other = waiting(&*store, None, 0, bound("agent:b", 1)).await.run.id;
-    let free = waiting(&*store, None, -5, Demands::default()).await.run.id;
+    let free = waiting(&*store, None, -5, PlacementDemands::default()).await.run.id;
     assert_eq!(claimed(&*store, 9, Offer::default()).await, [first.clone(), other, free]);
     store.give_back(&first, 1).await.unwrap();
     assert_eq!(claimed(&*store, 9, Offer::default()).await.len(), 1);
@@ -151,9 +154,9 @@ pub(crate) async fn runs_with_expired_leases_are_found(factory: &impl StoreFacto
     let at = |seconds: u64| START.plus(Duration::from_secs(seconds));
     let mut runs = Vec::new();
     for _ in 0..3 {
-        runs.push(waiting(&*store, None, 0, Demands::default()).await.run.id);
+        runs.push(waiting(&*store, None, 0, PlacementDemands::default()).await.run.id);
     }
-    let for_ever = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let for_ever = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
     for (run_id, until) in runs.iter().zip([30, 10, 20]) {
         store.take(run_id, 0, holder(3), Some(at(until))).await.unwrap();
     }
@@ -173,9 +176,9 @@ pub(crate) async fn runs_with_expired_leases_are_found(factory: &impl StoreFacto
 
 pub(crate) async fn runs_with_a_process_of_their_own_are_found(factory: &impl StoreFactory) {
     let store = factory.open();
-    let queued = waiting(&*store, None, 0, Demands::default()).await.run.id;
-    let claimed = waiting(&*store, None, 0, Demands::default()).await.run.id;
-    let held = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let queued = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
+    let claimed = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
+    let held = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
     let found = async |limit| store.unqueued(limit).await.unwrap();
     assert_eq!(found(9).await, [], "a worker claims them");
     let soon = Some(START.plus(Duration::from_secs(15)));
@@ -195,7 +198,7 @@ pub(crate) async fn a_renewal_returns_runs_with_open_requests(factory: &impl Sto
     let store = factory.open();
     let mut leases = Vec::new();
     for _ in 0..4 {
-        let run_id = waiting(&*store, None, 0, Demands::default()).await.run.id;
+        let run_id = waiting(&*store, None, 0, PlacementDemands::default()).await.run.id;
         store.take(&run_id, 0, holder(3), Some(START)).await.unwrap();
         leases.push((run_id, 1));
     }
@@ -226,7 +229,7 @@ pub(crate) async fn queued_runs_are_counted_by_namespace(factory: &impl StoreFac
         store.admit(admission).await.unwrap();
     }
     waiting(&*store, Some("team"), 0, bound("agent:a", 1)).await;
-    let counted = |namespace: Option<&str>, ready, delayed| Waiting {
+    let counted = |namespace: Option<&str>, ready, delayed| QueuedCount {
         namespace: namespace.map(str::to_owned),
         ready,
         delayed,

@@ -9,7 +9,7 @@ use errand_model::event::{
     DeadlineDefault, EventBody, PauseReason, ProcessUsage, RunCancelled, RunCreated, RunPaused,
     RunResumed, StopReason,
 };
-use errand_store::{Append, Asked, Error, Questions, Standing, Store};
+use errand_store::{Append, Error, Questions, Store, StoredQuestion, UnfinishedCounts};
 
 use super::StoreFactory;
 use super::appending::{start, started};
@@ -79,7 +79,7 @@ async fn rest(store: &dyn Store, mut writer: Writer, asking: EventBody) -> Write
     writer
 }
 
-fn ids(asked: &[Asked]) -> Vec<String> {
+fn ids(asked: &[StoredQuestion]) -> Vec<String> {
     asked
         .iter()
         .map(|asked| {
@@ -92,7 +92,7 @@ fn ids(asked: &[Asked]) -> Vec<String> {
 
 pub(crate) async fn live_runs_and_open_questions_are_counted(factory: &impl StoreFactory) {
     let store = factory.open();
-    assert_eq!(store.standing().await.unwrap(), Standing::default());
+    assert_eq!(store.standing().await.unwrap(), UnfinishedCounts::default());
     drop(at_rest(&*store, "apr_1", 500).await);
     drop(started(&*store).await);
     let mut over = started(&*store).await;

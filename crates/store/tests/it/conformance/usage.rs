@@ -4,7 +4,7 @@ use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
 use errand_store::Namespaces;
-use errand_store::{Removal, Store, Usage, UsageBy, UsageFilter, UsageRow};
+use errand_store::{Removal, Store, UsageBy, UsageFilter, UsageRow, UsageTotals};
 use serde_json::{Value, json};
 
 use super::StoreFactory;
@@ -161,7 +161,7 @@ pub(crate) async fn the_use_of_a_removed_run_stays_counted_in_its_day(factory: &
     assert_eq!(store.day_standing("editor", DAY).await.unwrap().used, Amounts::ZERO);
     store.remove(&writer.run.id, Removal::Any).await.unwrap();
     assert_eq!(store.day_standing("writer", DAY).await.unwrap().used, used);
-    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), Usage::default());
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), UsageTotals::default());
 }
 
 pub(crate) async fn events_that_were_appended_already_are_counted_once(
@@ -180,7 +180,7 @@ pub(crate) async fn events_that_were_appended_already_are_counted_once(
 pub(crate) async fn time_is_counted_when_an_attempt_ends(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
-    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), Usage::default());
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), UsageTotals::default());
     store.append(writer.checkpoint("half")).await.unwrap();
     store.append(writer.complete()).await.unwrap();
     let total = store.usage(&by(UsageBy::Total)).await.unwrap().total;

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use errand_model::run::Pause;
 use errand_store::{
-    Change, Changes, DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect,
-    Store as _,
+    Changes, DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect, Store as _,
+    StoreChange,
 };
 
 use crate::world::{START, Writer, holder, queued};
 
 /// Waits for the `wanted` change; others may come first.
-async fn hears(changes: &mut Changes, wanted: &Change) {
+async fn hears(changes: &mut Changes, wanted: &StoreChange) {
     let heard = tokio::time::timeout(Duration::from_secs(20), async {
         while changes.recv().await.unwrap() != *wanted {}
     });
@@ -42,17 +42,17 @@ async fn commits_are_announced_to_other_processes() {
     let start = writer.start();
     let seq = start.head.seq;
     here.append(start).await.unwrap();
-    hears(&mut changes, &Change::Run { run_id: run_id.clone(), seq, is_over: false }).await;
+    hears(&mut changes, &StoreChange::Run { run_id: run_id.clone(), seq, is_over: false }).await;
     here.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
-    hears(&mut changes, &Change::Asked { run_id: run_id.clone() }).await;
+    hears(&mut changes, &StoreChange::Asked { run_id: run_id.clone() }).await;
     let end = writer.complete();
     let seq = end.head.seq;
     here.append(end).await.unwrap();
-    hears(&mut changes, &Change::Run { run_id, seq, is_over: true }).await;
+    hears(&mut changes, &StoreChange::Run { run_id, seq, is_over: true }).await;
     let (_, mut admission) = Writer::job();
     queued(&mut admission, 0);
     here.admit(admission).await.unwrap();
-    hears(&mut changes, &Change::Queued).await;
+    hears(&mut changes, &StoreChange::Queued).await;
     let message = DocumentWrite {
         kind: DocumentKind::Inbox,
         namespace: None,
@@ -63,8 +63,8 @@ async fn commits_are_announced_to_other_processes() {
     let key = format!("{}/a/ended", writer.run.id);
     let news = DocumentWrite { kind: DocumentKind::Turn, key, ..message.clone() };
     here.write_documents(vec![message, news]).await.unwrap();
-    hears(&mut changes, &Change::Turn).await;
-    hears(&mut changes, &Change::Inbox { run_id: writer.run.id }).await;
+    hears(&mut changes, &StoreChange::Turn).await;
+    hears(&mut changes, &StoreChange::Inbox { run_id: writer.run.id }).await;
 }
 
 #[tokio::test]
@@ -81,8 +81,8 @@ async fn a_process_hears_its_own_commits_once() {
         heard.unwrap().unwrap()
     };
     let run_id = writer.run.id;
-    assert_eq!(next().await, Change::Run { run_id: run_id.clone(), seq: 1, is_over: false });
-    assert_eq!(next().await, Change::Queued);
+    assert_eq!(next().await, StoreChange::Run { run_id: run_id.clone(), seq: 1, is_over: false });
+    assert_eq!(next().await, StoreChange::Queued);
     store.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
-    assert_eq!(next().await, Change::Asked { run_id }, "nothing of it comes twice");
+    assert_eq!(next().await, StoreChange::Asked { run_id }, "nothing of it comes twice");
 }

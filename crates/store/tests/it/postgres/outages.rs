@@ -8,8 +8,8 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::placement::Offer;
 use errand_store::postgres::{Options, Postgres};
-use errand_store::{Admitted, Change, Claim, Error, Filter, Page, Store};
-use errand_testkit::postgres::{Durability, Server};
+use errand_store::{Admitted, Claim, Error, Filter, Page, Store, StoreChange};
+use errand_testkit::postgres::{Durability, PostgresServer};
 use tokio::task::JoinSet;
 
 use crate::world::{START, Writer, holder, queued};
@@ -20,13 +20,13 @@ const STEPS: usize = 40;
 /// Number of concurrent writers.
 const WRITERS: usize = 12;
 
-fn server(settings: &str) -> Arc<Server> {
-    let server = Server::start(Durability::None, settings);
+fn server(settings: &str) -> Arc<PostgresServer> {
+    let server = PostgresServer::start(Durability::None, settings);
     Postgres::migrate(&server.url()).unwrap();
     Arc::new(server)
 }
 
-fn open(server: &Server) -> Arc<dyn Store> {
+fn open(server: &PostgresServer) -> Arc<dyn Store> {
     Arc::new(Postgres::open(&server.url(), Options::DEFAULT).unwrap())
 }
 
@@ -48,7 +48,10 @@ async fn write(store: Arc<dyn Store>, enough: Arc<AtomicBool>) -> Writer {
 }
 
 /// Runs writers in two processes while `happens` acts on the server.
-async fn while_writing(server: &Arc<Server>, happens: impl FnOnce(Arc<Server>) + Send + 'static) {
+async fn while_writing(
+    server: &Arc<PostgresServer>,
+    happens: impl FnOnce(Arc<PostgresServer>) + Send + 'static,
+) {
     let stores = [open(server), open(server)];
     let enough = Arc::new(AtomicBool::new(false));
     let mut writers = JoinSet::new();
@@ -271,7 +274,9 @@ async fn announcements_resume_after_both_connections_were_ended() {
         queued(&mut admission, 0);
         telling.admit(admission).await.unwrap();
         let heard = async {
-            while !matches!(changes.recv().await, Ok(Change::Queued | Change::Elsewhere)) {}
+            while !matches!(changes.recv().await, Ok(StoreChange::Queued | StoreChange::Elsewhere))
+            {
+            }
         };
         tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap();
     }

@@ -10,9 +10,9 @@ use errand_model::event::{EventBody, RunKind, SessionRolledBack, SessionUpdated}
 use errand_store::files::Sync;
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
-    Admission, DeadLetterFilter, Error, Fate, Filter, FinalSnapshot, Page, Problem,
-    RemovedSessions, Repair, SessionPage, SessionState, SessionStore as _, Store as _, Stored,
-    check, rebuild,
+    Admission, DeadLetterFate, DeadLetterFilter, Error, Filter, FinalSnapshot, Page,
+    RemovedSessions, Repair, SessionPage, SessionState, SessionStore as _, Store as _,
+    StoreProblem, Stored, check, rebuild,
 };
 
 use super::Fresh;
@@ -87,7 +87,7 @@ async fn dead_letters_are_rebuilt_with_their_fates() {
     store.admit(admission).await.unwrap();
     let filter = DeadLetterFilter { settled: true, ..DeadLetterFilter::default() };
     let before = store.dead_letters(&filter, &ALL).await.unwrap();
-    let fates: Vec<_> = before.iter().map(|letter| letter.fate == Fate::Open).collect();
+    let fates: Vec<_> = before.iter().map(|letter| letter.fate == DeadLetterFate::Open).collect();
     assert_eq!((fates, &before[1].run_id), (vec![false, true], &open.run.id));
     lose_the_database(&fresh);
     rebuild(&fresh.registry, START).unwrap();
@@ -188,11 +188,12 @@ async fn runs_that_cannot_be_restored_are_reported_and_others_restored() {
         assert_eq!(store.load(run_id).await.unwrap().unwrap().head.seq, seq);
     }
     assert_eq!(store.load(&empty).await.unwrap(), None);
-    let told = |is: &dyn Fn(&Problem) -> bool| report.problems.iter().filter(|p| is(p)).count();
-    assert_eq!(told(&|p| matches!(p, Problem::Line { .. })), 1);
-    assert_eq!(told(&|p| matches!(p, Problem::Chain { .. })), 2);
-    assert_eq!(told(&|p| matches!(p, Problem::NoJournal { run_id } if *run_id == empty)), 1);
-    assert_eq!(told(&|p| matches!(p, Problem::ForeignFile { .. })), 1);
+    let told =
+        |is: &dyn Fn(&StoreProblem) -> bool| report.problems.iter().filter(|p| is(p)).count();
+    assert_eq!(told(&|p| matches!(p, StoreProblem::Line { .. })), 1);
+    assert_eq!(told(&|p| matches!(p, StoreProblem::Chain { .. })), 2);
+    assert_eq!(told(&|p| matches!(p, StoreProblem::NoJournal { run_id } if *run_id == empty)), 1);
+    assert_eq!(told(&|p| matches!(p, StoreProblem::ForeignFile { .. })), 1);
     assert_eq!(report.problems.len(), 5, "{:?}", report.problems);
 }
 
@@ -226,7 +227,7 @@ async fn a_check_finds_and_repairs_missing_lines_of_files() {
     assert!(
         matches!(
             &found[..],
-            [Problem::Line { line: 2, .. }, Problem::FileBehind { missing: 3, .. }]
+            [StoreProblem::Line { line: 2, .. }, StoreProblem::FileBehind { missing: 3, .. }]
         ),
         "{found:?}"
     );

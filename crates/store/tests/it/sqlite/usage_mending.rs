@@ -1,6 +1,6 @@
 //! Repair of sums that differ from the journal.
 
-use errand_model::budget::Limits;
+use errand_model::budget::BudgetLimits;
 use errand_model::event::{EventBody, Reported, RunKind};
 use errand_model::price::Day;
 use errand_store::Namespaces;
@@ -31,7 +31,7 @@ async fn sums_that_differ_from_the_journal_are_repaired_when_the_run_ends() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let mut spec = created(RunKind::Job);
-    spec.budgets = Limits { tokens_per_run: Some(1_000), ..Limits::default() };
+    spec.budgets = BudgetLimits { tokens_per_run: Some(1_000), ..BudgetLimits::default() };
     let mut writer = start(&store, spec).await;
     store.append(writer.append(&[called(100), called(20)])).await.unwrap();
     let raw = Connection::open(fresh.registry.database()).unwrap();

@@ -22,14 +22,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A finished command.
 pub(super) struct Finished {
-    pub(super) end: End,
+    pub(super) end: CommandEnd,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
 }
 
 /// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CommandEnd {
     /// Exited with a code.
     Exited(i32),
     /// Ended by a signal.
@@ -117,11 +117,11 @@ async fn watch(
     let status = child.wait()?;
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
     let end = if timed_out {
-        End::TimedOut
+        CommandEnd::TimedOut
     } else {
         match (status.code(), status.signal()) {
-            (Some(code), _) => End::Exited(code),
-            (None, signal) => End::Signalled(signal.unwrap_or_default()),
+            (Some(code), _) => CommandEnd::Exited(code),
+            (None, signal) => CommandEnd::Signalled(signal.unwrap_or_default()),
         }
     };
     Ok(Finished { end, stdout, stderr })

@@ -64,11 +64,11 @@ fn report() -> Graph {
 
 #[test]
 fn a_graph_fits_into_eighty_columns() {
-    let drawn = draw(&report(), 80, Ink::Plain);
+    let drawn = draw(&report(), 80, DrawStyle::Plain);
     let widest = drawn.lines().map(unicode_width::UnicodeWidthStr::width).max().unwrap();
     assert!(widest <= 80, "{widest}\n{drawn}");
     insta::assert_snapshot!("eighty", drawn);
-    insta::assert_snapshot!("wide", draw(&report(), 120, Ink::Plain));
+    insta::assert_snapshot!("wide", draw(&report(), 120, DrawStyle::Plain));
 }
 
 #[test]
@@ -76,13 +76,14 @@ fn a_graph_of_many_agents_is_a_list() {
     let names: Vec<String> = (0..30).map(|number| format!("translator-{number}")).collect();
     let nodes = names.iter().map(|name| node(name, "completed", (1, 100, 0))).collect();
     let edges = names.iter().map(|name| edge("__start__", name, "TASK", 1, 5)).collect();
-    let drawn = draw(&graph(Value::Array(nodes), Value::Array(edges)), 80, Ink::Plain);
+    let drawn = draw(&graph(Value::Array(nodes), Value::Array(edges)), 80, DrawStyle::Plain);
     insta::assert_snapshot!("list", drawn.lines().take(8).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
 fn colours_are_added_and_change_nothing_else() {
-    let (plain, coloured) = (draw(&report(), 80, Ink::Plain), draw(&report(), 80, Ink::Coloured));
+    let (plain, coloured) =
+        (draw(&report(), 80, DrawStyle::Plain), draw(&report(), 80, DrawStyle::Coloured));
     assert_ne!(plain, coloured);
     let mut stripped = coloured;
     for code in ["32", "31", "34", "33", "2", "0"] {

@@ -1,4 +1,4 @@
-use errand_api::trace::{Builder, Nested};
+use errand_api::trace::{Nested, TraceBuilder};
 use errand_model::event::{CancelCause, Event, Failure};
 use errand_model::run::Status;
 use errand_model::{Hash, RunId, Timestamp};
@@ -41,7 +41,7 @@ impl Journal {
     fn trace(&self, status: &Status, now: i64) -> Trace {
         let mut events: Vec<_> = self.events.iter().collect();
         events.sort_by_key(|event| event.at);
-        let mut builder = Builder::new("review@1.2.0", Timestamp::from_millis(0));
+        let mut builder = TraceBuilder::new("review@1.2.0", Timestamp::from_millis(0));
         events.into_iter().for_each(|event| builder.push(event));
         builder.finish(&self.run_id, status, Timestamp::from_millis(now))
     }
@@ -210,7 +210,7 @@ fn a_trace_is_drawn_even_if_the_clock_jumps_back() {
     journal.add(5_000, 1, "attempt.started", json!({ "number": 1 }));
     journal.add(9_000, 1, "step.started", json!({ "key": "a" }));
     journal.add(100, 1, "step.completed", json!({ "key": "a", "duration_ms": 0 }));
-    let mut builder = Builder::new("a@1", Timestamp::from_millis(8_000));
+    let mut builder = TraceBuilder::new("a@1", Timestamp::from_millis(8_000));
     journal.events.iter().for_each(|event| builder.push(event));
     let trace = builder.finish(&journal.run_id, &completed(200), Timestamp::from_millis(0));
     assert!(draw(&trace, 80).contains("attempt 1"));
@@ -235,7 +235,8 @@ fn coordinated() -> Trace {
     let failed = json!({ "key": "french#1", "error": failure("no dictionary") });
     journal.add(5_000, 1, "step.failed", failed);
     let running = Status::Running { since: Timestamp::from_millis(500) };
-    let mut builder = Builder::new("translate@1.0.0", Timestamp::from_millis(0)).of_coordinator();
+    let mut builder =
+        TraceBuilder::new("translate@1.0.0", Timestamp::from_millis(0)).of_coordinator();
     let mut events: Vec<_> = journal.events.iter().collect();
     events.sort_by_key(|event| event.at);
     events.into_iter().for_each(|event| builder.push(event));
@@ -254,7 +255,7 @@ fn editor() -> Trace {
     journal.add(10_000, 1, "step.started", json!({ "key": "write" }));
     journal.add(11_000, 1, "model.called", called);
     let running = Status::Running { since: Timestamp::from_millis(9_100) };
-    let mut builder = Builder::new("editor@1.0.0", Timestamp::from_millis(9_000));
+    let mut builder = TraceBuilder::new("editor@1.0.0", Timestamp::from_millis(9_000));
     journal.events.iter().filter(|it| it.seq > 1).for_each(|event| builder.push(event));
     builder.finish(&journal.run_id, &running, Timestamp::from_millis(12_000))
 }

@@ -2,7 +2,7 @@
 
 use errand_model::Head;
 
-use super::current::{Known, Numbers};
+use super::current::{BatchAnswer, Numbers};
 use super::{Decided, Done, Plan};
 use crate::change::of_admission;
 use crate::fence::verify;
@@ -18,7 +18,7 @@ const FIRST_EPOCH: u64 = 1;
 /// Decides [`crate::Store::admit`] and [`crate::Store::admit_held`].
 pub(super) async fn admit<'a>(
     db: &Db,
-    known: &Known,
+    known: &BatchAnswer,
     numbers: &mut Numbers,
     plan: &mut Plan<'a>,
     (admission, holder): (&'a Admission, Option<&Holder>),
@@ -33,7 +33,10 @@ pub(super) async fn admit<'a>(
 }
 
 /// Returns the run that stands in for the one to be admitted; `None` if there is none.
-pub(super) fn existing(known: &Known, admission: &Admission) -> Result<Option<Admitted>, Failure> {
+pub(super) fn existing(
+    known: &BatchAnswer,
+    admission: &Admission,
+) -> Result<Option<Admitted>, Failure> {
     let spec = &admission.run.spec;
     let (wanted, _) = fingerprint(&spec.fingerprint);
     if let Some(key) = &spec.idempotency_key

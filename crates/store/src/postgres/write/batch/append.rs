@@ -1,6 +1,6 @@
 //! Appends to journals in a batch.
 
-use super::current::{Current, Known, Numbers};
+use super::current::{BatchAnswer, LockedRun, Numbers};
 use super::{Decided, Done, Plan, admit};
 use crate::change::{of_admission, of_append, of_family};
 use crate::document::Expect;
@@ -13,7 +13,7 @@ use crate::{Admission, Admitted, Append, Appended, Error, Holder};
 /// Decides [`crate::Store::append`].
 pub(super) async fn append<'a>(
     db: &Db,
-    known: &Known,
+    known: &BatchAnswer,
     plan: &mut Plan<'a>,
     append: &'a Append,
 ) -> Result<Decided, Failure> {
@@ -30,7 +30,7 @@ pub(super) async fn append<'a>(
 /// Decides [`crate::Store::append_at_rest`].
 pub(super) async fn append_at_rest<'a>(
     db: &Db,
-    known: &Known,
+    known: &BatchAnswer,
     plan: &mut Plan<'a>,
     append: &'a Append,
 ) -> Result<Decided, Failure> {
@@ -54,7 +54,7 @@ pub(super) struct Family<'a> {
 /// Decides [`crate::Store::append_and_admit`].
 pub(super) async fn append_and_admit<'a>(
     db: &Db,
-    known: &Known,
+    known: &BatchAnswer,
     numbers: &mut Numbers,
     plan: &mut Plan<'a>,
     family: Family<'a>,
@@ -77,7 +77,7 @@ pub(super) async fn append_and_admit<'a>(
 /// The number of queries does not depend on the number of children.
 pub(super) async fn append_and_admit_all<'a>(
     db: &Db,
-    known: &Known,
+    known: &BatchAnswer,
     numbers: &mut Numbers,
     plan: &mut Plan<'a>,
     (parent, children): (&'a Append, &'a [Admission]),
@@ -105,7 +105,7 @@ pub(super) async fn append_and_admit_all<'a>(
 }
 
 /// Refuses a child for which another run would stand in.
-fn check_child(known: &Known, child: &Admission) -> Result<(), Failure> {
+fn check_child(known: &BatchAnswer, child: &Admission) -> Result<(), Failure> {
     if let Some(Admitted::Existing(run_id)) = admit::existing(known, child)? {
         let key = child.run.spec.idempotency_key.clone().unwrap_or_default();
         return Err(Error::IdempotencyConflict { key, run_id }.into());
@@ -117,7 +117,7 @@ async fn write<'a>(
     db: &Db,
     plan: &mut Plan<'a>,
     append: &'a Append,
-    current: &Current,
+    current: &LockedRun,
 ) -> Result<Decided, Failure> {
     if !append.documents.is_empty() {
         check_documents(db, &append.documents).await?;

@@ -6,7 +6,7 @@ use errand_model::{Head, RunId};
 
 use super::Gathered;
 use crate::Error;
-use crate::fence::Standing;
+use crate::fence::FenceState;
 use crate::postgres::db::{Answer, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
@@ -14,7 +14,7 @@ use crate::postgres::text::indexed;
 
 /// A run under its lock.
 #[derive(Clone, Debug)]
-pub(in crate::postgres) struct Current {
+pub(in crate::postgres) struct LockedRun {
     /// Number of the run in this database.
     pub(in crate::postgres) run: i64,
     /// Name of the status.
@@ -32,7 +32,7 @@ pub(in crate::postgres) struct Current {
     pub(in crate::postgres) open_requests: u32,
 }
 
-/// Query for [`Current`] by run ids.
+/// Query for [`LockedRun`] by run ids.
 pub(in crate::postgres) const CURRENT: &str = "SELECT r.run_id, r.run, r.status, r.ended_at_ms IS NOT NULL, greatest(r.epoch, l.epoch), \
      r.head_seq, r.head_hash, l.epoch, s.seq, \
      (SELECT count(*) FROM requests q WHERE q.run = r.run) \
@@ -55,7 +55,7 @@ const REQUEST_NUMBERS: &str = "SELECT nextval('requests_id_seq') FROM generate_s
 
 /// Rows that a batch needs.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct BatchQuery {
     runs: Vec<String>,
     namespaces: Vec<String>,
     keys: Vec<String>,
@@ -66,8 +66,8 @@ pub(super) struct Wanted {
 
 /// Rows that were found.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Known {
-    runs: BTreeMap<String, Current>,
+pub(in crate::postgres) struct BatchAnswer {
+    runs: BTreeMap<String, LockedRun>,
     by_key: BTreeMap<(String, String), (RunId, Vec<u8>)>,
     by_fingerprint: BTreeMap<Vec<u8>, RunId>,
     run_numbers: Vec<i64>,
@@ -91,7 +91,7 @@ impl Numbers {
     }
 }
 
-impl Wanted {
+impl BatchQuery {
     pub(super) fn of(jobs: &[Gathered]) -> Self {
         let mut wanted = Self::default();
         for job in jobs {
@@ -152,9 +152,9 @@ impl Wanted {
         steps
     }
 
-    /// Reads the answers to [`Wanted::steps`].
-    pub(super) fn read(&self, answers: Vec<Answer>) -> Result<Known, Failure> {
-        let mut known = Known::default();
+    /// Reads the answers to [`BatchQuery::steps`].
+    pub(super) fn read(&self, answers: Vec<Answer>) -> Result<BatchAnswer, Failure> {
+        let mut known = BatchAnswer::default();
         let mut answers = answers.into_iter();
         let mut next = |is_asked: bool| if is_asked { answers.next() } else { None };
         if let Some(answer) = next(!self.runs.is_empty()) {
@@ -185,11 +185,11 @@ impl Wanted {
 /// Reads the answer to [`CURRENT`].
 pub(in crate::postgres) fn read_current(
     answer: &Answer,
-) -> Result<BTreeMap<String, Current>, Failure> {
+) -> Result<BTreeMap<String, LockedRun>, Failure> {
     let mut runs = BTreeMap::new();
     for row in &answer.rows {
         let count: i64 = row.try_get(9)?;
-        let current = Current {
+        let current = LockedRun {
             run: row.try_get(1)?,
             status: row.try_get(2)?,
             is_over: row.try_get(3)?,
@@ -208,20 +208,23 @@ fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
     answer.rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-impl Known {
+impl BatchAnswer {
     /// Returns a run and its standing.
     ///
     /// # Errors
     ///
     /// [`Error::NoRun`], [`Error::Damaged`].
-    pub(in crate::postgres) fn run(&self, run_id: &RunId) -> Result<(&Current, Standing), Failure> {
+    pub(in crate::postgres) fn run(
+        &self,
+        run_id: &RunId,
+    ) -> Result<(&LockedRun, FenceState), Failure> {
         let Some(current) = self.runs.get(run_id.as_str()) else {
             return Err(Error::NoRun { run_id: run_id.clone() }.into());
         };
         match current.head {
             Some(head) => {
-                let Current { epoch, leased, is_over, .. } = *current;
-                Ok((current, Standing { epoch, leased, is_over, head }))
+                let LockedRun { epoch, leased, is_over, .. } = *current;
+                Ok((current, FenceState { epoch, leased, is_over, head }))
             }
             None => Err(damaged(run_id.as_str(), "its journal's end cannot be read").into()),
         }

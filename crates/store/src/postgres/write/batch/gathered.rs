@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::postgres::lock::{key_lock, run_lock, session_lock};
 use crate::postgres::write::document_locks;
-use crate::{Admission, Admitted, Append, Appended, Change, Error, Holder, Lease};
+use crate::{Admission, Admitted, Append, Appended, Error, Holder, Lease, StoreChange};
 
 /// Channel for the answer to a caller.
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -61,7 +61,7 @@ pub(in crate::postgres) enum Done {
 pub(in crate::postgres) struct Outcome {
     pub(in crate::postgres) done: Result<Done, Error>,
     /// Changes to announce.
-    pub(in crate::postgres) changes: Vec<Change>,
+    pub(in crate::postgres) changes: Vec<StoreChange>,
 }
 
 impl Gathered {

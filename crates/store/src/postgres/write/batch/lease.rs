@@ -3,15 +3,15 @@
 use errand_model::run::CallerCommand;
 use errand_model::{RunId, Timestamp};
 
-use super::current::{Known, Numbers};
+use super::current::{BatchAnswer, Numbers};
 use super::{Decided, Done, Plan};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::json;
-use crate::{Change, Error, Holder, Lease};
+use crate::{Error, Holder, Lease, StoreChange};
 
 /// Decides [`crate::Store::take`].
 pub(super) fn take(
-    known: &Known,
+    known: &BatchAnswer,
     plan: &mut Plan<'_>,
     (run_id, seen_epoch): (&RunId, u64),
     holder: &Holder,
@@ -37,7 +37,7 @@ pub(super) fn take(
 
 /// Decides [`crate::Store::give_back`].
 pub(super) fn give_back(
-    known: &Known,
+    known: &BatchAnswer,
     plan: &mut Plan<'_>,
     run_id: &RunId,
     epoch: u64,
@@ -52,7 +52,7 @@ pub(super) fn give_back(
 
 /// Decides [`crate::Store::request`].
 pub(super) fn ask(
-    known: &Known,
+    known: &BatchAnswer,
     numbers: &mut Numbers,
     plan: &mut Plan<'_>,
     (run_id, command, now): (&RunId, &CallerCommand, Timestamp),
@@ -63,5 +63,5 @@ pub(super) fn ask(
     }
     let id = numbers.request()?;
     plan.requests.put(id, current.run, now.as_millis(), json(command)?);
-    Ok((Done::Asked(id), vec![Change::Asked { run_id: run_id.clone() }]))
+    Ok((Done::Asked(id), vec![StoreChange::Asked { run_id: run_id.clone() }]))
 }

@@ -17,16 +17,16 @@ pub(in crate::postgres) use gathered::{Done, Gathered, Outcome};
 pub(in crate::postgres) use plan::{Leases, Names, Plan};
 pub(in crate::postgres) use write::{NAMES, UNQUEUE, UNRESERVE, insert};
 
-use current::Known;
+use current::BatchAnswer;
 
-use crate::Change;
+use crate::StoreChange;
 use crate::postgres::db::{Db, Step};
-use crate::postgres::failure::{Failure, Remedy};
+use crate::postgres::failure::{Failure, FailureRemedy};
 use crate::postgres::lock::LOCK;
 use crate::postgres::mark::{MARK, Mark};
 
 /// Result of a try.
-pub(in crate::postgres) enum Tried {
+pub(in crate::postgres) enum BatchTry {
     Committed(Vec<Outcome>),
     /// The transaction was rolled back.
     Failed(Failure),
@@ -35,10 +35,10 @@ pub(in crate::postgres) enum Tried {
 }
 
 /// Result of one change, and the changes to announce.
-pub(in crate::postgres) type Decided = (Done, Vec<Change>);
+pub(in crate::postgres) type Decided = (Done, Vec<StoreChange>);
 
 /// Commits all changes that are not refused, in one transaction.
-pub(in crate::postgres) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
+pub(in crate::postgres) async fn attempt(db: &Db, jobs: &[Gathered]) -> BatchTry {
     let begun = begin(db, jobs).await;
     let (mark, known) = match begun {
         Ok(begun) => begun,
@@ -50,28 +50,30 @@ pub(in crate::postgres) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
         Err(failure) => return undo(db, failure).await,
     };
     match write::commit(db, &plan).await {
-        Ok(()) => Tried::Committed(outcomes),
-        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(mark, outcomes),
+        Ok(()) => BatchTry::Committed(outcomes),
+        Err(failure) if failure.remedy() == FailureRemedy::Reconnect => {
+            BatchTry::Unknown(mark, outcomes)
+        }
         Err(failure) => undo(db, failure).await,
     }
 }
 
 /// Rolls the transaction back, so that the connection can be used again.
-async fn undo(db: &Db, failure: Failure) -> Tried {
+async fn undo(db: &Db, failure: Failure) -> BatchTry {
     match db.batch("ROLLBACK").await {
-        Ok(()) => Tried::Failed(failure),
-        Err(lost) if failure.remedy() == Remedy::Again => Tried::Failed(lost),
-        Err(_) => Tried::Failed(failure),
+        Ok(()) => BatchTry::Failed(failure),
+        Err(lost) if failure.remedy() == FailureRemedy::Again => BatchTry::Failed(lost),
+        Err(_) => BatchTry::Failed(failure),
     }
 }
 
 /// Begins the transaction, takes the locks and reads the rows that they protect.
-async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, Known), Failure> {
+async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, BatchAnswer), Failure> {
     let mut names: Vec<String> = jobs.iter().flat_map(Gathered::locks).collect();
     names.sort();
     names.dedup();
     let drawn = Mark::draw()?;
-    let wanted = current::Wanted::of(jobs);
+    let wanted = current::BatchQuery::of(jobs);
     let mut steps = vec![
         Step::Plain("BEGIN"),
         Step::Query(MARK, vec![&drawn]),
@@ -88,7 +90,7 @@ async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, Known), Failure> {
 async fn decide<'a>(
     db: &Db,
     jobs: &'a [Gathered],
-    known: &Known,
+    known: &BatchAnswer,
     plan: &mut Plan<'a>,
 ) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::with_capacity(jobs.len());

@@ -3,7 +3,7 @@
 use errand_model::event::Event;
 use errand_model::run::Run;
 
-use super::current::Current;
+use super::current::LockedRun;
 use crate::document::DocumentWrite;
 use crate::names::names_in;
 use crate::postgres::db::{Step, Value};
@@ -267,7 +267,7 @@ impl<'a> Plan<'a> {
     pub(super) fn append(
         &mut self,
         append: &'a Append,
-        current: &Current,
+        current: &LockedRun,
     ) -> Result<Appended, Failure> {
         let (run, number) = (&append.run, current.run);
         for event in &append.events {
@@ -304,7 +304,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Updates lease, queue and requests to the run's new state.
-    fn place(&mut self, append: &Append, current: &Current) {
+    fn place(&mut self, append: &Append, current: &LockedRun) {
         let run = current.run;
         let is_over = append.run.status.is_terminal();
         if (append.release || is_over) && current.leased.is_some() {
@@ -325,7 +325,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds a new lease: the run leaves the queue, every older lease is void.
-    pub(super) fn take(&mut self, current: &Current, lease: &Lease) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, current: &LockedRun, lease: &Lease) -> Result<(), Failure> {
         let run = current.run;
         if current.leased.is_some() {
             self.unleased.push(run);
@@ -339,7 +339,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Ends a lease without events.
-    pub(super) fn give_back(&mut self, current: &Current, epoch: u64) {
+    pub(super) fn give_back(&mut self, current: &LockedRun, epoch: u64) {
         self.unleased.push(current.run);
         self.given_back.0.push(current.run);
         self.given_back.1.push(integer(epoch));
