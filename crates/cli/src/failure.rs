@@ -159,20 +159,16 @@ impl Failure {
 
 /// Returns the failure for a command that the model refuses.
 fn of_rejection(error: &EngineError, rejection: &Rejection) -> Failure {
-    let mut message = rejection.to_string();
-    let hint = match rejection {
-        Rejection::BudgetSpent { run_id, limit, used, allowed } => {
-            let spent = spoken_spent(*limit, *used, *allowed);
-            message = format!("{spent}: raise it with --raise {}=N", spoken_name(*limit));
-            format!("`errand inspect-run {run_id}` shows what run {run_id} used")
-        }
-        Rejection::Decided { at, .. } | Rejection::Expired { at, .. } => {
-            use errand_agent::Clock as _;
-            message = format!("{message}, {}", relative(*at, errand_agent::SystemClock.now()));
-            rejection_hint(rejection).to_owned()
-        }
-        rejection => rejection_hint(rejection).to_owned(),
-    };
+    let (mut message, mut hint) = (rejection.to_string(), rejection_hint(rejection).to_owned());
+    if let Rejection::BudgetSpent { run_id, limit, used, allowed } = rejection {
+        let spent = spoken_spent(*limit, *used, *allowed);
+        message = format!("{spent}: raise it with --raise {}=N", spoken_name(*limit));
+        hint = format!("`errand inspect-run {run_id}` shows what run {run_id} used");
+    }
+    if let Rejection::Decided { at, .. } | Rejection::Expired { at, .. } = rejection {
+        use errand_agent::Clock as _;
+        message = format!("{message}, {}", relative(*at, errand_agent::SystemClock.now()));
+    }
     let failure = Failure::new(error.code(), message);
     if hint.is_empty() { failure } else { failure.hint(hint) }
 }

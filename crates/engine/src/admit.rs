@@ -113,7 +113,10 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     let is_placed = options.placement.is_some();
     let own = || environment::of_caller(engine, &parcel, is_placed);
     let caller_env = options.caller_env.or_else(own);
-    let run_timeout = options.timeout.or(agent.timeouts.run_ms.map(Duration::from_millis));
+    let budgets =
+        if repeats_only { BudgetLimits::default() } else { limits(agent, &options.budgets) };
+    let namespace = options.namespace.as_deref();
+    let placement = options.placement.map(|placement| placed(engine, placement, agent, namespace));
     Ok(RunCreated {
         name: options.name,
         kind,
@@ -133,13 +136,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         cwd: options.cwd,
         input: input.map(|bytes| payload::from_bytes(&engine.blobs(), bytes)).transpose()?,
         env: options.env,
-        timeouts: Timeouts {
-            // A service lives until it is stopped; its wakes have the agent's limit.
-            run: run_timeout.filter(|_| kind != RunKind::Service),
-            step: agent.timeouts.step_ms.map(Duration::from_millis),
-            queue: options.queue_timeout.or(agent.timeouts.queue_ms.map(Duration::from_millis)),
-            approval: agent.timeouts.approval_ms.map(Duration::from_millis),
-        },
+        timeouts: timeouts(agent, kind, options.timeout, options.queue_timeout),
         retry: retry(agent, kind, repeats_only),
         service,
         launcher: Some(engine.holder().process.clone()),
@@ -147,17 +144,11 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         fingerprint,
         callback_url: options.callback_url,
         callback_events: options.callback_events,
-        budgets: if repeats_only {
-            BudgetLimits::default()
-        } else {
-            limits(agent, &options.budgets)
-        },
+        budgets,
         inherits,
         replay,
         session_turn: options.session_turn,
-        placement: options
-            .placement
-            .map(|placement| placed(engine, placement, agent, options.namespace.as_deref())),
+        placement,
         namespace: options.namespace,
         traceparent: options.traceparent,
         tracestate: options.tracestate,
@@ -168,6 +159,23 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         by: options.by,
         origin_agent: before.filter(|it| it.digest != parcel.digest).map(Box::new),
     })
+}
+
+/// Returns the time limits of a run: those of the request, else those of the agent.
+fn timeouts(
+    agent: &Agent,
+    kind: RunKind,
+    run: Option<Duration>,
+    queue: Option<Duration>,
+) -> Timeouts {
+    let of_agent = |ms: Option<u64>| ms.map(Duration::from_millis);
+    Timeouts {
+        // A service lives until it is stopped; its wakes have the agent's limit.
+        run: run.or(of_agent(agent.timeouts.run_ms)).filter(|_| kind != RunKind::Service),
+        step: of_agent(agent.timeouts.step_ms),
+        queue: queue.or(of_agent(agent.timeouts.queue_ms)),
+        approval: of_agent(agent.timeouts.approval_ms),
+    }
 }
 
 /// Returns the retry policy of a run: none for a service, which never ends by itself, and for a

@@ -88,16 +88,16 @@ pub struct EngineContext {
     pub harnesses: Harnesses,
 }
 
+/// Target and harness of an agent.
+type Drivers = (Arc<dyn Target>, Arc<dyn Harness>);
+
 impl EngineContext {
     /// Returns the target and the harness that an agent asks for.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] with the name of what this program does not have.
-    pub(crate) fn drivers_of(
-        &self,
-        agent: &Agent,
-    ) -> Result<(Arc<dyn Target>, Arc<dyn Harness>), Error> {
+    pub(crate) fn drivers_of(&self, agent: &Agent) -> Result<Drivers, Error> {
         let target = self.targets.get(agent.target.name());
         let harness = self.harnesses.get(agent.harness.name());
         match (target, harness) {

@@ -152,7 +152,7 @@ fn definition(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
     });
     let fields: Map<String, Value> = sections.flatten().collect();
     let agent = value_of(reader, root, Value::Object(fields))?;
-    if let Some(spec) = root.field("spec").filter(|spec| spec.is_map()) {
+    if let Some(spec) = root.field("spec").filter(At::is_map) {
         command_files::note(reader, &spec, &agent);
         whole::check(reader, &spec, &agent);
     }

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
             let which = if args.all { Questions::All } else { Questions::Open };
             place.questions(which).await?
         }
-        // No registry: nobody asked anything, and that is no failure.
+        // Without a registry there are no questions, which is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() }
         }

@@ -132,7 +132,7 @@ async fn prepare(
             match admit(engine, draft.run(), (start, &mut opened), now).await? {
                 Ok(child) => children.push(child),
                 Err(error) => {
-                    news.push(CoordinatorNews::NotStarted { key: start.key.clone(), error })
+                    news.push(CoordinatorNews::NotStarted { key: start.key.clone(), error });
                 }
             }
         }

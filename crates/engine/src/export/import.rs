@@ -157,7 +157,7 @@ impl Unpack<'_> {
                     }
                 }
                 Some(ArchiveEntry::Parcel(digest, file)) => {
-                    self.packed((digest, file), &mut entry)?
+                    self.packed((digest, file), &mut entry)?;
                 }
                 Some(ArchiveEntry::Run(run_id, file)) => {
                     let run_id = run_id.unwrap_or_else(|| self.contents.manifest.run_id.clone());

@@ -42,7 +42,7 @@ use super::prepare::Prepared;
 use crate::journal::Journal;
 use crate::off_thread::off_thread;
 use crate::payload::stored_word;
-use crate::{Engine, Error, payload, trace_context};
+use crate::{Engine, payload, trace_context};
 
 /// Control events by which an agent may lag before its stream ends and it has to connect again.
 const CONTROL_BACKLOG: usize = 16;

@@ -84,23 +84,10 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     }
     log.system(&began(run));
     let files = attempt_files(engine, run)?;
-    let input = run
-        .spec
-        .input
-        .as_ref()
-        .map(|input| payload::to_bytes(&engine.blobs(), input))
-        .transpose()?;
+    let input = run.spec.input.as_ref();
+    let input = input.map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
     write(&files.input, input.as_deref().unwrap_or_default())?;
-    let mut document = brief::assemble(
-        &parcel,
-        run,
-        &run.spec.input.as_ref().map_or(Ok(serde_json::Value::Null), |input| {
-            payload::to_json(&engine.blobs(), input)
-        })?,
-    )?;
-    redactor.redact_json(&mut document);
-    let brief = errand_model::canonical::to_string(&document).into_bytes();
-    write(&files.brief, &brief)?;
+    let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
     let workspaces = Workspaces::new(registry.workspaces());
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
@@ -150,6 +137,23 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
+}
+
+/// Writes the brief of an attempt, and returns its bytes.
+fn written_brief(
+    engine: &Engine,
+    run: &Run,
+    (parcel, redactor): (&Parcel, &Redactor),
+    files: &AttemptFiles,
+) -> Result<Vec<u8>, Error> {
+    let input = run.spec.input.as_ref();
+    let input = input
+        .map_or(Ok(serde_json::Value::Null), |input| payload::to_json(&engine.blobs(), input))?;
+    let mut document = brief::assemble(parcel, run, &input)?;
+    redactor.redact_json(&mut document);
+    let brief = errand_model::canonical::to_string(&document).into_bytes();
+    write(&files.brief, &brief)?;
+    Ok(brief)
 }
 
 /// Returns the run's input as its agent reads it from stdin.

@@ -71,7 +71,7 @@ async fn supervised(engine: &Engine, run_id: &RunId, lease: Lease) -> Stored {
     let (_sender, control) = watch::channel(Default::default());
     let channels = SupervisorChannels { control, tee: None, ready: None };
     let over = supervise(engine, run_id, lease, channels);
-    tokio::time::timeout(LIMIT, Box::pin(over)).await.expect("it takes too long").unwrap()
+    tokio::time::timeout(LIMIT, Box::pin(over)).await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ const fn operator() -> PauseReason {
     PauseReason::Operator
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
 fn is_operator(reason: &PauseReason) -> bool {
     *reason == PauseReason::Operator
 }

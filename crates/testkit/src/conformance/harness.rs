@@ -66,6 +66,7 @@ async fn driven(subject: &HarnessSubject, started: &Started) -> Ended {
 }
 
 /// The name of a harness is a value of `harness:` in agent files.
+#[expect(clippy::unused_async, reason = "every promise has the same shape")]
 pub async fn an_agent_file_can_name_the_harness(subject: &HarnessSubject) {
     let name = serde_json::Value::from(subject.harness.name());
     let read = serde_json::from_value::<errand_api::agent_file::HarnessKind>(name);
