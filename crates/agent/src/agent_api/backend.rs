@@ -1,5 +1,8 @@
 //! The backend of the agent API: the engine, or a stand-in of a test.
 
+mod coordination;
+mod session;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +16,10 @@ use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
-use super::{CoordinationBackend, Refusal, SessionBackend};
+pub use self::coordination::CoordinationBackend;
+pub use self::session::{KeptResult, SessionBackend};
+
+use super::Refusal;
 
 /// Answers the calls of one attempt. `Ok` means that the call's effect is durable.
 ///

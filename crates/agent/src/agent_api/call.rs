@@ -1,8 +1,6 @@
 //! The calls of the agent API: they translate requests for the backend, and its results into
 //! answers.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use errand_api::agent_protocol::{
     self as wire, BeginStepAnswer, Checkback, Checkin, CheckpointAnswer, CompleteStep, Done,
     FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, STEP_KINDS, SaveCheckpoint,
@@ -17,9 +15,11 @@ use hyper::{Method, Request, Response};
 use serde::de::DeserializeOwned;
 
 use super::body::{self, Answer};
+use super::context::Context;
 use super::control::Stream;
-use super::route::{Route, ok, ok_bytes, ok_events};
-use super::server::Context;
+use super::response::{ok, ok_bytes, ok_events};
+use super::route::Route;
+use super::value::{payload, unpacked};
 use super::{
     AttemptResult, Backend, Refusal, StepBegun, StepCall, StepCallResult, message, person, session,
     upload,
@@ -221,25 +221,4 @@ async fn check_back(backend: &dyn Backend, result: Checkback) -> Result<Response
     }
     backend.checkback(AttemptResult { status, output, error, exit_code }).await?;
     ok(&Done {})
-}
-
-pub(super) fn payload(
-    value: serde_json::Value,
-    encoding: ValueEncoding,
-) -> Result<Payload, Refusal> {
-    let payload =
-        wire::payload(value, encoding).map_err(|error| Refusal::request(error.to_string()))?;
-    if let Payload::Base64(text) = &payload {
-        let decoded = STANDARD.decode(text);
-        let bytes = decoded.map_err(|error| Refusal::request(format!("base64: {error}")))?;
-        // Bytes that are valid UTF-8 are kept as text.
-        if let Ok(text) = String::from_utf8(bytes) {
-            return Ok(Payload::Text(text));
-        }
-    }
-    Ok(payload)
-}
-
-pub(super) fn unpacked(payload: Payload) -> Result<(serde_json::Value, ValueEncoding), Refusal> {
-    wire::unpack(payload).map_err(|error| Refusal::internal(error.to_string()))
 }

@@ -8,7 +8,7 @@ use errand_api::agent_protocol::ControlEvent;
 use hyper::body::Bytes;
 use tokio::sync::{broadcast, watch};
 
-use super::server::closed;
+use super::context::closed;
 use super::{ControlFeed, limit};
 
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Feed>)>> + Send>>;

@@ -8,24 +8,27 @@ mod bind;
 mod body;
 mod call;
 mod client;
+mod context;
 mod control;
+mod dispatch;
 pub mod limit;
 mod message;
 mod person;
+mod query;
 mod refusal;
+mod response;
 mod route;
 mod server;
 mod session;
 mod token;
 mod upload;
+mod value;
 
 pub use backend::{
-    ApprovalCall, AttemptResult, Backend, ControlFeed, InputCall, StepBegun, StepCall,
-    StepCallResult, Terms, Upload,
+    ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
+    SessionBackend, StepBegun, StepCall, StepCallResult, Terms, Upload,
 };
 pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};
-pub use message::CoordinationBackend;
 pub use refusal::Refusal;
 pub use server::{AgentApiServer, Bind, Revoke};
-pub use session::{KeptResult, SessionBackend};

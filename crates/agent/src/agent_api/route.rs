@@ -1,19 +1,7 @@
-//! Routes of the agent API: from a request to its call, and from its result to an answer.
+//! Routes of the agent API: the calls by path, and the methods that each takes.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use errand_api::agent_protocol::{AgentApiProblem, path};
-use errand_api::error_code::ErrorCode;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
-
-use super::body::Answer;
-use super::control::Stream;
-use super::server::Context;
-use super::{Refusal, call};
+use errand_api::agent_protocol::path;
+use hyper::Method;
 
 /// A path that is served.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +30,8 @@ pub(super) enum Route {
 }
 
 impl Route {
-    fn find(path: &str) -> Option<Self> {
+    /// Returns the route of a path, if there is one.
+    pub(super) fn find(path: &str) -> Option<Self> {
         Some(match path {
             path::CHECKIN => Self::Checkin,
             path::CHECKPOINT => Self::Checkpoint,
@@ -84,7 +73,8 @@ impl Route {
         }
     }
 
-    const fn methods(&self) -> &'static [Method] {
+    /// Returns the methods that the route takes.
+    pub(super) const fn methods(&self) -> &'static [Method] {
         match self {
             Self::Checkin
             | Self::BeginStep(_)
@@ -107,92 +97,6 @@ impl Route {
             Self::Brief | Self::Control | Self::NextMessage => &[Method::GET],
         }
     }
-}
-
-/// Answers one request.
-pub(super) async fn answer(context: Arc<Context>, request: Request<Incoming>) -> Response<Answer> {
-    match admitted(&context, &request) {
-        Ok(route) => match call::carry_out(&context, route, request).await {
-            Ok(response) => response,
-            Err(refusal) => refused(refusal),
-        },
-        Err(response) => *response,
-    }
-}
-
-/// Returns the route of a request if its token and method are valid, or the refusal.
-fn admitted(
-    context: &Context,
-    request: &Request<Incoming>,
-) -> Result<Route, Box<Response<Answer>>> {
-    if !context.token.is_in(request.headers()) {
-        let refusal = Refusal::new(
-            401,
-            ErrorCode::TokenInvalid,
-            "the token is missing, or is not the one of this attempt",
-        )
-        .with_hint("send the header `Authorization: Bearer $ERRAND_TOKEN`");
-        return Err(Box::new(with_header(refusal, WWW_AUTHENTICATE, "Bearer realm=\"errand\"")));
-    }
-    if context.revoked.load(Ordering::Acquire) {
-        return Err(Box::new(refused(Refusal::fenced())));
-    }
-    let path = request.uri().path();
-    let Some(route) = Route::find(path) else {
-        let message = format!("there is nothing at {path}");
-        return Err(Box::new(refused(Refusal::new(404, ErrorCode::RequestInvalid, message))));
-    };
-    let methods = route.methods();
-    if methods.contains(request.method()) {
-        return Ok(route);
-    }
-    let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    let message = format!("{path} does not take {}, but {allowed}", request.method());
-    let refusal = Refusal::new(405, ErrorCode::RequestInvalid, message);
-    Err(Box::new(with_header(refusal, ALLOW, &allowed)))
-}
-
-/// Creates a response with status 200 and a JSON document.
-pub(super) fn ok(document: &impl Serialize) -> Result<Response<Answer>, Refusal> {
-    let bytes = serde_json::to_vec(document)
-        .map_err(|error| Refusal::internal(format!("the answer cannot be written: {error}")))?;
-    Ok(ok_bytes(bytes))
-}
-
-/// Creates a response with status 200 and a JSON document that is already encoded.
-pub(super) fn ok_bytes(json: Vec<u8>) -> Response<Answer> {
-    response(StatusCode::OK, "application/json", json)
-}
-
-/// Creates a response with status 200 and server-sent events.
-pub(super) fn ok_events(stream: Stream) -> Response<Answer> {
-    let mut response = Response::new(Answer::Events(stream));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn refused(refusal: Refusal) -> Response<Answer> {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // A problem is plain data with string keys, and therefore can be encoded.
-    let body = serde_json::to_vec(&refusal.into_problem()).unwrap_or_default();
-    response(status, AgentApiProblem::MEDIA_TYPE, body)
-}
-
-fn with_header(refusal: Refusal, name: hyper::header::HeaderName, value: &str) -> Response<Answer> {
-    let mut response = refused(refusal);
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-fn response(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<Answer> {
-    let mut response = Response::new(Answer::Whole(Some(Bytes::from(body))));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::bind::{AgentApiBindError, SocketFile, listen};
+use super::context::{Context, closed};
 use super::token::Token;
-use super::{Backend, limit, route};
+use super::{Backend, dispatch, limit};
 
 /// Configuration of a server: its socket, its token, and its folder for uploads.
 #[derive(Clone)]
@@ -53,25 +54,6 @@ impl Revoke {
     /// Makes every later call with the attempt's token fail with 409 `fenced`.
     pub fn revoke(&self) {
         self.0.revoked.store(true, Ordering::Release);
-    }
-}
-
-/// State that all calls share.
-pub(super) struct Context {
-    pub(super) token: Token,
-    pub(super) uploads: PathBuf,
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) revoked: AtomicBool,
-    /// Number of the next uploaded file.
-    pub(super) next_upload: AtomicU64,
-    /// True once the server shuts down; control streams then end.
-    pub(super) closing: watch::Receiver<bool>,
-    close: watch::Sender<bool>,
-}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("uploads", &self.uploads).finish_non_exhaustive()
     }
 }
 
@@ -153,18 +135,12 @@ async fn accept(
 /// Pause before the next accept after an error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until the server closes.
-pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error means that the server is already gone.
-    drop(closing.wait_for(|closing| *closing).await);
-}
-
 /// Serves one connection to its end. Its errors do not concern other connections.
 async fn converse(stream: UnixStream, slot: OwnedSemaphorePermit, context: Arc<Context>) {
     let mut closing = context.closing.clone();
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(route::answer(context, request).await) }
+        async move { Ok::<_, Infallible>(dispatch::answer(context, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder

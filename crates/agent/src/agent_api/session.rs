@@ -1,61 +1,15 @@
 //! Calls about a run's session: state, history, tool results.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
 use errand_api::agent_protocol::{
     AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,
-    ResultAnswer, SessionAnswer, ValueEncoding, limit, path,
+    ResultAnswer, ValueEncoding, limit,
 };
 use errand_model::event::SessionMessage;
-use errand_model::{Digest, Payload, RunId, Timestamp, canonical};
+use errand_model::{Digest, Payload, Timestamp, canonical};
 use serde_json::Value;
 
-use super::{Refusal, call};
-
-/// Answers the calls about a run's session. `Ok` means that the call's effect is durable.
-#[async_trait]
-pub trait SessionBackend {
-    /// Returns the session's state.
-    async fn session(&self) -> Result<SessionAnswer, Refusal>;
-
-    /// Changes the session's state if it still has the revision `seen` (`None`: in any case).
-    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal>;
-
-    /// Returns the newest messages with a number below `before` (`None`: of all), at most `last`.
-    async fn session_messages(
-        &self,
-        before: Option<u64>,
-        last: u32,
-    ) -> Result<MessagesAnswer, Refusal>;
-
-    /// Appends one or more messages: all or none.
-    async fn append_messages(&self, messages: Vec<SessionMessage>) -> Result<(), Refusal>;
-
-    /// Returns the tool's result for the input with this digest, if it is kept.
-    async fn session_result(&self, tool: &str, key: &Digest)
-    -> Result<Option<KeptResult>, Refusal>;
-
-    /// Keeps a tool's result. Returns the time at which it expires.
-    async fn keep_session_result(
-        &self,
-        tool: &str,
-        key: Digest,
-        result: Payload,
-        ttl: Duration,
-    ) -> Result<Timestamp, Refusal>;
-}
-
-/// A kept tool result.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeptResult {
-    /// Result of the tool.
-    pub result: Payload,
-    /// Run that kept the result.
-    pub run_id: RunId,
-    /// Time at which the result expires; `None`: never.
-    pub expires_at: Option<Timestamp>,
-}
+use super::query::{parameters, unknown};
+use super::{Refusal, SessionBackend, value};
 
 /// Handles `GET` of the history, with the URL's query.
 pub(super) async fn messages(
@@ -120,7 +74,7 @@ fn bounded(
         return Err(Refusal::request(message)
             .with_hint("keep large data as an artifact, and its address in the session"));
     }
-    call::payload(value, encoding)
+    value::payload(value, encoding)
 }
 
 /// Handles `GET` of a tool's result, with the URL's query.
@@ -146,7 +100,7 @@ pub(super) async fn result(
     Ok(match backend.session_result(tool, &key).await? {
         None => ResultAnswer::Miss { key: key.to_string() },
         Some(kept) => {
-            let (result, encoding) = call::unpacked(kept.result)?;
+            let (result, encoding) = value::unpacked(kept.result)?;
             ResultAnswer::Hit {
                 key: key.to_string(),
                 result,
@@ -197,21 +151,4 @@ fn key_of(input: &Value, key: Option<String>) -> Result<Digest, Refusal> {
         Some(_) if !input.is_null() => Err(Refusal::request("input and key exclude each other")),
         Some(key) => key.try_into().map_err(|error| Refusal::request(format!("the key: {error}"))),
     }
-}
-
-/// Decodes the parameters of a URL's query.
-pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = path::decode(name).zip(path::decode(value));
-            decoded
-                .ok_or_else(|| Refusal::request(format!("the parameter {pair:?} is not encoded")))
-        })
-        .collect()
-}
-
-pub(super) fn unknown(name: &str, known: &str) -> Refusal {
-    Refusal::request(format!("there is no parameter {name:?} here, but {known}"))
 }

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use sha2::{Digest as _, Sha256};
 
 use super::body::{check_declared, piece, too_large};
-use super::server::Context;
+use super::context::Context;
 use super::{Refusal, Upload};
 
 /// Names tried before an upload fails; files of earlier processes may be left.
