@@ -20,7 +20,6 @@ use super::Tree;
 const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/cli", "", 8),
     ("crates/cli", "commands", 2),
-    ("crates/engine", "supervise::service", 2),
     ("crates/model", "", 9),
     ("crates/model", "coordination", 5),
     ("crates/model", "event", 3),

@@ -10,6 +10,7 @@ mod ingress;
 mod plan;
 mod recovery;
 mod wake;
+mod wake_end;
 mod wakes;
 
 use std::time::Duration;

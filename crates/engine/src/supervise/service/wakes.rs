@@ -21,8 +21,8 @@ use tokio::task::{Id, JoinSet};
 
 use super::echo::Echo;
 use super::ingress::Arrival;
-use super::recovery;
 use super::wake::{Active, EndedWake, Reply, Wake};
+use super::wake_end;
 use crate::admit;
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
@@ -264,7 +264,7 @@ impl Wakes {
     /// Follows a wake that this process does not run: another supervisor does, or it waits for a
     /// person. It outlives the service.
     pub(super) fn follow(&mut self, run_id: RunId) {
-        let task = self.under_way.spawn(recovery::until_over(self.engine.clone(), run_id.clone()));
+        let task = self.under_way.spawn(wake_end::until_over(self.engine.clone(), run_id.clone()));
         let (source, reply) = (String::new(), None);
         self.active.insert(task.id(), Active { run_id, source, reply, is_elsewhere: true });
     }
@@ -405,17 +405,17 @@ impl Wakes {
     /// is left to the next attempt.
     async fn record_end(&self, run_id: &RunId, last: &Run) -> Result<(), Error> {
         let is_cut_off =
-            recovery::is_cut_off(last) && (self.is_winding_down || !recovery::is_killed(last));
+            wake_end::is_cut_off(last) && (self.is_winding_down || !wake_end::is_killed(last));
         let is_left = is_cut_off && self.journal.look(|run, _| run.cancel_requested.is_none());
         if is_left {
             return Ok(());
         }
-        let mut ended = recovery::ended(last);
+        let mut ended = wake_end::ended(last);
         if last.id != *run_id
             && let Some(first) = self.engine.store().load(run_id).await?
         {
             // The run was handed over.
-            ended.usage = ended.usage.plus(&recovery::ended(&first.run).usage);
+            ended.usage = ended.usage.plus(&wake_end::ended(&first.run).usage);
             ended.run_id = run_id.clone();
         }
         self.end(ended).await
