@@ -3,21 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use errand_agent::{SystemClock, os};
-use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
-use errand_engine::operations::LocalOperations;
-use errand_engine::{Engine, EngineContext, Inner};
-use errand_store::postgres::{self, Postgres};
-use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{ForeignFile, Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
+use errand_engine::EngineContext;
+use errand_store::{ForeignFile, Registry, SOCKET_PATH_LIMIT_BYTES};
 
-use crate::config;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
-use crate::place::RegistryOrServer;
 use crate::printer::Printer;
 use crate::remote::{Remote, Target};
 use crate::trusted::{self, TrustedFolders};
@@ -209,48 +202,6 @@ impl Context {
         Target::new(&server.server, key, Some(name.to_owned())).map(Some)
     }
 
-    /// Returns the place of execution: a server, or the local registry.
-    pub(crate) fn place(&self) -> Result<RegistryOrServer, Failure> {
-        match self.remote()? {
-            Some(remote) => Ok(RegistryOrServer::There(remote)),
-            None => self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here),
-        }
-    }
-
-    /// Returns the place of execution; `None` if there is no registry.
-    pub(crate) fn place_if_any(&self) -> Result<Option<RegistryOrServer>, Failure> {
-        match self.remote()? {
-            Some(remote) => Ok(Some(RegistryOrServer::There(remote))),
-            None if self.registry().is_none() => Ok(None),
-            None => {
-                self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here).map(Some)
-            }
-        }
-    }
-
-    /// Returns the place as [`Context::place`], and makes a registry if there is none.
-    pub(crate) fn place_or_create(&self) -> Result<RegistryOrServer, Failure> {
-        match self.remote()? {
-            Some(remote) => Ok(RegistryOrServer::There(remote)),
-            None => {
-                self.engine_or_create().map(LocalOperations::of_user).map(RegistryOrServer::Here)
-            }
-        }
-    }
-
-    /// Returns the engine of the existing registry, for the caller of this process.
-    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        let Some(registry) = self.registry() else {
-            self.check_root()?;
-            let place = self.registry_or_place();
-            return Err(errand_store::Error::Missing { path: place.root().to_owned() }.into());
-        };
-        let options =
-            if self.foreign()?.is_some() { Options::READ_ONLY } else { Options::EXISTING };
-        let store = Sqlite::open(&registry, options)?;
-        Ok(self.engine_on(Arc::new(store))?.recording_environment())
-    }
-
     /// Refuses a registry that was found, not named, and that another user could have written. A
     /// named one is opened read-only, with a note.
     pub(crate) fn check_owner(&self) -> Result<(), Failure> {
@@ -281,7 +232,7 @@ impl Context {
 
     /// Returns a file or folder of the existing registry, or on the path to it, that another user
     /// could have written; `None` for a trusted registry.
-    fn foreign(&self) -> Result<Option<&ForeignFile>, Failure> {
+    pub(crate) fn foreign(&self) -> Result<Option<&ForeignFile>, Failure> {
         if let Some(known) = self.foreign.get() {
             return Ok(known.as_ref());
         }
@@ -313,7 +264,7 @@ impl Context {
     }
 
     /// Refuses a named root that cannot be created: most likely a typing error.
-    fn check_root(&self) -> Result<(), Failure> {
+    pub(crate) fn check_root(&self) -> Result<(), Failure> {
         let Some(root) = &self.root else { return Ok(()) };
         let problem = if root.exists() {
             "is no folder"
@@ -327,56 +278,5 @@ impl Context {
         };
         let message = format!("the registry's folder {} {problem}", root.display());
         Err(Failure::new(ErrorCode::IoFailed, message).hint("look at --root, or at ERRAND_ROOT"))
-    }
-
-    /// Returns the engine of the existing registry, or of a new one, for the caller of this
-    /// process.
-    pub(crate) fn engine_or_create(&self) -> Result<Engine, Failure> {
-        Ok(self.engine_of_server_or_create()?.recording_environment())
-    }
-
-    /// Returns the engine for a process that acts for other users.
-    fn engine_of_server_or_create(&self) -> Result<Engine, Failure> {
-        self.check_own()?;
-        let registry = self.registry_or_place();
-        let store = Sqlite::open(&registry, Options::CREATE)?;
-        self.engine_on(Arc::new(store))
-    }
-
-    /// Returns the engine of a server's database.
-    pub(crate) fn engine_on_database(&self, url: &str) -> Result<Engine, Failure> {
-        let store = Postgres::open(url, postgres::Options::DEFAULT)?;
-        self.engine_on(Arc::new(store))
-    }
-
-    /// Returns the engine for a server or a worker: of the configured database, or of the folder.
-    pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
-        let engine = match &settings.database {
-            Some(url) => {
-                let store = Postgres::open(url, postgres::Options::DEFAULT)?;
-                self.check_own()?;
-                // Folder for logs, workspaces and parcels of the runs on this machine.
-                let registry = self.registry_or_place();
-                registry.create().map_err(errand_store::Error::from)?;
-                registry
-                    .note_elsewhere()
-                    .map_err(|error| Failure::io("write in", registry.root(), &error))?;
-                self.engine_on(Arc::new(store))?
-            }
-            None => self.engine_of_server_or_create()?,
-        };
-        let limits = settings.namespaces.iter();
-        let limits = limits.filter_map(|(name, it)| Some((name.clone(), it.max_concurrent_runs?)));
-        let engine = engine.with_output_limit(settings.limits.output_bytes);
-        Ok(engine.with_namespace_limits(limits.collect()))
-    }
-
-    fn engine_on(&self, store: Arc<dyn Store>) -> Result<Engine, Failure> {
-        let process = os::own_identity()
-            .map_err(|error| Failure::internal("cannot tell which process this is", &error))?;
-        let holder = Holder { host: os::host_name(), process, worker: None };
-        let clock = Arc::new(SystemClock);
-        let inner = Inner { surroundings: self.surroundings(), store, clock, holder };
-        Ok(Engine::new(inner).with_output_limit(config::output_limit(self)?))
     }
 }

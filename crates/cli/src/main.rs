@@ -6,7 +6,10 @@ mod commands;
 mod config;
 mod context;
 mod contexts;
+mod dispatch;
+mod engines;
 mod failure;
+mod help;
 mod log;
 mod moment;
 mod place;
@@ -57,6 +60,6 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // process.
         let _woken = signal(SignalKind::user_defined1())
             .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-        commands::run(&context, cli.command).await
+        dispatch::run(&context, cli.command).await
     })
 }

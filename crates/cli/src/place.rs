@@ -25,6 +25,37 @@ pub(crate) enum RegistryOrServer {
     There(Remote),
 }
 
+impl Context {
+    /// Returns the place of execution: a server, or the local registry.
+    pub(crate) fn place(&self) -> Result<RegistryOrServer, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(RegistryOrServer::There(remote)),
+            None => self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here),
+        }
+    }
+
+    /// Returns the place of execution; `None` if there is no registry.
+    pub(crate) fn place_if_any(&self) -> Result<Option<RegistryOrServer>, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(Some(RegistryOrServer::There(remote))),
+            None if self.registry().is_none() => Ok(None),
+            None => {
+                self.engine().map(LocalOperations::of_user).map(RegistryOrServer::Here).map(Some)
+            }
+        }
+    }
+
+    /// Returns the place as [`Context::place`], and makes a registry if there is none.
+    pub(crate) fn place_or_create(&self) -> Result<RegistryOrServer, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(RegistryOrServer::There(remote)),
+            None => {
+                self.engine_or_create().map(LocalOperations::of_user).map(RegistryOrServer::Here)
+            }
+        }
+    }
+}
+
 impl RegistryOrServer {
     /// Returns the run that `text` names: a whole id, any unique part of one, or a name.
     ///

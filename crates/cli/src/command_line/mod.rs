@@ -1,6 +1,5 @@
 //! Parsing of the command line, and the messages for words that are no command.
 
-mod groups;
 mod habits;
 
 use std::ffi::OsString;
@@ -13,8 +12,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 
 use crate::args::Cli;
-
-pub(crate) use groups::grouped;
+use crate::help::grouped;
 
 /// Commands whose bare name runs their subcommand `ls`.
 const LISTED_BY_NAME: [&str; 7] =

@@ -10,7 +10,7 @@ use errand_model::RunId;
 
 use super::{push, submit};
 use crate::failure::Failure;
-use crate::remote::Remote;
+use crate::remote::{Remote, RemoteChoice};
 
 /// Choice of the agent that repeats a run; the recorded parcel by default.
 #[derive(Debug, Default, clap::Args)]
@@ -25,13 +25,6 @@ pub(crate) struct AgentFlags {
     /// With the agent in that folder, or of that agent file
     #[arg(long = "agent", value_name = "PATH")]
     pub(super) path: Option<PathBuf>,
-}
-
-/// A registered agent for a run on a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RemoteChoice {
-    pub(crate) version: Option<String>,
-    pub(crate) latest: Option<bool>,
 }
 
 impl AgentFlags {

@@ -21,8 +21,8 @@ use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Screen;
-use super::run::{self, RunInput};
-use super::{family, held_up, push, submit};
+use super::submit::{self, Common, RunInput};
+use super::{family, held_up, push, run_end};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::{self, Remote, input};
@@ -35,17 +35,17 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 pub(super) async fn run(
     context: &Context,
     remote: &Remote,
-    args: run::Args,
+    common: &Common,
+    asked: &RunInput,
 ) -> Result<u8, Failure> {
-    let (detached, json) = (args.common().detach, args.common().json);
-    let asked = args.run_input(context)?;
-    let path = &args.common().path;
+    let (detached, json) = (common.detach, common.json);
+    let path = &common.path;
     let agent = if is_path(path) {
         push::push(remote, path).await?.reference()
     } else {
         path.display().to_string()
     };
-    let wanted = request(agent, &asked)?;
+    let wanted = request(agent, asked)?;
     let record = remote.start(&wanted, asked.options.idempotency_key.as_deref()).await?;
     ServerRun { context, remote, detached, json }.carry_on(record).await
 }
@@ -197,8 +197,8 @@ impl ServerRun<'_> {
             self.context.printer.line(&output)?;
         }
         let was_interrupted = was_interrupted && record.status == "cancelled";
-        run::show_record(self.context, &record, self.json)?;
-        run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
+        run_end::show_record(self.context, &record, self.json)?;
+        run_end::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
     }
 
     /// Prints notes about pauses and retries and, for a coordinator, about its agents, until it is

@@ -1,8 +1,5 @@
 //! `errand completions`: completion scripts for shells.
 
-use clap::CommandFactory as _;
-
-use crate::args::Cli;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -14,10 +11,10 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-/// Prints a completion script.
-pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+/// Prints a completion script for the command line `cli`.
+pub(crate) fn run(context: &Context, args: &Args, mut cli: clap::Command) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "errand", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "errand", &mut script);
     context.printer.bytes(&script)?;
     Ok(0)
 }

@@ -43,8 +43,12 @@ pub(crate) enum Command {
     },
 }
 
-/// Executes a hidden command.
-pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+/// Executes a hidden command. `cli` makes the command line.
+pub(crate) async fn run(
+    context: &Context,
+    command: Command,
+    cli: fn() -> clap::Command,
+) -> Result<u8, Failure> {
     match command {
         Command::RunRecord { run_id, after_lease, identity, runtime_dir, family } => {
             let root = context.registry_or_place().root().to_owned();
@@ -55,7 +59,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
             helper(&context, &run_id, after_lease).await
         }
         Command::Reference { page } => {
-            let text = reference::page(page)
+            let text = reference::page(page, cli)
                 .map_err(|error| Failure::internal("cannot write the reference", &error))?;
             context.printer.bytes(text.as_bytes())?;
             Ok(0)

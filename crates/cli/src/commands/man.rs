@@ -1,8 +1,5 @@
 //! `errand man`: the manual page.
 
-use clap::CommandFactory as _;
-
-use crate::args::Cli;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -19,9 +16,8 @@ fn with_title(command: clap::Command) -> clap::Command {
     command.name(title).version(env!("CARGO_PKG_VERSION"))
 }
 
-/// Prints a manual page in roff: `errand man | man -l -`.
-pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let mut cli = Cli::command();
+/// Prints a manual page of the command line `cli` in roff: `errand man | man -l -`.
+pub(crate) fn run(context: &Context, args: &Args, mut cli: clap::Command) -> Result<u8, Failure> {
     cli.build();
     let command = match &args.command {
         None => cli,

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use errand_api::error_code::ErrorCode;
 use errand_engine::values::{self, Bytes, BytesPlace};
 use errand_engine::{Engine, wait};
-use errand_model::{Digest, Encoding, RunId};
+use errand_model::{Encoding, RunId};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
+use crate::remote::ValueSelection;
 use crate::target::Target;
 
 /// Arguments of `errand output`.
@@ -33,17 +34,6 @@ pub(crate) struct Args {
     /// Write it to a file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// Value of a run to be printed.
-#[derive(Clone, Debug)]
-pub(crate) enum ValueSelection {
-    /// Its output.
-    Output,
-    /// Its input.
-    Input,
-    /// A blob that its journal names.
-    Blob(Digest),
 }
 
 /// Prints a value of a run.

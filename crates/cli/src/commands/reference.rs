@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 
-use crate::args::Cli;
+use crate::help::grouped;
 
 /// A generated page.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -22,26 +21,25 @@ pub(crate) enum Page {
     Openapi,
 }
 
-/// Returns a page as Markdown; the description of the API as JSON.
-pub(crate) fn page(page: Page) -> Result<String, std::fmt::Error> {
+/// Returns a page as Markdown; the description of the API as JSON. `cli` makes the command line.
+pub(crate) fn page(page: Page, cli: fn() -> clap::Command) -> Result<String, std::fmt::Error> {
     match page {
-        Page::Commands => commands(),
+        Page::Commands => commands(cli()),
         Page::ErrorCodes => error_codes(),
         Page::ExitCodes => exit_codes(),
         Page::Openapi => Ok(format!("{:#}", errand_api::gateway::openapi::document())),
     }
 }
 
-fn commands() -> Result<String, std::fmt::Error> {
+fn commands(mut cli: clap::Command) -> Result<String, std::fmt::Error> {
     let mut text = String::from("# Commands\n\nMade from the program's own help.\n");
-    let mut cli = Cli::command();
     cli.build();
     command(&mut text, &mut cli, "errand")?;
     Ok(text)
 }
 
 fn command(text: &mut String, command: &mut clap::Command, path: &str) -> std::fmt::Result {
-    let help = crate::command_line::grouped(&command.render_long_help().to_string());
+    let help = grouped(&command.render_long_help().to_string());
     write!(text, "\n## `{path}`\n\n```text\n{help}```\n")?;
     for sub in command.get_subcommands_mut() {
         if sub.is_hide_set() || sub.get_name() == "help" {

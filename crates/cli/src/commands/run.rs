@@ -10,7 +10,6 @@ use errand_api::exit_code;
 use errand_api::record::RunRecord;
 use errand_engine::agents;
 use errand_engine::launch::{self, HelperReport, Needs};
-use errand_engine::run_options::RunOptions;
 use errand_engine::service::address_holder;
 use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
@@ -18,23 +17,20 @@ use errand_engine::{Engine, record_file, sessions, values, wait};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::callback::CallbackEvent;
-use errand_model::event::{CancelCause, OnBusy, PauseReason, RunKind};
+use errand_model::event::{CancelCause, OnBusy, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
-use super::submit::{self, CheckedRunDraft, Common, RunDraft};
+use super::run_end::{report, show_record};
+use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
 use super::{away, family, held_up};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::render::{self, exit_code_of};
 use crate::user::user;
 
 /// Chunks of output that wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
-
-/// Shown characters of the reason of a cancellation; the record has all of it.
-const WHY_CHARS: usize = 400;
 
 /// Arguments of `errand run`.
 #[derive(Debug, clap::Args)]
@@ -117,7 +113,8 @@ impl From<Busy> for OnBusy {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
     if let Some(remote) = context.remote()? {
-        return away::run(context, &remote, args).await;
+        let asked = args.run_input(context)?;
+        return away::run(context, &remote, &args.common, &asked).await;
     }
     let checked = match check(context, &args) {
         Err(failure) if failure.code() == ErrorCode::AgentFileMissing => {
@@ -176,20 +173,9 @@ async fn refuse_own_session(
         .hint("leave the new run behind with -d: it begins when this one is over"))
 }
 
-/// Options and input of a run as typed, without its agent.
-pub(super) struct RunInput {
-    pub(super) kind: RunKind,
-    pub(super) input: Option<Vec<u8>>,
-    pub(super) options: RunOptions,
-}
-
 impl Args {
-    pub(super) const fn common(&self) -> &Common {
-        &self.common
-    }
-
     /// Parses and checks options and input.
-    pub(super) fn run_input(&self, context: &Context) -> Result<RunInput, Failure> {
+    fn run_input(&self, context: &Context) -> Result<RunInput, Failure> {
         let (kind, payload) = match (&self.job, &self.heartbeat) {
             (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
             (None, Some(payload)) => (RunKind::Heartbeat, payload.as_deref()),
@@ -434,62 +420,4 @@ fn report_stored(
     }
     show_record(context, &record, json)?;
     report(context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
-}
-
-/// Prints the record of a run in the foreground with `--json`.
-pub(super) fn show_record(
-    context: &Context,
-    record: &RunRecord,
-    json: bool,
-) -> Result<(), Failure> {
-    if json { context.printer.json(record) } else { Ok(()) }
-}
-
-/// Prints the notes about a run in the foreground at its end. Returns the exit code: the run's own,
-/// unless it was interrupted.
-pub(super) fn report(
-    context: &Context,
-    record: &RunRecord,
-    interrupted: Option<u8>,
-) -> Result<u8, Failure> {
-    use errand_agent::Clock as _;
-    let code = interrupted.unwrap_or_else(|| exit_code_of(record));
-    if record.status == "paused" {
-        let what = render::status(record, errand_agent::SystemClock.now());
-        context.printer.note(&format!("run {} is {what}", record.run_id));
-        let hint = match record.pause.as_ref().map(|pause| pause.reason) {
-            Some(reason @ (PauseReason::Operator | PauseReason::Budget | PauseReason::Secret)) => {
-                held_up::way_on(reason, &record.run_id)
-            }
-            Some(PauseReason::Approval | PauseReason::Input) | None => {
-                "`errand approvals ls` tells more; `errand approve`, `errand reject` or \
-                 `errand input` lets it go on, in the background"
-                    .to_owned()
-            }
-        };
-        context.printer.note(&format!("hint: {hint}"));
-        return Ok(code);
-    }
-    if record.status == "cancelled" {
-        let why =
-            record.last_error.as_ref().map(|error| render::at_most(&error.message, WHY_CHARS));
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        context.printer.note(&format!("run {} is cancelled{why}", record.run_id));
-    }
-    if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
-        let failure = Failure::of_run(error.code.as_str(), &error.message).hint(where_more(record));
-        context.printer.failure(&failure);
-    }
-    Ok(code)
-}
-
-/// Returns a hint where more about a failed run can be found.
-fn where_more(record: &RunRecord) -> String {
-    let run_id = &record.run_id;
-    if record.coordinator.is_some() {
-        return format!(
-            "`errand trace {run_id}` shows which step failed, `errand logs` of its run why"
-        );
-    }
-    format!("run {run_id}: `errand logs` and `errand inspect-run` tell more")
 }

@@ -51,6 +51,13 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
+/// Options and input of a run as typed, without its agent.
+pub(super) struct RunInput {
+    pub(super) kind: RunKind,
+    pub(super) input: Option<Vec<u8>>,
+    pub(super) options: RunOptions,
+}
+
 /// An agent that was read and checked, and is not packed yet.
 pub(crate) struct Source {
     plan: ParcelPlan,

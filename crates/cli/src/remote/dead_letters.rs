@@ -10,7 +10,7 @@ use errand_store::DeadLetterFilter;
 use reqwest::Method;
 
 use super::Remote;
-use crate::commands::RemoteChoice;
+use super::runs::RemoteChoice;
 use crate::failure::Failure;
 
 /// Largest page that a server gives.

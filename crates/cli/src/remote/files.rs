@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::Remote;
 use super::answer::not_a_server;
-use crate::commands::output::ValueSelection;
 use crate::failure::Failure;
 use crate::target::Target;
 
@@ -20,6 +19,17 @@ use crate::target::Target;
 const JSON: &str = "application/json";
 /// Longest document that is kept in an event, without a final newline.
 const SHORT_BYTES: u64 = errand_model::INLINE_LIMIT_BYTES as u64;
+
+/// Value of a run to be printed.
+#[derive(Clone, Debug)]
+pub(crate) enum ValueSelection {
+    /// Its output.
+    Output,
+    /// Its input.
+    Input,
+    /// A blob that its journal names.
+    Blob(Digest),
+}
 
 /// Inventory with its names.
 #[derive(Debug)]

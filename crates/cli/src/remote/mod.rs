@@ -24,6 +24,6 @@ mod url;
 
 pub(crate) use agents::Agent;
 pub(crate) use connect::{Remote, Target};
-pub(crate) use files::Bom;
-pub(crate) use runs::budgets;
+pub(crate) use files::{Bom, ValueSelection};
+pub(crate) use runs::{RemoteChoice, budgets};
 pub(crate) use url::Url;

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use super::Remote;
 use super::patience::Patience;
-use crate::commands::RemoteChoice;
 use crate::failure::Failure;
 
 /// Children of a coordinator that are read at once.
@@ -22,6 +21,13 @@ const PAGE: u32 = 500;
 
 /// Interval of the check whether all agents of a coordinator wait for people.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A registered agent for a run on a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RemoteChoice {
+    pub(crate) version: Option<String>,
+    pub(crate) latest: Option<bool>,
+}
 
 impl Remote {
     /// Starts a run.

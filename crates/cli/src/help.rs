@@ -1,4 +1,4 @@
-//! Groups of commands in `errand --help`.
+//! Text of `errand --help`, with the commands in groups.
 
 use std::fmt::Write as _;
 
