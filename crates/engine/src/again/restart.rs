@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_model::run::{AttemptState, Cancel, Restart, Run};
+use errand_model::run::{AttemptState, CallerCommand, Cancel, Restart, Run};
 use errand_store::Stored;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use super::AgentChoice;
 use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error};
+use crate::{Engine, Error, unheld};
 
 /// Longest wait for the next attempt after the grace period.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -54,13 +54,20 @@ pub async fn restart(
             WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
         }
     } else {
+        let restart: CallerCommand = Restart { by: by.clone(), grace }.into();
+        if unheld::is_free(&stored) {
+            unheld::command(engine, &stored, &restart.into()).await?;
+            return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
+        }
         let began = |run: &Run| {
             run.status.is_terminal()
+                // Back in the queue: the next attempt begins when a worker claims the run. Another
+                // restart would end that attempt too.
+                || (run.spec.placement.is_some() && !has_live_attempt(run))
                 || run.attempts.last().is_some_and(|last| {
                     last.number > before && !matches!(last.state, AttemptState::Starting(_))
                 })
         };
-        let restart = Restart { by: by.clone(), grace }.into();
         command(engine, stored, &restart, Some(limit), began).await?
     };
     // It ended by itself, or its supervisor died, before it could be restarted.
@@ -68,6 +75,10 @@ pub async fn restart(
         return again(engine, &stored, by).await.map(Restarted::Run);
     }
     Ok(Restarted::Attempt(Box::new(stored)))
+}
+
+fn has_live_attempt(run: &Run) -> bool {
+    run.attempts.last().is_some_and(|last| last.state.is_live())
 }
 
 /// Restarts a run with another agent: a live one is ended first, since a run has one parcel.
