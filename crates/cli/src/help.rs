@@ -2,49 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Groups of commands by purpose. A command in no group is listed under "More".
-const GROUPS: [(&str, &[&str]); 7] = [
-    ("Run agents", &["run", "serve", "wake", "stop", "wait", "restart", "pause", "resume"]),
-    (
-        "Look at runs",
-        &[
-            "ps",
-            "logs",
-            "inspect-run",
-            "output",
-            "events",
-            "trace",
-            "graph",
-            "messages",
-            "artifacts",
-            "usage",
-        ],
-    ),
-    ("Answer what agents ask", &["approvals", "approve", "reject", "input"]),
-    ("Do a run again", &["retry", "fork", "replay", "dlq"]),
-    ("Keep and remove", &["rm", "prune", "export", "import", "verify", "sessions", "registry"]),
-    (
-        "Write agents",
-        &["validate", "build", "schema", "bom", "secret", "prices", "push", "agents", "agent"],
-    ),
-    (
-        "Run a server",
-        &[
-            "up",
-            "worker",
-            "workers",
-            "schedules",
-            "hooks",
-            "callbacks",
-            "keys",
-            "audit",
-            "config",
-            "context",
-            "migrate",
-            "systemd",
-        ],
-    ),
-];
+/// Title of a group of commands, and their names.
+pub(crate) type CommandGroup = (&'static str, &'static [&'static str]);
 
 /// First line of the parser's list of commands, without styles.
 const LIST_HEADING: &str = "Commands:";
@@ -52,7 +11,7 @@ const LIST_HEADING: &str = "Commands:";
 /// Returns the help of errand itself with its commands in groups; any other help as it is.
 ///
 /// `help` is the parser's text, with or without escape codes for styles.
-pub(crate) fn grouped(help: &str) -> String {
+pub(crate) fn grouped(help: &str, groups: &[CommandGroup]) -> String {
     if !plain(help).starts_with("Runs AI agents and keeps the record") {
         return help.to_owned();
     }
@@ -64,9 +23,9 @@ pub(crate) fn grouped(help: &str) -> String {
     let length = list.iter().position(|line| line.trim().is_empty()).unwrap_or(list.len());
     let mut entries = entries(&list[..length]);
     let mut text = lines[..heading].concat();
-    for (title, names) in GROUPS {
+    for (title, names) in groups {
         let mut group = String::new();
-        for name in names {
+        for name in *names {
             if let Some(index) = entries.iter().position(|(entry, _)| entry == name) {
                 group.push_str(&entries.remove(index).1);
             }
@@ -123,25 +82,26 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+    use crate::commands::GROUPS;
 
     #[test]
     fn every_command_is_listed_once_under_a_heading() {
         let mut cli = Cli::command();
         cli.build();
         let help = cli.render_help();
-        let shown = grouped(&help.to_string());
+        let shown = grouped(&help.to_string(), &GROUPS);
         for command in cli.get_subcommands().filter(|it| !it.is_hide_set()) {
             let start = format!("  {} ", command.get_name());
             let count = shown.lines().filter(|line| line.starts_with(&start)).count();
             assert_eq!(count, 1, "{}", command.get_name());
         }
         assert!(!shown.contains(LIST_HEADING));
-        assert_eq!(plain(&grouped(&help.ansi().to_string())), shown);
+        assert_eq!(plain(&grouped(&help.ansi().to_string(), &GROUPS)), shown);
     }
 
     #[test]
     fn the_help_of_one_command_is_left_as_it_is() {
         let help = "Show a thing\n\nCommands:\n  ls  List\n\nOptions:\n";
-        assert_eq!(grouped(help), help);
+        assert_eq!(grouped(help, &GROUPS), help);
     }
 }

@@ -6,7 +6,6 @@ mod commands;
 mod config;
 mod context;
 mod contexts;
-mod dispatch;
 mod engines;
 mod failure;
 mod help;
@@ -23,6 +22,7 @@ mod yaml;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Cli;
@@ -60,6 +60,6 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // process.
         let _woken = signal(SignalKind::user_defined1())
             .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-        dispatch::run(&context, cli.command).await
+        commands::run(&context, cli.command, Cli::command).await
     })
 }

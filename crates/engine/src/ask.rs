@@ -26,7 +26,7 @@ pub use approve::decide_approval;
 pub use cancel::{begin_cancel, cancel};
 pub use input::{AnswerDraft, provide_input};
 pub(crate) use pause::begin_pause;
-pub use pause::pause;
+pub use pause::{carry_out, pause};
 pub use raise::raise;
 pub(crate) use resume::begin_resume;
 pub use resume::{awaited_secrets, resume};

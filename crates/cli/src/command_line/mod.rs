@@ -12,6 +12,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 
 use crate::args::Cli;
+use crate::commands::GROUPS;
 use crate::help::grouped;
 
 /// Commands whose bare name runs their subcommand `ls`.
@@ -63,7 +64,7 @@ fn print(is_terminal: bool, rendered: &clap::builder::StyledStr, mut to: impl io
     let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let text = if is_coloured { rendered.ansi().to_string() } else { rendered.to_string() };
     // The process ends in any case, even if the reader is gone.
-    drop(to.write_all(grouped(&text).as_bytes()));
+    drop(to.write_all(grouped(&text, &GROUPS).as_bytes()));
 }
 
 /// Returns the word that stands where a command of errand itself belongs.

@@ -1,5 +1,7 @@
 //! `errand pause`: freezes all processes of a run.
 
+use errand_api::gateway::run::RunAction;
+
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -16,7 +18,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     for run_id in place.resolve_all(context, &args.runs).await? {
-        place.pause(&run_id, user(context)).await?;
+        place.act(&run_id, RunAction::pause(user(context))).await?;
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)

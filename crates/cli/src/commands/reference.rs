@@ -39,7 +39,7 @@ fn commands(mut cli: clap::Command) -> Result<String, std::fmt::Error> {
 }
 
 fn command(text: &mut String, command: &mut clap::Command, path: &str) -> std::fmt::Result {
-    let help = grouped(&command.render_long_help().to_string());
+    let help = grouped(&command.render_long_help().to_string(), &super::GROUPS);
     write!(text, "\n## `{path}`\n\n```text\n{help}```\n")?;
     for sub in command.get_subcommands_mut() {
         if sub.is_hide_set() || sub.get_name() == "help" {

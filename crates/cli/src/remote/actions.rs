@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use errand_api::gateway::people::{DecideApprovalBody, Decided, ProvideInputBody, Provided};
+use errand_api::gateway::run::RunAction;
 use errand_api::record::RunRecord;
 use errand_engine::ask::{AnswerDraft, Wake};
 use errand_engine::operations::{ActionOperations, RunOperations as _, Stopped};
@@ -28,8 +29,11 @@ impl ActionOperations<Failure> for Remote {
         Ok(Stopped { was_over: false, status })
     }
 
-    async fn pause(&self, run_id: &RunId, _by: String) -> Result<(), Failure> {
-        let request = self.request(Method::POST, &["runs", run_id.as_str(), "pause"]);
+    async fn act(&self, run_id: &RunId, action: RunAction) -> Result<(), Failure> {
+        let mut request = self.request(Method::POST, &["runs", run_id.as_str(), action.verb]);
+        if let Some(body) = &action.body {
+            request = request.json(body);
+        }
         self.ask::<RunRecord>(request).await?;
         Ok(())
     }

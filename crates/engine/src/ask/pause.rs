@@ -1,8 +1,8 @@
-//! Holding a run.
+//! Commands that need nothing else, and above all holding a run.
 
 use std::time::Duration;
 
-use errand_model::run::{Pause, Rejection, Run};
+use errand_model::run::{CallerCommand, Pause, Rejection, Run};
 use errand_model::{ProcessIdentity, RunId};
 use errand_store::Stored;
 use tokio::time::Instant;
@@ -19,17 +19,36 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 ///
 /// [`Rejection::Terminal`] if it is over; [`Error::StillLive`] if its supervisor does not do it.
 pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
-    let stored = reconciled(engine, run_id).await?;
     let pause_run = Pause::by_operator(by.clone()).into();
-    let held = command(engine, stored, &pause_run, LIMIT, Run::is_held).await?;
-    until_frozen(engine, &held).await?;
-    for child in children(&held.run) {
-        if held.run.is_held() {
+    carry_out(engine, run_id, &pause_run, by).await
+}
+
+/// Gives a run a command that needs nothing else, in the name of `by`, and returns the run once the
+/// command would change nothing more. If the run is held then, no process of it executes.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] if the model refuses the command; [`Error::StillLive`] if the run's
+/// supervisor does not carry it out.
+pub async fn carry_out(
+    engine: &Engine,
+    run_id: &RunId,
+    wanted: &CallerCommand,
+    by: Option<String>,
+) -> Result<Stored, Error> {
+    let stored = reconciled(engine, run_id).await?;
+    let again = wanted.clone().into();
+    let has_settled =
+        |run: &Run| run.decide(&again, engine.now()).is_ok_and(|it| it.events.is_empty());
+    let settled = command(engine, stored, wanted, LIMIT, has_settled).await?;
+    until_frozen(engine, &settled).await?;
+    for child in children(&settled.run) {
+        if settled.run.is_held() {
             let paused = Box::pin(pause(engine, &child, by.clone())).await;
             paused.map(drop).or_else(unless_gone)?;
         }
     }
-    Ok(held)
+    Ok(settled)
 }
 
 /// Waits until no process of a run that this machine holds executes.

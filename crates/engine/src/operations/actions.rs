@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use errand_api::gateway::people::{Decided, Provided};
+use errand_api::gateway::run::RunAction;
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::run::{Cancel, DecideApproval};
@@ -25,8 +26,9 @@ pub trait ActionOperations<E: Send + 'static>: Send + Sync {
     /// Ends a run. Returns once none of its processes is alive.
     async fn stop(&self, run_id: &RunId, cancel: &Cancel) -> Result<Stopped, E>;
 
-    /// Pauses a run, in the name of `by`. Returns once none of its processes executes.
-    async fn pause(&self, run_id: &RunId, by: String) -> Result<(), E>;
+    /// Carries out a command that needs nothing else. Returns once it has settled; if the run is
+    /// held then, none of its processes executes.
+    async fn act(&self, run_id: &RunId, action: RunAction) -> Result<(), E>;
 
     /// Resumes a paused run with raised limits, if any are given, in the name of `by`. A run that was
     /// not paused continues with the raised limits.
@@ -57,8 +59,8 @@ impl<E: LocalError> ActionOperations<E> for LocalOperations {
         Ok(Stopped { was_over, status: ended.run.status.name().to_owned() })
     }
 
-    async fn pause(&self, run_id: &RunId, by: String) -> Result<(), E> {
-        ask::pause(self.engine(), run_id, Some(by)).await?;
+    async fn act(&self, run_id: &RunId, action: RunAction) -> Result<(), E> {
+        ask::carry_out(self.engine(), run_id, &action.command, Some(action.by)).await?;
         Ok(())
     }
 

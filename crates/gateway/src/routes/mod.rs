@@ -1,7 +1,8 @@
 //! Handlers of routes: one file per verb, and the list that pairs them with the table.
 //!
 //! A new route needs three things: an entry in an area's table (`errand_api::gateway`, where its
-//! types are too), a file here with its handler, and a line in the list below. Before a handler is
+//! types are too), a file here with its handler, and a line in the list below; a command to a run
+//! that needs nothing else has its handler and its line in `run_actions.rs`. Before a handler is
 //! called, the guard has checked the caller's key and scope, and an extractor of `crate::extract`
 //! has checked query and body against the table; [`crate::extract::OneRun`] is a run of the
 //! caller's namespace.
@@ -34,7 +35,6 @@ mod list_events;
 mod list_messages;
 mod list_runs;
 mod list_steps;
-mod pause_run;
 mod proofs;
 mod prune_runs;
 mod push_agent;
@@ -43,6 +43,7 @@ mod replay_run;
 mod restart_run;
 mod resume_run;
 mod retry_run;
+mod run_actions;
 mod run_and_stream;
 mod run_and_wait;
 mod schedules;
@@ -62,6 +63,7 @@ use handled::handled;
 pub(crate) fn handlers() -> Vec<Handled> {
     let mut all = meta();
     all.extend(runs());
+    all.extend(run_actions::handlers());
     all.extend(access());
     all.extend(beside_runs());
     all.extend(dead_letters_and_sessions());
@@ -110,7 +112,6 @@ fn runs() -> Vec<Handled> {
         handled("verify_run", verify_run::verify_run),
         handled("export_run", export_run::export_run),
         handled("cancel_run", cancel_run::cancel_run),
-        handled("pause_run", pause_run::pause_run),
         handled("resume_run", resume_run::resume_run),
         handled("restart_run", restart_run::restart_run),
         handled("wake_run", wake_run::wake_run),

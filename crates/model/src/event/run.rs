@@ -297,6 +297,11 @@ impl RunPaused {
     pub const fn new(reason: PauseReason, by: Option<String>) -> Self {
         Self { reason, by, secrets: Vec::new() }
     }
+
+    /// Returns a pause until the secrets of these names are available.
+    pub const fn for_secrets(secrets: Vec<String>) -> Self {
+        Self { reason: PauseReason::Secret, by: None, secrets }
+    }
 }
 
 /// Reason for which a paused run waits.

@@ -17,10 +17,8 @@ impl Run {
     pub(super) fn await_secrets(&self, awaited: &AwaitSecrets) -> Result<Decision, Rejection> {
         match &self.status {
             Status::Pending { .. } if self.live_attempt().is_none() => {
-                let secrets = awaited.names.clone();
-                let reason = PauseReason::Secret;
-                let paused = EventBody::RunPaused(RunPaused { reason, by: None, secrets });
-                Ok(Decision::record(vec![paused]))
+                let paused = RunPaused::for_secrets(awaited.names.clone());
+                Ok(Decision::record(vec![EventBody::RunPaused(paused)]))
             }
             Status::Paused { reason: PauseReason::Secret, .. } => Ok(Decision::NOTHING),
             Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {

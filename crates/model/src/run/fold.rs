@@ -84,8 +84,7 @@ impl Run {
             }
             RunEvent::Paused(paused) => {
                 let since = if let Status::Paused { since, .. } = self.status { since } else { at };
-                let secrets = paused.secrets.clone();
-                self.status = Status::Paused { since, reason: paused.reason, secrets };
+                self.status = Status::paused(since, paused);
             }
             RunEvent::Resumed(_) => self.resumed(at),
             RunEvent::Completed(completed) => {

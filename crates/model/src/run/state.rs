@@ -12,7 +12,7 @@ use crate::error_code::ErrorCode;
 use crate::event::{
     AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, AttemptSetup, CancelCause,
     CancelRequested, Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage,
-    RequeueReason, RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
+    RequeueReason, RestartRequested, RunCreated, RunPaused, ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Locator, Payload, ProcessIdentity, RunId, Timestamp};
 
@@ -215,6 +215,13 @@ pub enum Status {
         /// The signal that ended the agent.
         signal: Option<i32>,
     },
+}
+
+impl Status {
+    /// Returns the status of a run that is paused since `since` as the event says.
+    pub(super) fn paused(since: Timestamp, paused: &RunPaused) -> Self {
+        Self::Paused { since, reason: paused.reason, secrets: paused.secrets.clone() }
+    }
 }
 
 /// An attempt: one try at a run by one process under one lease.
@@ -480,13 +487,6 @@ impl Run {
     /// Questions that wait for an answer, by id.
     pub fn open_inputs(&self) -> impl Iterator<Item = &Inquiry> {
         self.inputs.values().filter(|inquiry| inquiry.reply.is_none())
-    }
-
-    /// The next moment at which an open approval or question is out of time.
-    pub fn answer_deadline(&self) -> Option<Timestamp> {
-        let approvals = self.open_approvals().filter_map(|open| open.request.deadline_ms);
-        let inputs = self.open_inputs().filter_map(|open| open.request.deadline_ms);
-        approvals.chain(inputs).min()
     }
 
     /// Returns the duration of the run, or its duration until `now`.

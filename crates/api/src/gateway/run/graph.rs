@@ -1,4 +1,4 @@
-//! Messages between agents of a coordinated run.
+//! Views of a run: messages, graph, timeline, export.
 
 use errand_model::event::MessageType;
 use schemars::JsonSchema;
@@ -55,4 +55,30 @@ impl GraphFormat {
             Self::Svg => "image/svg+xml",
         }
     }
+}
+
+/// Options of a timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceQuery {
+    /// At most so many spans, those that matter most; all unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub limit: Option<u32>,
+    /// Number of levels of a coordinator's children that are shown; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 8))]
+    pub depth: Option<u32>,
+}
+
+/// Options of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportQuery {
+    /// True to export a live run in its current state: to look at, not to import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<bool>,
+    /// True to export a coordinator's own run only, without the runs that it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<bool>,
 }

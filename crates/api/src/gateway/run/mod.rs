@@ -1,6 +1,5 @@
 //! Runs: started, looked at, waited for, ended.
 
-mod action;
 mod budgets;
 mod graph;
 mod page;
@@ -10,18 +9,14 @@ mod routes;
 use serde::{Deserialize as _, Deserializer};
 use serde_json::Value;
 
-pub use action::{
-    CancelQuery, CancelRequest, ExportQuery, ForkRequest, RemoveQuery, ReplayPolicyWord,
-    ReplayRequest, RestartRequest, ResumeRequest, RetryRequest, StepPage, StepRecord, TraceQuery,
-    WakeRequest,
-};
 pub use budgets::{MalformedBudget, RunBudgets};
-pub use graph::{GraphFormat, GraphQuery, MessageQuery};
+pub use graph::{ExportQuery, GraphFormat, GraphQuery, MessageQuery, TraceQuery};
 pub use page::{
     EventPage, EventQuery, FollowQuery, JournalEvent, RunPage, RunQuery, RunStatus, SetQuery,
+    StepPage, StepRecord,
 };
 pub use request::{Disconnect, RequestedKind, RunRequest, RunTimeouts, WaitQuery};
-pub use routes::AREA;
+pub use routes::*;
 
 /// Regular expression of a run's id.
 pub const RUN_ID: &str = "^[0-9abcdefghjkmnpqrstvwxyz]{20}$";

@@ -186,3 +186,32 @@ pub struct EventPage {
     /// True if the run is over, so that no page follows the last one.
     pub is_over: bool,
 }
+
+/// The steps of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepPage {
+    /// By key.
+    pub steps: Vec<StepRecord>,
+}
+
+/// A step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecord {
+    /// Its key.
+    pub key: String,
+    /// `running`, `completed`, `failed`, or `interrupted`: its attempt ended before it did.
+    pub status: String,
+    /// The attempt that began it last.
+    pub attempt: u32,
+    /// Time of its last start, in milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Time of its end; absent while it is under way, and if it was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<i64>,
+    /// Output in the record's form; absent unless it completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Error, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+}

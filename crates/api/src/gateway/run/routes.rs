@@ -1,10 +1,13 @@
-//! The routes about runs.
+//! The routes about runs, and the requests of actions on a run.
+
+use errand_model::run::{CallerCommand, Pause};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
-    CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, FollowQuery, ForkRequest,
-    GraphQuery, MessageQuery, RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest,
-    RetryRequest, RunPage, RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
-    WakeRequest,
+    EventPage, EventQuery, ExportQuery, FollowQuery, GraphQuery, MessageQuery, RunBudgets, RunPage,
+    RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
 };
 use crate::error_code::ErrorCode;
 use crate::gateway::route::{ANY_BYTES, Answer, Area, Body, Header, KeyScope, Method, Route};
@@ -230,3 +233,151 @@ pub const AREA: Area = Area {
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive]),
     ],
 };
+
+/// Command with a route of its own, `POST /v1/runs/{run_id}/{verb}`, whose answer is the run's
+/// record: in the form for a server, and in the form for the registry of this process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunAction {
+    /// Last segment of the path.
+    pub verb: &'static str,
+    /// Body of the request; `None` without one.
+    pub body: Option<Value>,
+    /// The command.
+    pub command: CallerCommand,
+    /// Name of the caller.
+    pub by: String,
+}
+
+impl RunAction {
+    /// Returns the action that freezes all processes of a run, in the name of `by`.
+    pub fn pause(by: String) -> Self {
+        let command = Pause::by_operator(Some(by.clone())).into();
+        Self { verb: "pause", body: None, command, by }
+    }
+}
+
+/// Options of a wait for the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelQuery {
+    /// True to answer only once no process of the run is alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+}
+
+/// Options of a cancellation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Time for the agent to end by itself; by default `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
+    pub grace_period: Option<String>,
+    /// True to kill it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
+
+/// Options of a resume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// Limits of the run, and what may be spent from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raise: Option<RunBudgets>,
+}
+
+/// Options of a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestartRequest {
+    /// Time for the current attempt to end by itself; by default `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
+    pub grace_period: Option<String>,
+    /// True to kill it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// A registered version of the agent in the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// True to use the current version of the agent instead of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+/// With which agent a run that went wrong is done again; with the recorded one unless said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// A registered version of the agent in the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// True to use the current version of the agent instead of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+/// Options of a wake.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WakeRequest {
+    /// Input of the agent; absent: none, as at a heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
+    #[schemars(extend("x-nullable" = true))]
+    pub input: Option<Value>,
+}
+
+/// From where a run is done again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForkRequest {
+    /// The key of the first step to be done anew.
+    #[schemars(length(min = 1, max = 1024))]
+    pub from_step: String,
+    /// Another input than the old run's.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
+    #[schemars(extend("x-nullable" = true))]
+    pub input: Option<Value>,
+}
+
+/// Options of a replay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// Policy; by default `inspect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ReplayPolicyWord>,
+    /// Another agent than the recorded one: its name, or `name@version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub agent: Option<String>,
+    /// With `live`: although the run had effects outside, which would happen once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_effects: Option<bool>,
+}
+
+/// Policy of a replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ReplayPolicy")]
+pub enum ReplayPolicyWord {
+    /// Tells what a replay would serve; nothing runs.
+    #[default]
+    Inspect,
+    /// Runs the agent with everything served from the record.
+    Strict,
+    /// Does it all again, with all its effects.
+    Live,
+}
+
+/// Options of a removal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveQuery {
+    /// True to kill a live run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
