@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::run::Stopwatch;
 use crate::spend::BudgetMeasure;
+use crate::stopwatch::Stopwatch;
 
 /// Limits on a run's spending, pinned at admission. Several may apply; `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::chain::{Hash, Head, hash_at};
+use crate::chain::{Head, hash_at};
 use crate::event::Event;
+use crate::hash::Hash;
 
 /// Largest number of hashes that one diagnosis computes.
 const PATIENCE: usize = 200_000;

@@ -8,6 +8,7 @@ mod check;
 mod cost;
 mod fields;
 mod model_call;
+mod token_usage;
 mod tool_call;
 
 pub use crate::tokens::Tokens;
@@ -15,6 +16,7 @@ pub use check::check;
 pub use cost::{MalformedCost, micro_usd};
 pub use fields::InvalidField;
 pub use model_call::{Cost, CostBasis, ModelCall};
+pub use token_usage::TokenUsage;
 pub use tool_call::{SideEffect, ToolCall};
 
 /// The type of a model call's event.

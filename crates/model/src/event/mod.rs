@@ -11,6 +11,7 @@ mod run;
 mod service;
 mod session;
 mod step;
+mod usage;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,8 +23,8 @@ pub use attempt::{
     AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
 };
 pub use coordination::{
-    AgentUsage, ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationSettled,
-    HandoffRequested, MessageDelivered, MessageReceived, MessageSent, MessageType,
+    ChildListening, ChildWaiting, CoordinationBegan, CoordinationSettled, HandoffRequested,
+    MessageDelivered, MessageReceived, MessageSent, MessageType,
 };
 pub use limit::{
     BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
@@ -52,6 +53,7 @@ pub use step::{
     ArtifactCreated, CheckpointInherited, CheckpointSaved, OutputDelta, OutputSet, StepCompleted,
     StepFailed, StepInherited, StepStarted,
 };
+pub use usage::{AgentUsage, ChildUsage};
 
 pub use crate::failure::Failure;
 use crate::{Hash, RunId, Timestamp};

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::ServiceSpec;
 use crate::budget::BudgetLimits;
-use crate::callback::CallbackEvent;
+use crate::callback_event::CallbackEvent;
 use crate::coordination::{Membership, Plan};
 use crate::failure::Failure;
 use crate::placement::{Class, Placement};

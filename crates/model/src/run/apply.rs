@@ -4,7 +4,8 @@ use thiserror::Error;
 
 use super::Counters;
 use super::service::new_service;
-use super::state::{Run, Status, TokenUsage};
+use super::state::{Run, Status};
+use crate::accounting::TokenUsage;
 use crate::event::{
     AttemptStarted, Event, EventBody, EventGroup, InputExpired, InputProvided, PauseReason,
     RunCreated, UnknownEvent,

@@ -100,8 +100,3 @@ impl Run {
         }
     }
 }
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
-pub(super) const fn is_zero(count: &u32) -> bool {
-    *count == 0
-}

@@ -2,10 +2,10 @@
 
 use super::state::{
     Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
-    RunAttempt, Status, TokenUsage, Verdict,
+    RunAttempt, Status, Verdict,
 };
 use crate::accounting::{
-    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
+    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall,
 };
 use crate::event::{
     AttemptEvent, AttemptStarted, LimitEvent, PauseReason, QuestionEvent, Reported, RequeueReason,
@@ -252,42 +252,5 @@ impl Run {
                 });
             }
         }
-    }
-}
-
-impl TokenUsage {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        let costs = [self.cost_micro_usd, other.cost_micro_usd];
-        Self {
-            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
-            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
-            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
-            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
-            cost_micro_usd: costs.into_iter().flatten().reduce(u64::saturating_add),
-            unpriced_calls: self.unpriced_calls.saturating_add(other.unpriced_calls),
-        }
-    }
-
-    /// Adds what one `model.called` reports; what is missing or no number counts as nothing.
-    fn add(&mut self, call: &ModelCall) {
-        let Tokens { input, output, cached, reasoning } = call.tokens;
-        self.input_tokens = self.input_tokens.saturating_add(input);
-        self.output_tokens = self.output_tokens.saturating_add(output);
-        self.cached_tokens = self.cached_tokens.saturating_add(cached);
-        self.reasoning_tokens = self.reasoning_tokens.saturating_add(reasoning);
-        match call.cost_micro_usd {
-            Some(cost) => {
-                self.cost_micro_usd = Some(self.cost_micro_usd.unwrap_or(0).saturating_add(cost));
-            }
-            None => self.unpriced_calls += 1,
-        }
-    }
-
-    /// Adds what one `tool.called` cost. A tool that says nothing of a cost has none: most have none.
-    fn add_tool(&mut self, call: &ToolCall) {
-        let costs = [self.cost_micro_usd, call.cost_micro_usd];
-        self.cost_micro_usd = costs.into_iter().flatten().reduce(u64::saturating_add);
     }
 }

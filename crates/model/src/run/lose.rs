@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::end_attempt::{cancelled, requeued};
-use super::{AttemptOutcome, Decision, Effect, EndAttempt, Rejection, Run, Status};
+use super::{AttemptOutcome, Decision, Effect, EndAttempt, LOSS_LIMIT, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::error_code::ErrorCode;
 use crate::event::{
@@ -11,10 +11,6 @@ use crate::event::{
     RunFailed, RunKind, StopReason, TriggerKind,
 };
 
-/// So many times a run that any worker may claim survives that its worker is lost, beside what its
-/// retry policy allows: a lost worker is no fault of the run. One more counts as a failure of the
-/// run, since a run that ends each of its workers must not go round for ever.
-pub const LOSS_LIMIT: u32 = 10;
 /// Delay after the second loss of a worker; doubles with each further one.
 const LOSS_DELAY: Duration = Duration::from_secs(1);
 /// No loss holds a run back for longer.

@@ -31,7 +31,7 @@ mod session;
 mod start_attempt;
 mod state;
 mod status;
-mod stopwatch;
+mod tick;
 mod wake;
 
 pub use apply::IllegalTransition;
@@ -46,7 +46,7 @@ pub use end_attempt::{AttemptOutcome, EndAttempt};
 pub use expire::Expire;
 pub use hand_back::HandBack;
 pub use input::{ProvideInput, RequestInput};
-pub use lose::{LOSS_LIMIT, Lose};
+pub use lose::Lose;
 pub use meter::{DeniedCall, Meter, WARN_PERCENT};
 pub use park::PARKED_EXIT_CODE;
 pub use pause::Pause;
@@ -58,8 +58,10 @@ pub use resume::Resume;
 pub use session::MESSAGE_LIMIT_BYTES;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
-    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
-    RunAttempt, Service, SessionListener, SessionSchedule, Status, TokenUsage, Verdict,
+    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, LOSS_LIMIT, Reply,
+    Run, RunAttempt, Service, SessionListener, SessionSchedule, Status, Verdict,
 };
-pub use stopwatch::Stopwatch;
 pub use wake::{BindListener, EndWake, FireWake, SkipWake, WakeService};
+
+pub use crate::accounting::TokenUsage;
+pub use crate::stopwatch::Stopwatch;

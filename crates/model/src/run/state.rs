@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, LOSS_LIMIT};
+use super::Counters;
+use crate::accounting::TokenUsage;
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
 use crate::error_code::ErrorCode;
@@ -15,6 +16,11 @@ use crate::event::{
     RequeueReason, RestartRequested, RunCreated, RunPaused, ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Locator, Payload, ProcessIdentity, RunId, Timestamp};
+
+/// So many times a run that any worker may claim survives that its worker is lost, beside what its
+/// retry policy allows: a lost worker is no fault of the run. One more counts as a failure of the
+/// run, since a run that ends each of its workers must not go round for ever.
+pub const LOSS_LIMIT: u32 = 10;
 
 /// A run: the fold of its journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,7 +76,7 @@ pub struct Run {
     #[serde(default)]
     pub bom: Option<BomRef>,
     /// Number of requested messages that it received from other agents, in all attempts.
-    #[serde(default, skip_serializing_if = "super::coordinate::is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub received: u32,
     /// State of a coordinator; `None` for other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +84,11 @@ pub struct Run {
     /// To whom it was handed over, once that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<Box<HandoffRequested>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// An approval that was asked for.
@@ -328,23 +339,6 @@ pub struct Artifact {
     pub media_type: Option<String>,
     /// Time of its creation.
     pub at: Timestamp,
-}
-
-/// Tokens and money, as reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenUsage {
-    /// Tokens read.
-    pub input_tokens: u64,
-    /// Tokens written.
-    pub output_tokens: u64,
-    /// Tokens read from a cache; part of the input.
-    pub cached_tokens: u64,
-    /// Tokens spent on reasoning; part of the output.
-    pub reasoning_tokens: u64,
-    /// Known cost in millionths of a US dollar; `None`: no call's cost is known.
-    pub cost_micro_usd: Option<u64>,
-    /// Calls whose cost is not known.
-    pub unpriced_calls: u64,
 }
 
 /// State of a service.

@@ -1,11 +1,8 @@
-//! Working time of a run's agent: its processes' time, while the run is not paused.
+//! A watch that is started and stopped by the times of events.
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptState, Run, Status};
 use crate::Timestamp;
-use crate::error_code::ErrorCode;
-use crate::event::{EventBody, RunKind};
 
 /// Runs while an attempt's process lives and the run is not paused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +28,7 @@ impl Stopwatch {
         Some(self.since_ms?.plus(left))
     }
 
-    fn set(&mut self, runs: bool, at: Timestamp) {
+    pub(crate) fn set(&mut self, runs: bool, at: Timestamp) {
         match (self.since_ms, runs) {
             (None, true) => self.since_ms = Some(at),
             (Some(since), false) => {
@@ -45,26 +42,4 @@ impl Stopwatch {
 
 fn millis(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.since(from).as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Run {
-    /// Starts or stops the watch as the run stands after `event`.
-    pub(super) fn tick(&mut self, at: Timestamp, event: &EventBody) {
-        // A service's supervision is no work of its agent; its wakes are runs of their own, and so
-        // are the children of a coordinator.
-        let works = self.spec.kind != RunKind::Service
-            && self.coordination.is_none()
-            && self.attempts.last().is_some_and(|last| last.state == AttemptState::Running)
-            && !matches!(self.status, Status::Paused { .. });
-        // The time of death of a dead supervisor is unknown: the attempt's latest event is the best
-        // estimate.
-        let died = if let EventBody::AttemptFailed(failed) = event {
-            failed.error.code == ErrorCode::HelperDied
-        } else {
-            false
-        };
-        let until = if died { self.budget.watch.heard_ms } else { at };
-        self.budget.watch.set(works, until);
-        self.budget.watch.heard_ms = at;
-    }
 }
