@@ -2,17 +2,22 @@
 //!
 //! `event` has the entries of a journal, `run` their fold and the commands that add entries,
 //! `draft` a run with events that no store has yet, `step` the finality of completed steps,
-//! `accounting` the counts of calls and `price` their cost, `coordination` the runs that consist of
-//! runs, `template` the composition of inputs, `chain` the hashes that make a journal
-//! tamper-evident.
+//! `accounting` the counts of calls and `price` their cost, `plan` the plans of runs that consist of
+//! runs, `coordination` the state of such a run and `coordinator` its turns, `template` the
+//! composition of inputs, `chain` the hashes that make a journal tamper-evident.
+//!
+//! These modules form no import circle: `event` uses the values that events carry (`hash`, `plan`,
+//! `budget`, `stopwatch`), `coordination` uses `event`, `run` both, and `coordinator` all of them.
 
 pub mod accounting;
+mod agent_ref;
 pub mod budget;
 pub mod callback;
 mod callback_event;
 pub mod canonical;
 mod chain;
 pub mod coordination;
+mod coordinator;
 mod cron;
 pub mod draft;
 mod duration;
@@ -28,6 +33,7 @@ pub mod millis;
 mod namespace;
 mod payload;
 pub mod placement;
+mod plan;
 pub mod price;
 mod process;
 pub mod replay;

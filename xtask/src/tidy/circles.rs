@@ -15,11 +15,6 @@ use syn::visit::{self, Visit};
 
 use super::Tree;
 
-/// Levels with circles, and the number of modules in them. A number is lowered when a circle is
-/// cut, and never raised.
-const KNOWN: &[(&str, &str, usize)] =
-    &[("crates/model", "", 3), ("crates/model", "coordination", 5)];
-
 /// Names of modules from the root of a crate down, without `crate`.
 type ModulePath = Vec<String>;
 
@@ -33,20 +28,10 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         let modules = Modules::read(tree, &sources);
         for (level, edges) in &modules.edges() {
             let shown = level.join("::");
-            let circles = circles(edges);
-            let members: usize = circles.iter().map(BTreeSet::len).sum();
-            if members > allowed(&name, &shown) {
-                broken.extend(circles.iter().map(|it| complaint(&name, &shown, it, edges)));
-            }
+            broken.extend(circles(edges).iter().map(|it| complaint(&name, &shown, it, edges)));
         }
     }
     broken
-}
-
-/// Returns how many modules of a level may be in circles.
-fn allowed(name: &str, level: &str) -> usize {
-    let known = KNOWN.iter().find(|known| (known.0, known.1) == (name, level));
-    known.map_or(0, |known| known.2)
 }
 
 fn complaint(name: &str, level: &str, circle: &BTreeSet<String>, edges: &Edges) -> String {

@@ -6,7 +6,7 @@ use crate::Payload;
 
 /// Request to an agent, or to the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Control {
+pub(crate) enum Control {
     /// To hold it.
     Pause,
     /// To let it go on.
@@ -17,7 +17,7 @@ pub(super) enum Control {
 
 impl Control {
     /// Reads `{"action": "pause" | "resume" | "cancel"}`; `None`: it says nothing of that sort.
-    pub(super) fn read(payload: &Payload) -> Option<Self> {
+    pub(crate) fn read(payload: &Payload) -> Option<Self> {
         let Payload::Json(said) = payload else { return None };
         match said.get("action").and_then(Value::as_str)? {
             "pause" => Some(Self::Pause),

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use super::control::Control;
 use super::ledger::Shared;
-use super::plan::{Aggregation, FanOut, Pattern, Plan};
+use super::material;
 use super::state::{
     ChildHold, CoordinatedMessage, Coordination, Done, LiveChild, MemberFailure, Members, Routing,
-    WorkflowEnd, split_key,
+    WorkflowEnd,
 };
-use super::{END, material};
 use crate::budget::LimitName;
 use crate::error_code::ErrorCode;
 use crate::event::{
     AttemptEvent, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationEvent, EventBody,
-    EventGroup, Failure, MessageDelivered, MessageSent, MessageType, PauseReason, RunEvent,
-    StepCompleted, StepEvent, StepFailed, StepStarted, StopReason,
+    EventGroup, Failure, MessageDelivered, MessageSent, PauseReason, RunEvent, StepCompleted,
+    StepEvent, StepFailed, StepStarted, StopReason,
 };
+use crate::plan::{Aggregation, END, FanOut, MessageType, Pattern, Plan, split_key};
 use crate::spend::{Amounts, BudgetMeasure};
 use crate::{RunId, Timestamp};
 
@@ -374,7 +374,7 @@ fn failure(failed: &StepFailed, run_id: RunId) -> MemberFailure {
 }
 
 /// Returns an allowance by measure; unlimited measures reserve nothing.
-pub(super) fn amounts(allowance: &BTreeMap<LimitName, u64>) -> Amounts {
+fn amounts(allowance: &BTreeMap<LimitName, u64>) -> Amounts {
     let of = |measure| {
         let limit = LimitName::of(crate::budget::BudgetScope::Run, measure);
         allowance.get(&limit).copied().unwrap_or(0)

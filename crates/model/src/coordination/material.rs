@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::START;
 use super::state::CoordinatedMessage;
 use super::turn::InputMaterial;
+use crate::plan::START;
 use crate::{Digest, Payload, canonical};
 
 /// Payload for an absent value.
-pub(super) const NOTHING: Payload = Payload::Json(Value::Null);
+pub(crate) const NOTHING: Payload = Payload::Json(Value::Null);
 
 /// A payload as JSON; `Null` where it is in the blob store, or no text.
-pub(super) fn value_of(payload: &Payload) -> Value {
+pub(crate) fn value_of(payload: &Payload) -> Value {
     match payload {
         Payload::Json(value) => value.clone(),
         Payload::Text(text) => Value::String(text.clone()),
@@ -20,7 +20,7 @@ pub(super) fn value_of(payload: &Payload) -> Value {
 }
 
 /// The digest of the canonical JSON of what is at hand; of a blob, its own.
-pub(super) fn digest_of(payload: Option<&Payload>) -> Digest {
+pub(crate) fn digest_of(payload: Option<&Payload>) -> Digest {
     match payload {
         Some(Payload::Blob(blob)) => blob.digest.clone(),
         Some(Payload::Base64(text)) => Digest::of(text.as_bytes()),
@@ -34,12 +34,12 @@ fn of_value(value: &Value) -> Digest {
 }
 
 /// Returns the input that a message gives to the run that it starts.
-pub(super) fn of_letter(letter: &CoordinatedMessage) -> InputMaterial {
+pub(crate) fn of_letter(letter: &CoordinatedMessage) -> InputMaterial {
     if letter.from == START { InputMaterial::Input } else { of_payload(letter.payload.get()) }
 }
 
 /// `null` is nothing: an agent without output says that.
-pub(super) fn of_payload(payload: &Payload) -> InputMaterial {
+pub(crate) fn of_payload(payload: &Payload) -> InputMaterial {
     if *payload == NOTHING {
         InputMaterial::Nothing
     } else {

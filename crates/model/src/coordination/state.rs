@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Ledger, Shared};
-use super::plan::{Pattern, Plan};
 use super::turn::MessageDelivery;
 use crate::budget::LimitName;
-use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseReason};
+use crate::event::{AgentUsage, CoordinationBegan, Failure, PauseReason};
+use crate::plan::{MessageType, Pattern, Plan, split_key};
 use crate::spend::Amounts;
 use crate::{Digest, Payload, RunId, Timestamp};
 
@@ -249,15 +249,4 @@ impl Coordination {
     pub fn name_of(key: &str) -> &str {
         split_key(key).0
     }
-}
-
-/// The key of a step: the `number`th run, from 1, of that agent.
-pub(crate) fn key_of(name: &str, number: u32) -> String {
-    format!("{name}#{number}")
-}
-
-/// The name and the number in the key of a step.
-pub(crate) fn split_key(key: &str) -> (&str, u32) {
-    let (name, number) = key.rsplit_once('#').unwrap_or((key, "0"));
-    (name, number.parse().unwrap_or(0))
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::LimitName;
-use crate::event::{ChildUsage, EventBody, Failure, MessageType, PauseReason};
+use crate::event::{ChildUsage, EventBody, Failure, PauseReason};
+use crate::plan::MessageType;
 use crate::{Digest, Payload, RunId};
 
 /// News for a coordinator. Each may come twice, and news that no longer applies is ignored.

@@ -1,45 +1,10 @@
 //! Events of coordinated runs: what was said, and to whom it was handed.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, PauseReason};
+use crate::plan::MessageType;
 use crate::{Payload, RunId};
-
-/// Type of a message between agents.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MessageType {
-    /// Work to do.
-    Task,
-    /// Result of a task.
-    Result,
-    /// A verdict on a result, or the question for one.
-    Validation,
-    /// Something went wrong.
-    Error,
-    /// For the coordination itself: pause, resume, cancel.
-    Control,
-}
-
-impl MessageType {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Task, Self::Result, Self::Validation, Self::Error, Self::Control];
-
-    /// The stored word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Task => "TASK",
-            Self::Result => "RESULT",
-            Self::Validation => "VALIDATION",
-            Self::Error => "ERROR",
-            Self::Control => "CONTROL",
-        }
-    }
-}
 
 /// `message.sent`: in the journal of the coordinator once it is routed, and in the journal of the
 /// agent's own run if the agent sent it itself.

@@ -24,7 +24,7 @@ pub use attempt::{
 };
 pub use coordination::{
     ChildListening, ChildWaiting, CoordinationBegan, CoordinationSettled, HandoffRequested,
-    MessageDelivered, MessageReceived, MessageSent, MessageType,
+    MessageDelivered, MessageReceived, MessageSent,
 };
 pub use limit::{
     BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
@@ -36,8 +36,8 @@ pub use person::{
 };
 pub use reported::{NotReportable, Reported};
 pub use run::{
-    AgentRef, CallerEnvironment, CancelCause, CancelRequested, Inherits, OnBusy, PauseReason,
-    Replay, ReplayPolicy, RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunCreated,
+    CallerEnvironment, CancelCause, CancelRequested, Inherits, OnBusy, PauseReason, Replay,
+    ReplayPolicy, RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunCreated,
     RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Timeouts,
     Trigger, TriggerKind,
 };
@@ -55,7 +55,9 @@ pub use step::{
 };
 pub use usage::{AgentUsage, ChildUsage};
 
+pub use crate::agent_ref::AgentRef;
 pub use crate::failure::Failure;
+pub use crate::plan::MessageType;
 use crate::{Hash, RunId, Timestamp};
 
 /// An entry of a run's journal, as it is stored.

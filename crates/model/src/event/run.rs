@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ServiceSpec;
+use crate::agent_ref::AgentRef;
 use crate::budget::BudgetLimits;
 use crate::callback_event::CallbackEvent;
-use crate::coordination::{Membership, Plan};
 use crate::failure::Failure;
 use crate::placement::{Class, Placement};
+use crate::plan::{Membership, Plan};
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
 
@@ -29,19 +30,6 @@ pub enum RunKind {
     Heartbeat,
     /// Long-lived, woken again and again; each wake is a run of its own.
     Service,
-}
-
-/// Agent that a run executes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentRef {
-    /// `metadata.name` of the agent file.
-    pub name: String,
-    /// `metadata.version` of the agent file.
-    pub version: String,
-    /// The parcel's digest: what really runs.
-    pub digest: Digest,
-    /// Folder that the parcel was built from, for people; it may be gone.
-    pub path: String,
 }
 
 /// Reason for a run's existence.

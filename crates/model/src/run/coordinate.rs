@@ -1,35 +1,10 @@
-//! The turns of a coordinator: what it hears, and what follows.
+//! Events of a coordinator, as its run takes them in.
 
-use super::{Rejection, Run, Status};
-use crate::coordination::{CoordinatorNews, CoordinatorTurn, TurnContext};
+use super::{Run, Status};
+use crate::EventContext;
 use crate::event::{CoordinationEvent, EventBody, EventGroup, PauseReason, StepEvent};
-use crate::{EventContext, RunId, Timestamp};
 
 impl Run {
-    /// Decides what follows for a coordinator from what it hears at `now`, and changes nothing. New
-    /// children get their ids from `ids`, in order: no more are started than there are.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection::Terminal`] if it is over; [`Rejection::NotNow`] if it is no coordinator, or no
-    /// attempt of it is under way.
-    pub fn turn(
-        &self,
-        news: &[CoordinatorNews],
-        ids: &[RunId],
-        now: Timestamp,
-    ) -> Result<CoordinatorTurn, Rejection> {
-        if self.status.is_terminal() {
-            return Err(self.terminal());
-        }
-        let (Some(plan), Some(state), Some(_)) =
-            (&self.spec.plan, &self.coordination, self.live_attempt())
-        else {
-            return Err(self.not_now("take a turn"));
-        };
-        Ok(TurnContext::new(self, plan, state, ids, now).take(news))
-    }
-
     /// Takes in an event of messages and handoffs, as far as it concerns the agent's own run.
     pub(super) fn apply_message(&mut self, event: CoordinationEvent<'_>) {
         match event {

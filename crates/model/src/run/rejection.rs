@@ -218,11 +218,11 @@ impl Run {
         if self.status.is_terminal() { Err(self.terminal()) } else { Ok(()) }
     }
 
-    pub(super) fn terminal(&self) -> Rejection {
+    pub(crate) fn terminal(&self) -> Rejection {
         Rejection::Terminal { run_id: self.id.clone(), status: self.status.name() }
     }
 
-    pub(super) fn not_now(&self, command: &'static str) -> Rejection {
+    pub(crate) fn not_now(&self, command: &'static str) -> Rejection {
         Rejection::NotNow { run_id: self.id.clone(), status: self.status.name(), command }
     }
 

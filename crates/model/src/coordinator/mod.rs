@@ -1,50 +1,87 @@
 //! A turn of a coordinator: a copy of its state on which the turn is computed, and the
 //! consequences.
 
+mod fan_out;
+mod finish;
+mod graph;
+mod hear;
+mod route;
+mod share;
+mod workflow;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::fan_out::Verdict;
-use super::graph::Graph;
-use super::plan::{Pattern, Plan};
-use super::state::{Coordination, LiveChild};
-use super::turn::{CoordinatorNews, CoordinatorTurn, Finish, Start};
+use self::fan_out::Verdict;
+use self::graph::Graph;
+use crate::coordination::{
+    Coordination, CoordinatorNews, CoordinatorTurn, Finish, LiveChild, STARTS_PER_TURN, Start,
+};
 use crate::error_code::ErrorCode;
-use crate::event::{EventBody, Failure, MessageDelivered, PauseReason, StepStarted};
-use crate::run::Run;
+use crate::event::{
+    CoordinationSettled, EventBody, Failure, MessageDelivered, PauseReason, RunResumed, StepStarted,
+};
+use crate::plan::{Pattern, Plan};
+use crate::run::{Rejection, Run};
 use crate::{RunId, Timestamp};
 
+impl Run {
+    /// Decides what follows for a coordinator from what it hears at `now`, and changes nothing. New
+    /// children get their ids from `ids`, in order: no more are started than there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Terminal`] if it is over; [`Rejection::NotNow`] if it is no coordinator, or no
+    /// attempt of it is under way.
+    pub fn turn(
+        &self,
+        news: &[CoordinatorNews],
+        ids: &[RunId],
+        now: Timestamp,
+    ) -> Result<CoordinatorTurn, Rejection> {
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        let (Some(plan), Some(state), Some(_)) =
+            (&self.spec.plan, &self.coordination, self.live_attempt())
+        else {
+            return Err(self.not_now("take a turn"));
+        };
+        Ok(TurnContext::new(self, plan, state, ids, now).take(news))
+    }
+}
+
 /// The turn so far.
-pub(crate) struct TurnContext<'a> {
-    pub(super) run: &'a Run,
-    pub(super) plan: &'a Plan,
+struct TurnContext<'a> {
+    run: &'a Run,
+    plan: &'a Plan,
     /// Set for chains and workflows.
-    pub(super) graph: Option<Graph<'a>>,
-    pub(super) state: Coordination,
-    pub(super) turn: CoordinatorTurn,
-    pub(super) now: Timestamp,
+    graph: Option<Graph<'a>>,
+    state: Coordination,
+    turn: CoordinatorTurn,
+    now: Timestamp,
     /// Ids that no child has yet.
-    pub(super) ids: std::slice::Iter<'a, RunId>,
+    ids: std::slice::Iter<'a, RunId>,
     /// Outputs of steps that are done, by key, as far as they were looked into.
-    pub(super) recalled: BTreeMap<String, Value>,
+    recalled: BTreeMap<String, Value>,
     /// Reason for which the run waits.
-    pub(super) paused: Option<PauseReason>,
+    paused: Option<PauseReason>,
     /// True if the turn is to look at everything.
-    pub(super) looks: bool,
+    looks: bool,
     /// True if the result was fixed before this turn.
-    pub(super) was_over: bool,
+    was_over: bool,
 }
 
 impl<'a> TurnContext<'a> {
-    pub(crate) fn new(
+    fn new(
         run: &'a Run,
         plan: &'a Plan,
         state: &Coordination,
         ids: &'a [RunId],
         now: Timestamp,
     ) -> Self {
-        let bounded = ids.get(..super::STARTS_PER_TURN).unwrap_or(ids);
+        let bounded = ids.get(..STARTS_PER_TURN).unwrap_or(ids);
         Self {
             run,
             plan,
@@ -61,7 +98,7 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Hears all news, and decides what follows.
-    pub(crate) fn take(mut self, news: &[CoordinatorNews]) -> CoordinatorTurn {
+    fn take(mut self, news: &[CoordinatorNews]) -> CoordinatorTurn {
         self.was_over = self.is_over();
         let mut news: Vec<&CoordinatorNews> = news.iter().collect();
         // What a child said it said before it ended, whatever comes first.
@@ -92,7 +129,7 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Records an event: the copy of the state takes it in as the run will.
-    pub(super) fn record(&mut self, event: EventBody) {
+    fn record(&mut self, event: EventBody) {
         if let EventBody::RunPaused(paused) = &event {
             self.paused = Some(paused.reason);
         }
@@ -104,13 +141,13 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Returns true if the run is to be cancelled.
-    pub(super) fn is_cancelled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         let requested = |event: &EventBody| matches!(event, EventBody::CancelRequested(_));
         self.run.cancel_requested.is_some() || self.turn.events.iter().any(requested)
     }
 
     /// Returns true if the result is fixed, so that no child starts any more.
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         let routing = &self.state.routing;
         self.is_cancelled()
             || routing.failed.is_some()
@@ -119,25 +156,23 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Fixes the result as a failure.
-    pub(super) fn fail(&mut self, error: Failure) {
+    fn fail(&mut self, error: Failure) {
         if self.state.routing.failed.is_none() && self.state.routing.end.is_none() {
-            self.record(EventBody::CoordinationSettled(crate::event::CoordinationSettled {
-                error,
-            }));
+            self.record(EventBody::CoordinationSettled(CoordinationSettled { error }));
         }
     }
 
-    pub(super) fn fail_with(&mut self, code: ErrorCode, message: String, step: Option<&str>) {
+    fn fail_with(&mut self, code: ErrorCode, message: String, step: Option<&str>) {
         self.fail(Failure::new(code, message).at_step(step.map(str::to_owned)));
     }
 
     /// Returns true if the whole run is held.
-    pub(super) const fn is_held(&self) -> bool {
+    const fn is_held(&self) -> bool {
         matches!(self.paused, Some(PauseReason::Operator | PauseReason::Budget))
     }
 
     /// The live child of that run, with the key of its step.
-    pub(super) fn child(&self, run_id: &RunId) -> Option<(String, &LiveChild)> {
+    fn child(&self, run_id: &RunId) -> Option<(String, &LiveChild)> {
         let key = self.state.keys.get(run_id.as_str())?;
         Some((key.clone(), self.state.live.get(key)?))
     }
@@ -159,9 +194,9 @@ impl<'a> TurnContext<'a> {
     }
 
     /// Starts a child: there is an id for it, and a part of the budgets.
-    pub(super) fn start(&mut self, start: Start, ids: Vec<String>) {
+    fn start(&mut self, start: Start, ids: Vec<String>) {
         if self.paused.is_some_and(PauseReason::is_missing) {
-            self.record(EventBody::RunResumed(crate::event::RunResumed { by: None }));
+            self.record(EventBody::RunResumed(RunResumed { by: None }));
         }
         let agent = self.plan.agents.get(&start.name);
         self.record(EventBody::StepStarted(StepStarted {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::MessageType;
+use super::MessageType;
 
 /// A condition on a message. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

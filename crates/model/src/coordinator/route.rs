@@ -2,19 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::control::Control;
-use super::desk::TurnContext;
-use super::material::{NOTHING, value_of};
-use super::plan::Edge;
-use super::state::{LiveChild, split_key};
-use super::turn::ChildSaid;
-use super::{END, NEXT, PREV, SELF};
+use super::TurnContext;
 use crate::Payload;
+use crate::coordination::material::{NOTHING, value_of};
+use crate::coordination::{ChildSaid, Control, LiveChild, Shared};
 use crate::error_code::ErrorCode;
 use crate::event::{
-    CancelCause, CancelRequested, EventBody, Failure, MessageDelivered, MessageSent, MessageType,
-    PauseReason, RunPaused, RunResumed,
+    CancelCause, CancelRequested, EventBody, Failure, MessageDelivered, MessageSent, PauseReason,
+    RunPaused, RunResumed,
 };
+use crate::plan::{END, Edge, MessageType, NEXT, PREV, SELF, split_key};
 
 /// Time for agents to end by themselves if another agent cancels the run.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -195,7 +192,7 @@ impl TurnContext<'_> {
         let Some(done) = self.state.done.get(key).cloned() else { return false };
         let said = done.said.iter().filter(|letter| letter.kind != MessageType::Control);
         let said: Vec<_> = said.collect();
-        let output = done.output.as_ref().map(super::ledger::Shared::get);
+        let output = done.output.as_ref().map(Shared::get);
         let value = match (self.recalled.get(key), output) {
             (Some(value), _) => value.clone(),
             (None, Some(blob @ Payload::Blob(_))) if said.is_empty() && self.looks_into(name) => {

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::desk::TurnContext;
+use super::TurnContext;
 use super::hear::too_many_children;
-use super::ledger::Shared;
-use super::material;
-use super::plan::Join;
 use super::share::Share;
-use super::state::CoordinatedMessage;
-use super::turn::{InputMaterial, MessageDelivery, Start};
-use super::{CHILDREN_LIMIT, START};
+use crate::coordination::{
+    CHILDREN_LIMIT, CoordinatedMessage, InputMaterial, MessageDelivery, Shared, Start, material,
+};
 use crate::error_code::ErrorCode;
-use crate::event::{EventBody, MessageDelivered, MessageType};
+use crate::event::{EventBody, MessageDelivered};
+use crate::plan::{Join, MessageType, START};
 
 /// A node that may run, and what for.
 struct Ready {

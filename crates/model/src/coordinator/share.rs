@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::desk::TurnContext;
+use super::TurnContext;
 use crate::budget::{BudgetScope, LimitName, OnExceed};
 use crate::error_code::ErrorCode;
 use crate::event::{

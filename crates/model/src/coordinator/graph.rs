@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::plan::{Chain, Edge, Join, Node, Pattern, Plan, Workflow};
-use super::{END, NEXT, PREV, SELF};
+use crate::plan::{Chain, END, Edge, Join, NEXT, Node, PREV, Pattern, Plan, SELF, Workflow};
 
 /// The graph of a plan.
 pub(super) struct Graph<'a> {

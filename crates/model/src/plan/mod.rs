@@ -1,6 +1,11 @@
 //! Plan of a coordinator: its agents, pinned when the run is admitted, and their cooperation. Part
 //! of `run.created`.
 
+mod condition;
+mod membership;
+mod message_type;
+mod step_key;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,8 +13,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::condition::When;
-use crate::event::AgentRef;
+pub use condition::{Condition, Test, When};
+pub use membership::Membership;
+pub use message_type::MessageType;
+pub(crate) use step_key::{key_of, split_key};
+
+use crate::agent_ref::AgentRef;
+
+/// Ends a workflow: what is sent there is its output.
+pub const END: &str = "__end__";
+/// The sender of the message.
+pub const SELF: &str = "__self__";
+/// The agent before in a chain; in a workflow the sender of the message to this agent.
+pub const PREV: &str = "__prev__";
+/// The agent after in a chain; in a workflow all nodes that the sender has edges to.
+pub const NEXT: &str = "__next__";
+/// Sender of the run's own input.
+pub const START: &str = "__start__";
+/// Sender of messages that no agent sent.
+pub const COORDINATOR: &str = "__coordinator__";
+/// Names that stand for a role instead of an agent.
+pub const ROLES: [&str; 4] = [END, SELF, PREV, NEXT];
 
 /// The agents of a coordinated run and how they work together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -166,7 +190,7 @@ pub enum Join {
 /// An edge of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
-    /// A node, or one of [`super::ROLES`].
+    /// A node, or one of [`ROLES`].
     pub to: String,
     /// The only messages that take it; `None`: all but `ERROR`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,8 +222,8 @@ impl Chain {
             return Vec::new();
         };
         let before = at.checked_sub(1).and_then(|before| self.links.get(before));
-        let next = self.links.get(at + 1).map_or(super::END, |link| link.name.as_str());
-        let next = [next.to_owned(), super::NEXT.to_owned()];
+        let next = self.links.get(at + 1).map_or(END, |link| link.name.as_str());
+        let next = [next.to_owned(), NEXT.to_owned()];
         before.map(|link| link.name.clone()).into_iter().chain(next).collect()
     }
 }

@@ -1,17 +1,18 @@
 //! News of a coordinator's children, one by one.
 
-use super::desk::TurnContext;
-use super::plan::{Aggregation, Pattern};
-use super::state::{LiveChild, key_of};
-use super::turn::{ChildEnded, ChildOutcome, CoordinatorNews, StatedValue};
-use super::{CHILDREN_LIMIT, START};
+use super::TurnContext;
+use super::route::Draft;
+use super::share::used;
 use crate::RunId;
-use crate::coordination::route::Draft;
+use crate::coordination::{
+    CHILDREN_LIMIT, ChildEnded, ChildOutcome, CoordinatorNews, LiveChild, StatedValue,
+};
 use crate::error_code::ErrorCode;
 use crate::event::{
     ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure,
-    MessageDelivered, MessageType, PauseReason, StepCompleted, StepFailed, StepStarted,
+    MessageDelivered, PauseReason, StepCompleted, StepFailed, StepStarted,
 };
+use crate::plan::{Aggregation, MessageType, Pattern, START, key_of};
 
 impl TurnContext<'_> {
     pub(super) fn hear(&mut self, news: &CoordinatorNews) {
@@ -138,7 +139,7 @@ impl TurnContext<'_> {
         (to, agent): (&RunId, &str),
     ) {
         let message = format!("run {to} of {agent} carries it on");
-        let used = super::share::used(usage.as_ref());
+        let used = used(usage.as_ref());
         self.record(EventBody::StepFailed(StepFailed {
             key: key.to_owned(),
             error: Failure::new(ErrorCode::HandedOver, message),

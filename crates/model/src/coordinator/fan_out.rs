@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::CHILDREN_LIMIT;
-use super::desk::TurnContext;
+use super::TurnContext;
 use super::hear::too_many_children;
-use super::ledger::Shared;
-use super::plan::{Aggregation, FanOut, OnFailure, Pattern};
 use super::route::child_failed;
 use super::share::Share;
-use super::state::{Coordination, Members, key_of};
-use super::turn::{Finish, InputMaterial, Start};
 use crate::Payload;
+use crate::coordination::{
+    CHILDREN_LIMIT, Coordination, Finish, InputMaterial, Members, Shared, Start,
+};
 use crate::error_code::ErrorCode;
 use crate::event::Failure;
+use crate::plan::{Aggregation, FanOut, OnFailure, Pattern, key_of};
 
 /// Result of a fan-out as far as it is known before all its members are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,30 +28,6 @@ pub(super) enum Verdict {
 }
 
 impl FanOut {
-    /// Returns the number of children.
-    pub(super) fn total(&self, items: Option<u32>) -> u32 {
-        match self.partition {
-            Some(_) => items.unwrap_or(0),
-            None => u32::try_from(self.members.len()).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// The key of the step at a place, from 0.
-    pub(super) fn key_at(&self, place: u32) -> Option<String> {
-        let (name, number) = self.member_at(place)?;
-        Some(key_of(name, number))
-    }
-
-    /// The member at a place, and the how manieth child of it that is.
-    fn member_at(&self, place: u32) -> Option<(&str, u32)> {
-        let members = u32::try_from(self.members.len()).ok().filter(|members| *members > 0)?;
-        if self.partition.is_none() && place >= members {
-            return None;
-        }
-        let name = self.members.get(usize::try_from(place % members).ok()?)?;
-        Some((name, place / members + 1))
-    }
-
     /// Returns the label of a member's part of the output.
     fn label_at(&self, place: u32) -> Option<String> {
         let (name, _) = self.member_at(place)?;

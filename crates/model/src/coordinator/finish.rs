@@ -1,10 +1,8 @@
 //! The end of a turn: who is to end, to be held or to go on, and whether the run itself ends.
 
-use super::desk::TurnContext;
-use super::material;
-use super::state::{ChildHold, LiveChild};
-use super::turn::Finish;
+use super::TurnContext;
 use crate::RunId;
+use crate::coordination::{ChildHold, Finish, LiveChild, material};
 use crate::error_code::ErrorCode;
 use crate::event::{EventBody, Failure, PauseReason, RunPaused, RunResumed};
 
