@@ -1,6 +1,6 @@
 //! Commands of callers to live runs.
 //!
-//! [`command`] is the one way from a caller to a decision, and back. If a supervisor holds the run's
+//! `command` is the one way from a caller to a decision, and back. If a supervisor holds the run's
 //! lease, the command is stored as a request, the supervisor is woken and decides it, and the caller
 //! waits until the run is as the command wants it. Otherwise the calling process decides and records
 //! it itself. Each command has a file with what only it needs.

@@ -1,7 +1,7 @@
 //! The target `process`: an agent as a process of this machine.
 //!
 //! The agent has its own session, dies with its supervisor, inherits nothing that is not in its
-//! [`Spec`](crate::target::Spec), and is over only when none of its processes lives. Deliberately
+//! [`Spec`](crate::target::LaunchSpec), and is over only when none of its processes lives. Deliberately
 //! absent: records and retries.
 
 mod conversation;

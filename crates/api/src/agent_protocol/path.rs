@@ -37,7 +37,7 @@ pub const APPROVALS: &str = "/agent/v1/approvals";
 pub const INPUTS: &str = "/agent/v1/inputs";
 /// `POST`: [`super::SendMessage`] → [`super::MessageAnswer`].
 pub const MESSAGES: &str = "/agent/v1/messages";
-/// `GET` → [`super::Message`], or `null`: a long poll.
+/// `GET` → [`super::AgentMessage`], or `null`: a long poll.
 pub const NEXT_MESSAGE: &str = "/agent/v1/messages/next";
 /// `POST`: [`super::HandOver`] → [`super::HandOverAnswer`].
 pub const HANDOFF: &str = "/agent/v1/handoff";

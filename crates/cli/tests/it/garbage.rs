@@ -123,6 +123,7 @@ fn runs_removals_collections_and_kills_at_once_leave_exactly_the_named_blobs() {
     let usage = sandbox.errand(["registry", "du", "--json"]).run().ok().json();
     let unnamed = |kind: &&serde_json::Value| kind["kind"] == "blobs_unnamed";
     assert_eq!(usage["kinds"].as_array().unwrap().iter().find(unnamed), None, "{usage}");
-    drop(sandbox.errand(["prune"]).run().ok());
-    assert_eq!(bytes(&sandbox, "parcels"), 0);
+    let pruned = sandbox.errand(["prune"]).run().ok().stdout();
+    let left = || sandbox.errand(["ps", "-a"]).run().stdout();
+    assert_eq!(bytes(&sandbox, "parcels"), 0, "pruned {pruned}, left {}", left());
 }

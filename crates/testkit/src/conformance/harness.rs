@@ -1,4 +1,4 @@
-//! Conformance suite of [`HarnessKind`]: one function per promise.
+//! Conformance suite of [`Harness`]: one function per promise.
 
 use std::sync::Arc;
 use std::time::Duration;
