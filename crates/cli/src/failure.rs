@@ -1,5 +1,6 @@
 //! Failures of commands: message, causes, hints and exit code.
 
+mod areas;
 pub(crate) mod awaited_secrets;
 
 use std::error::Error;
@@ -8,7 +9,9 @@ use std::io::ErrorKind;
 use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
-use errand_engine::{Error as EngineError, code};
+use errand_engine::ask::AskProblem;
+use errand_engine::prices::PriceTableInvalid;
+use errand_engine::{Error as EngineError, ProgramProblem, SchemaProblem, code};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
@@ -375,13 +378,13 @@ impl From<EngineError> for Failure {
         if let EngineError::Secret(error) = error {
             return error.into();
         }
-        if let EngineError::AwaitsSecrets { run_id, names } = &error {
+        if let EngineError::Ask(AskProblem::AwaitsSecrets { run_id, names }) = &error {
             return awaited_secrets::failure(run_id, names);
         }
         if let EngineError::Rejected(rejection) = &error {
             return of_rejection(&error, rejection);
         }
-        if let EngineError::Prices(problems) = error {
+        if let EngineError::Prices(PriceTableInvalid(problems)) = error {
             return price_table(&problems);
         }
         let hint = engine_hint(&error);
@@ -412,21 +415,23 @@ fn is_in_venv(program: &str) -> bool {
 
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
-        EngineError::InputSchema { .. } => "give a payload that fits `input_schema` with --job",
-        EngineError::Schema { .. } => "mend the schema in the agent file",
-        EngineError::Unsupported { .. } => "",
-        EngineError::CommandNotFound { program, .. } if is_in_venv(program) => {
+        EngineError::Schema(SchemaProblem::Input { .. }) => {
+            "give a payload that fits `input_schema` with --job"
+        }
+        EngineError::Schema(SchemaProblem::Malformed { .. }) => "mend the schema in the agent file",
+        EngineError::Unsupported(_) => "",
+        EngineError::Program(ProgramProblem::NotFound { program }) if is_in_venv(program) => {
             "a virtual environment is not packed: write `command: [uv, run, --script, agent.py]`, or \
              name its Python by an absolute path"
         }
-        EngineError::CommandNotFound { .. } => {
+        EngineError::Program(ProgramProblem::NotFound { .. }) => {
             "put the program into the agent's folder, or install it where PATH finds it"
         }
-        EngineError::CommandNotExecutable { .. } => "",
-        EngineError::SecretExposed { .. } => {
+        EngineError::Program(ProgramProblem::NotExecutable { .. }) => "",
+        EngineError::SecretExposed(_) => {
             "what is recorded must not hold a secret: let the agent read it from its environment"
         }
-        EngineError::NotRetryable { .. } => {
+        EngineError::NotRetryable(_) => {
             "`errand fork` does a run again from one of its steps on, `errand replay --policy live` all of it"
         }
         EngineError::Inherit(errand_model::inherit::NotInheritable::Step { .. }) => {
@@ -442,35 +447,32 @@ fn engine_hint(error: &EngineError) -> &'static str {
         ) => "`errand replay` without --policy tells what it did",
         EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))
         | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => "",
-        EngineError::ReplayEffects { .. } => "add --allow-effects if that is what you want",
-        EngineError::Member { source, .. } => member_hint(source),
-        EngineError::NestedTooDeep { .. } => {
-            "an agent that is deep in a coordinator leads back to it"
-        }
+        EngineError::ReplayEffects(_) => "add --allow-effects if that is what you want",
+        EngineError::Member(member) => member_hint(&member.source),
+        EngineError::NestedTooDeep(_) => "an agent that is deep in a coordinator leads back to it",
         EngineError::Workspace(_) => "",
         EngineError::Listener(_) => "",
         EngineError::Schedule(_) => "",
-        EngineError::InUse { .. } => {
+        EngineError::InUse(_) => {
             "a grace period of 10m or more frees what others cannot be about to name; `errand ps` \
              shows what lives"
         }
-        EngineError::Live { .. } => "stop it first with `errand stop`, or use --force",
-        EngineError::ChildRemoved { .. } => "--own exports the coordinator alone",
-        EngineError::NotCoordinated { .. } => "`errand trace` draws what a single agent did",
-        EngineError::StillLive { .. } => "`errand logs` shows what it does",
-        EngineError::Elsewhere { .. } => "do it on that machine",
-        EngineError::Payload { .. } => "",
-        EngineError::Io { .. } => "",
-        EngineError::Closed | EngineError::JournalLost { .. } => "",
-        EngineError::LeaseOver { .. } => "",
+        EngineError::Live(_) => "stop it first with `errand stop`, or use --force",
+        EngineError::ChildRemoved(_) => "--own exports the coordinator alone",
+        EngineError::NotCoordinated(_) => "`errand trace` draws what a single agent did",
+        EngineError::Ask(AskProblem::StillLive { .. }) => "`errand logs` shows what it does",
+        EngineError::Ask(AskProblem::Elsewhere { .. }) => "do it on that machine",
+        EngineError::Payload(_) => "",
+        EngineError::Io(_) => "",
+        EngineError::Ending(_) | EngineError::Journal(_) => "",
         EngineError::Rejected(_)
         | EngineError::Blob(_)
         | EngineError::Step(_)
         | EngineError::Report(_)
         | EngineError::Fold(_)
-        | EngineError::Helper { .. }
-        | EngineError::AwaitsSecrets { .. }
-        | EngineError::Randomness { .. }
+        | EngineError::Helper(_)
+        | EngineError::Ask(AskProblem::AwaitsSecrets { .. })
+        | EngineError::Randomness(_)
         | EngineError::Store(_)
         | EngineError::Parcel(_)
         | EngineError::Prices(_)

@@ -1,5 +1,6 @@
 //! Admission: a checked submission becomes a run.
 
+mod error;
 mod pinned;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use errand_model::{Digest, RunId};
 use errand_store::{Admission, Pending};
 use serde_json::{Value, json};
 
+pub use self::error::NestedTooDeep;
+use crate::error::AgentUnsupported;
 use crate::off_thread::off_thread;
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
@@ -54,7 +57,7 @@ pub(crate) async fn admission_as(
     }
     if kind == RunKind::Service && submission.options.placement.is_some() {
         let what = "a service that any worker may claim".to_owned();
-        return Err(Error::Unsupported { what });
+        return Err(AgentUnsupported { what }.into());
     }
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
@@ -73,7 +76,7 @@ pub(crate) async fn admission_as(
     if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
         let workspaces = Workspaces::new(engine.registry().workspaces());
         let copy = run.id.clone();
-        off_thread(move || Ok(workspaces.copy(&origin, &copy)?)).await?;
+        off_thread(move || workspaces.copy(&origin, &copy).map_err(Error::from)).await?;
     }
     let queued = run.spec.placement.as_ref().map(|placement| Pending {
         priority: placement.priority,

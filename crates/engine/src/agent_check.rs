@@ -4,7 +4,19 @@ use std::path::Path;
 
 use errand_api::agent_file::Agent;
 
-use crate::{Error, brief, schema};
+use crate::error::{AgentUnsupported, operation_error};
+use crate::schema::SchemaProblem;
+use crate::{brief, schema};
+
+operation_error! {
+    /// Error: the agent cannot be run by this version.
+    pub enum Error {
+        /// The agent cannot be run by this version.
+        Unsupported(AgentUnsupported),
+        /// A schema is malformed, or the input does not match it.
+        Schema(SchemaProblem),
+    }
+}
 
 /// Checks an agent as far as that does not depend on the machine that will run it.
 ///
@@ -14,10 +26,10 @@ use crate::{Error, brief, schema};
 pub(crate) fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
     refuse(&agent.unsupported())?;
     schema::check_schemas(agent)?;
-    brief::check(agent, files)
+    Ok(brief::check(agent, files)?)
 }
 
 /// Refuses an agent that asks for anything in `unsupported`.
-pub(crate) fn refuse(unsupported: &[String]) -> Result<(), Error> {
-    if unsupported.is_empty() { Ok(()) } else { Err(Error::asking_for(unsupported)) }
+pub(crate) fn refuse(unsupported: &[String]) -> Result<(), AgentUnsupported> {
+    if unsupported.is_empty() { Ok(()) } else { Err(AgentUnsupported::asking_for(unsupported)) }
 }

@@ -7,6 +7,7 @@
 
 mod approve;
 mod cancel;
+mod error;
 mod input;
 mod pause;
 mod raise;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub use approve::decide_approval;
 pub use cancel::{begin_cancel, cancel};
+pub use error::AskProblem;
 pub use input::{AnswerDraft, provide_input};
 pub(crate) use pause::begin_pause;
 pub use pause::{carry_out, pause};
@@ -34,6 +36,7 @@ pub(crate) use supersede::{SUPERSEDED_GRACE, supersede};
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
+use crate::error::IoFailure;
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, news, reconcile, unheld};
 
@@ -51,7 +54,7 @@ const NO_LIMIT: Option<Duration> = None;
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the model refuses the command; [`Error::StillLive`] if the run has not
+/// [`Error::Rejected`] if the model refuses the command; [`crate::ask::AskProblem::StillLive`] if the run has not
 /// settled within `limit`: the command is carried out later then.
 pub(crate) async fn command(
     engine: &Engine,
@@ -74,7 +77,7 @@ pub(crate) async fn command(
             ask(engine, &stored, command.clone()).await
         };
         match given {
-            Ok(()) if is_free => return wait::load(engine, &run_id).await,
+            Ok(()) if is_free => return Ok(wait::load(engine, &run_id).await?),
             Ok(()) => {
                 let is_settled = |stored: &Stored| {
                     stored.run.status.is_terminal()
@@ -134,11 +137,12 @@ pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored
 
 /// Returns the error of a wait that ended before the run settled.
 pub(crate) fn still_live(stored: &Stored, waited: Duration) -> Error {
-    Error::StillLive {
+    AskProblem::StillLive {
         run_id: stored.run.id.clone(),
         status: stored.run.status.name(),
         waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     }
+    .into()
 }
 
 /// Returns a random id that tells one decision from every other one.
@@ -167,7 +171,7 @@ async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {
         return Ok(());
     };
-    os::signal(&lease.holder.process, Signal::Look)
+    Ok(os::signal(&lease.holder.process, Signal::Look)
         .map(|_| ())
-        .map_err(Error::io("signal the supervisor of", engine.registry().run_log(run_id)))
+        .map_err(IoFailure::of("signal the supervisor of", engine.registry().run_log(run_id)))?)
 }

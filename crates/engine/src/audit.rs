@@ -10,8 +10,19 @@ use errand_store::{
 };
 use serde_json::Value;
 
+use crate::Engine;
 use crate::engine::random;
-use crate::{Engine, Error};
+use crate::error::{NoRandomness, operation_error};
+
+operation_error! {
+    /// Error: the audit log cannot be written.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The system has no randomness to give.
+        Randomness(NoRandomness),
+    }
+}
 
 /// Entries kept per namespace.
 pub const KEPT: u32 = 10_000;
@@ -41,7 +52,7 @@ pub struct AuditedAction<'a> {
 /// # Errors
 ///
 /// If the system has no randomness to give.
-pub fn write(engine: &Engine, deed: AuditedAction<'_>) -> Result<DocumentWrite, Error> {
+pub fn write(engine: &Engine, deed: AuditedAction<'_>) -> Result<DocumentWrite, NoRandomness> {
     let at_ms = engine.now();
     let millis = u64::try_from(at_ms.as_millis()).unwrap_or(0);
     let AuditedAction { namespace, action, object, by, detail } = deed;
@@ -79,7 +90,7 @@ pub async fn record(engine: &Engine, deed: AuditedAction<'_>) -> Result<(), Erro
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), Error> {
+pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), errand_store::Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Audit,
         namespaces: Namespaces::One(namespace),
@@ -104,7 +115,7 @@ pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), Err
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn prune_all(engine: &Engine) -> Result<(), Error> {
+pub async fn prune_all(engine: &Engine) -> Result<(), errand_store::Error> {
     let mut first = DocumentQuery {
         kind: DocumentKind::Audit,
         namespaces: Namespaces::All,
@@ -151,7 +162,7 @@ pub async fn list(
     namespace: Option<&str>,
     after: Option<String>,
     limit: u32,
-) -> Result<Vec<ListedAuditEntry>, Error> {
+) -> Result<Vec<ListedAuditEntry>, errand_store::Error> {
     let namespace = namespace.map(str::to_owned);
     let query = DocumentQuery {
         kind: DocumentKind::Audit,

@@ -15,6 +15,7 @@ use errand_store::StoredBomGeneration;
 use serde_json::Value;
 
 use crate::agents::{Version, split_reference};
+use crate::error::{IoFailure, PayloadRefused};
 use crate::{Engine, Error, brief, parcels};
 
 /// Events read at once.
@@ -138,7 +139,7 @@ fn take(
             let digest = match digest_of(files, &path) {
                 Some(digest) => digest,
                 // Reached through a link, or left out of the parcel.
-                None => Digest::of(&std::fs::read(&full).map_err(Error::io("read", &full))?),
+                None => Digest::of(&std::fs::read(&full).map_err(IoFailure::of("read", &full))?),
             };
             Ok(NamedPart { slug, path, digest })
         };
@@ -202,8 +203,8 @@ pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomG
 /// If there is no blob of that digest, or it is damaged.
 pub fn content(engine: &Engine, digest: &Digest) -> Result<Value, Error> {
     let bytes = engine.blobs().get(digest)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::Payload { reason: format!("{digest} is no inventory: {error}") })
+    Ok(serde_json::from_slice(&bytes)
+        .map_err(|error| PayloadRefused { reason: format!("{digest} is no inventory: {error}") })?)
 }
 
 /// Returns generation and digest of the bill of materials that an attempt of a run has pinned.

@@ -7,20 +7,20 @@ use errand_api::agent_file::{Agent, FileReference, PART_LIMIT_BYTES};
 use errand_model::run::Run;
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::error::{AgentUnsupported, IoFailure};
 
 /// Checks that every skill and config that the agent names is in its folder.
 ///
 /// # Errors
 ///
-/// [`Error::Unsupported`], which names the missing one and the paths that were searched.
-pub fn check(agent: &Agent, files: &Path) -> Result<(), Error> {
+/// [`crate::error::AgentUnsupported`], which names the missing one and the paths that were searched.
+pub fn check(agent: &Agent, files: &Path) -> Result<(), AgentUnsupported> {
     let skills = agent.skills.iter().map(|slug| (slug, skill_places(slug)));
     let configs = agent.configs.iter().map(|slug| (slug, config_places(slug)));
     for (slug, places) in skills.chain(configs) {
         if find(files, &places).is_none() {
             let places = places.join(", ");
-            return Err(Error::Unsupported {
+            return Err(AgentUnsupported {
                 what: format!("{slug:?} is not in the agent's folder (looked for {places})"),
             });
         }
@@ -45,12 +45,12 @@ pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
 /// # Errors
 ///
 /// If a skill or config cannot be read.
-pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Value, Error> {
+pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Value, IoFailure> {
     let agent = &parcel.agent;
     let files = parcel.files_path();
-    let read = |places: Vec<String>| -> Result<String, Error> {
+    let read = |places: Vec<String>| -> Result<String, IoFailure> {
         let file = find(&files, &places).unwrap_or_else(|| files.join(&places[0]));
-        std::fs::read_to_string(&file).map_err(Error::io("read", file))
+        std::fs::read_to_string(&file).map_err(IoFailure::of("read", file))
     };
     let mut skills = Vec::new();
     for slug in &agent.skills {

@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use errand_api::error_code::ErrorCode;
+use thiserror::Error;
+
+use crate::error::CodedError;
 
 /// Returns the command with the full path of its program, and full paths of arguments that name
 /// files of the parcel.
@@ -15,14 +18,14 @@ use crate::Error;
 ///
 /// # Errors
 ///
-/// [`Error::CommandNotFound`] or [`Error::CommandNotExecutable`].
+/// [`ProgramProblem::NotFound`] or [`ProgramProblem::NotExecutable`].
 pub(crate) fn resolve(
     command: &[String],
     parcel_files: &Path,
     search_path: &OsStr,
-) -> Result<Vec<OsString>, Error> {
+) -> Result<Vec<OsString>, ProgramProblem> {
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Error::CommandNotFound { program: String::new() });
+        return Err(ProgramProblem::NotFound { program: String::new() });
     };
     let mut words = vec![find_program(program, parcel_files, search_path)?.into_os_string()];
     for argument in arguments {
@@ -42,14 +45,18 @@ fn in_parcel(word: &str, parcel_files: &Path) -> Option<PathBuf> {
     (is_inside && file.is_file()).then_some(file)
 }
 
-fn find_program(program: &str, parcel_files: &Path, search_path: &OsStr) -> Result<PathBuf, Error> {
+fn find_program(
+    program: &str,
+    parcel_files: &Path,
+    search_path: &OsStr,
+) -> Result<PathBuf, ProgramProblem> {
     if let Some(file) = in_parcel(program, parcel_files) {
         return check_executable(program, file);
     }
     if program.starts_with('/') {
         return check_executable(program, PathBuf::from(program));
     }
-    let not_found = || Error::CommandNotFound { program: program.to_owned() };
+    let not_found = || ProgramProblem::NotFound { program: program.to_owned() };
     if program.contains('/') {
         return Err(not_found());
     }
@@ -57,15 +64,15 @@ fn find_program(program: &str, parcel_files: &Path, search_path: &OsStr) -> Resu
     for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
         match check_executable(program, folder.join(program)) {
             Ok(file) => return Ok(file),
-            Err(error @ Error::CommandNotExecutable { .. }) => refused = Some(error),
+            Err(error @ ProgramProblem::NotExecutable { .. }) => refused = Some(error),
             Err(_) => {}
         }
     }
     Err(refused.unwrap_or_else(not_found))
 }
 
-fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, Error> {
-    let refuse = |reason: &str| Error::CommandNotExecutable {
+fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, ProgramProblem> {
+    let refuse = |reason: &str| ProgramProblem::NotExecutable {
         program: program.to_owned(),
         reason: reason.to_owned(),
     };
@@ -79,6 +86,34 @@ fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, Error> {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Err(refuse("permission denied"))
         }
-        Err(_) => Err(Error::CommandNotFound { program: program.to_owned() }),
+        Err(_) => Err(ProgramProblem::NotFound { program: program.to_owned() }),
+    }
+}
+
+/// Error: the agent's program does not exist or cannot be executed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ProgramProblem {
+    /// The program does not exist.
+    #[error("the agent's program {program:?} was not found in its parcel or on PATH")]
+    NotFound {
+        /// Program as the agent file names it.
+        program: String,
+    },
+    /// The program cannot be executed.
+    #[error("the agent's program {program:?} cannot be executed: {reason}")]
+    NotExecutable {
+        /// Program as the agent file names it.
+        program: String,
+        /// Reason in words.
+        reason: String,
+    },
+}
+
+impl CodedError for ProgramProblem {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound { .. } => ErrorCode::CommandNotFound,
+            Self::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
+        }
     }
 }

@@ -253,7 +253,7 @@ impl From<DraftError> for Error {
     fn from(error: DraftError) -> Self {
         match error {
             DraftError::Rejected(rejection) => Self::Rejected(rejection),
-            DraftError::Illegal(illegal) => Self::Fold(illegal),
+            DraftError::Illegal(illegal) => Self::Fold(illegal.into()),
         }
     }
 }

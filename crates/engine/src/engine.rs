@@ -18,7 +18,7 @@ use errand_store::{Blobs, Holder, Registry, Store};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::Instant;
 
-use crate::Error;
+use crate::error::{AgentUnsupported, NoRandomness};
 use crate::live::LiveWatchers;
 use crate::metrics::{Metered, Metrics};
 use crate::renewal::{RENEWED_FOR, Renewal};
@@ -96,13 +96,13 @@ impl EngineContext {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] with the name of what this program does not have.
-    pub(crate) fn drivers_of(&self, agent: &Agent) -> Result<Drivers, Error> {
+    /// [`crate::error::AgentUnsupported`] with the name of what this program does not have.
+    pub(crate) fn drivers_of(&self, agent: &Agent) -> Result<Drivers, AgentUnsupported> {
         let target = self.targets.get(agent.target.name());
         let harness = self.harnesses.get(agent.harness.name());
         match (target, harness) {
             (Some(target), Some(harness)) => Ok((Arc::clone(target), Arc::clone(harness))),
-            (_, _) => Err(Error::asking_for(&self.lacks(agent))),
+            (_, _) => Err(AgentUnsupported::asking_for(&self.lacks(agent))),
         }
     }
 
@@ -285,7 +285,7 @@ impl Engine {
     /// # Errors
     ///
     /// If the system has no randomness to give.
-    pub fn new_run_id(&self) -> Result<RunId, Error> {
+    pub fn new_run_id(&self) -> Result<RunId, NoRandomness> {
         Ok(RunId::new(self.now(), random()?))
     }
 }
@@ -319,6 +319,6 @@ fn blobs_of(registry: &Registry, store: &dyn Store) -> Blobs {
 }
 
 /// Returns 64 bits from the system's source of randomness.
-pub(crate) fn random() -> Result<u64, Error> {
-    getrandom::u64().map_err(|error| Error::Randomness { reason: error.to_string() })
+pub(crate) fn random() -> Result<u64, NoRandomness> {
+    getrandom::u64().map_err(|error| NoRandomness { reason: error.to_string() })
 }

@@ -10,7 +10,7 @@ use errand_agent::secret::{self, FoundSecret, Vault};
 use errand_api::agent_file::Agent;
 use errand_model::event::{CallerEnvironment, RunCreated};
 
-use crate::{Engine, EngineContext, Error, secret_names};
+use crate::{Engine, EngineContext, secret_names};
 
 /// Variables of the caller that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
@@ -118,20 +118,23 @@ pub(crate) fn search_path(
 }
 
 /// Returns the agent's secrets: from the environment first, then from the secret store.
-pub(crate) fn secrets(around: &EngineContext, agent: &Agent) -> Result<Vec<FoundSecret>, Error> {
+pub(crate) fn secrets(
+    around: &EngineContext,
+    agent: &Agent,
+) -> Result<Vec<FoundSecret>, secret::Error> {
     if agent.secrets.is_empty() {
         return Ok(Vec::new());
     }
     let look_up = |name: &str| around.environment.get(OsStr::new(name)).cloned();
     let vault = Vault::at(around.registry.secrets(), around.identity.clone());
-    Ok(vault.resolve(&agent.secrets, &look_up)?)
+    vault.resolve(&agent.secrets, &look_up)
 }
 
 /// Returns the names of secrets that an attempt of the agent would lack in this process.
 pub(crate) fn lacking(around: &EngineContext, agent: &Agent) -> Vec<String> {
     match secrets(around, agent) {
         Ok(_) => Vec::new(),
-        Err(Error::Secret(secret::Error::Missing { names })) => names,
+        Err(secret::Error::Missing { names }) => names,
         Err(_) => {
             // The store has a secret but cannot open it: try each by itself.
             let is_lacking = |name: &&String| {

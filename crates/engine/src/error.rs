@@ -1,48 +1,60 @@
 //! Errors of the engine.
+//!
+//! Each area has an error type of its own, `area::Error`, made by `operation_error!`: its variants are
+//! the errors that an operation of the area can give. An error that says something is a small type
+//! beside the code that finds it. [`Error`] is the sum of those types, for a caller that shows any of
+//! them to a person; the error of every area converts into it.
 
 pub mod code;
+mod operation;
+mod problems;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use errand_model::RunId;
+use errand_api::error_code::ErrorCode;
 use errand_model::run::{IllegalTransition, Rejection};
 use thiserror::Error;
 
 pub(crate) use self::code::is_full_disk;
+pub use self::operation::CodedError;
+pub(crate) use self::operation::operation_error;
+pub use self::problems::{
+    AgentUnsupported, BlobFailure, FoldFailure, IoFailure, MemberError, NoRandomness,
+    PayloadRefused, RunEnding, RunLive, SecretExposed,
+};
+use crate::admit::NestedTooDeep;
+use crate::again::NotRetryable;
+use crate::agents::AgentProblem;
+use crate::ask::AskProblem;
+use crate::command_line::ProgramProblem;
+use crate::export::ChildRemoved;
+use crate::garbage::RegistryInUse;
+use crate::journal::JournalProblem;
+use crate::launch::HelperFailed;
+use crate::prices::PriceTableInvalid;
+use crate::replay::ReplayEffects;
+use crate::schema::SchemaProblem;
+use crate::view::NotCoordinated;
 
-/// Error of an operation of the engine.
+/// Any error of the engine, as a caller shows it to a person.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] errand_store::Error),
     /// A blob cannot be stored or read.
-    #[error("a blob cannot be kept or read")]
-    Blob(#[from] errand_store::BlobError),
+    #[error(transparent)]
+    Blob(#[from] BlobFailure),
     /// The model refuses the command.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// A decision does not fold: a bug.
-    #[error("a decision does not fold; this is a bug")]
-    Fold(#[from] IllegalTransition),
-    /// The journal is closed: the run is ending.
-    #[error("the run is ending")]
-    Closed,
-    /// Loss of the journal: this process cannot write it any more.
-    #[error("the journal is lost to this process")]
-    JournalLost {
-        /// Cause.
-        #[source]
-        source: Arc<Self>,
-    },
-    /// The lease has expired or was taken over: nothing is written, and no process of the run may
-    /// go on here.
-    #[error("the lease of run {run_id} is over: it was not renewed in time, or is somebody else's")]
-    LeaseOver {
-        /// Id of the run.
-        run_id: RunId,
-    },
+    #[error(transparent)]
+    Fold(#[from] FoldFailure),
+    /// The run is ending.
+    #[error(transparent)]
+    Ending(#[from] RunEnding),
+    /// This process cannot write the journal any more.
+    #[error(transparent)]
+    Journal(#[from] JournalProblem),
     /// A step is refused.
     #[error(transparent)]
     Step(#[from] errand_model::step::StepRefused),
@@ -50,19 +62,11 @@ pub enum Error {
     #[error(transparent)]
     Report(#[from] errand_model::event::NotReportable),
     /// A payload is malformed or too large.
-    #[error("the payload is refused: {reason}")]
-    Payload {
-        /// Reason in words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Payload(#[from] PayloadRefused),
     /// The run cannot be repeated in this way.
-    #[error("run {run_id} {reason}")]
-    NotRetryable {
-        /// Id of the run.
-        run_id: RunId,
-        /// Reason, as a predicate of the run.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    NotRetryable(#[from] NotRetryable),
     /// Nothing can be inherited from a run.
     #[error(transparent)]
     Inherit(#[from] errand_model::inherit::NotInheritable),
@@ -70,74 +74,32 @@ pub enum Error {
     #[error(transparent)]
     NotReplayable(#[from] errand_model::replay::NotReplayable),
     /// A live replay would repeat external side effects.
-    #[error("run {run_id} had effects outside, which a live replay would have once more: {calls}")]
-    ReplayEffects {
-        /// Id of the run.
-        run_id: RunId,
-        /// The tool calls, in a line.
-        calls: String,
-    },
-    /// The input does not match the agent's schema.
-    #[error("the input does not match the agent's input_schema at {path}: {reason}")]
-    InputSchema {
-        /// A JSON pointer; empty for the whole input.
-        path: String,
-        /// Reason in words.
-        reason: String,
-    },
+    #[error(transparent)]
+    ReplayEffects(#[from] ReplayEffects),
+    /// A schema is malformed, or the input does not match it.
+    #[error(transparent)]
+    Schema(#[from] SchemaProblem),
     /// The user's price table has problems.
-    #[error("{0}")]
-    Prices(errand_api::agent_file::Problems),
-    /// A schema in the agent file is malformed.
-    #[error("the agent's {field} is not a JSON Schema: {reason}")]
-    Schema {
-        /// `input_schema` or `output_schema`.
-        field: &'static str,
-        /// Reason in words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Prices(#[from] PriceTableInvalid),
     /// The agent cannot be run by this version.
-    #[error("this agent cannot be run here: {what}")]
-    Unsupported {
-        /// The unsupported feature, in words.
-        what: String,
-    },
-    /// The program does not exist.
-    #[error("the agent's program {program:?} was not found in its parcel or on PATH")]
-    CommandNotFound {
-        /// Program as the agent file names it.
-        program: String,
-    },
-    /// The program cannot be executed.
-    #[error("the agent's program {program:?} cannot be executed: {reason}")]
-    CommandNotExecutable {
-        /// Program as the agent file names it.
-        program: String,
-        /// Reason in words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Unsupported(#[from] AgentUnsupported),
+    /// The agent's program does not exist or cannot be executed.
+    #[error(transparent)]
+    Program(#[from] ProgramProblem),
     /// A parcel is missing or damaged.
     #[error(transparent)]
     Parcel(#[from] errand_agent::parcel::Error),
     /// A secret is missing, or the secret store cannot be read.
     #[error(transparent)]
     Secret(#[from] errand_agent::secret::Error),
-    /// The run waits for secrets that its next attempt needs.
-    #[error("run {run_id} waits for {}", crate::supervise::spoken_secrets(names))]
-    AwaitsSecrets {
-        /// Id of the run.
-        run_id: RunId,
-        /// Names of the secrets.
-        names: Vec<String>,
-    },
+    /// A live run does not do as it is asked.
+    #[error(transparent)]
+    Ask(#[from] AskProblem),
     /// A secret's value was given in a place that is recorded.
-    #[error("the {place} contains the value of the secret {name}")]
-    SecretExposed {
-        /// The place.
-        place: &'static str,
-        /// Name of the secret.
-        name: String,
-    },
+    #[error(transparent)]
+    SecretExposed(#[from] SecretExposed),
     /// A workspace cannot be created.
     #[error(transparent)]
     Workspace(#[from] errand_agent::workspace::Error),
@@ -145,26 +107,14 @@ pub enum Error {
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
     /// An error of an agent that another one names, as a member or for a handoff.
-    #[error("the agent {agent}, which this one names")]
-    Member {
-        /// Reference in the agent file.
-        agent: String,
-        /// Cause.
-        #[source]
-        source: Box<Self>,
-    },
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// Coordinators are nested too deeply.
-    #[error(
-        "{agent} would be more than {limit} coordinators deep",
-        limit = errand_model::coordination::DEPTH_LIMIT
-    )]
-    NestedTooDeep {
-        /// The agent that was to run.
-        agent: String,
-    },
+    #[error(transparent)]
+    NestedTooDeep(#[from] NestedTooDeep),
     /// An error of registered agents.
     #[error(transparent)]
-    Agents(Box<crate::agents::Error>),
+    Agents(#[from] Box<AgentProblem>),
     /// An error of the schedules of a server.
     #[error(transparent)]
     Schedules(#[from] crate::schedules::Error),
@@ -178,120 +128,115 @@ pub enum Error {
     #[error(transparent)]
     Schedule(#[from] errand_model::schedule::InvalidSchedule),
     /// The helper process did not start the run.
-    #[error("the helper of run {run_id} did not begin: {reason}")]
-    Helper {
-        /// Id of the run.
-        run_id: RunId,
-        /// Reason in words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Helper(#[from] HelperFailed),
     /// Other processes use the registry, or may, which the operation forbids.
-    #[error("another process uses {root}", root = root.display())]
-    InUse {
-        /// Folder of the registry.
-        root: PathBuf,
-    },
+    #[error(transparent)]
+    InUse(#[from] RegistryInUse),
     /// The run is live, which the operation forbids.
-    #[error("run {run_id} is live")]
-    Live {
-        /// Id of the run.
-        run_id: RunId,
-    },
+    #[error(transparent)]
+    Live(#[from] RunLive),
     /// The run coordinates no agents.
-    #[error("run {run_id} coordinates no agents, and was not handed over")]
-    NotCoordinated {
-        /// Id of the run.
-        run_id: RunId,
-    },
-    /// The run did not end in time.
-    #[error("run {run_id} is still {status} after {waited_ms} ms")]
-    StillLive {
-        /// Id of the run.
-        run_id: RunId,
-        /// Status of the run.
-        status: &'static str,
-        /// Time waited, in milliseconds.
-        waited_ms: u64,
-    },
+    #[error(transparent)]
+    NotCoordinated(#[from] NotCoordinated),
     /// A run that a coordinator started was removed.
-    #[error("run {child}, which was the step {step:?} below run {run_id}, was removed")]
-    ChildRemoved {
-        /// The coordinator to be read with all its descendants.
-        run_id: RunId,
-        /// Key of the step.
-        step: String,
-        /// The removed run.
-        child: RunId,
-    },
-    /// The run is supervised on another machine.
-    #[error("run {run_id} is supervised on {host}, not on this machine")]
-    Elsewhere {
-        /// Id of the run.
-        run_id: RunId,
-        /// Name of that machine.
-        host: String,
-    },
+    #[error(transparent)]
+    ChildRemoved(#[from] ChildRemoved),
     /// The system has no randomness to give.
-    #[error("the system gives no randomness: {reason}")]
-    Randomness {
-        /// Message of the system.
-        reason: String,
-    },
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     /// A file or process operation failed.
-    #[error("cannot {doing} {path}", path = path.display())]
-    Io {
-        /// The operation, as a verb.
-        doing: &'static str,
-        /// Path of the file, or name of the object.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] IoFailure),
 }
 
 impl Error {
-    /// Returns the refusal of an agent that asks for that.
-    pub(crate) fn asking_for(what: &[String]) -> Self {
-        Self::Unsupported { what: format!("it asks for {}", what.join(", ")) }
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        CodedError::code(self)
     }
 
     /// Returns all problems of a file that a user wrote, if the error is about such a file.
     pub fn file_problems(&self) -> Option<&[errand_api::agent_file::Problems]> {
-        if let Self::Prices(problems) = self {
+        if let Self::Prices(PriceTableInvalid(problems)) = self {
             return Some(std::slice::from_ref(problems));
         }
         if let Self::Parcel(errand_agent::parcel::Error::AgentFileInvalid { files }) = self {
             return Some(files);
         }
-        if let Self::Member { source, .. } = self {
-            return source.file_problems();
+        if let Self::Member(member) = self {
+            return member.source.file_problems();
         }
         None
     }
+}
 
-    /// Wraps the error as one of an agent that another one names.
-    #[must_use]
-    pub fn of_member(self, agent: &str) -> Self {
-        Self::Member { agent: agent.to_owned(), source: Box::new(self) }
-    }
-
-    pub(crate) fn io(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { doing, path, source }
+impl From<errand_store::BlobError> for Error {
+    fn from(error: errand_store::BlobError) -> Self {
+        Self::Blob(error.into())
     }
 }
 
-impl From<crate::agents::Error> for Error {
-    fn from(error: crate::agents::Error) -> Self {
-        match error {
-            crate::agents::Error::Engine(error) => error,
-            error @ (crate::agents::Error::NotFound { .. }
-            | crate::agents::Error::Conflict { .. }
-            | crate::agents::Error::Damaged { .. }) => Self::Agents(Box::new(error)),
+impl From<IllegalTransition> for Error {
+    fn from(error: IllegalTransition) -> Self {
+        Self::Fold(error.into())
+    }
+}
+
+impl From<AgentProblem> for Error {
+    fn from(error: AgentProblem) -> Self {
+        Self::Agents(Box::new(error))
+    }
+}
+
+impl CodedError for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Store(error) => CodedError::code(error),
+            Self::Blob(error) => CodedError::code(error),
+            Self::Rejected(error) => CodedError::code(error),
+            Self::Fold(error) => CodedError::code(error),
+            Self::Ending(error) => CodedError::code(error),
+            Self::Journal(error) => CodedError::code(error),
+            Self::Step(error) => CodedError::code(error),
+            Self::Report(error) => CodedError::code(error),
+            Self::Payload(error) => CodedError::code(error),
+            Self::NotRetryable(error) => CodedError::code(error),
+            Self::Inherit(error) => CodedError::code(error),
+            Self::NotReplayable(error) => CodedError::code(error),
+            Self::ReplayEffects(error) => CodedError::code(error),
+            Self::Schema(error) => CodedError::code(error),
+            Self::Prices(error) => CodedError::code(error),
+            Self::Unsupported(error) => CodedError::code(error),
+            Self::Program(error) => CodedError::code(error),
+            Self::Parcel(error) => CodedError::code(error),
+            Self::Secret(error) => CodedError::code(error),
+            Self::Ask(error) => CodedError::code(error),
+            Self::SecretExposed(error) => CodedError::code(error),
+            Self::Workspace(error) => CodedError::code(error),
+            Self::Listener(error) => CodedError::code(error),
+            Self::Member(error) => CodedError::code(error),
+            Self::NestedTooDeep(error) => CodedError::code(error),
+            Self::Agents(error) => CodedError::code(error),
+            Self::Schedules(error) => CodedError::code(error),
+            Self::Hooks(error) => CodedError::code(error),
+            Self::Outbox(error) => CodedError::code(error),
+            Self::Schedule(error) => CodedError::code(error),
+            Self::Helper(error) => CodedError::code(error),
+            Self::InUse(error) => CodedError::code(error),
+            Self::Live(error) => CodedError::code(error),
+            Self::NotCoordinated(error) => CodedError::code(error),
+            Self::ChildRemoved(error) => CodedError::code(error),
+            Self::Randomness(error) => CodedError::code(error),
+            Self::Io(error) => CodedError::code(error),
         }
+    }
+
+    fn store(&self) -> Option<&errand_store::Error> {
+        if let Self::Store(error) = self { Some(error) } else { None }
+    }
+
+    fn rejection(&self) -> Option<&Rejection> {
+        if let Self::Rejected(rejection) = self { Some(rejection) } else { None }
     }
 }

@@ -8,7 +8,7 @@ use errand_model::RunId;
 use errand_model::run::{Run, RunAttempt, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
 
-use crate::{Engine, Error};
+use crate::Engine;
 
 /// Label that binds the runs of a family to the process that works for it: the id of the coordinator
 /// at its top.
@@ -30,7 +30,7 @@ pub(crate) fn is_top(run: &Run) -> bool {
 const STARTING: Duration = Duration::from_secs(10);
 
 /// Returns true if the process lives that works for the family of which this run is the top.
-pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
+pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, errand_store::Error> {
     let here = &engine.holder().host;
     if let Status::Pending { since, .. } = run.status
         && (engine.now().since(since) < STARTING || has_worker(engine, &run.id).await?)
@@ -54,7 +54,7 @@ pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
 }
 
 /// Returns true if a worker of the family sent a heartbeat lately.
-async fn has_worker(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+async fn has_worker(engine: &Engine, run_id: &RunId) -> Result<bool, errand_store::Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Worker,
         namespaces: Namespaces::All,

@@ -52,7 +52,7 @@ pub async fn carry_out(
         done = work => done.map(drop)?,
         never = obey(engine, run_id, orders, Arc::new(drains)) => never?,
     }
-    wait::load(engine, run_id).await
+    Ok(wait::load(engine, run_id).await?)
 }
 
 /// Waits until nothing in a family works any more and all of it waits for people. Returns the run

@@ -33,7 +33,7 @@ impl Firing {
     ///
     /// # Errors
     ///
-    /// [`agents::Error::NotFound`], [`Error::InputSchema`], and other errors of agent and input.
+    /// [`agents::Error::NotFound`], [`crate::schema::SchemaProblem::Input`], and other errors of agent and input.
     pub(crate) async fn check(&self, engine: &Engine) -> Result<CheckedSubmission, Error> {
         let (name, version) = agents::split_reference(&self.agent);
         let namespace = self.namespace.as_deref();
@@ -53,7 +53,7 @@ impl Firing {
             placement: Some(Placement::default()),
             ..RunOptions::default()
         };
-        CheckedSubmission::for_any_worker(
+        Ok(CheckedSubmission::for_any_worker(
             engine,
             Submission {
                 parcel,
@@ -68,7 +68,7 @@ impl Firing {
                 member: None,
                 lineage: Lineage::default(),
             },
-        )
+        )?)
     }
 }
 

@@ -14,6 +14,7 @@ use errand_store::Admission;
 use serde::{Deserialize, Serialize};
 
 use crate::admit;
+use crate::error::{AgentUnsupported, IoFailure};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, family, parcels, payload};
@@ -93,14 +94,14 @@ fn submission(
     now: Timestamp,
 ) -> Result<CheckedSubmission, Error> {
     let spec = &run.spec;
-    let agent = spec.handoffs.get(&requested.to).ok_or_else(|| Error::Unsupported {
+    let agent = spec.handoffs.get(&requested.to).ok_or_else(|| AgentUnsupported {
         what: format!("{:?}, which the agent file does not name", requested.to),
     })?;
     let parcel = parcels::open(engine, &agent.digest)?;
     let given: Option<&Payload> = requested.input.as_ref().or(spec.input.as_ref());
     let input = given.map(|given| payload::input_of(&engine.blobs(), given)).transpose()?;
     let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
-    CheckedSubmission::for_any_worker(
+    Ok(CheckedSubmission::for_any_worker(
         engine,
         Submission {
             options: options(run, own_timeout, now),
@@ -115,7 +116,7 @@ fn submission(
             lineage: Lineage::default(),
             member: spec.member.clone(),
         },
-    )
+    )?)
 }
 
 fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
@@ -221,7 +222,7 @@ pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Res
         if path.exists() {
             continue;
         }
-        let failed = |path: &Path| Error::io("write", path.to_owned());
+        let failed = |path: &Path| IoFailure::of("write", path.to_owned());
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed(folder))?;
         }
@@ -231,7 +232,7 @@ pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Res
         // An earlier attempt may have left anything there, for example a pipe without a reader.
         match std::fs::remove_file(&partial) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(&partial)(error));
+                return Err(failed(&partial)(error).into());
             }
             Ok(()) | Err(_) => {}
         }

@@ -7,6 +7,7 @@
 //! Deliberately absent: reloading. No other process writes the journal while its lease is held.
 
 mod end;
+mod error;
 mod fire;
 mod full_disk;
 mod numbered;
@@ -24,7 +25,9 @@ use errand_model::step::Steps;
 use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
 
+pub use self::error::JournalProblem;
 use self::state::State;
+use crate::error::RunEnding;
 use crate::lease::Term;
 use crate::reserve::DiskReserve;
 use crate::{Engine, Error};
@@ -211,7 +214,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if the model refuses, [`Error::Closed`] once the last events are decided.
+    /// [`Error::Rejected`] if the model refuses, [`crate::error::RunEnding`] once the last events are decided.
     pub(crate) fn record(
         &self,
         command: &Command,
@@ -285,10 +288,10 @@ impl Journal {
         let reached = durable
             .wait_for(|durable| durable.seq >= seq || durable.lost.is_some())
             .await
-            .map_err(|_| Error::Closed)?;
+            .map_err(|_| RunEnding)?;
         match &reached.lost {
             Some(error) if reached.seq < seq => {
-                Err(Error::JournalLost { source: Arc::clone(error) })
+                Err(JournalProblem::Lost { source: Arc::clone(error) }.into())
             }
             Some(_) | None => Ok(()),
         }
@@ -313,9 +316,9 @@ impl Journal {
                 return Ok(found);
             }
             if let Some(source) = durable.borrow().lost.clone() {
-                return Err(Error::JournalLost { source });
+                return Err(JournalProblem::Lost { source }.into());
             }
-            durable.changed().await.map_err(|_| Error::Closed)?;
+            durable.changed().await.map_err(|_| RunEnding)?;
         }
     }
 
@@ -328,8 +331,8 @@ impl Journal {
     pub(crate) async fn lost(&self) -> Arc<Error> {
         let mut durable = self.shared.durable.subscribe();
         match durable.wait_for(|durable| durable.lost.is_some()).await {
-            Ok(reached) => reached.lost.clone().unwrap_or_else(|| Arc::new(Error::Closed)),
-            Err(_) => Arc::new(Error::Closed),
+            Ok(reached) => reached.lost.clone().unwrap_or_else(|| Arc::new(Error::from(RunEnding))),
+            Err(_) => Arc::new(Error::from(RunEnding)),
         }
     }
 
@@ -337,7 +340,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseOver`].
+    /// [`crate::journal::JournalProblem::LeaseOver`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
     }
@@ -346,7 +349,7 @@ impl Journal {
     fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         if state.closed {
-            return Err(Error::Closed);
+            return Err(RunEnding.into());
         }
         self.check()?;
         Ok(state)

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use errand_agent::os::{Helper, StartedHelper};
+use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::run::Run;
 use errand_store::Lease;
@@ -20,7 +21,20 @@ use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::{Engine, Error, environment, family, secret_names, stored};
+use crate::error::{CodedError, RunEnding, operation_error};
+use crate::{Engine, environment, family, secret_names, stored};
+
+operation_error! {
+    /// Error: no helper process carries the run on.
+    pub enum Error {
+        /// The helper process did not start the run.
+        Helper(HelperFailed),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Longest wait for a helper's message that it began: longer than a registry may stay busy.
 const READY_LIMIT: Duration = Duration::from_secs(45);
@@ -58,14 +72,14 @@ pub struct Needs {
 ///
 /// # Errors
 ///
-/// [`Error::Helper`] if it cannot be started or ended without a word.
+/// [`crate::launch::HelperFailed`] if it cannot be started or ended without a word.
 pub fn launch(
     engine: &Engine,
     run_id: &RunId,
     seen_epoch: u64,
     needs: &Needs,
 ) -> Result<HelperReport, Error> {
-    let failed = |reason: String| Error::Helper { run_id: run_id.clone(), reason };
+    let failed = |reason: String| HelperFailed { run_id: run_id.clone(), reason };
     let (pipe, said) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.to_string()))?;
     let helper = Helper {
@@ -81,8 +95,8 @@ pub fn launch(
     let line = read_line(pipe).map_err(|error| failed(error.to_string()))?;
     match serde_json::from_str(&line) {
         Ok(ready) => Ok(ready),
-        Err(_) if line.is_empty() => Err(failed(how_it_ended(started))),
-        Err(_) => Err(failed(format!("it said {line:?}"))),
+        Err(_) if line.is_empty() => Err(failed(how_it_ended(started)).into()),
+        Err(_) => Err(failed(format!("it said {line:?}")).into()),
     }
 }
 
@@ -176,7 +190,7 @@ pub(crate) async fn begin(engine: &Engine, run: &Run, seen_epoch: u64) -> Result
     launching.spawn_blocking(move || carry_on(&engine, &run, seen_epoch));
     match launching.join_next().await {
         Some(Ok(launched)) => launched,
-        Some(Err(_)) | None => Err(Error::Closed),
+        Some(Err(_)) | None => Err(RunEnding.into()),
     }
 }
 
@@ -203,4 +217,20 @@ impl Needs {
 /// As [`launch`]. The run then stays unchanged, and the next reconciler tries again.
 pub(crate) fn carry_on(engine: &Engine, run: &Run, seen_epoch: u64) -> Result<(), Error> {
     launch(engine, &run.id, seen_epoch, &Needs::of(engine, run)).map(|_| ())
+}
+
+/// Error: the helper process did not start the run.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the helper of run {run_id} did not begin: {reason}")]
+pub struct HelperFailed {
+    /// Id of the run.
+    pub run_id: RunId,
+    /// Reason in words.
+    pub reason: String,
+}
+
+impl CodedError for HelperFailed {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
 }

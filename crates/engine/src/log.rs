@@ -14,6 +14,7 @@ use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use tokio::time::timeout;
 
+use crate::error::IoFailure;
 use crate::{Engine, Error, logs, reconcile};
 
 /// Approximate size of the pieces in which lines are returned.
@@ -55,7 +56,7 @@ impl LogFollower {
         let path = logs::settled(engine, run).await?;
         let counted = if lines.output_only { Counted::Output } else { Counted::All };
         let query = Query { tail: lines.tail, since: lines.since, counted };
-        let reader = LogReader::open(&path, query).map_err(Error::io("read", path))?;
+        let reader = LogReader::open(&path, query).map_err(IoFailure::of("read", path))?;
         Ok(Self::of(engine, run, reader))
     }
 
@@ -68,7 +69,7 @@ impl LogFollower {
     pub async fn open_at(engine: &Engine, run: &Run, place: u64) -> Result<Self, Error> {
         let path = logs::settled(engine, run).await?;
         let within = place.saturating_sub(logs::begins_at(engine, &run.id));
-        let reader = LogReader::open_at(&path, within).map_err(Error::io("read", path))?;
+        let reader = LogReader::open_at(&path, within).map_err(IoFailure::of("read", path))?;
         Ok(Self::of(engine, run, reader).byte_by_byte())
     }
 
@@ -108,7 +109,7 @@ impl LogFollower {
         loop {
             self.watch_files();
             self.reader.set_following(!self.has_ended);
-            let piece = self.piece().map_err(Error::io("read", self.reader.path()))?;
+            let piece = self.piece().map_err(IoFailure::of("read", self.reader.path()))?;
             if !piece.is_empty() {
                 return Ok(Some(piece));
             }
@@ -207,7 +208,7 @@ impl WholeLog {
         paths.push(path);
         let mut whole = Self { segments: Vec::new(), size_bytes: 0 };
         for path in paths {
-            let opened = open_if_there(&path).map_err(Error::io("read", &path))?;
+            let opened = open_if_there(&path).map_err(IoFailure::of("read", &path))?;
             let Some((file, size_bytes)) = opened else { continue };
             whole.size_bytes += size_bytes;
             whole.segments.push((file, size_bytes));

@@ -18,7 +18,18 @@ use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimen
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::error::{IoFailure, operation_error};
+
+operation_error! {
+    /// Error: the log of a run cannot be read.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Interval at which a writer sends to the shared log.
 const CARRY_EVERY: Duration = Duration::from_millis(500);
@@ -149,7 +160,7 @@ pub async fn up_to_date(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Erro
     }
     let (engine, run_id) = (engine.clone(), run_id.clone());
     let brought = tokio::task::spawn_blocking(move || path(&engine, &run_id)).await;
-    brought.map_err(|error| Error::io("write the copy of", own)(io::Error::other(error)))?
+    brought.map_err(|error| IoFailure::of("write the copy of", own)(io::Error::other(error)))?
 }
 
 /// Returns [`up_to_date`] with the end of the log of a run that is over: waits up to two seconds
@@ -319,7 +330,7 @@ fn bring(
     copy: &Path,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let failed = || Error::io("write the copy of a log to", copy);
+    let failed = || IoFailure::of("write the copy of a log to", copy);
     let mut beginning = locked(&beginning_of(copy)).map_err(failed())?;
     let before = looked_at(&beginning).map_err(failed())?;
     if before.is_some_and(|at| at <= now && now.since(at) < ASK_EVERY) {
@@ -332,7 +343,7 @@ fn bring(
         beginning.write_all(text).map_err(failed())?;
     }
     let times = Timestamps { last_access: NOW, last_modification: NOW };
-    futimens(&beginning, &times).map_err(|error| failed()(error.into()))
+    Ok(futimens(&beginning, &times).map_err(|error| failed()(error.into()))?)
 }
 
 /// Appends new parts to a copy. If the log has dropped bytes that the copy lacks, the copy is begun
@@ -343,7 +354,7 @@ fn append_new(
     copy: &Path,
     beginning: &mut File,
 ) -> Result<(), Error> {
-    let failed = || Error::io("write the copy of a log to", copy);
+    let failed = || IoFailure::of("write the copy of a log to", copy);
     let mut text = String::new();
     beginning.read_to_string(&mut text).map_err(failed())?;
     let mut begins_at = last_number(&text);

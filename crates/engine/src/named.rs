@@ -5,7 +5,7 @@ use errand_store::{
     Namespaces,
 };
 
-use crate::{Engine, Error};
+use crate::Engine;
 
 /// Lists the documents of a namespace by name: those after `after`, at most `limit`.
 ///
@@ -17,7 +17,7 @@ pub(crate) async fn list(
     kind: DocumentKind,
     namespace: Option<&str>,
     (after, limit): (Option<&str>, u32),
-) -> Result<Vec<Document>, Error> {
+) -> Result<Vec<Document>, errand_store::Error> {
     let namespace = namespace.map(str::to_owned);
     let query = DocumentQuery {
         kind,
@@ -27,7 +27,7 @@ pub(crate) async fn list(
         after: after.map(|after| (namespace, after.to_owned())),
         limit,
     };
-    Ok(engine.store().documents(&query).await?)
+    engine.store().documents(&query).await
 }
 
 /// Removes a document if it has that revision. Returns false if it was changed since.
@@ -39,7 +39,7 @@ pub(crate) async fn remove(
     engine: &Engine,
     (kind, namespace, name): (DocumentKind, Option<&str>, &str),
     revision: u64,
-) -> Result<bool, Error> {
+) -> Result<bool, errand_store::Error> {
     let remove = DocumentWrite {
         kind,
         namespace: namespace.map(str::to_owned),
@@ -50,6 +50,6 @@ pub(crate) async fn remove(
     match engine.store().write_documents(vec![remove]).await {
         Ok(()) => Ok(true),
         Err(errand_store::Error::DocumentChanged { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

@@ -12,7 +12,22 @@ use errand_agent::parcel::{self, Content, IncomingParcel, Listing, Parcel};
 use errand_model::Digest;
 use errand_store::{BlobError, SharedBlobs};
 
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::error::{BlobFailure, IoFailure, operation_error};
+
+operation_error! {
+    /// Error: a parcel cannot be fetched or shared.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from BlobError,
+        /// A parcel is missing or damaged.
+        Parcel(parcel::Error),
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Shares a parcel if the store shares blobs. One that is shared already is left alone.
 ///
@@ -38,13 +53,13 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     let found = shared.touch(&names)?;
     for (digest, path) in contents.filter(|(digest, _)| !found.contains(*digest)) {
         let path = files.join(path);
-        let mut from = File::open(&path).map_err(Error::io("read", path))?;
+        let mut from = File::open(&path).map_err(IoFailure::of("read", path))?;
         shared.put(digest, &mut from)?;
     }
     // The manifest goes last: if it is there, the whole parcel is.
     for name in [parcel::DEFINITION, parcel::MANIFEST] {
         let path = parcel.path.join(name);
-        let bytes = std::fs::read(&path).map_err(Error::io("read", path))?;
+        let bytes = std::fs::read(&path).map_err(IoFailure::of("read", path))?;
         shared.put(&Digest::of(&bytes), &mut Cursor::new(bytes))?;
     }
     engine.note_shared(&parcel.digest);

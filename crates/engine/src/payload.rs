@@ -8,7 +8,19 @@ use errand_model::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 use errand_store::Blobs;
 use serde_json::Value;
 
-use crate::Error;
+use crate::error::{BlobFailure, IoFailure, PayloadRefused, operation_error};
+
+operation_error! {
+    /// Error: a payload cannot be stored or read.
+    pub enum Error {
+        /// A payload is malformed or too large.
+        Payload(PayloadRefused),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from errand_store::BlobError,
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Returns the payload that holds exactly `bytes`.
 ///
@@ -51,9 +63,9 @@ pub fn to_bytes(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
     match payload {
         Payload::Json(value) => Ok(errand_model::canonical::to_string(value).into_bytes()),
         Payload::Text(text) => Ok(text.clone().into_bytes()),
-        Payload::Base64(text) => BASE64_STANDARD
+        Payload::Base64(text) => Ok(BASE64_STANDARD
             .decode(text)
-            .map_err(|error| Error::Payload { reason: format!("it is not base64: {error}") }),
+            .map_err(|error| PayloadRefused { reason: format!("it is not base64: {error}") })?),
         Payload::Blob(blob) => Ok(blobs.get(&blob.digest)?),
     }
 }
@@ -83,9 +95,9 @@ pub fn input_of(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
     let is_document = matches!(payload, Payload::Blob(blob) if blob.encoding == Encoding::Json);
     if is_document && bytes.first() == Some(&b'"') {
         let text = serde_json::from_slice::<String>(&bytes);
-        return text.map(String::into_bytes).map_err(|error| Error::Payload {
+        return Ok(text.map(String::into_bytes).map_err(|error| PayloadRefused {
             reason: format!("what is kept as a JSON string is none: {error}"),
-        });
+        })?);
     }
     Ok(bytes)
 }
@@ -150,16 +162,17 @@ fn looks_shortened(data: &Value) -> Option<&str> {
 ///
 /// # Errors
 ///
-/// [`Error::Payload`] if the data is still too long, or looks moved already; if the blob store
+/// [`crate::error::PayloadRefused`] if the data is still too long, or looks moved already; if the blob store
 /// cannot be written.
 pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
     if let Some(name) = looks_shortened(data) {
-        return Err(Error::Payload {
+        return Err(PayloadRefused {
             reason: format!(
                 "the event's member {name:?} has a member \"$blob\", which stands for what errand \
                  keeps elsewhere"
             ),
-        });
+        }
+        .into());
     }
     let length = |value: &Value| errand_model::canonical::to_string(value).len();
     while length(data) > DATA_LIMIT_BYTES {
@@ -168,9 +181,10 @@ pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
         });
         let member = largest.and_then(|name| data.get_mut(&name));
         let Some(member) = member.filter(|member| length(member) > 256) else {
-            return Err(Error::Payload {
+            return Err(PayloadRefused {
                 reason: format!("the event's data has more than {DATA_LIMIT_BYTES} bytes"),
-            });
+            }
+            .into());
         };
         let text = errand_model::canonical::to_string(member);
         let moved = blob(blobs, text.as_bytes(), Encoding::Json)?;

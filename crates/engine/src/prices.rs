@@ -5,11 +5,24 @@
 
 use std::io::ErrorKind;
 
+use errand_api::agent_file::Problems;
+use errand_api::error_code::ErrorCode;
 use errand_api::price_table;
 use errand_model::price::PriceTable;
 use errand_store::Registry;
+use thiserror::Error;
 
-use crate::Error;
+use crate::error::{CodedError, IoFailure, operation_error};
+
+operation_error! {
+    /// Error: the price table is malformed or cannot be read.
+    pub enum Error {
+        /// The price table is malformed.
+        Prices(PriceTableInvalid),
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Largest price file: as large as an agent file.
 const LIMIT_BYTES: u64 = 1024 * 1024;
@@ -34,7 +47,7 @@ pub(crate) fn with_own(registry: &Registry) -> Result<Option<PriceTable>, Error>
 }
 
 fn shipped() -> Result<&'static PriceTable, Error> {
-    price_table::shipped().map_err(|problems| Error::Prices(problems.clone()))
+    Ok(price_table::shipped().map_err(|problems| PriceTableInvalid(problems.clone()))?)
 }
 
 /// Checks the user's table. Costs next to nothing if there is none.
@@ -49,14 +62,25 @@ pub fn check(registry: &Registry) -> Result<(), Error> {
 fn users(registry: &Registry) -> Result<Vec<errand_model::price::Price>, Error> {
     use std::io::Read as _;
     let path = registry.prices();
-    let failed = |error| Error::io("read", &path)(error);
+    let failed = |error| IoFailure::of("read", &path)(error);
     let file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed(error).into()),
     };
     let mut bytes = Vec::new();
     // A byte beyond the limit makes the parser report it like any other problem.
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    price_table::parse(&path.display().to_string(), &bytes).map_err(Error::Prices)
+    Ok(price_table::parse(&path.display().to_string(), &bytes).map_err(PriceTableInvalid)?)
+}
+
+/// Error: the user's price table has problems.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct PriceTableInvalid(pub Problems);
+
+impl CodedError for PriceTableInvalid {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::PriceTableInvalid
+    }
 }

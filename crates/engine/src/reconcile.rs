@@ -15,6 +15,7 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Lease, Stored};
 
 use crate::commit::{self, Admits, Commit, Writer, commit};
+use crate::error::IoFailure;
 use crate::run_to_completion::run_to_completion;
 use crate::{
     Engine, Error, attempt_paths, environment, family, handover, launch, lease, logs, parcels,
@@ -102,7 +103,7 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
         return Ok(is_supervised(engine, stored));
     }
     match family::of(run) {
-        Some(_) if family::is_top(run) => family::is_kept(engine, run).await,
+        Some(_) if family::is_top(run) => Ok(family::is_kept(engine, run).await?),
         Some(top) => {
             // Reconciling the coordinator is the only care for its family.
             if let Ok(top) = top.parse::<RunId>()
@@ -314,7 +315,7 @@ async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     let is_placed = run.spec.placement.is_some();
     let grace = if is_placed { Duration::ZERO } else { STRAY_GRACE };
     let ended = target.end(&run.id, &known, grace).await;
-    ended.map(drop).map_err(Error::io("end the processes of", path))
+    Ok(ended.map(drop).map_err(IoFailure::of("end the processes of", path))?)
 }
 
 /// Decision about a run whose supervisor is dead.

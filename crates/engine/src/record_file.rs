@@ -7,7 +7,18 @@ use errand_model::run::Run;
 use errand_store::files::{Sync, write_atomic};
 use errand_store::{Holder, Stored};
 
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::error::{PayloadRefused, operation_error};
+
+operation_error! {
+    /// Error: the record file cannot be written.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A payload is malformed or too large.
+        Payload(PayloadRefused),
+    }
+}
 
 /// Returns the record of a stored run.
 pub fn record(engine: &Engine, stored: &Stored) -> RunRecord {
@@ -45,7 +56,7 @@ pub(crate) fn write(
     holder: Option<&Holder>,
 ) -> Result<(), Error> {
     let record = record_of(engine, run, head, holder);
-    let mut text = serde_json::to_vec(&record).map_err(|error| Error::Payload {
+    let mut text = serde_json::to_vec(&record).map_err(|error| PayloadRefused {
         reason: format!("the record cannot be written as JSON: {error}"),
     })?;
     text.push(b'\n');

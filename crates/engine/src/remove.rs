@@ -12,6 +12,7 @@ use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::cancel;
+use crate::error::{IoFailure, RunLive};
 use crate::garbage::Released;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, logs, outbox, reconcile, wait};
@@ -30,7 +31,7 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if the run is not over.
+/// [`crate::error::RunLive`] if the run is not over.
 pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let stored = removable(engine, run_id).await?;
     let mut released = remove_rest(engine, &stored).await?;
@@ -43,13 +44,13 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> 
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if the run is not over.
+/// [`crate::error::RunLive`] if the run is not over.
 pub async fn removable(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     if stored.run.status.is_terminal() {
         Ok(stored)
     } else {
-        Err(Error::Live { run_id: run_id.clone() })
+        Err(RunLive { run_id: run_id.clone() }.into())
     }
 }
 
@@ -83,7 +84,7 @@ async fn remove_steps(
             match Box::pin(remove(engine, &step.run.id)).await {
                 Ok(of_step) => released.extend(of_step),
                 // A step that is gone or still live is skipped.
-                Err(Error::Live { .. } | Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(Error::Live(_) | Error::Store(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -109,7 +110,7 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
         )) => {
             let log = engine.registry().run_log(run_id);
             let ended = engine.surroundings().targets.end_all(run_id, Duration::ZERO).await;
-            ended.map_err(Error::io("end the processes of", log))?;
+            ended.map_err(IoFailure::of("end the processes of", log))?;
             let (engine_there, run) = (engine.clone(), run_id.clone());
             off_thread(move || remove_known_files(&engine_there, &run)).await?;
             let mut released = Released::default();
@@ -249,9 +250,9 @@ fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let log = registry.run_log(run_id);
     errand_agent::log::remove(&log)
         .and_then(|()| logs::forget(registry, run_id))
-        .map_err(Error::io("remove", log))?;
+        .map_err(IoFailure::of("remove", log))?;
     for folder in [registry.workspace(run_id), registry.run_scratch(run_id)] {
-        gone(std::fs::remove_dir_all(&folder)).map_err(Error::io("remove", folder))?;
+        gone(std::fs::remove_dir_all(&folder)).map_err(IoFailure::of("remove", folder))?;
     }
     let files = [
         registry.run_socket(run_id, &engine.surroundings().runtime_dir),
@@ -264,7 +265,7 @@ fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         registry.run_record(run_id),
     ];
     for file in files {
-        gone(std::fs::remove_file(&file)).map_err(Error::io("remove", file))?;
+        gone(std::fs::remove_file(&file)).map_err(IoFailure::of("remove", file))?;
     }
     Ok(())
 }

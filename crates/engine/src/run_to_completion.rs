@@ -5,25 +5,25 @@
 
 use tokio::task::JoinSet;
 
-use crate::Error;
+use crate::error::RunEnding;
 
 /// Finishes `work`, also if the returned future is dropped before.
 ///
 /// # Errors
 ///
-/// As `work`; [`Error::Closed`] if this process ends meanwhile.
-pub(crate) async fn run_to_completion<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
+/// As `work`; [`crate::error::RunEnding`] if this process ends meanwhile.
+pub(crate) async fn run_to_completion<T: Send + 'static, E: From<RunEnding> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
     let mut begun = Detached(JoinSet::new());
     begun.0.spawn(work);
     match begun.0.join_next().await {
         Some(Ok(done)) => done,
         Some(Err(error)) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Closed),
+            Err(_) => Err(RunEnding.into()),
         },
-        None => Err(Error::Closed),
+        None => Err(RunEnding.into()),
     }
 }
 
@@ -49,8 +49,8 @@ mod tests {
         let (tell, told) = oneshot::channel::<()>();
         let (say, done) = oneshot::channel();
         let work = async move {
-            told.await.map_err(|_| Error::Closed)?;
-            say.send("done").map_err(|_| Error::Closed)
+            told.await.map_err(|_| RunEnding)?;
+            say.send("done").map_err(|_| RunEnding)
         };
         let waited = tokio::time::timeout(Duration::ZERO, run_to_completion(work)).await;
         assert!(waited.is_err());

@@ -32,3 +32,9 @@ fn gather_to(depth: u32, engine: &Engine, digest: &Digest, secrets: &mut BTreeSe
         }
     }
 }
+
+/// Returns names of secrets as a phrase: `secret A`, `secrets A, B`.
+pub(crate) fn spoken(names: &[String]) -> String {
+    let noun = if names.len() == 1 { "secret" } else { "secrets" };
+    format!("{noun} {}", names.join(", "))
+}

@@ -194,8 +194,8 @@ pub(crate) async fn settle_user(engine: &Engine, error: errand_store::Error) -> 
     let stored = match wait::load(engine, run_id).await {
         Ok(stored) => reconcile::reconcile(engine, stored).await?,
         // The run was removed meanwhile.
-        Err(Error::Store(errand_store::Error::NoRun { .. })) => return Ok(()),
-        Err(other) => return Err(other),
+        Err(errand_store::Error::NoRun { .. }) => return Ok(()),
+        Err(other) => return Err(other.into()),
     };
     if stored.run.status.is_terminal() { Ok(()) } else { Err(error.into()) }
 }

@@ -4,14 +4,38 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use errand_agent::parcel::{self, Parcel};
+use errand_agent::secret;
 use errand_api::agent_file::Agent;
 use errand_model::RunId;
 use errand_model::coordination::Membership;
 use errand_model::event::{AgentRef, PolicyDecided, Replay, RunKind, ServiceSpec, Trigger};
 use errand_model::inherit::InheritedWork;
 
+use crate::command_line::ProgramProblem;
+use crate::error::{AgentUnsupported, MemberError, SecretExposed, operation_error};
 use crate::run_options::RunOptions;
-use crate::{Engine, EngineContext, Error, agent_check, command_line, environment, schema};
+use crate::schema::SchemaProblem;
+use crate::{Engine, EngineContext, agent_check, command_line, environment, prices, schema};
+
+operation_error! {
+    /// Error: a request to run is refused.
+    pub enum Error {
+        /// The agent cannot be run by this version.
+        Unsupported(AgentUnsupported),
+        /// The price table is malformed or cannot be read.
+        PriceTable(prices::Error),
+        /// The agent's program does not exist or cannot be executed.
+        Program(ProgramProblem),
+        /// A secret is missing, or the secret store cannot be read.
+        Secret(secret::Error),
+        /// A secret's value was given in a place that is recorded.
+        SecretExposed(SecretExposed),
+        /// A schema is malformed, or the input does not match it.
+        Schema(SchemaProblem),
+        /// An error of an agent that another one names.
+        Member(MemberError),
+    }
+}
 
 /// Request for a run, with its agent packed; [`CheckedSubmission`] is what can be admitted.
 #[derive(Clone, Debug)]
@@ -78,7 +102,7 @@ pub struct Draft<'a> {
 /// The first problem that is found.
 pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
     check_supported(around, draft.agent)?;
-    crate::prices::check(&around.registry)?;
+    prices::check(&around.registry)?;
     check_kind(draft)?;
     let target = around.targets.get(draft.agent.target.name());
     let is_here = target.is_some_and(|target| target.sees_this_machine());
@@ -88,7 +112,7 @@ pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Er
     }
     crate::brief::check(draft.agent, draft.files)?;
     for secret in environment::secrets(around, draft.agent)? {
-        let exposed = |place| Err(Error::SecretExposed { place, name: secret.name.clone() });
+        let exposed = |place| Err(SecretExposed { place, name: secret.name.clone() }.into());
         let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
         if draft.input.is_some_and(is_in) {
             return exposed("input");
@@ -113,7 +137,7 @@ fn check_named(around: &EngineContext, draft: &Draft<'_>) -> Result<(), Error> {
         let files = parcel.files_path();
         let draft =
             Draft { agent: &parcel.agent, files: &files, kind: RunKind::Heartbeat, ..*draft };
-        check(around, &draft).map_err(|error| error.of_member(&named.agent))?;
+        check(around, &draft).map_err(|error| MemberError::new(&named.agent, error))?;
     }
     Ok(())
 }
@@ -138,7 +162,7 @@ pub fn check_elsewhere(around: &EngineContext, draft: &Draft<'_>) -> Result<Draf
 /// A service is one agent that wakes: each of its wakes would have to be a coordinator.
 fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
     if draft.kind == RunKind::Service && draft.agent.coordinator.is_some() {
-        return Err(Error::Unsupported { what: "a coordinator as a service".to_owned() });
+        return Err(AgentUnsupported { what: "a coordinator as a service".to_owned() }.into());
     }
     Ok(())
 }
@@ -150,7 +174,7 @@ fn check_supported(around: &EngineContext, agent: &Agent) -> Result<(), Error> {
     if agent.coordinator.is_none() {
         unsupported.extend(around.lacks(agent));
     }
-    agent_check::refuse(&unsupported)
+    Ok(agent_check::refuse(&unsupported)?)
 }
 
 /// Proof that a [`Draft`] was checked: only the checks make one.

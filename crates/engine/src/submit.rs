@@ -5,6 +5,7 @@ use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease};
 
 use crate::admit::admission;
+use crate::error::RunEnding;
 use crate::submission::CheckedSubmission;
 use crate::{Engine, Error, ask, record_file, sessions};
 
@@ -66,7 +67,7 @@ pub async fn admit_held(
             record_file::write_quietly(engine, &run, head, Some(engine.holder()));
             Ok((run.id, Ok(lease)))
         }
-        (Admitted::Created, None) => Err(Error::Closed),
+        (Admitted::Created, None) => Err(RunEnding.into()),
         (Admitted::Existing(existing), _) => Ok((run.id, Err(existing))),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn is_free(stored: &Stored) -> bool {
 ///
 /// [`Error::Rejected`] if the model refuses; [`errand_store::Error::Fenced`] or
 /// [`errand_store::Error::Conflict`] if another process was faster: load the run again.
-/// [`Error::Helper`] if no helper could be started: the decision is recorded, and reconciliation
+/// [`crate::launch::HelperFailed`] if no helper could be started: the decision is recorded, and reconciliation
 /// tries again.
 pub(crate) async fn command(
     engine: &Engine,

@@ -9,7 +9,20 @@ use errand_model::run::Run;
 use errand_model::{Digest, Encoding, Payload, RunId};
 use serde_json::Value;
 
-use crate::{Engine, Error, payload};
+use crate::error::{BlobFailure, operation_error};
+use crate::{Engine, payload};
+
+operation_error! {
+    /// Error: a value of a run cannot be read.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from errand_store::BlobError,
+        /// A payload cannot be stored or read.
+        Payloads(payload::Error),
+    }
+}
 
 /// Longest input and output in the response about one run: two of them and the rest of the record
 /// fit into the 4 MiB that gRPC clients accept.

@@ -10,7 +10,18 @@ use errand_store::{
     DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Namespaces,
 };
 
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::error::{PayloadRefused, operation_error};
+
+operation_error! {
+    /// Error: a worker cannot report that it is alive.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A payload is malformed or too large.
+        Payload(PayloadRefused),
+    }
+}
 
 /// Most workers listed.
 pub const WORKERS_LIMIT: u32 = 1_000;
@@ -24,7 +35,7 @@ pub(crate) const RUNS_TOLD: usize = 100;
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn list(engine: &Engine) -> Result<Vec<Worker>, Error> {
+pub async fn list(engine: &Engine) -> Result<Vec<Worker>, errand_store::Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Worker,
         namespaces: Namespaces::One(None),
@@ -54,11 +65,11 @@ pub(crate) async fn tell(
     worker: &Worker,
     lease_for: Duration,
 ) -> Result<(), Error> {
-    let body = serde_json::to_value(worker).map_err(|error| Error::Payload {
+    let body = serde_json::to_value(worker).map_err(|error| PayloadRefused {
         reason: format!("what a worker tells of itself is no JSON: {error}"),
     })?;
     let due_at = Some(engine.now().plus(lease_for * FORGOTTEN_AFTER_LEASES));
-    write(engine, key, DocumentChange::Put { body, due_at }).await
+    Ok(write(engine, key, DocumentChange::Put { body, due_at }).await?)
 }
 
 /// Removes the heartbeat document of a worker.
@@ -66,11 +77,15 @@ pub(crate) async fn tell(
 /// # Errors
 ///
 /// If the registry fails.
-pub(crate) async fn forget(engine: &Engine, key: &str) -> Result<(), Error> {
+pub(crate) async fn forget(engine: &Engine, key: &str) -> Result<(), errand_store::Error> {
     write(engine, key, DocumentChange::Remove).await
 }
 
-async fn write(engine: &Engine, key: &str, change: DocumentChange) -> Result<(), Error> {
+async fn write(
+    engine: &Engine,
+    key: &str,
+    change: DocumentChange,
+) -> Result<(), errand_store::Error> {
     let write = DocumentWrite {
         kind: DocumentKind::Worker,
         namespace: None,
@@ -78,5 +93,5 @@ async fn write(engine: &Engine, key: &str, change: DocumentChange) -> Result<(),
         expect: Expect::Anything,
         change,
     };
-    Ok(engine.store().write_documents(vec![write]).await?)
+    engine.store().write_documents(vec![write]).await
 }

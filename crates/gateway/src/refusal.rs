@@ -1,5 +1,7 @@
 //! Refusals of requests as problem documents; a refused request changed nothing.
 
+mod areas;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,8 +9,9 @@ use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::{FileProblem, ProblemDetails};
+use errand_engine::error::SecretExposed;
 use errand_engine::outbox::{self, Refused};
-use errand_engine::{Error as EngineError, agents, code};
+use errand_engine::{CodedError as _, Error as EngineError, SchemaProblem, agents, code};
 use errand_model::RunId;
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
@@ -160,10 +163,10 @@ impl From<EngineError> for Refusal {
         {
             return refusal.at(pointer);
         }
-        if let EngineError::InputSchema { path, .. } = &error {
+        if let EngineError::Schema(SchemaProblem::Input { path, .. }) = &error {
             return refusal.at(format!("/input{}", path.trim_end_matches('/')));
         }
-        if let EngineError::SecretExposed { place, .. } = &error {
+        if let EngineError::SecretExposed(SecretExposed { place, .. }) = &error {
             return refusal.at(if *place == "environment" { "/env" } else { "/input" });
         }
         refusal
@@ -172,18 +175,14 @@ impl From<EngineError> for Refusal {
 
 impl From<agents::Error> for Refusal {
     fn from(error: agents::Error) -> Self {
-        match error {
-            agents::Error::Engine(error) => error.into(),
-            agents::Error::NotFound { .. }
-            | agents::Error::Conflict { .. }
-            | agents::Error::Damaged { .. } => {
-                let code = error.code();
-                let refusal = Self::new(code, detail(code, &error));
-                match error.hint() {
-                    Some(hint) => refusal.hint(hint),
-                    None => refusal,
-                }
-            }
+        let agents::Error::Problem(problem) = error else {
+            return EngineError::from(error).into();
+        };
+        let code = problem.code();
+        let refusal = Self::new(code, detail(code, &problem));
+        match problem.hint() {
+            Some(hint) => refusal.hint(hint),
+            None => refusal,
         }
     }
 }

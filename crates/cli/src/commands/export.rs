@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::Error;
+use errand_engine::error::RunLive;
 use errand_engine::export::{self, Wanted};
 use errand_model::RunId;
 
@@ -52,7 +53,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     } else {
         export::write_file(engine, &run_id, wanted, &args.output).await
     };
-    if let Err(Error::Live { run_id }) = &written {
+    if let Err(Error::Live(RunLive { run_id })) = &written {
         return Err(Failure::new(ErrorCode::RunLive, format!("run {run_id} is not over"))
             .hint("wait for its end with `errand wait`, or export it as it is with --live"));
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use errand_agent::parcel::{self, Parcel, ParcelPlan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
+use errand_engine::error::MemberError;
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
 use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Lineage, Submission};
@@ -266,7 +267,7 @@ impl RunDraft {
             let files = &member.source().folder;
             let draft = Draft { agent: member.agent(), files, kind: RunKind::Heartbeat, ..draft };
             submission::check(&around, &draft)
-                .map_err(|error| error.of_member(&files.display().to_string()))?;
+                .map_err(|error| MemberError::new(&files.display().to_string(), error))?;
         }
         let checked = submission::check(&around, &draft)?;
         Ok(CheckedRunDraft { draft: self, checked })

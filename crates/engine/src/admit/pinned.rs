@@ -9,6 +9,8 @@ use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
 use errand_model::{Digest, RunId};
 
+use crate::admit::NestedTooDeep;
+use crate::error::MemberError;
 use crate::family::FAMILY;
 use crate::submission::Submission;
 use crate::{Engine, Error, agents, parcels};
@@ -27,14 +29,14 @@ pub(super) struct Parts {
 ///
 /// # Errors
 ///
-/// [`Error::Member`] if an agent does not exist; [`Error::NestedTooDeep`].
+/// [`Error::Member`] if an agent does not exist; [`crate::admit::NestedTooDeep`].
 pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
     let agent = &submission.parcel.agent;
     let depth = submission.member.as_ref().map_or(0, |member| member.depth);
     // Its children would be one level deeper.
     let is_too_deep = depth >= DEPTH_LIMIT && agent.coordinator.is_some();
     if depth > DEPTH_LIMIT || is_too_deep {
-        return Err(Error::NestedTooDeep { agent: agent.name.clone() });
+        return Err(NestedTooDeep { agent: agent.name.clone() }.into());
     }
     let mut parts = Parts::default();
     if let Some(coordinator) = &agent.coordinator {
@@ -73,7 +75,7 @@ async fn pin(
             Some(found) => found.clone(),
             None => Box::pin(find(engine, submission, member))
                 .await
-                .map_err(|error| error.of_member(&member.agent))?,
+                .map_err(|error| MemberError::new(&member.agent, error))?,
         };
         known.insert(&member.agent, found.clone());
         pinned.insert(name.clone(), found);

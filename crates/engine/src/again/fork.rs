@@ -5,6 +5,7 @@ use errand_model::event::RunKind;
 use errand_model::inherit::InheritanceEnd;
 
 use super::{onward, reconciled};
+use crate::again::NotRetryable;
 use crate::submission::Submission;
 use crate::{Engine, Error};
 
@@ -13,10 +14,10 @@ use crate::{Engine, Error};
 ///
 /// # Errors
 ///
-/// [`Error::Inherit`] if the step does not exist, [`Error::NotRetryable`] for a service.
+/// [`Error::Inherit`] if the step does not exist, [`crate::again::NotRetryable`] for a service.
 pub async fn fork(engine: &Engine, run_id: &RunId, key: &str) -> Result<Submission, Error> {
     let run = reconciled(engine, run_id).await?.run;
-    let refused = |reason| Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+    let refused = |reason| Err(NotRetryable { run_id: run_id.clone(), reason }.into());
     if run.spec.kind == RunKind::Service {
         return refused("is a service, which has no steps");
     }

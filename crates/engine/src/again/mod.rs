@@ -5,6 +5,7 @@
 //! that the old run can be removed.
 
 mod choice;
+mod error;
 mod fork;
 mod redrive;
 mod restart;
@@ -18,12 +19,15 @@ use errand_model::run::Run;
 use errand_store::Stored;
 
 pub use choice::{AgentChoice, chosen};
+pub use error::NotRetryable;
 pub use fork::fork;
 pub use redrive::{Redrive, redrive};
 pub use restart::{Restarted, replace, restart};
 pub use retry::retry;
 
+use crate::error::RunLive;
 use crate::family;
+use crate::launch::HelperFailed;
 use crate::launch::{self, HelperReport, Needs};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
@@ -46,11 +50,11 @@ pub(crate) fn submission(engine: &Engine, old: &Run) -> Result<Submission, Error
 ///
 /// # Errors
 ///
-/// [`Error::Live`]; if its parcel or its input is missing.
+/// [`crate::error::RunLive`]; if its parcel or its input is missing.
 pub async fn anew(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     if !stored.run.status.is_terminal() {
-        return Err(Error::Live { run_id: run_id.clone() });
+        return Err(RunLive { run_id: run_id.clone() }.into());
     }
     submission(engine, &stored.run)
 }
@@ -162,7 +166,7 @@ pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored
 ///
 /// # Errors
 ///
-/// Errors of admission, and [`Error::Helper`].
+/// Errors of admission, and [`crate::launch::HelperFailed`].
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
     let submission = CheckedSubmission::for_here(engine, submission)?;
     let agent = &submission.submission().parcel.agent;
@@ -180,7 +184,7 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
     match launch::launch(engine, &run_id, 0, &needs)? {
         HelperReport::Began => Ok(run_id),
         HelperReport::Failed { code, message, .. } => {
-            Err(Error::Helper { run_id, reason: format!("{message} ({code})") })
+            Err(HelperFailed { run_id, reason: format!("{message} ({code})") }.into())
         }
     }
 }

@@ -8,6 +8,7 @@ use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::AgentChoice;
+use crate::again::NotRetryable;
 use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, WaitEnd};
@@ -29,7 +30,7 @@ pub enum Restarted {
 ///
 /// # Errors
 ///
-/// [`Error::StillLive`] if the next attempt did not begin in time; [`Error::Helper`] and errors of
+/// [`crate::ask::AskProblem::StillLive`] if the next attempt did not begin in time; [`crate::launch::HelperFailed`] and errors of
 /// admission for a new run.
 pub async fn restart(
     engine: &Engine,
@@ -43,7 +44,7 @@ pub async fn restart(
     }
     if stored.run.coordination.is_some() {
         let reason = "is a coordinator without a process of its own: restart one of its children";
-        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+        return Err(NotRetryable { run_id: run_id.clone(), reason }.into());
     }
     let before = stored.run.last_attempt_number();
     let limit = grace + BEGIN_LIMIT;
@@ -96,7 +97,7 @@ pub async fn replace(
     let stored = super::reconciled(engine, run_id).await?;
     if stored.run.spec.member.is_some() && !stored.run.status.is_terminal() {
         let reason = "is a step of a coordinator, which pins its agents: restart that";
-        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+        return Err(NotRetryable { run_id: run_id.clone(), reason }.into());
     }
     let submission = super::submission(engine, &stored.run)?;
     let submission = super::chosen(engine, submission, choice).await?;

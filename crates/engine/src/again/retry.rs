@@ -6,6 +6,8 @@ use errand_model::inherit::InheritanceEnd;
 use errand_model::run::{Run, Status};
 
 use super::{onward, reconciled};
+use crate::again::NotRetryable;
+use crate::error::RunLive;
 use crate::submission::Submission;
 use crate::{Engine, Error};
 
@@ -14,7 +16,7 @@ use crate::{Engine, Error};
 ///
 /// # Errors
 ///
-/// [`Error::Live`], or [`Error::NotRetryable`] for a service and for a completed run.
+/// [`crate::error::RunLive`], or [`crate::again::NotRetryable`] for a service and for a completed run.
 pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     check(&stored.run)?;
@@ -22,7 +24,7 @@ pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error>
 }
 
 fn check(run: &Run) -> Result<(), Error> {
-    let refused = |reason| Err(Error::NotRetryable { run_id: run.id.clone(), reason });
+    let refused = |reason| Err(NotRetryable { run_id: run.id.clone(), reason }.into());
     if run.spec.kind == RunKind::Service {
         return refused("is a service, which `errand restart` begins anew");
     }
@@ -31,7 +33,7 @@ fn check(run: &Run) -> Result<(), Error> {
     }
     match run.status {
         Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
-            Err(Error::Live { run_id: run.id.clone() })
+            Err(RunLive { run_id: run.id.clone() }.into())
         }
         Status::Completed { .. } => refused("did well"),
         Status::Failed { .. } | Status::Cancelled { .. } => Ok(()),

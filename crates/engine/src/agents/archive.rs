@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::Engine;
 use crate::engine::random;
+use crate::error::{IoFailure, NoRandomness};
 
 /// Most entries of an archive: files, links and folders.
 const ENTRIES_LIMIT: usize = 2 * MAX_FILES;
@@ -37,7 +38,10 @@ pub enum MalformedArchive {
     },
     /// The folder could not be written.
     #[error(transparent)]
-    Engine(#[from] crate::Error),
+    Io(#[from] IoFailure),
+    /// The system has no randomness to give.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 /// An unpacked folder, removed on drop.
@@ -72,7 +76,7 @@ pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, MalformedArch
         .recursive(true)
         .mode(0o700)
         .create(&folder)
-        .map_err(crate::Error::io("create", &folder))?;
+        .map_err(IoFailure::of("create", &folder))?;
     let unpacked = Unpacked { folder };
     let mut room = Room { entries: 0, files: 0, bytes: 0 };
     let mut links = Vec::new();
@@ -84,7 +88,7 @@ pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, MalformedArch
         let target = unpacked.folder.join(&path);
         let kind = entry.header().entry_type();
         if kind.is_dir() {
-            fs::create_dir_all(&target).map_err(crate::Error::io("create", &target))?;
+            fs::create_dir_all(&target).map_err(IoFailure::of("create", &target))?;
         } else if kind.is_file() {
             write(&mut entry, &target)?;
         } else {
@@ -94,7 +98,7 @@ pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, MalformedArch
     // Links come last: nothing is written through one.
     for (to, target) in links {
         make_parent(&target)?;
-        symlink(&to, &target).map_err(crate::Error::io("create", &target))?;
+        symlink(&to, &target).map_err(IoFailure::of("create", &target))?;
     }
     Ok(unpacked)
 }
@@ -166,15 +170,15 @@ fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), Malform
     let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(mode);
-    let mut file = options.open(target).map_err(crate::Error::io("create", target))?;
+    let mut file = options.open(target).map_err(IoFailure::of("create", target))?;
     // The mode must not depend on the umask.
     let permissions = fs::Permissions::from_mode(mode);
-    file.set_permissions(permissions).map_err(crate::Error::io("create", target))?;
-    io::copy(entry, &mut file).map_err(crate::Error::io("write", target))?;
+    file.set_permissions(permissions).map_err(IoFailure::of("create", target))?;
+    io::copy(entry, &mut file).map_err(IoFailure::of("write", target))?;
     Ok(())
 }
 
 fn make_parent(target: &Path) -> Result<(), MalformedArchive> {
     let Some(parent) = target.parent() else { return Ok(()) };
-    Ok(fs::create_dir_all(parent).map_err(crate::Error::io("create", parent))?)
+    Ok(fs::create_dir_all(parent).map_err(IoFailure::of("create", parent))?)
 }

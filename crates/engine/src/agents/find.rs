@@ -5,7 +5,7 @@ use errand_api::agent_file::closest;
 use errand_store::DocumentKind;
 
 use super::page::page;
-use super::{Error, Version, read, version_key};
+use super::{AgentProblem, Error, Version, read, version_key};
 use crate::{Engine, parcels};
 
 /// Most names in a hint: a screen full.
@@ -20,7 +20,7 @@ pub fn split_reference(reference: &str) -> (&str, Option<&str>) {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`].
+/// [`AgentProblem::NotFound`].
 pub async fn find(
     engine: &Engine,
     namespace: Option<&str>,
@@ -33,7 +33,7 @@ pub async fn find(
     };
     match engine.store().document(kind, namespace, &key).await? {
         Some(found) => read(&found),
-        None => Err(not_found(engine, namespace, name, version).await?),
+        None => Err(not_found(engine, namespace, name, version).await?.into()),
     }
 }
 
@@ -43,14 +43,14 @@ pub(super) async fn not_found(
     namespace: Option<&str>,
     name: &str,
     version: Option<&str>,
-) -> Result<Error, Error> {
+) -> Result<AgentProblem, Error> {
     if let Some(version) = version {
         let known =
             under(engine, namespace, DocumentKind::AgentVersion, &format!("{name}@")).await?;
         if !known.is_empty() {
             let versions: Vec<&str> = known.iter().map(|known| known.version.as_str()).collect();
             let hint = format!("versions of {name}: {}", versions.join(", "));
-            return Ok(Error::NotFound { reference: version_key(name, version), hint });
+            return Ok(AgentProblem::NotFound { reference: version_key(name, version), hint });
         }
     }
     let known = under(engine, namespace, DocumentKind::Agent, "").await?;
@@ -61,7 +61,7 @@ pub(super) async fn not_found(
         None => format!("registered agents: {}", names.join(", ")),
     };
     let reference = version.map_or_else(|| name.to_owned(), |it| version_key(name, it));
-    Ok(Error::NotFound { reference, hint })
+    Ok(AgentProblem::NotFound { reference, hint })
 }
 
 async fn under(

@@ -26,7 +26,7 @@ pub async fn list(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] if there is no such agent.
+/// [`super::AgentProblem::NotFound`] if there is no such agent.
 pub async fn versions(
     engine: &Engine,
     namespace: Option<&str>,
@@ -44,7 +44,7 @@ pub async fn versions(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`].
+/// [`super::AgentProblem::NotFound`].
 pub async fn current(
     engine: &Engine,
     namespace: Option<&str>,

@@ -4,22 +4,22 @@
 //! last is the current one. Deliberately absent: building parcels, which the agent crate does.
 
 mod archive;
+mod error;
 mod find;
 mod list;
 mod page;
 mod register;
 mod remove;
 
-use errand_api::error_code::ErrorCode;
 use errand_model::{Digest, Timestamp};
 use errand_store::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
 pub use errand_agent::parcel::{ALWAYS_IGNORED, Parcel, ParcelPlan};
 
 pub use archive::{MalformedArchive, Unpacked, unpack};
+pub use error::{AgentProblem, Error};
 pub use find::{find, open, split_reference};
 pub use list::{current, list, versions};
 pub use register::{Registration, RegistrationOutcome, Replace, check, check_sent, register};
@@ -62,8 +62,10 @@ impl Body {
 
 /// Reads the version from its document.
 fn read(document: &Document) -> Result<Version, Error> {
-    let body = Body::deserialize(&document.body)
-        .map_err(|error| Error::Damaged { key: document.key.clone(), reason: error.to_string() })?;
+    let body = Body::deserialize(&document.body).map_err(|error| AgentProblem::Damaged {
+        key: document.key.clone(),
+        reason: error.to_string(),
+    })?;
     Ok(Version {
         name: body.name,
         version: body.version,
@@ -77,72 +79,4 @@ fn read(document: &Document) -> Result<Version, Error> {
 /// Returns the key of a version's document.
 fn version_key(name: &str, version: &str) -> String {
     format!("{name}@{version}")
-}
-
-/// Error: an agent cannot be registered, found or removed.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// No such agent, or no such version of it.
-    #[error("no agent {reference} is registered")]
-    NotFound {
-        /// `name`, or `name@version`.
-        reference: String,
-        /// Advice in words.
-        hint: String,
-    },
-    /// The version is registered with other content.
-    #[error("{name}@{version} is registered already, as parcel {registered}, and this is {given}")]
-    Conflict {
-        /// Name of the agent.
-        name: String,
-        /// The version.
-        version: String,
-        /// The parcel that is registered.
-        registered: Digest,
-        /// The parcel that was given.
-        given: Digest,
-    },
-    /// The document of an agent cannot be read.
-    #[error("what is kept of agent {key} cannot be read: {reason}")]
-    Damaged {
-        /// Key of the document.
-        key: String,
-        /// Reason in words.
-        reason: String,
-    },
-    /// Any other error of the engine.
-    #[error(transparent)]
-    Engine(#[from] crate::Error),
-}
-
-impl Error {
-    /// Returns the stable code.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::NotFound { .. } => ErrorCode::AgentNotFound,
-            Self::Conflict { .. } => ErrorCode::AgentConflict,
-            Self::Damaged { .. } => ErrorCode::RegistryDamaged,
-            Self::Engine(error) => error.code(),
-        }
-    }
-
-    /// Returns advice, if there is any.
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::NotFound { hint, .. } => Some(hint),
-            Self::Conflict { .. } | Self::Damaged { .. } | Self::Engine(_) => None,
-        }
-    }
-}
-
-impl From<errand_store::Error> for Error {
-    fn from(error: errand_store::Error) -> Self {
-        Self::Engine(error.into())
-    }
-}
-
-impl From<errand_agent::parcel::Error> for Error {
-    fn from(error: errand_agent::parcel::Error) -> Self {
-        Self::Engine(error.into())
-    }
 }

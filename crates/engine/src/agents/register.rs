@@ -8,7 +8,8 @@ use errand_api::audit::{Action, Actor};
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
-use super::{Body, Error, Version, read, version_key};
+use super::{AgentProblem, Body, Error, Version, read, version_key};
+use crate::error::{MemberError, RunEnding};
 use crate::{Engine, audit};
 
 /// Tries of a registration that collides with others of the same agent.
@@ -82,7 +83,7 @@ fn checked(
     let plan = plan(folder).map_err(|error| renamed(error, &here, shown))?;
     for member in plan.members() {
         let checked = crate::agent_check::check_agent(member.agent(), &member.source().folder);
-        checked.map_err(|error| error.of_member(&member.agent().name))?;
+        checked.map_err(|error| MemberError::new(&member.agent().name, error))?;
     }
     crate::agent_check::check_agent(plan.agent(), &plan.source().folder)?;
     Ok(plan)
@@ -101,7 +102,7 @@ fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`]; nothing was registered then.
+/// [`AgentProblem::Conflict`]; nothing was registered then.
 pub async fn register(
     engine: &Engine,
     plan: ParcelPlan,
@@ -129,20 +130,18 @@ pub async fn register(
                 return Ok((before, RegistrationOutcome::Same));
             }
             Some(before) if registration.replace == Replace::No => {
-                return Err(conflict(&version, before));
+                return Err(conflict(&version, before).into());
             }
             Some(_) => RegistrationOutcome::Replaced,
             None => RegistrationOutcome::Created,
         };
         match write(engine, &registration, &version, found.as_ref()).await {
             Ok(()) => return Ok((version, outcome)),
-            Err(Error::Engine(crate::Error::Store(errand_store::Error::DocumentChanged {
-                ..
-            }))) => {}
+            Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(crate::Error::Closed.into())
+    Err(RunEnding.into())
 }
 
 /// Returns the document of that version, if it is registered.
@@ -166,12 +165,12 @@ fn refuse_other(
         return Ok(());
     }
     let Version { name, version, digest: registered, .. } = before;
-    Err(Error::Conflict { name, version, registered, given: plan.digest().clone() })
+    Err(AgentProblem::Conflict { name, version, registered, given: plan.digest().clone() }.into())
 }
 
-fn conflict(given: &Version, before: Version) -> Error {
+fn conflict(given: &Version, before: Version) -> AgentProblem {
     let Version { name, version, digest: registered, .. } = before;
-    Error::Conflict { name, version, registered, given: given.digest.clone() }
+    AgentProblem::Conflict { name, version, registered, given: given.digest.clone() }
 }
 
 async fn write(

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::find::not_found;
 use super::{Error, Version, version_key, versions};
+use crate::error::RunEnding;
 use crate::{Engine, audit};
 
 /// Tries of a removal that collides with registrations of the same agent.
@@ -18,7 +19,7 @@ const VERSIONS_LIMIT: u32 = 10_000;
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`]; nothing was removed then.
+/// [`super::AgentProblem::NotFound`]; nothing was removed then.
 pub async fn remove(
     engine: &Engine,
     namespace: Option<&str>,
@@ -35,7 +36,7 @@ pub async fn remove(
             written => return Ok(written?),
         }
     }
-    Err(crate::Error::Closed.into())
+    Err(RunEnding.into())
 }
 
 /// Returns the writes of a removal, which expect the agent to be unchanged.
@@ -49,7 +50,7 @@ async fn writes(
     let (gone, left): (Vec<Version>, Vec<Version>) =
         all.into_iter().partition(|it| version.is_none_or(|version| it.version == version));
     if let (true, Some(version)) = (gone.is_empty(), version) {
-        return Err(not_found(engine, namespace, name, Some(version)).await?);
+        return Err(not_found(engine, namespace, name, Some(version)).await?.into());
     }
     let write = |kind, key: &str, (expect, change)| DocumentWrite {
         kind,

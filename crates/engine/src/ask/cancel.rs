@@ -9,6 +9,8 @@ use errand_store::{Lease, Stored};
 use tokio::time::Instant;
 
 use super::{TRIES, ask, reconciled, still_live};
+use crate::ask::AskProblem;
+use crate::error::IoFailure;
 use crate::run_to_completion::run_to_completion;
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, lease, news, reconcile, unheld};
@@ -33,8 +35,8 @@ enum Step {
 ///
 /// # Errors
 ///
-/// [`Error::Elsewhere`] if it is supervised on another machine that does not answer in time;
-/// [`Error::StillLive`] if its worker, or its coordinator's children, do not end in time.
+/// [`crate::ask::AskProblem::Elsewhere`] if it is supervised on another machine that does not answer in time;
+/// [`crate::ask::AskProblem::StillLive`] if its worker, or its coordinator's children, do not end in time.
 pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<Stored, Error> {
     for _ in 0..TRIES {
         let stored = reconciled(engine, run_id).await?;
@@ -58,7 +60,7 @@ pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<
             return Ok(ended);
         }
     }
-    wait::load(engine, run_id).await
+    Ok(wait::load(engine, run_id).await?)
 }
 
 /// Asks for the end of a run without waiting for it. The request is durable when this returns.
@@ -90,7 +92,7 @@ pub async fn begin_cancel(
             Err(error) => return Err(error),
         }
     }
-    wait::load(engine, run_id).await
+    Ok(wait::load(engine, run_id).await?)
 }
 
 /// Gives the command to the process that may decide it.
@@ -129,10 +131,10 @@ async fn until_reported(
     }
     if !reconcile::is_here(engine, lease) {
         let host = lease.holder.host.clone();
-        return Err(Error::Elsewhere { run_id: run_id.clone(), host });
+        return Err(AskProblem::Elsewhere { run_id: run_id.clone(), host }.into());
     }
     os::signal(&lease.holder.process, Signal::Kill)
-        .map_err(Error::io("end the supervisor of", engine.registry().run_log(run_id)))?;
+        .map_err(IoFailure::of("end the supervisor of", engine.registry().run_log(run_id)))?;
     Ok(None)
 }
 
@@ -166,5 +168,5 @@ async fn end(
 ) -> Result<Stored, Error> {
     let stored = wait::load(engine, run_id).await?;
     unheld::command_under(engine, &stored, &cancel.into(), lease).await?;
-    wait::load(engine, run_id).await
+    Ok(wait::load(engine, run_id).await?)
 }

@@ -8,6 +8,7 @@ use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::{LIMIT, begin, command, reconciled, still_live};
+use crate::error::IoFailure;
 use crate::{Engine, Error, reconcile};
 
 /// Between two looks at whether processes have stopped: they do at once, or never.
@@ -17,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 ///
-/// [`Rejection::Terminal`] if it is over; [`Error::StillLive`] if its supervisor does not do it.
+/// [`Rejection::Terminal`] if it is over; [`crate::ask::AskProblem::StillLive`] if its supervisor does not do it.
 pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let pause_run = Pause::by_operator(by.clone()).into();
     carry_out(engine, run_id, &pause_run, by).await
@@ -28,7 +29,7 @@ pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resul
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the model refuses the command; [`Error::StillLive`] if the run's
+/// [`Error::Rejected`] if the model refuses the command; [`crate::ask::AskProblem::StillLive`] if the run's
 /// supervisor does not carry it out.
 pub async fn carry_out(
     engine: &Engine,
@@ -75,7 +76,10 @@ async fn is_frozen(
 ) -> Result<bool, Error> {
     let Some(target) = engine.target_of(run) else { return Ok(true) };
     let path = engine.registry().run_log(&run.id);
-    target.is_frozen(&run.id, supervisor).await.map_err(Error::io("look at the processes of", path))
+    Ok(target
+        .is_frozen(&run.id, supervisor)
+        .await
+        .map_err(IoFailure::of("look at the processes of", path))?)
 }
 
 /// Returns the children of a coordinator that are not over.

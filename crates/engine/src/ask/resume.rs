@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::pause::{children, unless_gone};
 use super::{LIMIT, ask, begin, command, reconciled, still_live};
+use crate::ask::AskProblem;
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, environment, parcels, reconcile};
 
@@ -19,7 +20,7 @@ use crate::{Engine, Error, environment, parcels, reconcile};
 ///
 /// [`Rejection::NotPaused`] if it is not held, [`Rejection::Terminal`] if it is over;
 /// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
-/// [`Error::AwaitsSecrets`] if it waits for secrets that this process does not have either.
+/// [`crate::ask::AskProblem::AwaitsSecrets`] if it waits for secrets that this process does not have either.
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconciled(engine, run_id).await?;
     stored.run.check_live()?;
@@ -91,14 +92,14 @@ async fn with_secrets(
                 resumed.map(drop).or_else(unless_gone)?;
             }
         }
-        return wait::load(engine, &run.id).await;
+        return Ok(wait::load(engine, &run.id).await?);
     }
     // Where another process makes the attempt, only that one knows.
     if run.spec.placement.is_none() {
         let parcel = parcels::open(engine, &run.spec.agent.digest)?;
         let names = environment::lacking(engine.surroundings(), &parcel.agent);
         if !names.is_empty() {
-            return Err(Error::AwaitsSecrets { run_id: run.id.clone(), names });
+            return Err(AskProblem::AwaitsSecrets { run_id: run.id.clone(), names }.into());
         }
     }
     command(engine, stored, &Resume { by }.into(), LIMIT, |run| !run.awaits_secrets()).await

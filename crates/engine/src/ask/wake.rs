@@ -8,6 +8,7 @@ use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::ask;
+use crate::error::RunEnding;
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, parcels, payload, people, schema};
 
@@ -42,7 +43,7 @@ pub async fn wake(engine: &Engine, run_id: &RunId, wake: &Wake) -> Result<RunId,
     match ask(engine, &stored, asks.clone().into()).await {
         Err(Error::Store(errand_store::Error::Sealed { .. })) => {
             wait::load(engine, run_id).await?.run.check_live()?;
-            return Err(Error::Closed);
+            return Err(RunEnding.into());
         }
         asked => asked?,
     }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::{earlier_try, material};
 use crate::admit;
+use crate::error::CodedError as _;
 use crate::run_options::RunOptions;
 use crate::submission::{self, CheckedSubmission, Draft, Lineage, Submission};
 use crate::{Engine, Error, parcels};
@@ -137,7 +138,7 @@ pub(super) async fn admission(
     let submission = CheckedSubmission::of_draft(submission, checked);
     match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
         Ok(admission) => Ok(Ok(admission)),
-        Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness { .. })) => Err(error),
+        Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness(_))) => Err(error),
         Err(error) => refused(error.code(), error.to_string()),
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn bytes(
     material: &InputMaterial,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let exact = |payload: &Payload| {
-        payload::input_of(&engine.blobs(), payload).map_err(|error| unreadable(&error))
+        payload::input_of(&engine.blobs(), payload).map_err(|error| unreadable(&error.into()))
     };
     match material {
         InputMaterial::Nothing => Ok(None),
@@ -97,7 +97,9 @@ fn as_payload(
         | InputMaterial::List(_)
         | InputMaterial::Template { .. } => {
             let value = value(engine, run, material)?;
-            payload::from_json(&engine.blobs(), value).map(Some).map_err(|error| unreadable(&error))
+            payload::from_json(&engine.blobs(), value)
+                .map(Some)
+                .map_err(|error| unreadable(&error.into()))
         }
     }
 }
@@ -113,7 +115,7 @@ pub(super) fn value(
     material: &InputMaterial,
 ) -> Result<Value, Failure> {
     let read = |payload: &Payload| {
-        payload::to_json(&engine.blobs(), payload).map_err(|error| unreadable(&error))
+        payload::to_json(&engine.blobs(), payload).map_err(|error| unreadable(&error.into()))
     };
     let part = |part: &Option<Payload>| part.as_ref().map_or(Ok(Value::Null), read);
     check_size(engine, material)?;

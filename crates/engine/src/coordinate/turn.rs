@@ -16,6 +16,7 @@ use super::child::{self, Opened};
 use super::hot::{CachedCoordinator, CoordinatorCache};
 use super::{effects, inbox, material, verify};
 use crate::commit::{Admits, Commit, Writer, commit};
+use crate::error::PayloadRefused;
 use crate::news::{document, report};
 use crate::{Engine, Error, record_file, unheld};
 
@@ -189,7 +190,7 @@ fn heard(
                 unprepared = Some(failure);
             }
             // The coordinator began before: an unreadable input may be readable later.
-            Err(failure) => return Err(Error::Payload { reason: failure.message }),
+            Err(failure) => return Err(PayloadRefused { reason: failure.message }.into()),
         }
     }
     Ok((news, unprepared))
@@ -221,7 +222,8 @@ async fn obey(
 
 /// Returns ids for as many children as one turn may start.
 fn ids(engine: &Engine) -> Result<Vec<RunId>, Error> {
-    (0..errand_model::coordination::STARTS_PER_TURN).map(|_| engine.new_run_id()).collect()
+    let ids = (0..errand_model::coordination::STARTS_PER_TURN).map(|_| engine.new_run_id());
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 fn merge(turn: &mut CoordinatorTurn, next: CoordinatorTurn) {

@@ -1,74 +1,89 @@
-//! The stable code of every error of the engine, decided here once for the command line and the
-//! gateway.
+//! Stable codes of errors of other crates, decided here once for the command line and the gateway.
 
 use errand_api::error_code::ErrorCode;
+use errand_model::event::NotReportable;
 use errand_model::inherit::NotInheritable;
 use errand_model::replay::NotReplayable;
 use errand_model::run::Rejection;
+use errand_model::schedule::InvalidSchedule;
+use errand_model::step::StepRefused;
 use errand_store::Error as StoreError;
 
-use crate::Error;
-use crate::export::FileError;
+use super::CodedError;
 
-impl Error {
-    /// Returns the stable code. A full disk has its own, in every operation.
-    pub fn code(&self) -> ErrorCode {
-        if is_full_disk(self) { ErrorCode::DiskFull } else { self.own_code() }
+impl CodedError for StoreError {
+    fn code(&self) -> ErrorCode {
+        if is_full_disk(self) { ErrorCode::DiskFull } else { of_store(self) }
     }
 
-    fn own_code(&self) -> ErrorCode {
+    fn store(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+impl CodedError for Rejection {
+    fn code(&self) -> ErrorCode {
+        of_rejection(self)
+    }
+
+    fn rejection(&self) -> Option<&Rejection> {
+        Some(self)
+    }
+}
+
+impl CodedError for errand_agent::parcel::Error {
+    fn code(&self) -> ErrorCode {
+        if is_full_disk(self) { ErrorCode::DiskFull } else { self.code() }
+    }
+}
+
+impl CodedError for errand_agent::secret::Error {
+    fn code(&self) -> ErrorCode {
+        if is_full_disk(self) { ErrorCode::DiskFull } else { self.code() }
+    }
+}
+
+impl CodedError for errand_agent::workspace::Error {
+    fn code(&self) -> ErrorCode {
+        if is_full_disk(self) { ErrorCode::DiskFull } else { ErrorCode::WorkspaceFailed }
+    }
+}
+
+impl CodedError for StepRefused {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+}
+
+impl CodedError for NotReportable {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+}
+
+impl CodedError for InvalidSchedule {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::CronInvalid
+    }
+}
+
+impl CodedError for NotInheritable {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::Store(error) => of_store(error),
-            Self::Parcel(error) => error.code(),
-            Self::Secret(error) => error.code(),
-            Self::Listener(error) => error.code(),
-            Self::Agents(error) => error.code(),
-            Self::Member { source, .. } => source.code(),
-            Self::NestedTooDeep { .. } => ErrorCode::NestingTooDeep,
-            Self::Outbox(error) => error.code(),
-            Self::Schedules(error) => error.code(),
-            Self::Hooks(error) => error.code(),
-            Self::Rejected(rejection) => of_rejection(rejection),
-            Self::Prices(_) => ErrorCode::PriceTableInvalid,
-            Self::InputSchema { .. } => ErrorCode::InputInvalid,
-            Self::Schema { .. } => ErrorCode::SchemaInvalid,
-            Self::Unsupported { .. } => ErrorCode::AgentUnsupported,
-            Self::CommandNotFound { .. } => ErrorCode::CommandNotFound,
-            Self::CommandNotExecutable { .. } => ErrorCode::CommandNotExecutable,
-            Self::AwaitsSecrets { .. } => ErrorCode::SecretMissing,
-            Self::SecretExposed { .. } => ErrorCode::SecretExposed,
-            Self::NotRetryable { .. } => ErrorCode::RunNotRetryable,
-            Self::InUse { .. } => ErrorCode::RegistryBusy,
-            Self::Inherit(NotInheritable::Step { .. }) => ErrorCode::StepNotFound,
-            Self::NotReplayable(NotReplayable::Live { .. })
-            | Self::Live { .. }
-            | Self::StillLive { .. } => ErrorCode::RunLive,
-            Self::NotReplayable(
-                NotReplayable::Service { .. }
-                | NotReplayable::Coordinator { .. }
-                | NotReplayable::Stopped { .. },
-            ) => ErrorCode::ReplayRefused,
-            Self::Inherit(NotInheritable::Unknown(_))
-            | Self::NotReplayable(NotReplayable::Unknown(_)) => ErrorCode::RegistryNewer,
-            Self::ReplayEffects { .. } => ErrorCode::ReplayEffects,
-            Self::Workspace(_) => ErrorCode::WorkspaceFailed,
-            Self::Schedule(_) => ErrorCode::CronInvalid,
-            Self::Elsewhere { .. } => ErrorCode::RunElsewhere,
-            Self::Payload { .. } => ErrorCode::PayloadUnreadable,
-            Self::Io { source, .. } => ErrorCode::of_io(source),
-            Self::JournalLost { source } if source.code() == ErrorCode::DiskFull => {
-                ErrorCode::DiskFull
+            Self::Step { .. } => ErrorCode::StepNotFound,
+            Self::Unknown(_) => ErrorCode::RegistryNewer,
+        }
+    }
+}
+
+impl CodedError for NotReplayable {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Live { .. } => ErrorCode::RunLive,
+            Self::Service { .. } | Self::Coordinator { .. } | Self::Stopped { .. } => {
+                ErrorCode::ReplayRefused
             }
-            Self::Closed | Self::JournalLost { .. } => ErrorCode::Fenced,
-            Self::Blob(_)
-            | Self::Step(_)
-            | Self::Report(_)
-            | Self::Fold(_)
-            | Self::Helper { .. }
-            | Self::Randomness { .. } => ErrorCode::Internal,
-            Self::LeaseOver { .. } => ErrorCode::LeaseLost,
-            Self::NotCoordinated { .. } => ErrorCode::RunNotCoordinated,
-            Self::ChildRemoved { .. } => ErrorCode::ChildRemoved,
+            Self::Unknown(_) => ErrorCode::RegistryNewer,
         }
     }
 }
@@ -141,21 +156,5 @@ fn of_rejection(rejection: &Rejection) -> ErrorCode {
         | Rejection::NotNow { .. }
         | Rejection::NotAService { .. }
         | Rejection::TooManyQuestions { .. } => ErrorCode::Fenced,
-    }
-}
-
-impl FileError {
-    /// Returns the stable code.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::Io(error) | Self::Unopened { source: error, .. } => ErrorCode::of_io(error),
-            Self::Foreign { .. } => ErrorCode::ArchiveInvalid,
-            Self::Damaged { .. } => ErrorCode::ArchiveDamaged,
-            Self::Newer { .. } => ErrorCode::ArchiveNewer,
-            Self::Tampered { .. } => ErrorCode::JournalBroken,
-            Self::Live { .. } => ErrorCode::RunLive,
-            Self::Stray { .. } => ErrorCode::RegistryDamaged,
-            Self::Engine(error) => error.code(),
-        }
     }
 }

@@ -7,8 +7,8 @@ use errand_model::{Digest, Event};
 use errand_store::{BlobError, Blobs, blobs_of};
 use sha2::Digest as _;
 
-use super::{EvidencePlace, EvidenceProblem, Finding};
-use crate::Error;
+use super::{Error, EvidencePlace, EvidenceProblem, Finding};
+use crate::error::{BlobFailure, IoFailure};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -34,7 +34,7 @@ impl Named {
             let problem = match hash(blobs, digest) {
                 Ok(found) if found == *digest => continue,
                 Ok(_) => EvidenceProblem::BlobChanged { seq, digest: digest.clone() },
-                Err(Error::Blob(BlobError::Missing { .. })) => {
+                Err(Error::Blob(BlobFailure(BlobError::Missing { .. }))) => {
                     EvidenceProblem::BlobMissing { seq, digest: digest.clone() }
                 }
                 Err(error) => return Err(error),
@@ -56,7 +56,7 @@ fn hash(blobs: &Blobs, digest: &Digest) -> Result<Digest, Error> {
             Ok(0) => return Ok(Digest::from_hash(&hasher.finalize().into())),
             Ok(read) => hasher.update(chunk.get(..read).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Io { doing: "read", path: path(), source }),
+            Err(source) => return Err(IoFailure { doing: "read", path: path(), source }.into()),
         }
     }
 }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use errand_model::{Event, Hash, Head, RunId, Tampered, Tampering, Timestamp, diagnose};
 use errand_store::files;
 
-use crate::{Engine, Error};
+use super::Error;
+use crate::Engine;
+use crate::error::IoFailure;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -195,7 +197,7 @@ impl Lines {
         loop {
             self.line.clear();
             let read = from.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut self.line);
-            if read.map_err(|source| Error::Io {
+            if read.map_err(|source| IoFailure {
                 doing: "read",
                 path: self.path.clone(),
                 source,

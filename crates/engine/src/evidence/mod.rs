@@ -5,10 +5,12 @@
 //! too, and which of the two was changed. Nothing is repaired here.
 
 mod blobs;
+mod error;
 mod finding;
 mod lines;
 mod run;
 
+pub use error::Error;
 pub use finding::{EvidencePlace, EvidenceProblem, Finding, VerifiedRegistry};
 pub(crate) use lines::{LINE_LIMIT_BYTES, Lines, no_event, parse};
 pub use run::{verify_all, verify_run};

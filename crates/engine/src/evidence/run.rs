@@ -7,8 +7,9 @@ use errand_store::{Evidence, FinalSnapshot, RegistryError, files};
 
 use super::blobs::Named;
 use super::lines::Lines;
-use super::{EvidencePlace, EvidenceProblem, Finding, VerifiedRegistry, is_terminal, known};
-use crate::{Engine, Error};
+use super::{Error, EvidencePlace, EvidenceProblem, Finding, VerifiedRegistry, is_terminal, known};
+use crate::Engine;
+use crate::error::IoFailure;
 
 /// Events read at once.
 const PAGE: u32 = 5_000;
@@ -253,7 +254,7 @@ fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error
     let text = match files::read(engine.registry(), &path, RECORD_LIMIT_BYTES) {
         Ok(text) => text.unwrap_or_default(),
         Err(RegistryError::File { doing, path, source }) => {
-            return Err(Error::Io { doing, path, source });
+            return Err(IoFailure { doing, path, source }.into());
         }
         Err(_) => return Ok(None),
     };
@@ -309,7 +310,7 @@ pub async fn verify_all<E: From<Error>>(
 /// Returns the runs that have a journal file, oldest first.
 fn with_files(engine: &Engine) -> Result<Vec<RunId>, Error> {
     let folder = engine.registry().runs();
-    let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };
+    let unread = |source| IoFailure { doing: "read", path: folder.clone(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(unread)? {
         let name = entry.map_err(unread)?.file_name();

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use thiserror::Error;
 
+use crate::error::CodedError;
 use crate::evidence::Finding;
 
 /// Error: a file cannot be verified or imported. No run was created.
@@ -64,6 +66,40 @@ pub enum FileError {
     /// Any other error of the engine.
     #[error(transparent)]
     Engine(#[from] crate::Error),
+}
+
+/// Error: a run that a coordinator started was removed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("run {child}, which was the step {step:?} below run {run_id}, was removed")]
+pub struct ChildRemoved {
+    /// The coordinator to be read with all its descendants.
+    pub run_id: RunId,
+    /// Key of the step.
+    pub step: String,
+    /// The removed run.
+    pub child: RunId,
+}
+
+impl CodedError for ChildRemoved {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::ChildRemoved
+    }
+}
+
+impl FileError {
+    /// Returns the stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Io(error) | Self::Unopened { source: error, .. } => ErrorCode::of_io(error),
+            Self::Foreign { .. } => ErrorCode::ArchiveInvalid,
+            Self::Damaged { .. } => ErrorCode::ArchiveDamaged,
+            Self::Newer { .. } => ErrorCode::ArchiveNewer,
+            Self::Tampered { .. } => ErrorCode::JournalBroken,
+            Self::Live { .. } => ErrorCode::RunLive,
+            Self::Stray { .. } => ErrorCode::RegistryDamaged,
+            Self::Engine(error) => error.code(),
+        }
+    }
 }
 
 /// Opens a file whose path a caller gave.

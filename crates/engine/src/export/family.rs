@@ -9,6 +9,8 @@ use errand_model::{Digest, Event, RunId};
 use errand_store::{Stored, blobs_of};
 
 use super::options::Wanted;
+use crate::error::RunLive;
+use crate::export::ChildRemoved;
 use crate::{Engine, Error, parcels, wait};
 
 /// Events read at once.
@@ -31,7 +33,7 @@ impl Family {
     ///
     /// # Errors
     ///
-    /// [`Error::ChildRemoved`], [`Error::Live`]; if a journal cannot be verified.
+    /// [`crate::export::ChildRemoved`], [`crate::error::RunLive`]; if a journal cannot be verified.
     pub(super) async fn of(engine: &Engine, run_id: &RunId, wanted: Wanted) -> Result<Self, Error> {
         let mut family = Self::default();
         let mut named = BTreeSet::new();
@@ -42,7 +44,7 @@ impl Family {
                 continue;
             }
             let Some(stored) = engine.store().load(&child).await? else {
-                return Err(Error::ChildRemoved { run_id: run_id.clone(), step, child });
+                return Err(ChildRemoved { run_id: run_id.clone(), step, child }.into());
             };
             let (below, more) = family.take(engine, stored, wanted).await?;
             waiting.0.extend(below);
@@ -62,7 +64,7 @@ impl Family {
         let (run_id, spec) = (stored.run.id.clone(), &stored.run.spec);
         let is_over = stored.run.status.is_terminal();
         if !is_over && !wanted.live {
-            return Err(Error::Live { run_id });
+            return Err(RunLive { run_id }.into());
         }
         let plan = spec.plan.as_ref().filter(|_| !wanted.own);
         let agents = plan.iter().flat_map(|plan| plan.agents.values());

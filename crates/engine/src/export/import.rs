@@ -21,6 +21,7 @@ use super::check::{Contents, read};
 use super::journal::{self, Journal};
 use super::place::{ArchiveEntry, log_age, place};
 use super::{BRIEF, FileError, LOG};
+use crate::error::IoFailure;
 use crate::{Engine, Error, attempt_paths, record_file};
 
 /// Result of an import.
@@ -223,7 +224,8 @@ impl Unpack<'_> {
                     .recursive(true)
                     .mode(0o700)
                     .create(scratch)
-                    .map_err(Error::io("create", scratch))?;
+                    .map_err(IoFailure::of("create", scratch))
+                    .map_err(Error::from)?;
                 Some(scratch.join(BRIEF))
             }
             file if log_age(file).is_some() => Some(older_log(registry, run_id, file)),

@@ -31,7 +31,7 @@ mod read;
 mod verify;
 mod write;
 
-pub use error::FileError;
+pub use error::{ChildRemoved, FileError};
 pub use import::{Imported, import};
 pub use manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA};
 pub use options::Wanted;

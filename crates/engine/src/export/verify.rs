@@ -49,7 +49,7 @@ pub fn verify_file(path: &Path) -> Result<VerifiedRegistry, FileError> {
 
 fn verify_lines(path: &Path, file: File) -> Result<VerifiedRegistry, FileError> {
     let mut lines = Lines::new(path.to_owned(), Some(file), None);
-    let (head, is_sealed) = lines.alone(Head::EMPTY)?;
+    let (head, is_sealed) = lines.alone(Head::EMPTY).map_err(crate::Error::from)?;
     let Some(run_id) = lines.run_id().cloned() else {
         return Err(FileError::Foreign { reason: "its first line is no event".to_owned() });
     };

@@ -15,14 +15,15 @@ use super::family::{self, Family};
 use super::manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA, Kind, Manifest, Member};
 use super::options::Wanted;
 use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
+use crate::error::{IoFailure, PayloadRefused};
 use crate::{Engine, Error, parcels, wait};
 
 /// Writes a run to a file, atomically: an existing file is replaced only by a complete one.
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if the run or a descendant is not over and `wanted.live` is not set;
-/// [`Error::ChildRemoved`] if a descendant was removed; if something cannot be read or verified, or
+/// [`crate::error::RunLive`] if the run or a descendant is not over and `wanted.live` is not set;
+/// [`crate::export::ChildRemoved`] if a descendant was removed; if something cannot be read or verified, or
 /// the file cannot be written.
 pub async fn write_file(
     engine: &Engine,
@@ -30,14 +31,14 @@ pub async fn write_file(
     wanted: Wanted,
     path: &Path,
 ) -> Result<(), Error> {
-    let unwritten = |source| Error::Io { doing: "write", path: path.to_owned(), source };
+    let unwritten = |source| IoFailure { doing: "write", path: path.to_owned(), source };
     let mut part = path.as_os_str().to_owned();
     part.push(format!(".{}.part", engine.holder().process.pid));
     let part = PathBuf::from(part);
     let file = File::create_new(&part).map_err(unwritten)?;
     let written = write(engine, run_id, wanted, io::BufWriter::new(&file)).await;
     let result = written.and_then(|()| {
-        file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(unwritten)
+        Ok(file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(unwritten)?)
     });
     if result.is_err() {
         drop(std::fs::remove_file(&part));
@@ -58,7 +59,7 @@ pub async fn write(
 ) -> Result<(), Error> {
     let family = Family::of(engine, run_id, wanted).await?;
     let io =
-        |source| Error::Io { doing: "write the archive of", path: run_id.as_str().into(), source };
+        |source| IoFailure { doing: "write the archive of", path: run_id.as_str().into(), source };
     let mut archive = Archive::new(to);
     for digest in &family.blobs {
         let (blob, size_bytes) = engine.blobs().open(digest)?;
@@ -98,14 +99,14 @@ pub async fn write(
         entries: std::mem::take(&mut archive.entries),
     };
     archive.bytes(MANIFEST, &pretty(&manifest)?).map_err(io)?;
-    archive.tar.into_inner().and_then(|mut to| to.flush()).map_err(io)
+    Ok(archive.tar.into_inner().and_then(|mut to| to.flush()).map_err(io)?)
 }
 
 /// Returns a run of the family: a live one as first loaded, one that is over from the store.
 async fn again(engine: &Engine, family: &Family, run_id: &RunId) -> Result<Stored, Error> {
     match family.runs.get(run_id) {
         Some(Some(live)) => Ok((**live).clone()),
-        Some(None) | None => wait::load(engine, run_id).await,
+        Some(None) | None => Ok(wait::load(engine, run_id).await?),
     }
 }
 
@@ -142,7 +143,7 @@ impl Part<'_> {
 
     fn failed(&self, source: io::Error) -> Error {
         let path = self.stored.run.id.as_str().into();
-        Error::Io { doing: "write the archive of", path, source }
+        IoFailure { doing: "write the archive of", path, source }.into()
     }
 }
 
@@ -154,7 +155,7 @@ fn record(stored: &Stored) -> Result<Vec<u8>, Error> {
 
 fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     let mut text = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::Payload { reason: format!("it cannot be JSON: {error}") })?;
+        .map_err(|error| PayloadRefused { reason: format!("it cannot be JSON: {error}") })?;
     text.push(b'\n');
     Ok(text)
 }
@@ -176,7 +177,7 @@ fn packaged(
     archive: &mut Archive<impl Write>,
 ) -> Result<(), Error> {
     let parcel = parcels::open(engine, digest)?;
-    files_of(&parcel, prefix, archive).map_err(Error::io("pack", &parcel.path))
+    Ok(files_of(&parcel, prefix, archive).map_err(IoFailure::of("pack", &parcel.path))?)
 }
 
 fn files_of(parcel: &Parcel, prefix: &str, archive: &mut Archive<impl Write>) -> io::Result<()> {

@@ -5,12 +5,14 @@
 //! exists renews it too, and renewed ones stay for the grace period. If no other process uses the
 //! registry, no grace period is needed. See "Garbage" in `ARCHITECTURE.md`.
 
+mod error;
 mod names;
 mod sweep;
 mod usage;
 
 use std::time::Duration;
 
+pub use error::{Error, RegistryInUse};
 pub use names::Released;
 pub use sweep::{Freed, collect, free, unnamed};
 pub use usage::{AgentSpace, Owner, SpaceUsage, StorageKind, usage};

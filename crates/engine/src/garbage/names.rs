@@ -10,7 +10,9 @@ use errand_agent::parcel;
 use errand_model::{Digest, RunId};
 use errand_store::{Filter, Page, digests_in, files};
 
-use crate::{Engine, Error};
+use super::Error;
+use crate::Engine;
+use crate::error::IoFailure;
 
 /// Runs whose names are indexed at once.
 const INDEXED_AT_ONCE: u32 = 100;
@@ -101,7 +103,7 @@ async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(
 /// an older copy.
 async fn of_unknown_runs(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let folder = engine.registry().runs();
-    let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };
+    let unread = |source| IoFailure { doing: "read", path: folder.clone(), source };
     let mut unknown = BTreeSet::new();
     for entry in std::fs::read_dir(&folder).map_err(unread)? {
         let name = entry.map_err(unread)?.file_name();
@@ -137,8 +139,8 @@ fn of_file(engine: &Engine, path: &Path, found: &mut BTreeSet<Digest>) -> Result
         let error = errand_store::RegistryError::TooLong { path, size_bytes, limit_bytes };
         return Err(errand_store::Error::from(error).into());
     }
-    let failed = |source| Error::Io { doing: "read", path: path.to_path_buf(), source };
-    pieces(file, |text| found.extend(digests_in(text))).map_err(failed)
+    let failed = |source| IoFailure { doing: "read", path: path.to_path_buf(), source };
+    Ok(pieces(file, |text| found.extend(digests_in(text))).map_err(failed)?)
 }
 
 /// Passes a text to `take` in pieces that overlap by more than the length of a digest.

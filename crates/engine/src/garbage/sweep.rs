@@ -9,9 +9,11 @@ use errand_model::{Digest, Timestamp};
 use errand_store::{KeptBlob, SharedBlobs};
 use serde::Serialize;
 
+use super::Error;
 use super::names::{NamesOutsideJournals, Released, needed_parcels};
 use super::{GRACE, SHORTEST_GRACE};
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::garbage::RegistryInUse;
 
 /// Shared blobs listed and removed at once.
 const SHARED_AT_ONCE: u32 = 500;
@@ -68,14 +70,14 @@ enum Act {
 ///
 /// # Errors
 ///
-/// [`Error::InUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses the
+/// [`crate::garbage::RegistryInUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses the
 /// registry, or may; if the registry or a file cannot be read or removed.
 pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
     if grace >= SHORTEST_GRACE || engine.store().shared_blobs().is_some() {
         return sweep(engine, Scope::All, grace, Act::Remove).await;
     }
     let Some(_alone) = engine.alone() else {
-        return Err(Error::InUse { root: engine.registry().root().to_owned() });
+        return Err(RegistryInUse { root: engine.registry().root().to_owned() }.into());
     };
     sweep(engine, Scope::All, grace, Act::Remove).await
 }

@@ -9,9 +9,11 @@ use errand_model::{Digest, RunId};
 use errand_store::{Filter, Page};
 use serde::Serialize;
 
+use super::Error;
 use super::names::NamesOutsideJournals;
 use super::sweep::{Freed, unnamed};
-use crate::{Engine, Error};
+use crate::Engine;
+use crate::error::IoFailure;
 
 /// Shared blobs listed at once.
 const SHARED_AT_ONCE: u32 = 1_000;
@@ -238,11 +240,11 @@ async fn owners(
 
 /// Returns the files and folders in a folder, each with the bytes of its whole content.
 fn entries(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
-    let failed = |source| Error::Io { doing: "read", path: folder.to_path_buf(), source };
+    let failed = |source| IoFailure { doing: "read", path: folder.to_path_buf(), source };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed(source)),
+        Err(source) => return Err(failed(source).into()),
     };
     let mut found = Vec::new();
     for entry in entries {

@@ -6,6 +6,7 @@ use errand_store::{DocumentKind, Expect};
 use super::hook::{HookDefinition, HookSecret, HookView, RegisteredHook, Scheme};
 use super::reference::http_name;
 use super::{Error, template};
+use crate::error::PayloadRefused;
 use crate::firing::{is_changed, is_name, put};
 use crate::outbox::{SigningSecret, read};
 use crate::{Engine, Error as EngineError, agents, named};
@@ -175,7 +176,7 @@ pub(super) fn open(engine: &Engine, hook: &RegisteredHook) -> Result<HookSecret,
     let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
     let text = String::from_utf8(sealer.open(SEALED_AS, &hook.sealed_secret)?);
     text.map(HookSecret::new)
-        .map_err(|_| EngineError::Payload { reason: "the secret of a hook is no text".to_owned() })
+        .map_err(|_| PayloadRefused { reason: "the secret of a hook is no text".to_owned() }.into())
 }
 
 pub(super) async fn load(

@@ -3,6 +3,8 @@
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
+use crate::error::CodedError;
+
 /// Error: a hook cannot be defined, or a request to a hook is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
@@ -52,9 +54,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Returns the stable code.
-    pub const fn code(&self) -> ErrorCode {
+impl CodedError for Error {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid { .. } => ErrorCode::HookInvalid,
             Self::NotFound { .. } => ErrorCode::HookNotFound,
@@ -65,7 +66,9 @@ impl Error {
             Self::Rejected { .. } => ErrorCode::HookRejected,
         }
     }
+}
 
+impl Error {
     /// Returns the JSON pointer of the invalid field.
     pub fn pointer(&self) -> Option<&str> {
         match self {

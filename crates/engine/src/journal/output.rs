@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Journal;
 use crate::Error;
+use crate::error::RunEnding;
 
 /// Time for which text may wait for more of it: few enough commits, and soon enough for readers that
 /// follow the journal from another process.
@@ -37,7 +38,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] once the last events are decided; the error that lost the journal.
+    /// [`crate::error::RunEnding`] once the last events are decided; the error that lost the journal.
     pub(crate) async fn record_output(
         &self,
         attempt: u32,
@@ -48,7 +49,7 @@ impl Journal {
         let written = {
             let mut state = self.state();
             if state.closed || state.output.is_closed {
-                return Err(Error::Closed);
+                return Err(RunEnding.into());
             }
             if state.output.attempt != attempt {
                 state.output = Pending { attempt, ..Pending::default() };

@@ -8,6 +8,7 @@ use errand_store::Lease;
 use super::Journal;
 use crate::Error;
 use crate::commit::{Admits, Commit};
+use crate::journal::JournalProblem;
 
 /// Time after which a run is given up to reconciliation because its registry cannot be written:
 /// longer than a restart of a disk's owner, shorter than anyone's patience.
@@ -78,7 +79,7 @@ impl Journal {
         let error = Arc::new(error);
         let lost = Some(Arc::clone(&error));
         self.shared.durable.send_modify(|durable| durable.lost = lost);
-        Error::JournalLost { source: error }
+        JournalProblem::Lost { source: error }.into()
     }
 
     fn next_commit(&self) -> Option<Commit> {
@@ -118,6 +119,6 @@ impl Journal {
 
     /// Returns the error of a journal without a lease: another process may hold the run by now.
     pub(super) fn lease_over(&self) -> Error {
-        Error::LeaseOver { run_id: self.shared.run_id.clone() }
+        JournalProblem::LeaseOver { run_id: self.shared.run_id.clone() }.into()
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Body, Error, KEYS_LIMIT, Key, NAME_LIMIT, list};
+use crate::error::NoRandomness;
 use crate::{Engine, audit};
 
 /// An API key to be created.
@@ -98,7 +99,6 @@ fn check(name: &str, scopes: &BTreeSet<KeyScope>) -> Result<(), Error> {
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| crate::Error::Randomness { reason: error.to_string() })?;
+    getrandom::fill(&mut bytes).map_err(|error| NoRandomness { reason: error.to_string() })?;
     Ok(bytes)
 }

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::error::NoRandomness;
+
 pub use create::{Created, CreatedKey, create};
 pub use list::{any, list};
 pub use revoke::revoke;
@@ -121,13 +123,10 @@ pub enum Error {
         /// Reason in words.
         reason: String,
     },
-    /// Any other error of the engine.
+    /// The store failed or refused.
     #[error(transparent)]
-    Engine(#[from] crate::Error),
-}
-
-impl From<errand_store::Error> for Error {
-    fn from(error: errand_store::Error) -> Self {
-        Self::Engine(error.into())
-    }
+    Store(#[from] errand_store::Error),
+    /// The system has no randomness to give.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }

@@ -5,6 +5,8 @@ use std::io;
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
+use crate::error::{CodedError, is_full_disk};
+
 /// Error: a listener cannot be bound.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -34,9 +36,11 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Returns the stable code.
-    pub fn code(&self) -> ErrorCode {
+impl CodedError for Error {
+    fn code(&self) -> ErrorCode {
+        if is_full_disk(self) {
+            return ErrorCode::DiskFull;
+        }
         match self {
             Self::Address { .. } => ErrorCode::ListenAddressInvalid,
             Self::Unsafe { .. } => ErrorCode::ListenUnsafe,

@@ -8,7 +8,7 @@ use errand_store::{
     Namespaces,
 };
 
-use crate::{Engine, Error};
+use crate::Engine;
 
 /// About: the coordinator is to look at its children again.
 const LOOK: &str = "look";
@@ -129,7 +129,7 @@ pub(crate) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
 /// # Errors
 ///
 /// If the registry cannot be read.
-pub(crate) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Error> {
+pub(crate) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, errand_store::Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Turn,
         namespaces: Namespaces::One(run.spec.namespace.clone()),
@@ -138,7 +138,7 @@ pub(crate) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Err
         after: None,
         limit: ALL_LIMIT,
     };
-    Ok(engine.store().documents(&query).await?)
+    engine.store().documents(&query).await
 }
 
 /// Loads the news for one turn: those that are due, and those that no later turn could process.
@@ -154,7 +154,7 @@ pub(crate) async fn together(
     engine: &Engine,
     run: &Run,
     mut due: Vec<Document>,
-) -> Result<Vec<Document>, Error> {
+) -> Result<Vec<Document>, errand_store::Error> {
     if due.iter().any(is_incomplete) {
         // News from the time without a live attempt is included.
         return all(engine, run).await;

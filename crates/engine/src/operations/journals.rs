@@ -9,7 +9,8 @@ use errand_api::story::{Comparison, Story};
 use errand_model::{Event, RunId};
 
 use super::local::{LocalError, LocalOperations};
-use crate::{Error, logs, replay, view, wait};
+use crate::error::IoFailure;
+use crate::{logs, replay, view, wait};
 
 /// Events that are read at once to follow a journal.
 const PAGE: u32 = 1_000;
@@ -137,7 +138,7 @@ impl<E: LocalError> JournalOperations<E> for LocalOperations {
         take: &mut TakeLine<'_, E>,
     ) -> Result<LogFile, E> {
         let path = logs::path(self.engine(), run_id)?;
-        let unreadable = |error| E::from(Error::io("read", path.clone())(error));
+        let unreadable = |error| E::from(IoFailure::of("read", path.clone())(error));
         let mut reader = LogReader::open(&path, query.lines).map_err(unreadable)?;
         if query.follow {
             let ended = async {

@@ -3,13 +3,29 @@
 use errand_model::{scoped, unscoped};
 use errand_store::Namespaces;
 
-use crate::{Engine, Error};
+use crate::error::{IoFailure, PayloadRefused};
+use crate::{Engine, Error, evidence, logs, values};
 
-/// Error type that a caller of [`LocalOperations`] chooses: anything that the engine's errors convert
-/// into.
-pub trait LocalError: From<Error> + From<errand_store::Error> + Send + 'static {}
+/// Defines [`LocalError`] as all that the listed errors convert into.
+macro_rules! local_error {
+    ($($error:ty),+ $(,)?) => {
+        /// Error type that a caller of [`LocalOperations`] chooses: anything that the errors of the
+        /// areas convert into.
+        pub trait LocalError: $(From<$error> +)+ Send + 'static {}
 
-impl<E: From<Error> + From<errand_store::Error> + Send + 'static> LocalError for E {}
+        impl<E: $(From<$error> +)+ Send + 'static> LocalError for E {}
+    };
+}
+
+local_error!(
+    Error,
+    errand_store::Error,
+    evidence::Error,
+    logs::Error,
+    values::Error,
+    IoFailure,
+    PayloadRefused,
+);
 
 /// Operations on the registry of this process, for one caller.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::local::{LocalError, LocalOperations};
+use crate::error::PayloadRefused;
 use crate::view::{self, TraceAsk};
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, Error, evidence, reconcile, values};
@@ -243,7 +244,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
 
     async fn manifest(&self, run_id: &RunId) -> Result<Value, E> {
         let manifest = view::manifest(self.engine(), run_id).await?;
-        Ok(serde_json::to_value(manifest).map_err(|error| Error::Payload {
+        Ok(serde_json::to_value(manifest).map_err(|error| PayloadRefused {
             reason: format!("the manifest cannot be written as JSON: {error}"),
         })?)
     }

@@ -20,6 +20,7 @@ use super::entry::{DeliveryAttempt, EntryState, OutboxEntry};
 use super::settle::{FinishedTry, count, settle};
 use super::target::CallbackReceiver;
 use super::{Addresses, CallbackUrl, report, target};
+use crate::error::PayloadRefused;
 use crate::{Engine, Error};
 
 /// Tries at once in this process.
@@ -296,7 +297,7 @@ impl Outbox {
             return Ok(tools.clone());
         }
         let DeliverySettings { addresses, names } = self.settings.clone();
-        let client = Client::new(addresses, names).map_err(|reason| Error::Payload { reason })?;
+        let client = Client::new(addresses, names).map_err(|reason| PayloadRefused { reason })?;
         let sealer = Arc::new(Sealer::open_or_create(&self.engine.surroundings().identity)?);
         Ok(self.tools.insert(Tools { client, sealer }).clone())
     }

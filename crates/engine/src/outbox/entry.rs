@@ -1,5 +1,6 @@
 //! Documents of reports, and of the tries to deliver them.
 
+use crate::error::PayloadRefused;
 use errand_model::callback::CallbackEvent;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -133,9 +134,9 @@ pub(super) fn try_key(run_id: &RunId, seq: u64, number: u32) -> String {
 }
 
 pub(crate) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, crate::Error> {
-    serde_json::from_value(document.body.clone()).map_err(|error| crate::Error::Payload {
+    Ok(serde_json::from_value(document.body.clone()).map_err(|error| PayloadRefused {
         reason: format!("{} {:?} cannot be read: {error}", document.kind.word(), document.key),
-    })
+    })?)
 }
 
 pub(crate) fn write(

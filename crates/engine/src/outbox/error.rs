@@ -4,6 +4,7 @@ use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
 use super::url::Refused;
+use crate::error::CodedError;
 
 /// Error: a receiver or report cannot be found or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -43,9 +44,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Returns the stable code.
-    pub const fn code(&self) -> ErrorCode {
+impl CodedError for Error {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(_) => ErrorCode::CallbackRefused,
             Self::TargetExists { .. } => ErrorCode::CallbackTargetExists,

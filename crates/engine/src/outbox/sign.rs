@@ -1,6 +1,7 @@
 //! Signatures of Standard Webhooks: `v1,` and the base64 of HMAC-SHA256(secret,
 //! `id.timestamp.body`).
 
+use crate::error::NoRandomness;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -44,8 +45,7 @@ impl SigningSecret {
     /// If the system has no randomness to give.
     pub fn generate() -> Result<Self, crate::Error> {
         let mut bytes = vec![0; RANDOM_BYTES];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| crate::Error::Randomness { reason: error.to_string() })?;
+        getrandom::fill(&mut bytes).map_err(|error| NoRandomness { reason: error.to_string() })?;
         Ok(Self(bytes))
     }
 

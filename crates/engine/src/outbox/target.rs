@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::{EntryState, OutboxEntry, read, write};
 use super::{CallbackUrl, Error, SigningSecret, log};
 use crate::Engine;
+use crate::error::PayloadRefused;
 
 /// Most receivers of one namespace.
 pub(super) const TARGETS_LIMIT: u32 = 1_000;
@@ -89,9 +90,9 @@ impl CallbackReceiver {
     pub(super) fn secret(&self, sealer: &Sealer) -> Result<SigningSecret, crate::Error> {
         let text = sealer.open(SEALED_AS, &self.sealed_secret)?;
         let parsed = String::from_utf8(text).ok().and_then(|text| SigningSecret::parse(&text));
-        parsed.ok_or_else(|| crate::Error::Payload {
+        Ok(parsed.ok_or_else(|| PayloadRefused {
             reason: "the secret of a callback target is none".to_owned(),
-        })
+        })?)
     }
 
     /// Returns the receiver after a successful try; `None` if nothing changes.

@@ -10,7 +10,8 @@ use errand_model::{Blob, Encoding, Payload};
 use errand_store::Blobs;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::Error;
+use super::Error;
+use crate::error::IoFailure;
 
 /// Longest document that is held in memory as a whole, and stored in canonical form.
 pub(crate) const DOCUMENT_MEMORY_BYTES: u64 = 1024 * 1024;
@@ -56,7 +57,7 @@ pub(crate) fn keep(
     limit_bytes: u64,
     encoding: Encoding,
 ) -> Result<Payload, Error> {
-    file.rewind().map_err(Error::io("read", "the output"))?;
+    file.rewind().map_err(IoFailure::of("read", "the output"))?;
     let (digest, size_bytes) = blobs.put_stream(file.take(limit_bytes))?;
     Ok(Payload::Blob(Blob { digest, size_bytes, encoding }))
 }

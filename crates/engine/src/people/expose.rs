@@ -2,6 +2,7 @@
 
 use errand_model::run::Run;
 
+use crate::error::SecretExposed;
 use crate::{Engine, Error, environment, parcels};
 
 /// Refuses a text that contains the value of a secret of the run's agent, as far as the caller has
@@ -9,7 +10,7 @@ use crate::{Engine, Error, environment, parcels};
 ///
 /// # Errors
 ///
-/// [`Error::SecretExposed`].
+/// [`crate::error::SecretExposed`].
 pub(crate) fn refuse_secrets(
     engine: &Engine,
     run: &Run,
@@ -27,7 +28,7 @@ pub(crate) fn refuse_secrets(
     };
     for secret in secrets {
         if memchr::memmem::find(text.as_bytes(), secret.value.expose()).is_some() {
-            return Err(Error::SecretExposed { place, name: secret.name });
+            return Err(SecretExposed { place, name: secret.name }.into());
         }
     }
     Ok(())

@@ -108,7 +108,7 @@ pub async fn expire_due(engine: &Engine) -> Result<Vec<Error>, Error> {
     for run_id in runs {
         let applied = match wait::load(engine, &run_id).await {
             Ok(stored) => reconcile::reconcile(engine, stored).await.map(|_| ()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         wrong.extend(applied.err());
     }

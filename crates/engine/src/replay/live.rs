@@ -5,7 +5,10 @@ use errand_model::RunId;
 use errand_model::event::{EventBody, PolicyDecided, Replay, ReplayPolicy, RunKind, StepStarted};
 
 use super::effects::{Call, effects};
+use crate::again::NotRetryable;
 use crate::again::{journal, reconciled, submission, with_parcel};
+use crate::error::RunLive;
+use crate::replay::ReplayEffects;
 use crate::submission::Submission;
 use crate::{Engine, Error};
 
@@ -17,8 +20,8 @@ const NAMED_CALLS: usize = 5;
 ///
 /// # Errors
 ///
-/// [`Error::ReplayEffects`] if the record has calls with such effects and `allowed_by` is `None`;
-/// [`Error::Live`]; [`Error::NotRetryable`] for a service.
+/// [`crate::replay::ReplayEffects`] if the record has calls with such effects and `allowed_by` is `None`;
+/// [`crate::error::RunLive`]; [`crate::again::NotRetryable`] for a service.
 pub async fn live(
     engine: &Engine,
     run_id: &RunId,
@@ -28,14 +31,14 @@ pub async fn live(
     let run = reconciled(engine, run_id).await?.run;
     if run.spec.kind == RunKind::Service {
         let reason = "is a service, which `errand restart` begins anew";
-        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+        return Err(NotRetryable { run_id: run_id.clone(), reason }.into());
     }
     if !run.status.is_terminal() {
-        return Err(Error::Live { run_id: run_id.clone() });
+        return Err(RunLive { run_id: run_id.clone() }.into());
     }
     let calls = all_effects(engine, run_id).await?;
     if !calls.is_empty() && allowed_by.is_none() {
-        return Err(Error::ReplayEffects { run_id: run_id.clone(), calls: named(&calls) });
+        return Err(ReplayEffects { run_id: run_id.clone(), calls: named(&calls) }.into());
     }
     let mut submission = match agent {
         Some((parcel, source)) => with_parcel(engine, &run, parcel, source)?,

@@ -5,12 +5,14 @@
 //! run.
 
 mod effects;
+mod error;
 mod inspect;
 mod live;
 mod result;
 mod strict;
 
 pub use effects::{Call, effects};
+pub use error::ReplayEffects;
 pub use inspect::{Narrative, ReplayedEvent, StrictReplayAction, inspect};
 pub use live::live;
 pub use result::{ReplayOutcome, result};

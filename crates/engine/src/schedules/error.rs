@@ -4,6 +4,8 @@ use errand_api::error_code::ErrorCode;
 use errand_model::schedule::InvalidSchedule;
 use thiserror::Error;
 
+use crate::error::CodedError;
+
 /// Error: a schedule cannot be created, changed or fired.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
@@ -44,9 +46,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// Returns the stable code.
-    pub const fn code(&self) -> ErrorCode {
+impl CodedError for Error {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid { .. } => ErrorCode::ScheduleInvalid,
             Self::Misunderstood(InvalidSchedule::TimeZone { .. }) => ErrorCode::TimeZoneInvalid,
@@ -57,7 +58,9 @@ impl Error {
             Self::Contended { .. } => ErrorCode::ChangedMeanwhile,
         }
     }
+}
 
+impl Error {
     /// Returns the JSON pointer of the invalid field.
     pub const fn pointer(&self) -> Option<&'static str> {
         match self {

@@ -60,5 +60,5 @@ pub(super) async fn documents(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Document>, EngineError> {
-    named::list(engine, DocumentKind::Schedule, namespace, (after, limit)).await
+    Ok(named::list(engine, DocumentKind::Schedule, namespace, (after, limit)).await?)
 }

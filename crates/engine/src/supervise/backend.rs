@@ -194,14 +194,14 @@ impl AttemptBackend {
                 .and_then(|bytes| payload::from_bytes(&blobs, bytes)),
             blob @ Payload::Blob(_) => Ok(blob),
         };
-        kept.map_err(|error| refusal(&error))
+        kept.map_err(|error| refusal(&error.into()))
     }
 
     /// Returns a payload for an agent: a blob is replaced by its bytes.
     pub(super) fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
         let blobs = self.engine.blobs();
         let Payload::Blob(blob) = kept else { return Ok(kept.clone()) };
-        let bytes = payload::to_bytes(&blobs, kept).map_err(|error| refusal(&error))?;
+        let bytes = payload::to_bytes(&blobs, kept).map_err(|error| refusal(&error.into()))?;
         let damaged = |_| Refusal::internal("a recorded payload is damaged");
         match blob.encoding {
             errand_model::Encoding::Json => {
@@ -268,7 +268,7 @@ impl Backend for AttemptBackend {
         }
         if let Some(checkpoint) = checkpoint {
             let state = payload::to_json(&self.engine.blobs(), &checkpoint.state);
-            answer.checkpoint = Some(state.map_err(|error| refusal(&error))?);
+            answer.checkpoint = Some(state.map_err(|error| refusal(&error.into()))?);
         }
         Ok(answer)
     }
@@ -383,7 +383,7 @@ impl Backend for AttemptBackend {
         for (place, event) in events.into_iter().enumerate() {
             let mut data = self.masked_json(event.data);
             self.accounted(place, &event.kind, &mut data)?;
-            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
+            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error.into()))?;
             let reported = Reported::new(&event.kind, data)
                 .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;
             bodies.push(EventBody::Reported(reported));

@@ -162,6 +162,7 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
+    use crate::error::RunEnding;
     use errand_agent::target::{Exit, ExitUsage, Stdout};
     use errand_model::Timestamp;
     use errand_model::error_code::ErrorCode;
@@ -273,9 +274,9 @@ mod tests {
     #[test]
     fn a_lost_journal_gives_the_agent_up_at_once() {
         let mut watch = AttemptWatch::new();
-        let next = watch.handle(AttemptEvent::JournalLost(Error::Closed));
-        assert!(matches!(next, Next::GiveUp(Error::Closed)), "{next:?}");
-        let next = watch.handle(AttemptEvent::WaitFailed(Error::Closed));
-        assert!(matches!(next, Next::Fail(Error::Closed)), "{next:?}");
+        let next = watch.handle(AttemptEvent::JournalLost(Error::from(RunEnding)));
+        assert!(matches!(next, Next::GiveUp(Error::Ending(_))), "{next:?}");
+        let next = watch.handle(AttemptEvent::WaitFailed(Error::from(RunEnding)));
+        assert!(matches!(next, Next::Fail(Error::Ending(_))), "{next:?}");
     }
 }

@@ -39,7 +39,6 @@ use tokio::task::JoinSet;
 pub(crate) use outcome::of_preparation;
 pub use outcome::{chain, retry_note};
 pub(crate) use requests::answer as answer_requests;
-pub(crate) use secrets::spoken as spoken_secrets;
 pub use signals::{ControlState, HangUp, SignalListener};
 pub(crate) use start::start;
 

@@ -19,6 +19,7 @@ use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
 
+use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
 use crate::{
@@ -77,7 +78,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
     let log_path = registry.run_log(&run.id);
-    let mut log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
+    let mut log = log::Writer::open(&log_path).map_err(IoFailure::of("open", log_path))?;
     let log_copy = engine.store().shared_logs().map(|_| Arc::<log::Copy>::default());
     if let Some(copy) = &log_copy {
         log = log.copied_to(Arc::clone(copy));
@@ -240,13 +241,13 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     // Files of an earlier attempt are removed: an output, or a pipe in place of a file.
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io("remove", &folder)(error));
+            return Err(IoFailure::of("remove", &folder)(error).into());
         }
         _ => {}
     }
-    private.create(&folder).map_err(Error::io("create", &folder))?;
+    private.create(&folder).map_err(IoFailure::of("create", &folder))?;
     let state = state_folder(engine, run);
-    private.create(&state).map_err(Error::io("create", &state))?;
+    private.create(&state).map_err(IoFailure::of("create", &state))?;
     let files = AttemptFiles {
         input: folder.join("input"),
         output: folder.join("output"),
@@ -268,7 +269,7 @@ fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
     for entry in entries.flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if number.is_some_and(|number| number < run.last_attempt_number()) {
-            fs::remove_dir_all(entry.path()).map_err(Error::io("remove", entry.path()))?;
+            fs::remove_dir_all(entry.path()).map_err(IoFailure::of("remove", entry.path()))?;
         }
     }
     Ok(())
@@ -279,8 +280,8 @@ fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
 fn socket_folder(runs: &Path, socket: &Path) -> Result<(), Error> {
     let Some(folder) = socket.parent().filter(|folder| *folder != runs) else { return Ok(()) };
     let mut private = fs::DirBuilder::new();
-    private.recursive(true).mode(0o700).create(folder).map_err(Error::io("create", folder))?;
-    let found = fs::symlink_metadata(folder).map_err(Error::io("look at", folder))?;
+    private.recursive(true).mode(0o700).create(folder).map_err(IoFailure::of("create", folder))?;
+    let found = fs::symlink_metadata(folder).map_err(IoFailure::of("look at", folder))?;
     let is_private = found.is_dir()
         && found.uid() == rustix::process::geteuid().as_raw()
         && found.mode() & 0o077 == 0;
@@ -291,18 +292,18 @@ fn socket_folder(runs: &Path, socket: &Path) -> Result<(), Error> {
         std::io::ErrorKind::PermissionDenied,
         "others have access to it, or it is not a folder of this user",
     );
-    Err(Error::io("use", folder)(other))
+    Err(IoFailure::of("use", folder)(other).into())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
+    Ok(file.and_then(|mut file| file.write_all(bytes)).map_err(IoFailure::of("write", path))?)
 }
 
 /// Returns a random token.
 fn new_token() -> Result<String, Error> {
     let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Randomness { reason: error.to_string() })?;
+    getrandom::fill(&mut bytes).map_err(|error| NoRandomness { reason: error.to_string() })?;
     Ok(hex(&bytes))
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::attempt_code::code_for_attempt;
 use super::prepare::Prepared;
+use crate::error::IoFailure;
 use crate::payload::large::{self, Content, DOCUMENT_MEMORY_BYTES};
 use crate::{Engine, Error, payload, schema};
 
@@ -73,7 +74,7 @@ pub(super) fn document(
     if u64::try_from(length).unwrap_or(u64::MAX) > engine.output_limit_bytes() {
         return Err(too_large(what, engine.output_limit_bytes()));
     }
-    payload::from_json(&engine.blobs(), value).map_err(|error| unkept(&error))
+    payload::from_json(&engine.blobs(), value).map_err(|error| unkept(&error.into()))
 }
 
 /// Returns the failure for an output that is larger than allowed.
@@ -115,7 +116,7 @@ fn of_file(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload,
         let content = large::content(file, &prepared.redactor);
         if content.map_err(|error| untaken(&error.to_string()))? == Content::Json {
             return large::keep(&engine.blobs(), file, limit, Encoding::Json)
-                .map_err(|error| unkept(&error));
+                .map_err(|error| unkept(&error.into()));
         }
     }
     let invalid = |error| {
@@ -129,7 +130,7 @@ fn of_file(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload,
 /// parsed strings of a document.
 fn of_stdout(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload, Failure> {
     let limit = engine.output_limit_bytes();
-    let unread = |error: std::io::Error| unkept(&Error::io("read", "stdout")(error));
+    let unread = |error: std::io::Error| unkept(&IoFailure::of("read", "stdout")(error).into());
     let has_schema = prepared.parcel.agent.output_schema.is_some();
     let content = large::content(file, &prepared.redactor).map_err(unread)?;
     let is_small = size(file)? <= DOCUMENT_MEMORY_BYTES;
@@ -145,7 +146,7 @@ fn of_stdout(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payloa
         Content::Other if has_schema => return text(engine, prepared, whole(file, limit)?),
         Content::Other => large::encoding(file).map_err(unread)?,
     };
-    large::keep(&engine.blobs(), file, limit, encoding).map_err(|error| unkept(&error))
+    large::keep(&engine.blobs(), file, limit, encoding).map_err(|error| unkept(&error.into()))
 }
 
 fn size(file: &File) -> Result<u64, Failure> {
@@ -163,7 +164,7 @@ fn whole(mut file: &File, limit_bytes: u64) -> Result<Vec<u8>, Failure> {
 
 fn text(engine: &Engine, prepared: &Prepared, bytes: Vec<u8>) -> Result<Payload, Failure> {
     check_schema(prepared, &Value::String(String::from_utf8_lossy(&bytes).into_owned()))?;
-    payload::from_bytes(&engine.blobs(), bytes).map_err(|error| unkept(&error))
+    payload::from_bytes(&engine.blobs(), bytes).map_err(|error| unkept(&error.into()))
 }
 
 fn check_schema(prepared: &Prepared, value: &Value) -> Result<(), Failure> {

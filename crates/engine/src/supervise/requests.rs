@@ -30,7 +30,7 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
         match answered {
             Ok(decision) => effects.extend(decision.effects),
             Err(Error::Rejected(_)) => journal.forget(request.id),
-            Err(Error::Closed) => {}
+            Err(Error::Ending(_)) => {}
             Err(error) => return Err(error),
         }
     }

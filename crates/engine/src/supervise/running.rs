@@ -19,7 +19,9 @@ use super::deadline::{self, Deadline};
 use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
 use super::replay::Replayed;
 use super::{SupervisorChannels, outcome, requests};
+use crate::error::IoFailure;
 use crate::journal::Journal;
+use crate::journal::JournalProblem;
 use crate::{Engine, Error};
 
 /// Longest wait for answers to the agent's last calls.
@@ -121,10 +123,10 @@ impl<'a> Sources<'a> {
                 Ok(ended) => AttemptEvent::Ended(Box::new(ended)),
                 Err(error) => {
                     let path = self.engine.registry().run_log(self.journal.run_id());
-                    AttemptEvent::WaitFailed(Error::io("wait for the agent of", path)(error))
+                    AttemptEvent::WaitFailed(IoFailure::of("wait for the agent of", path)(error).into())
                 }
             },
-            source = self.journal.lost() => AttemptEvent::JournalLost(Error::JournalLost { source }),
+            source = self.journal.lost() => AttemptEvent::JournalLost(JournalProblem::Lost { source }.into()),
             failure = out_of_time(self.engine, deadline) => AttemptEvent::Failing(failure),
             () = self.attempt.backend.steps_changed() => AttemptEvent::StepsChanged,
             error = &mut self.full_disk, if !is_stopping => {

@@ -9,6 +9,7 @@ use errand_model::run::{AwaitSecrets, Run};
 use crate::family;
 use crate::journal::Journal;
 use crate::launch::HelperReport;
+use crate::secret_names::spoken;
 use crate::supervise::SupervisorChannels;
 use crate::{Engine, Error, environment, logs, parcels};
 
@@ -45,12 +46,6 @@ pub(super) async fn awaited(
     let (code, exit_code) = (code.as_str().to_owned(), code.exit_code());
     channels.say(HelperReport::Failed { code, message, exit_code });
     Ok(true)
-}
-
-/// Returns names of secrets as a phrase: `secret A`, `secrets A, B`.
-pub(crate) fn spoken(names: &[String]) -> String {
-    let noun = if names.len() == 1 { "secret" } else { "secrets" };
-    format!("{noun} {}", names.join(", "))
 }
 
 /// Returns whether a run under the lease `epoch` may wait for secrets instead of failing: after its

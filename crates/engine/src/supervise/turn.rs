@@ -15,6 +15,7 @@ use errand_store::SessionTurn;
 use super::{Next, SupervisorChannels, requests};
 use crate::ask;
 use crate::journal::Journal;
+use crate::journal::JournalProblem;
 use crate::launch::HelperReport;
 use crate::{Engine, Error, reconcile};
 
@@ -67,7 +68,7 @@ pub(super) async fn until_turn(
         tokio::select! {
             done = clear(engine, journal.run_id(), &ahead, on_busy) => done?,
             () = until(engine, queue_deadline(journal)) => {}
-            lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
+            lost = journal.lost() => return Err(JournalProblem::Lost { source: lost }.into()),
             changed = channels.control.changed() => {
                 if changed.is_err() {
                     return Ok(Next::Over);

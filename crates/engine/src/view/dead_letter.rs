@@ -7,6 +7,7 @@ use errand_model::step::{Step, StepState};
 use errand_model::{Payload, RunId};
 use errand_store::{DeadLetterFate, DeadLetterFilter, Page};
 
+use crate::error::IoFailure;
 use crate::{Engine, Error, payload, record_file, wait};
 
 /// Dead letters read at once.
@@ -105,7 +106,7 @@ pub async fn dead_letter_detail(
 
 fn log_tail(engine: &Engine, run_id: &RunId, tail: usize) -> Result<Vec<String>, Error> {
     let path = engine.registry().run_log(run_id);
-    let unreadable = Error::io("read", path.clone());
+    let unreadable = IoFailure::of("read", path.clone());
     let query = Query { tail: Some(tail), since: None, counted: Counted::All };
     let lines = || {
         let mut reader = LogReader::open(&path, query)?;
@@ -115,5 +116,5 @@ fn log_tail(engine: &Engine, run_id: &RunId, tail: usize) -> Result<Vec<String>,
         }
         Ok(lines)
     };
-    lines().map_err(unreadable)
+    Ok(lines().map_err(unreadable)?)
 }

@@ -8,6 +8,7 @@ use errand_model::event::{Event, MessageType, TriggerKind};
 use errand_model::run::Run;
 use errand_store::Stored;
 
+use crate::view::NotCoordinated;
 use crate::{Engine, Error, reconcile, wait};
 
 /// Events read at once.
@@ -18,7 +19,7 @@ const PAGE: u32 = 5_000;
 ///
 /// # Errors
 ///
-/// [`Error::NotCoordinated`] if the run is neither; [`errand_store::Error::NoRun`]; if the registry
+/// [`crate::view::NotCoordinated`] if the run is neither; [`errand_store::Error::NoRun`]; if the registry
 /// fails.
 pub async fn graph(engine: &Engine, run_id: &RunId) -> Result<Graph, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
@@ -85,7 +86,7 @@ async fn handoffs(engine: &Engine, run: Run) -> Result<Graph, Error> {
         let Some(next) = load(engine, next).await? else { break };
         runs.push(next);
     }
-    of_handoffs(&runs, place, engine.now()).ok_or(Error::NotCoordinated { run_id })
+    of_handoffs(&runs, place, engine.now()).ok_or(NotCoordinated { run_id }.into())
 }
 
 /// Returns the run that started `run`, if the trigger names it.

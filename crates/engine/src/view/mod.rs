@@ -6,6 +6,7 @@
 mod bom;
 mod callback;
 mod dead_letter;
+mod error;
 mod graph;
 mod hook;
 mod question;
@@ -20,6 +21,7 @@ mod verification;
 pub use bom::boms;
 pub use callback::{callback, callback_state, callback_target};
 pub use dead_letter::{dead_letter, dead_letter_detail, dead_letters};
+pub use error::NotCoordinated;
 pub use graph::{graph, sent_messages};
 pub use hook::{hook, hook_definition, hook_delivery};
 pub use question::questions;

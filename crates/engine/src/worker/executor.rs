@@ -10,6 +10,7 @@ use errand_model::run::{AttemptOutcome, AttemptUp, EndAttempt, Run, StartAttempt
 use tokio::sync::watch;
 
 use crate::commit::{Admits, Commit, Writer, commit};
+use crate::journal::JournalProblem;
 use crate::supervise::{self, ControlState, LeasedRun, SupervisorChannels};
 use crate::{Engine, Error};
 
@@ -108,7 +109,7 @@ async fn at_once(engine: &Engine, charge: LeasedRun, work: &Work) -> Result<Run,
     draft.command(&end.into(), engine.now())?;
     let run = draft.run().clone();
     if term.is_over() {
-        return Err(Error::LeaseOver { run_id: run.id });
+        return Err(JournalProblem::LeaseOver { run_id: run.id }.into());
     }
     let writer = Writer::Supervisor { epoch: lease.epoch, lets_go: true };
     commit(engine, &Commit::of(draft, writer), &Admits::Nothing).await?;

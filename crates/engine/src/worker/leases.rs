@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Options;
 use super::heartbeat::Heartbeat;
 use super::held::HeldRuns;
+use crate::error::IoFailure;
 use crate::{Engine, Error};
 
 /// Time after which a renewal that failed is tried again.
@@ -44,7 +45,7 @@ impl Leases {
         let mut heartbeat = Heartbeat::new(engine, options, held)?;
         let lease_for = options.lease_for;
         let stop = Arc::new(Notify::new());
-        let failed = || Error::io("start a thread for the leases of", engine.registry().root());
+        let failed = || IoFailure::of("start a thread for the leases of", engine.registry().root());
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed())?;
         let (engine, held) = (engine.clone(), Arc::clone(held));
@@ -60,7 +61,7 @@ impl Leases {
             });
         };
         let thread = std::thread::Builder::new().name("leases".to_owned()).spawn(renew);
-        let thread = thread.map_err(Error::io("start a thread for the leases of", root))?;
+        let thread = thread.map_err(IoFailure::of("start a thread for the leases of", root))?;
         Ok(Self { stop, thread: Some(thread) })
     }
 }

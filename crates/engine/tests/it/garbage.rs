@@ -149,7 +149,7 @@ async fn unnamed_blobs_are_removed_after_the_grace_period() {
     assert_eq!(young.blobs().get(&named).unwrap(), b"named");
     // Other engines use the registry: young blobs are not removed.
     let refused = garbage::collect(&young, Duration::ZERO).await.unwrap_err();
-    assert!(matches!(refused, errand_engine::Error::InUse { .. }), "{refused:?}");
+    assert!(matches!(refused, garbage::Error::InUse(_)), "{refused:?}");
     drop(old);
     forget(&young, &run_id).await;
     assert_eq!(garbage::collect(&young, Duration::ZERO).await.unwrap().blobs, 1);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use errand_agent::parcel;
 use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
+use errand_engine::CodedError as _;
 use errand_engine::admit;
 use errand_engine::agents::{self, Registration, Replace};
 use errand_engine::run_options::RunOptions;

@@ -72,7 +72,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {
-            Error::Engine(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Randomness(error) => error.into(),
             Error::Name { .. } => Self::field(ErrorCode::KeyNotMade, "/name", text),
             Error::NoScope => Self::field(ErrorCode::KeyNotMade, "/scopes", text),
             Error::Expired => Self::field(ErrorCode::KeyNotMade, "/expires_in_seconds", text),

@@ -62,7 +62,8 @@ fn plan(engine: &errand_engine::Engine, archive: &[u8]) -> Result<(Unpacked, Par
 impl From<MalformedArchive> for Refusal {
     fn from(error: MalformedArchive) -> Self {
         let code = match error {
-            MalformedArchive::Engine(error) => return error.into(),
+            MalformedArchive::Io(error) => return error.into(),
+            MalformedArchive::Randomness(error) => return error.into(),
             MalformedArchive::Archive(_) => ErrorCode::RequestMalformed,
             MalformedArchive::Entry { .. } => ErrorCode::ParcelInvalid,
             MalformedArchive::TooLarge { .. } => ErrorCode::ParcelTooLarge,

@@ -138,13 +138,14 @@ async fn of_path(context: &Context, text: &str) -> Result<NamedInventory, Failur
 /// Returns the stored content of a digest.
 fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
     use errand_engine::Error::Blob;
+    use errand_engine::error::BlobFailure;
     let error = match bom::content(engine, digest) {
         Ok(content) => return Ok(content),
         Err(error) => error,
     };
-    let (code, message) = if let Blob(BlobError::Missing { .. }) = &error {
+    let (code, message) = if let Blob(BlobFailure(BlobError::Missing { .. })) = &error {
         (ErrorCode::BomNotFound, format!("the inventory {digest} is not in the blob store"))
-    } else if let Blob(BlobError::Damaged { .. }) = &error {
+    } else if let Blob(BlobFailure(BlobError::Damaged { .. })) = &error {
         (ErrorCode::RecordDamaged, format!("the inventory {digest} was changed since"))
     } else {
         return Err(error.into());

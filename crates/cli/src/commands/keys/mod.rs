@@ -63,7 +63,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {
-            Error::Engine(error) => error.into(),
+            Error::Store(error) => error.into(),
+            Error::Randomness(error) => error.into(),
             Error::Name { .. } | Error::NoScope | Error::Expired | Error::TooMany => {
                 Self::new(ErrorCode::KeyNotMade, text)
             }

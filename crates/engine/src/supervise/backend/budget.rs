@@ -97,7 +97,7 @@ impl AttemptBackend {
     /// Reserves a part of the budget for a call.
     pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
         let want = self.want(&call)?;
-        let random = crate::engine::random().map_err(|error| refusal(&error))?;
+        let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
         let id = format!("{RESERVATION_PREFIX}{random:016x}");
         self.admit_call(Some(&id), &want).await?;
         let idempotency_key = call.tool.as_ref().map(|tool| {

@@ -19,7 +19,7 @@ impl AttemptBackend {
         let known = self.journal.look(|run, _| run.handoff.as_ref().map(|it| it.run_id.clone()));
         let run_id = match known {
             Some(run_id) => run_id,
-            None => self.engine.new_run_id().map_err(|error| refusal(&error))?,
+            None => self.engine.new_run_id().map_err(|error| refusal(&error.into()))?,
         };
         let requested = HandoffRequested {
             to: handoff.to,

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::{AttemptBackend, refusal};
 use crate::news::report;
-use crate::{Error, payload};
+use crate::payload;
 
 /// First interval between looks into the inbox, doubled each time: messages from another process
 /// are not always announced.
@@ -274,7 +274,7 @@ impl AttemptBackend {
     fn shown(&self, received: MessageReceived) -> Result<AgentMessage, Refusal> {
         let MessageReceived { id, from, to, kind, payload } = received;
         let payload = payload::to_json(&self.engine.blobs(), &payload)
-            .map_err(|error: Error| refusal(&error))?;
+            .map_err(|error| refusal(&error.into()))?;
         Ok(AgentMessage { id, from, to, message_type: kind, payload })
     }
 }

@@ -104,7 +104,7 @@ impl AttemptBackend {
             let refused = |error: &Error| {
                 Refusal::new(422, ErrorCode::SchemaInvalid, super::super::outcome::chain(error))
             };
-            schema::check_question(schema).map_err(|error| refused(&error))?;
+            schema::check_question(schema).map_err(|error| refused(&error.into()))?;
         }
         let asked = self.asked_input(&ask, str::to_owned);
         let id = asked.input_id.clone();
@@ -153,7 +153,7 @@ impl AttemptBackend {
         let (answer, answered_by) = match reply {
             Some(Reply::Provided { answer, by, .. }) => {
                 let answer = payload::to_json(&self.engine.blobs(), &answer)
-                    .map_err(|error| refusal(&error))?;
+                    .map_err(|error| refusal(&error.into()))?;
                 (Some(answer), Some(by))
             }
             Some(Reply::Expired { .. }) | None => (None, None),

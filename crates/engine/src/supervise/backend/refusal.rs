@@ -5,6 +5,8 @@ use errand_api::error_code::ErrorCode;
 use errand_model::step::StepRefused;
 
 use crate::Error;
+use crate::error::PayloadRefused;
+use crate::journal::JournalProblem;
 use crate::supervise::outcome::chain;
 
 /// Returns the refusal that an agent gets for an error.
@@ -23,14 +25,17 @@ pub(in crate::supervise) fn refusal(error: &Error) -> Refusal {
         };
         return Refusal::new(status, code, refused.to_string());
     }
-    if let Error::Payload { reason } = error {
+    if let Error::Payload(PayloadRefused { reason }) = error {
         return Refusal::new(422, ErrorCode::EventInvalid, reason.clone());
     }
     if error.code() == ErrorCode::DiskFull {
         return Refusal::new(507, ErrorCode::DiskFull, chain(error))
             .with_hint("free some space on the disk of the registry, then do it again");
     }
-    if matches!(error, Error::Rejected(_) | Error::Closed | Error::JournalLost { .. }) {
+    if matches!(
+        error,
+        Error::Rejected(_) | Error::Ending(_) | Error::Journal(JournalProblem::Lost { .. })
+    ) {
         return Refusal::fenced();
     }
     Refusal::internal(chain(error))

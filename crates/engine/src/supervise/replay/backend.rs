@@ -81,7 +81,7 @@ impl Backend for Replayed {
         for (place, event) in events.into_iter().enumerate() {
             let mut data = self.journaled.masked_json(self.translate.json(event.data));
             self.journaled.accounted(place, &event.kind, &mut data)?;
-            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
+            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error.into()))?;
             let found = Reported::new(&event.kind, data)
                 .map_err(|error| refusal(&crate::Error::Report(error)))?;
             self.compare(|record| record.report(found.type_name(), found.data())).await?;

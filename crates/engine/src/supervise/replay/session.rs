@@ -54,7 +54,7 @@ impl Replayed {
         };
         let state = match own {
             Some(state) => state,
-            None => recorded().map_err(|error| refusal(&error))?,
+            None => recorded().map_err(|error| refusal(&error.into()))?,
         };
         let revision = loaded.revision + writes;
         Ok(SessionAnswer { session_id: loaded.session_id, revision, state })

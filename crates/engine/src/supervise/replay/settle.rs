@@ -7,6 +7,7 @@ use errand_model::replay::Divergence;
 use errand_model::run::AttemptOutcome;
 
 use super::{Replayed, streams};
+use crate::error::PayloadRefused;
 use crate::{Error, payload};
 
 impl Replayed {
@@ -66,7 +67,7 @@ impl Replayed {
                     (None, _) => Payload::Blob(blob),
                     (Some(bytes), errand_model::Encoding::Json) => {
                         let value = serde_json::from_slice(&bytes)
-                            .map_err(|error| Error::Payload { reason: error.to_string() })?;
+                            .map_err(|error| PayloadRefused { reason: error.to_string() })?;
                         payload::from_json(&blobs, value)?
                     }
                     (

@@ -29,7 +29,9 @@ pub use echo::wake_label;
 pub use holder::{AddressHolder, address_holder};
 pub use plan::{listener_spec, schedule_spec, service_spec};
 
+use crate::error::CodedError as _;
 use crate::journal::Journal;
+use crate::journal::JournalProblem;
 use crate::launch::HelperReport;
 use crate::listener::BoundListener;
 use crate::supervise::{SupervisorChannels, answer_requests};
@@ -194,7 +196,7 @@ async fn serve(
         let is_held = journal.look(|run, _| matches!(run.status, Status::Paused { .. }));
         let next = if is_held { None } else { wakes.fire_due().await? };
         tokio::select! {
-            lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
+            lost = journal.lost() => return Err(JournalProblem::Lost { source: lost }.into()),
             () = until(next) => {}
             Some(request) = requests.recv() => {
                 // Dropping the request answers 503.

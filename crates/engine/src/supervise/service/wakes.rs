@@ -360,7 +360,7 @@ impl Wakes {
     }
 
     fn bytes(&self, input: Option<&Payload>) -> Result<Option<Vec<u8>>, Error> {
-        input.map(|input| payload::input_of(&self.engine.blobs(), input)).transpose()
+        Ok(input.map(|input| payload::input_of(&self.engine.blobs(), input)).transpose()?)
     }
 
     pub(super) fn is_busy(&self) -> bool {

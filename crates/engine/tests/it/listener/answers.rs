@@ -1,5 +1,6 @@
 //! Responses of a listener, and the requests that reach the service.
 
+use errand_engine::CodedError as _;
 use errand_engine::listener::{BoundListener, Error, IngressOutcome};
 use errand_model::event::ListenerSpec;
 use errand_model::hex;
