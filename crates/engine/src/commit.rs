@@ -82,6 +82,16 @@ pub(crate) enum Admits {
     Held(Box<Admission>),
 }
 
+impl Admits {
+    fn admissions(&self) -> &[Admission] {
+        match self {
+            Self::Nothing => &[],
+            Self::All(admissions) => admissions,
+            Self::Held(admission) => std::slice::from_ref(admission.as_ref()),
+        }
+    }
+}
+
 impl Writer {
     /// Returns the number of the lease that allows the commit.
     pub(crate) fn epoch(self) -> u64 {
@@ -155,19 +165,24 @@ impl Commit {
     ) -> Result<Option<Lease>, errand_store::Error> {
         let append = self.to_append(follow_ups);
         let store = engine.store();
-        match admits {
+        let lease = match admits {
             Admits::Nothing if matches!(self.writer, Writer::Unheld { .. }) => {
-                store.append_at_rest(append).await.map(|_| None)
+                store.append_at_rest(append).await.map(|_| None)?
             }
-            Admits::Nothing => store.append(append).await.map(|_| None),
+            Admits::Nothing => store.append(append).await.map(|_| None)?,
             Admits::All(admissions) => {
-                store.append_and_admit_all(append, admissions.clone()).await.map(|_| None)
+                store.append_and_admit_all(append, admissions.clone()).await.map(|_| None)?
             }
             Admits::Held(admission) => {
                 let (admission, holder) = (admission.as_ref().clone(), engine.holder().clone());
-                store.append_and_admit(append, admission, holder).await.map(Some)
+                store.append_and_admit(append, admission, holder).await.map(Some)?
             }
+        };
+        engine.metrics().committed(&self.run, &self.added.events);
+        for admission in admits.admissions() {
+            engine.metrics().committed(&admission.run, &admission.events);
         }
+        Ok(lease)
     }
 
     fn to_append(&self, follow_ups: &[DocumentWrite]) -> Append {

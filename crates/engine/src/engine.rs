@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use crate::error::{AgentUnsupported, NoRandomness};
 use crate::live::LiveWatchers;
-use crate::metrics::{Metered, Metrics};
+use crate::metrics::Metrics;
 use crate::renewal::{RENEWED_FOR, Renewal};
+use crate::store_observer::StoreObserver;
 
 /// Folder of copies of shared blobs: each of them is certainly shared.
 const SHARED_COPY: &str = "blobs-shared";
@@ -118,16 +119,18 @@ impl EngineContext {
 }
 
 impl Engine {
-    /// Builds an engine. Changes of the store are counted from now on.
+    /// Builds an engine. From now on, changes of the store are counted, and what they name is
+    /// renewed.
     pub fn new(inner: Inner) -> Self {
         let metrics = Arc::new(Metrics::default());
         let registry = &inner.surroundings.registry;
         let in_use = Arc::new(note_use(registry));
         let blobs = blobs_of(registry, inner.store.as_ref());
         let renewal = Arc::new(Renewal::new(blobs, registry.parcels()));
-        let store = Metered::new(inner.store, Arc::clone(&metrics), Arc::clone(&renewal));
+        let (of_store, renews) = (Arc::clone(&metrics), Arc::clone(&renewal));
+        inner.store.observe(Arc::new(StoreObserver { metrics: of_store, renewal: renews }));
         let (live, limits, shared_parcels) = (Arc::default(), Arc::default(), Arc::default());
-        let inner = Arc::new(Inner { store: Arc::new(store), ..inner });
+        let inner = Arc::new(inner);
         let output_limit_bytes = OUTPUT_LIMIT_BYTES;
         let records_environment = false;
         Self {
@@ -214,7 +217,6 @@ impl Engine {
         let Inner { surroundings, store, clock, holder } = self.inner.as_ref();
         let inner = Inner {
             surroundings: surroundings.clone(),
-            // The store is metered already.
             store: Arc::clone(store),
             clock: clock.steadied(at_least),
             holder: holder.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::os::since_boot;
+use errand_model::Timestamp;
 use errand_model::run::Run;
 use errand_store::{Lease, Pending};
 use tokio::sync::watch;
@@ -101,7 +102,7 @@ pub(crate) async fn take(
     seen_epoch: u64,
 ) -> Result<Lease, errand_store::Error> {
     let expires_at = run.spec.placement.is_some().then(|| engine.now().plus(LEASE_FOR));
-    engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
+    take_until(engine, run, seen_epoch, expires_at).await
 }
 
 /// Takes the lease of a run only to write its state, not to work on it. The lease ends by itself,
@@ -117,7 +118,19 @@ pub(crate) async fn borrow(
 ) -> Result<Lease, errand_store::Error> {
     let lasts = if run.spec.placement.is_some() { LEASE_FOR } else { BORROWED_FOR };
     let expires_at = Some(engine.now().plus(lasts));
-    engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
+    take_until(engine, run, seen_epoch, expires_at).await
+}
+
+async fn take_until(
+    engine: &Engine,
+    run: &Run,
+    seen_epoch: u64,
+    expires_at: Option<Timestamp>,
+) -> Result<Lease, errand_store::Error> {
+    let taken = engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at);
+    let lease = taken.await?;
+    engine.metrics().took_lease(seen_epoch);
+    Ok(lease)
 }
 
 /// Gives a borrowed lease back that could not be used, so the next reconciler tries again.

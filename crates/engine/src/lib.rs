@@ -62,6 +62,7 @@ pub mod schedules;
 mod schema;
 mod secret_names;
 pub mod sessions;
+mod store_observer;
 mod stored;
 pub mod submission;
 pub mod submit;

@@ -38,6 +38,7 @@ pub async fn admit_prepared(
         }
     };
     if admitted == Admitted::Created {
+        engine.metrics().committed(&run, &admission.events);
         record_file::write_quietly(engine, &run, head, None);
         // The run is admitted even if the runs before it cannot be ended.
         drop(ask::supersede(engine, &run).await);
@@ -64,6 +65,7 @@ pub async fn admit_held(
     };
     match (admitted, lease) {
         (Admitted::Created, Some(lease)) => {
+            engine.metrics().committed(&run, &admission.events);
             record_file::write_quietly(engine, &run, head, Some(engine.holder()));
             Ok((run.id, Ok(lease)))
         }

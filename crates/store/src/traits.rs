@@ -17,13 +17,18 @@ use crate::row::{
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, UsageFilter, UsageTotals};
 use crate::{
-    Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore, SharedBlobs, SharedLogs,
+    ChangeObserver, Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore,
+    SharedBlobs, SharedLogs,
 };
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` the change is durable, after
 /// an `Err` nothing is changed.
 #[async_trait]
 pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::fmt::Debug {
+    /// Sets the observer of the changes that this process makes from now on. A store keeps the
+    /// first one.
+    fn observe(&self, observer: Arc<dyn ChangeObserver>);
+
     /// Admits a run, unless an existing run stands in for it: a run with the same idempotency key,
     /// or (if `dedup`) an unfinished or completed run with the same fingerprint.
     ///

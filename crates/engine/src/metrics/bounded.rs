@@ -1,84 +1,74 @@
-//! Counters by name, with a bound on the number of names.
+//! Families of metrics with a bound on the number of label sets.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Name that stands for all names beyond the bound.
+use prometheus_client::metrics::family::Family;
+
+/// Value that stands for all values beyond the bound.
 pub const OTHER: &str = "_other";
 
-/// A name type with a substitute for names beyond the bound.
-pub trait Overflow {
-    /// Returns the substitute.
-    fn overflow(&self) -> Self;
-}
+/// Labels of a metric. Borrowed values are one of a few that this program knows; there is no bound
+/// on the number of owned ones.
+pub type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-impl Overflow for &'static str {
-    fn overflow(&self) -> Self {
-        OTHER
-    }
-}
-
-impl Overflow for String {
-    fn overflow(&self) -> Self {
-        OTHER.to_owned()
-    }
-}
-
-/// Of agent and status, the status is kept.
-impl Overflow for (String, &'static str) {
-    fn overflow(&self) -> Self {
-        (OTHER.to_owned(), self.1)
-    }
-}
-
-impl Overflow for (String, String) {
-    fn overflow(&self) -> Self {
-        (OTHER.to_owned(), OTHER.to_owned())
-    }
-}
-
-/// Values by name; all names beyond the bound share one value.
+/// A family whose label sets beyond the bound share one metric.
 #[derive(Debug)]
-pub struct Bounded<K, V> {
+pub struct BoundedFamily<const N: usize, M> {
     limit: usize,
-    values: Mutex<BTreeMap<K, Arc<V>>>,
+    /// Number of label sets that were new when they were used.
+    used: AtomicUsize,
+    family: Family<Labels<N>, M>,
 }
 
-impl<K: Ord + Clone + Overflow, V> Bounded<K, V> {
-    /// Returns an empty map for at most `limit` names and one substitute.
-    pub const fn new(limit: usize) -> Self {
-        Self { limit, values: Mutex::new(BTreeMap::new()) }
+impl<const N: usize, M: Clone> BoundedFamily<N, M> {
+    /// Returns an empty family for at most `limit` label sets and their substitutes; `make` creates
+    /// a metric at its first use.
+    pub fn new(limit: usize, make: fn() -> M) -> Self {
+        let family = Family::new_with_constructor(make);
+        Self { limit, used: AtomicUsize::new(0), family }
     }
 
-    /// Returns the value of a name; `make` creates it at first use.
-    pub fn of(&self, name: K, make: impl FnOnce() -> V) -> Arc<V> {
-        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_place = values.len() < self.limit || values.contains_key(&name);
-        let name = if has_place { name } else { name.overflow() };
-        Arc::clone(values.entry(name).or_insert_with(|| Arc::new(make())))
+    /// Returns the metric with these labels. Beyond the bound, owned values are replaced by
+    /// [`OTHER`].
+    pub fn of(&self, labels: Labels<N>) -> M {
+        if let Some(metric) = self.family.get(&labels) {
+            return metric.clone();
+        }
+        let has_place = self.used.fetch_add(1, Ordering::Relaxed) < self.limit;
+        let labels = if has_place { labels } else { labels.map(substitute) };
+        self.family.get_or_create_owned(&labels)
     }
 
-    /// Returns all values with their names.
-    pub fn all(&self) -> Vec<(K, Arc<V>)> {
-        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        values.iter().map(|(name, value)| (name.clone(), Arc::clone(value))).collect()
+    /// Returns the family, for an encoder.
+    pub fn family(&self) -> Family<Labels<N>, M> {
+        self.family.clone()
+    }
+}
+
+fn substitute(
+    (label, value): (&'static str, Cow<'static, str>),
+) -> (&'static str, Cow<'static, str>) {
+    match value {
+        Cow::Borrowed(_) => (label, value),
+        Cow::Owned(_) => (label, Cow::Borrowed(OTHER)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::counter::Counter;
+
     use super::*;
-    use crate::metrics::Counter;
 
     #[test]
-    fn names_beyond_the_limit_are_counted_together() {
-        let bounded: Bounded<String, Counter> = Bounded::new(2);
-        for name in ["a", "b", "c", "d", "a"] {
-            bounded.of(name.to_owned(), Counter::default).add(1);
+    fn label_sets_beyond_the_limit_are_counted_together() {
+        let bounded = BoundedFamily::new(2, Counter::<u64>::default);
+        let labels = |agent: &str| [("agent", agent.to_owned().into()), ("status", "done".into())];
+        for agent in ["a", "b", "c", "d", "a"] {
+            bounded.of(labels(agent)).inc();
         }
-        let all: Vec<_> =
-            bounded.all().into_iter().map(|(name, value)| (name, value.get())).collect();
-        let expected = [(OTHER, 2), ("a", 2), ("b", 1)];
-        assert_eq!(all, expected.map(|(name, count)| (name.to_owned(), count)));
+        let count = |agent: &str| bounded.family.get(&labels(agent)).map(|counter| counter.get());
+        assert_eq!(["a", "b", "c", OTHER].map(count), [Some(2), Some(1), None, Some(2)]);
     }
 }

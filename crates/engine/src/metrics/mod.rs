@@ -1,20 +1,19 @@
 //! Counters of this process, incremented where changes are committed.
 //!
-//! Counters only grow; a renderer gives them names. Deliberately absent: facts that a query to the
-//! registry can tell, such as the length of the queue.
+//! Counters only grow. Deliberately absent: facts that a query to the registry can tell, such as
+//! the length of the queue.
 
 mod bounded;
-mod histogram;
-mod metered;
-mod saw;
+mod committed;
+mod describe;
+mod table;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
 
-use errand_model::run::Status;
-
-pub use bounded::{Bounded, OTHER};
-pub use histogram::{Histogram, SECONDS_LONG, SECONDS_SHORT, Snapshot};
-pub(crate) use metered::Metered;
+pub use bounded::{BoundedFamily, Labels, OTHER};
+pub use table::MetricTable;
 
 /// Agents with a duration histogram of their own.
 const AGENTS: usize = 200;
@@ -23,114 +22,103 @@ const MODELS: usize = 200;
 /// Error codes with a counter of their own.
 const CODES: usize = 100;
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `more`.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    /// Returns the present count.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// Bounds for durations of milliseconds, in seconds.
+const SECONDS_SHORT: [f64; 16] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 60.0,
+];
+/// Bounds for durations of seconds to hours, in seconds.
+const SECONDS_LONG: [f64; 12] =
+    [0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
 /// Counters of this process.
 #[derive(Debug)]
 pub struct Metrics {
     /// Admitted runs.
-    pub admitted: Counter,
-    /// Transitions of runs to each status, in the order of [`STATUSES`].
-    pub transitions: [Counter; 6],
+    admitted: Counter,
+    /// Transitions of runs, by status.
+    transitions: Family<Labels<1>, Counter>,
     /// Returns of runs to the queue, by reason.
-    pub requeued: Bounded<&'static str, Counter>,
+    requeued: Family<Labels<1>, Counter>,
     /// Runs that became dead letters.
-    pub dead_lettered: Counter,
+    dead_lettered: Counter,
     /// Attempts that began.
-    pub attempts: Counter,
+    attempts: Counter,
     /// Failed attempts, by error code.
-    pub attempts_failed: Bounded<String, Counter>,
+    attempts_failed: BoundedFamily<1, Counter>,
     /// Seconds from the moment that a run could be claimed until it was.
-    pub claim_latency: Histogram,
+    claim_latency: Histogram,
     /// Leases that this process lost while it held them.
-    pub leases_lost: Counter,
+    leases_lost: Counter,
     /// Renewed leases.
-    pub leases_renewed: Counter,
+    leases_renewed: Counter,
     /// Leases taken over from other holders, dead or too late.
-    pub leases_taken: Counter,
+    leases_taken: Counter,
     /// Seconds from admission to end, by agent and status.
-    pub durations: Bounded<(String, &'static str), Histogram>,
-    /// Usage of model calls, by provider and model.
-    pub models: Bounded<(String, String), ModelUse>,
-    /// Tries to deliver a report of a run, in the order of [`DELIVERIES`].
-    pub deliveries: [Counter; 3],
+    durations: BoundedFamily<2, Histogram>,
+    /// Model calls, by provider and model.
+    calls: BoundedFamily<2, Counter>,
+    /// Tokens of model calls, by provider, model and kind.
+    tokens: BoundedFamily<3, Counter>,
+    /// Cost of model calls in millionths of a US dollar, by provider and model.
+    micro_usd: BoundedFamily<2, Counter>,
+    /// Model calls of unknown cost, by provider and model.
+    unpriced: BoundedFamily<2, Counter>,
+    /// Tries to deliver a report of a run, by outcome.
+    deliveries: Family<Labels<1>, Counter>,
     /// Seconds that the store took for a change.
-    pub commits: Histogram,
+    pub(crate) commits: Histogram,
     /// Changes that the store refused or failed to make.
-    pub commits_failed: Counter,
+    pub(crate) commits_failed: Counter,
 }
 
-/// Usage of calls of one model.
-#[derive(Debug, Default)]
-pub struct ModelUse {
-    /// Calls.
-    pub calls: Counter,
-    /// Input tokens.
-    pub input: Counter,
-    /// Input tokens from a cache.
-    pub cached: Counter,
-    /// Output tokens.
-    pub output: Counter,
-    /// Output tokens for reasoning.
-    pub reasoning: Counter,
-    /// Cost in millionths of a US dollar.
-    pub micro_usd: Counter,
-    /// Calls of unknown cost.
-    pub unpriced: Counter,
-}
+/// Statuses of runs.
+const STATUSES: [&str; 6] = ["pending", "running", "paused", "completed", "failed", "cancelled"];
 
-/// Statuses, in the order in which they are counted.
-pub const STATUSES: [&str; 6] =
-    ["pending", "running", "paused", "completed", "failed", "cancelled"];
+/// Results of a delivery try: delivered, to be tried again, given up.
+const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
 
-/// Results of a delivery try, in the order in which they are counted: delivered, to be tried again,
-/// given up.
-pub const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
+/// Kinds of tokens. Input contains cached input, output reasoning output.
+const TOKENS: [&str; 4] = ["input", "cached_input", "output", "reasoning_output"];
 
 impl Default for Metrics {
     fn default() -> Self {
         Self {
             admitted: Counter::default(),
-            transitions: Default::default(),
-            requeued: Bounded::new(CODES),
+            transitions: with_each("status", STATUSES),
+            requeued: Family::default(),
             dead_lettered: Counter::default(),
             attempts: Counter::default(),
-            attempts_failed: Bounded::new(CODES),
-            claim_latency: Histogram::new(SECONDS_SHORT),
+            attempts_failed: BoundedFamily::new(CODES, Counter::default),
+            claim_latency: short_durations(),
             leases_lost: Counter::default(),
             leases_renewed: Counter::default(),
             leases_taken: Counter::default(),
-            durations: Bounded::new(AGENTS * 3),
-            models: Bounded::new(MODELS),
-            deliveries: Default::default(),
-            commits: Histogram::new(SECONDS_SHORT),
+            durations: BoundedFamily::new(AGENTS * 3, || Histogram::new(SECONDS_LONG)),
+            calls: BoundedFamily::new(MODELS, Counter::default),
+            tokens: BoundedFamily::new(MODELS * TOKENS.len(), Counter::default),
+            micro_usd: BoundedFamily::new(MODELS, Counter::default),
+            unpriced: BoundedFamily::new(MODELS, Counter::default),
+            deliveries: with_each("outcome", DELIVERIES),
+            commits: short_durations(),
             commits_failed: Counter::default(),
         }
     }
 }
 
-/// Returns the index of a status in [`STATUSES`].
-const fn place(status: &Status) -> usize {
-    match status {
-        Status::Pending { .. } => 0,
-        Status::Running { .. } => 1,
-        Status::Paused { .. } => 2,
-        Status::Completed { .. } => 3,
-        Status::Failed { .. } => 4,
-        Status::Cancelled { .. } => 5,
+/// Returns an empty histogram for durations of milliseconds.
+pub fn short_durations() -> Histogram {
+    Histogram::new(SECONDS_SHORT)
+}
+
+/// Returns a family that has a counter for each of the values from the beginning.
+fn with_each<const N: usize>(
+    label: &'static str,
+    values: [&'static str; N],
+) -> Family<Labels<1>, Counter> {
+    let family = Family::<Labels<1>, Counter>::default();
+    for value in values {
+        drop(family.get_or_create(&[(label, value.into())]));
     }
+    family
 }

@@ -84,13 +84,11 @@ pub(super) async fn settle(engine: &Engine, tried: FinishedTry) -> Result<(), Er
 
 /// Counts a try by the state of the report after it.
 pub(super) fn count(engine: &Engine, state: EntryState) {
-    let [delivered, failed, abandoned] = &engine.metrics().deliveries;
-    let counter = match state {
-        EntryState::Delivered => delivered,
-        EntryState::Waiting | EntryState::Held => failed,
-        EntryState::Abandoned => abandoned,
-    };
-    counter.add(1);
+    engine.metrics().tried_delivery(match state {
+        EntryState::Delivered => "delivered",
+        EntryState::Waiting | EntryState::Held => "failed",
+        EntryState::Abandoned => "abandoned",
+    });
 }
 
 fn describe(delivery: &mut DeliveryAttempt, answer: &Answer, ended_at: Timestamp) {

@@ -223,7 +223,8 @@ impl WorkerLoop {
             only: self.options.only,
         };
         let lease_for = Some(self.options.lease_for);
-        let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };
+        let now = engine.now();
+        let claim = Claim { holder, limit: free, now, lease_for, offer };
         // Counted from before the request: the leases last at least until then.
         let until = since_boot() + self.options.lease_for;
         let (claimed, is_cut_off) = match engine.store().claim(claim).await {
@@ -233,6 +234,7 @@ impl WorkerLoop {
             Err(error) => return Err(error.into()),
         };
         self.is_cut_off = is_cut_off;
+        engine.metrics().claimed(claimed.iter().map(|(stored, _)| stored), now);
         let count = claimed.len();
         for (stored, lease) in claimed {
             self.begin_run(stored, lease, until);

@@ -30,12 +30,12 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
 
 async fn metrics(State(engine): State<Engine>, headers: HeaderMap) -> Response {
     // If the registry fails, the counters of this process are still served.
-    let asked = RegistryFigures::of(&engine)
+    let figures = RegistryFigures::of(&engine)
         .await
         .inspect_err(|error| tracing::warn!("the registry cannot be asked for figures: {error}"))
         .ok();
     let format = Format::asked_for(&headers);
-    match render(&engine, None, asked) {
+    match render(&engine, None, figures.as_ref()) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response()
         }

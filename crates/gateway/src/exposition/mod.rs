@@ -2,11 +2,12 @@
 //! registry.
 
 mod alone;
-mod asked;
+mod figures;
+mod gauge;
 mod process;
 mod render;
 
 pub use alone::serve_metrics;
 
-pub(crate) use asked::RegistryFigures;
+pub(crate) use figures::RegistryFigures;
 pub(crate) use render::render;

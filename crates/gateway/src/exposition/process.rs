@@ -1,32 +1,50 @@
-//! Resource use of this process, as the kernel reports it.
+//! Metrics of this process, as the kernel reports it.
 
 use std::fs;
 
-/// Resource use of a process.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Used {
-    /// Resident memory.
-    pub(super) resident_bytes: u64,
-    /// Time on processors, in milliseconds.
-    pub(super) cpu_millis: u64,
-    /// Open files.
-    pub(super) open_fds: u64,
+use errand_engine::metrics::MetricTable;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::Unit;
+
+use super::gauge::{float, gauge, gauges};
+
+/// Adds the metrics of this process to `table`; zeros if they cannot be read.
+pub(super) fn describe(table: &mut MetricTable) {
+    table.add(
+        "errand_build_info",
+        "The version of this process; always 1",
+        gauges([([("version", env!("CARGO_PKG_VERSION").into())], 1.0)]),
+    );
+    if let Some(started_at) = started_at() {
+        table.add_in(
+            Unit::Seconds,
+            "process_start_time",
+            "When this process began, since the epoch",
+            gauge(started_at),
+        );
+    }
+    table.add_in(
+        Unit::Bytes,
+        "process_resident_memory",
+        "Resident memory of this process",
+        gauge(float(resident_bytes().unwrap_or(0))),
+    );
+    table.add_in(
+        Unit::Seconds,
+        "process_cpu",
+        "Time on processors",
+        ConstCounter::new(float(cpu_millis().unwrap_or(0)) / 1_000.0),
+    );
+    let open_fds = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let open_fds = u64::try_from(open_fds).unwrap_or(u64::MAX);
+    table.add("process_open_fds", "Open files", gauge(float(open_fds)));
 }
 
-/// Returns the use of this process; zeros if it cannot be read.
-pub(super) fn used() -> Used {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident_kib: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0);
-    let open_fds = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    Used {
-        resident_bytes: resident_kib * 1024,
-        cpu_millis: cpu_millis().unwrap_or(0),
-        open_fds: u64::try_from(open_fds).unwrap_or(u64::MAX),
-    }
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// Reads user and system time from `/proc/self/stat`, which counts hundredths of a second.
@@ -40,8 +58,7 @@ fn cpu_millis() -> Option<u64> {
 }
 
 /// Returns the start of this process in seconds since the epoch; `None` if it cannot be read.
-#[expect(clippy::cast_precision_loss, reason = "ticks and seconds are far below 2^53")]
-pub(super) fn started_at() -> Option<f64> {
+fn started_at() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = text.rsplit_once(')')?;
     let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
@@ -49,5 +66,5 @@ pub(super) fn started_at() -> Option<f64> {
     let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     let booted: u64 = booted.trim().parse().ok()?;
     // The kernel reports times in hundredths of a second.
-    Some(booted as f64 + ticks as f64 / 100.0)
+    Some(float(booted) + float(ticks) / 100.0)
 }

@@ -238,7 +238,7 @@ impl Exporter {
         }
         if self.queue.len() >= QUEUE {
             self.queue.pop_front();
-            self.gateway.metrics().traces_dropped.add(1);
+            self.gateway.metrics().traces_dropped.inc_by(1);
         }
         self.queue.push_back(run_id);
     }
@@ -355,7 +355,7 @@ impl Exporter {
         self.sender.send(body).await.inspect_err(|reason| {
             tracing::warn!(spans = count, "spans are given up: {reason}");
         })?;
-        self.gateway.metrics().spans_sent.add(count);
+        self.gateway.metrics().spans_sent.inc_by(count);
         Ok(())
     }
 
@@ -376,7 +376,7 @@ impl Exporter {
         }
         if self.deliver(engine, spans).await.is_err() {
             let dropped = u64::try_from(ended.len()).unwrap_or(u64::MAX);
-            self.gateway.metrics().traces_dropped.add(dropped);
+            self.gateway.metrics().traces_dropped.inc_by(dropped);
         }
         for (run_id, ended_at) in ended {
             self.trail.sent(run_id, ended_at);

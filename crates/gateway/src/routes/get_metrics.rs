@@ -19,9 +19,9 @@ pub(crate) async fn get_metrics(
 ) -> Result<Response, Refusal> {
     caller.must_operate("/metrics")?;
     let engine = gateway.engine();
-    let asked = RegistryFigures::of(engine).await?;
+    let figures = RegistryFigures::of(engine).await?;
     let format = Format::asked_for(&headers);
-    let text = exposition::render(engine, Some(gateway.clone()), Some(asked))
+    let text = exposition::render(engine, Some(&gateway), Some(&figures))
         .map_err(|_| Refusal::new(ErrorCode::Internal, "the metrics cannot be rendered"))?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response())
 }

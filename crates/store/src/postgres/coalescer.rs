@@ -57,8 +57,11 @@ impl Postgres {
         change: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Gathered,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        self.coalescer.inbox.send(change(reply)).await.map_err(|_| Error::WriterGone)?;
-        answer.await.map_err(|_| Error::WriterGone)?
+        let made = async {
+            self.coalescer.inbox.send(change(reply)).await.map_err(|_| Error::WriterGone)?;
+            answer.await.map_err(|_| Error::WriterGone)?
+        };
+        self.observed.during(made).await
     }
 }
 

@@ -11,7 +11,8 @@ use crate::document::{Document, DocumentKind, DocumentQuery, DocumentStore, Docu
 #[async_trait]
 impl DocumentStore for Postgres {
     async fn write_documents(&self, writes: Vec<DocumentWrite>) -> Result<(), Error> {
-        self.shared.write(WriteDocuments(writes)).await
+        self.observed.before(&[], &writes);
+        self.write(WriteDocuments(writes)).await
     }
 
     async fn document(

@@ -49,6 +49,7 @@ pub use migrate::{Migrated, known_version};
 use pool::Pool;
 
 use crate::change::CHANGES_LIMIT;
+use crate::observer::Observed;
 use crate::{Error, StoreChange};
 
 /// A registry in PostgreSQL.
@@ -56,6 +57,7 @@ use crate::{Error, StoreChange};
 pub struct Postgres {
     shared: Arc<Shared>,
     coalescer: Coalescer,
+    observed: Observed,
     // Last field: its thread finishes the work of the others.
     _driver: DriverThread,
 }
@@ -122,7 +124,7 @@ impl Postgres {
         let coalescer = Coalescer::start(&shared, &driver);
         driver.handle().begin(announce::herald(Arc::clone(&shared)));
         driver.handle().begin(ring::keep_turning(Arc::clone(&shared)));
-        Ok(Self { shared, coalescer, _driver: driver })
+        Ok(Self { shared, coalescer, observed: Observed::default(), _driver: driver })
     }
 
     /// Migrates the schema of a database; creates it in an empty one.

@@ -29,6 +29,6 @@ impl NameStore for Postgres {
     }
 
     async fn index_names(&self, limit: u32) -> Result<u64, Error> {
-        self.shared.write(IndexNames(limit)).await
+        self.write(IndexNames(limit)).await
     }
 }

@@ -29,7 +29,7 @@ impl SessionStore for Postgres {
     }
 
     async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error> {
-        self.shared.write(PutSession { session, seen }).await
+        self.write(PutSession { session, seen }).await
     }
 
     async fn session_length(&self, session_id: &str) -> Result<u64, Error> {
@@ -73,6 +73,6 @@ impl SessionStore for Postgres {
         unused_since: Option<Timestamp>,
     ) -> Result<bool, Error> {
         let session_id = session_id.to_owned();
-        self.shared.write(RemoveSession { session_id, unused_since }).await
+        self.write(RemoveSession { session_id, unused_since }).await
     }
 }

@@ -22,13 +22,18 @@ use crate::row::{
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, UsageFilter, UsageTotals,
+    ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal,
+    SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
 };
 
 #[async_trait]
 impl Store for Postgres {
+    fn observe(&self, observer: Arc<dyn ChangeObserver>) {
+        self.observed.set(observer);
+    }
+
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        self.observed.before(&admission.events, &admission.documents);
         let admission = Box::new(admission);
         let (admitted, _) =
             self.gather(|reply| Gathered::Admit { admission, holder: None, reply }).await?;
@@ -40,16 +45,19 @@ impl Store for Postgres {
         admission: Admission,
         holder: Holder,
     ) -> Result<(Admitted, Option<Lease>), Error> {
+        self.observed.before(&admission.events, &admission.documents);
         let (admission, holder) = (Box::new(admission), Some(holder));
         self.gather(|reply| Gathered::Admit { admission, holder, reply }).await
     }
 
     async fn append(&self, append: Append) -> Result<Appended, Error> {
+        self.observed.before(&append.events, &append.documents);
         let append = Box::new(append);
         self.gather(|reply| Gathered::Append { append, reply }).await
     }
 
     async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        self.observed.before(&append.events, &append.documents);
         let append = Box::new(append);
         self.gather(|reply| Gathered::AppendAtRest { append, reply }).await
     }
@@ -60,6 +68,8 @@ impl Store for Postgres {
         child: Admission,
         holder: Holder,
     ) -> Result<Lease, Error> {
+        self.observed.before(&parent.events, &parent.documents);
+        self.observed.before(&child.events, &child.documents);
         let (parent, child) = (Box::new(parent), Box::new(child));
         self.gather(|reply| Gathered::AppendAndAdmit { parent, child, holder, reply }).await
     }
@@ -69,6 +79,10 @@ impl Store for Postgres {
         parent: Append,
         children: Vec<Admission>,
     ) -> Result<Appended, Error> {
+        self.observed.before(&parent.events, &parent.documents);
+        for child in &children {
+            self.observed.before(&child.events, &child.documents);
+        }
         let parent = Box::new(parent);
         self.gather(|reply| Gathered::AppendAndAdmitAll { parent, children, reply }).await
     }
@@ -77,7 +91,7 @@ impl Store for Postgres {
         if claim.limit == 0 {
             return Ok(Vec::new());
         }
-        self.shared.write(ClaimRuns(claim)).await
+        self.write(ClaimRuns(claim)).await
     }
 
     async fn take(
@@ -100,7 +114,7 @@ impl Store for Postgres {
         if leases.is_empty() {
             return Ok(Renewed::default());
         }
-        self.shared.write(Renew { leases, until }).await
+        self.write(Renew { leases, until }).await
     }
 
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
@@ -158,7 +172,8 @@ impl Store for Postgres {
     }
 
     async fn import(&self, run: Admission) -> Result<Admitted, Error> {
-        self.shared.write(Import(run)).await
+        self.observed.before(&run.events, &run.documents);
+        self.write(Import(run)).await
     }
 
     async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error> {
@@ -194,7 +209,7 @@ impl Store for Postgres {
         digest: &Digest,
         now: Timestamp,
     ) -> Result<StoredBomGeneration, Error> {
-        self.shared.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
+        self.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
     }
 
     async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<StoredBomGeneration>, Error> {
@@ -202,11 +217,11 @@ impl Store for Postgres {
     }
 
     async fn reserve(&self, reservation: DayReservation) -> Result<DayReserved, Error> {
-        self.shared.write(Reserve(reservation)).await
+        self.write(Reserve(reservation)).await
     }
 
     async fn release(&self, run_id: &RunId, ids: Vec<String>) -> Result<(), Error> {
-        self.shared.write(Release { run_id: run_id.clone(), ids }).await
+        self.write(Release { run_id: run_id.clone(), ids }).await
     }
 
     async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error> {
@@ -226,11 +241,11 @@ impl Store for Postgres {
     }
 
     async fn discard(&self, discard: Discard) -> Result<(), Error> {
-        self.shared.write(DiscardDeadLetter(discard)).await
+        self.write(DiscardDeadLetter(discard)).await
     }
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
-        self.shared.write(Remove { run_id: run_id.clone(), even_live }).await
+        self.write(Remove { run_id: run_id.clone(), even_live }).await
     }
 
     async fn ended(
@@ -243,7 +258,7 @@ impl Store for Postgres {
     }
 
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
-        self.shared.write(RemoveEnded(run_ids)).await
+        self.write(RemoveEnded(run_ids)).await
     }
 
     fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {

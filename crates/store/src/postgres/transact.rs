@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 
-use super::Shared;
 use super::db::{Db, Step};
 use super::failure::{Failure, FailureRemedy};
 use super::lock::LOCK;
 use super::mark::{MARK, Mark};
 use super::patience::Patience;
 use super::write::Operation;
+use super::{Postgres, Shared};
 use crate::Error;
 
 /// Query for the status of a transaction.
@@ -29,6 +29,13 @@ enum Tried<T> {
     Failed(Failure),
     /// The connection broke during the commit.
     Unknown(Mark, T),
+}
+
+impl Postgres {
+    /// Executes and commits an operation, as [`Shared::write`].
+    pub(super) async fn write<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
+        self.observed.during(self.shared.write(operation)).await
+    }
 }
 
 impl Shared {

@@ -11,6 +11,7 @@ use crate::document::{Document, DocumentKind, DocumentQuery, DocumentStore, Docu
 #[async_trait]
 impl DocumentStore for Sqlite {
     async fn write_documents(&self, writes: Vec<DocumentWrite>) -> Result<(), Error> {
+        self.observed.before(&[], &writes);
         self.write(WriteDocuments(writes)).await
     }
 

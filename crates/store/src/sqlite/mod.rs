@@ -32,6 +32,7 @@ pub(crate) use inspect::Inspected;
 pub(crate) use restore::{Rebuilt, Restored};
 use writer::Writer;
 
+use crate::observer::Observed;
 use crate::{Error, Registry};
 
 /// Options for opening a registry.
@@ -92,6 +93,7 @@ pub struct Sqlite {
     reader: Mutex<Reader>,
     writer: Writer,
     writes: Writes,
+    observed: Observed,
 }
 
 /// The connection for reads, and the identity of its file.
@@ -128,7 +130,8 @@ impl Sqlite {
         };
         let writer = Writer::new(registry.database(), journal);
         let (registry, reader) = (registry.clone(), Mutex::new(reader));
-        Ok(Self { registry, reader, writer, writes: options.writes })
+        let observed = Observed::default();
+        Ok(Self { registry, reader, writer, writes: options.writes, observed })
     }
 
     /// Returns SQLite's settings that durability depends on.
@@ -168,7 +171,7 @@ impl Sqlite {
     /// Executes an operation on the writer thread, and waits until it is durable.
     async fn write<O: write::Operation>(&self, operation: O) -> Result<O::Output, Error> {
         self.check_writable()?;
-        self.writer.submit(operation).await
+        self.observed.during(self.writer.submit(operation)).await
     }
 
     fn check_writable(&self) -> Result<(), Error> {

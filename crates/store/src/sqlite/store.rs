@@ -22,13 +22,18 @@ use crate::row::{
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
-    SharedLogs, Store, UsageFilter, UsageTotals,
+    ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal,
+    SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
 };
 
 #[async_trait]
 impl Store for Sqlite {
+    fn observe(&self, observer: Arc<dyn ChangeObserver>) {
+        self.observed.set(observer);
+    }
+
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        self.observed.before(&admission.events, &admission.documents);
         self.write(Admit(admission)).await
     }
 
@@ -37,14 +42,17 @@ impl Store for Sqlite {
         admission: Admission,
         holder: Holder,
     ) -> Result<(Admitted, Option<Lease>), Error> {
+        self.observed.before(&admission.events, &admission.documents);
         self.write(AdmitHeld(admission, holder)).await
     }
 
     async fn append(&self, append: Append) -> Result<Appended, Error> {
+        self.observed.before(&append.events, &append.documents);
         self.write(AppendEvents(append)).await
     }
 
     async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        self.observed.before(&append.events, &append.documents);
         self.write(AppendAtRest(append)).await
     }
 
@@ -54,6 +62,8 @@ impl Store for Sqlite {
         child: Admission,
         holder: Holder,
     ) -> Result<Lease, Error> {
+        self.observed.before(&parent.events, &parent.documents);
+        self.observed.before(&child.events, &child.documents);
         self.write(AppendAndAdmit { parent, child, holder }).await
     }
 
@@ -62,6 +72,10 @@ impl Store for Sqlite {
         parent: Append,
         children: Vec<Admission>,
     ) -> Result<Appended, Error> {
+        self.observed.before(&parent.events, &parent.documents);
+        for child in &children {
+            self.observed.before(&child.events, &child.documents);
+        }
         self.write(AppendAndAdmitAll { parent, children }).await
     }
 
@@ -142,6 +156,7 @@ impl Store for Sqlite {
     }
 
     async fn import(&self, run: Admission) -> Result<Admitted, Error> {
+        self.observed.before(&run.events, &run.documents);
         self.write(Import(run)).await
     }
 
