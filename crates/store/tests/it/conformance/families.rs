@@ -41,7 +41,7 @@ fn child_of(parent: &Writer) -> Admission {
     admission
 }
 
-fn children_of(parent: &Writer, count: usize) -> Vec<Admission> {
+pub(crate) fn children_of(parent: &Writer, count: usize) -> Vec<Admission> {
     (0..count).map(|_| child_of(parent)).collect()
 }
 

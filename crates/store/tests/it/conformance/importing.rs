@@ -7,7 +7,7 @@ use super::StoreFactory;
 use crate::world::{Writer, created};
 
 /// A complete run of another registry, with two steps.
-fn elsewhere(key: Option<&str>) -> Admission {
+pub(crate) fn elsewhere(key: Option<&str>) -> Admission {
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = key.map(str::to_owned);
     let (mut writer, admission) = Writer::new(spec);

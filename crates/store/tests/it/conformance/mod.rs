@@ -17,6 +17,7 @@ pub(crate) mod ledger;
 pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod namespaces;
+pub(crate) mod observing;
 pub(crate) mod odd_text;
 pub(crate) mod placing;
 pub(crate) mod questions;
@@ -132,6 +133,8 @@ macro_rules! conforms {
                 usage_is_summed_by_namespace
                 questions_and_dead_letters_are_listed_by_namespace
                 sessions_are_listed_by_namespace;
+            observing:
+                an_observer_hears_of_a_change_before_it_is_made;
             odd_text:
                 any_text_is_stored_and_found_again
                 long_text_is_stored_and_found_again
