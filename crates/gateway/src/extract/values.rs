@@ -1,10 +1,8 @@
 //! Deserializer of name-value pairs into a struct with numbers, booleans and lists.
 
-use std::cell::RefCell;
-use std::fmt;
-
-use serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::value::{Error, MapDeserializer, SeqDeserializer, StringDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde_path_to_error::Segment;
 
 /// A value that cannot be read, or an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,72 +17,43 @@ pub(crate) struct ParameterMistake {
 pub(crate) fn read<T: DeserializeOwned>(
     pairs: Vec<(String, String)>,
 ) -> Result<T, ParameterMistake> {
-    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    let mut fields: Vec<(String, Values)> = Vec::new();
     for (name, value) in pairs {
         match fields.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(value),
-            None => fields.push((name, vec![value])),
+            Some((_, values)) => values.values.push(value),
+            None => fields.push((name.clone(), Values { name, values: vec![value] })),
         }
     }
-    // Name of the field at which an error occurred.
-    let at = RefCell::new(String::new());
-    let entries = fields.into_iter().map(|(name, values)| {
-        (Name { name: name.clone(), at: &at }, Values { name, values, at: &at })
-    });
-    T::deserialize(MapDeserializer::new(entries))
-        .map_err(|error: Message| ParameterMistake { name: at.borrow().clone(), message: error.0 })
+    let fields = MapDeserializer::new(fields.into_iter());
+    serde_path_to_error::deserialize(fields).map_err(|error| {
+        let name = match error.path().iter().next() {
+            Some(Segment::Map { key }) => key.clone(),
+            Some(Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown) | None => {
+                "query".to_owned()
+            }
+        };
+        ParameterMistake { name, message: error.into_inner().to_string() }
+    })
 }
 
-#[derive(Debug)]
-struct Message(String);
-
-impl fmt::Display for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Message {}
-
-impl de::Error for Message {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-}
-
-struct Name<'a> {
-    name: String,
-    at: &'a RefCell<String>,
-}
-
-impl<'de> IntoDeserializer<'de, Message> for Name<'_> {
-    type Deserializer = StringDeserializer<Message>;
-
-    fn into_deserializer(self) -> Self::Deserializer {
-        self.at.borrow_mut().clone_from(&self.name);
-        self.name.into_deserializer()
-    }
-}
-
-struct Values<'a> {
+/// All values of a parameter.
+struct Values {
     name: String,
     values: Vec<String>,
-    at: &'a RefCell<String>,
 }
 
-impl Values<'_> {
-    fn one(self) -> Result<String, Message> {
-        let Self { name, mut values, at } = self;
-        at.borrow_mut().clone_from(&name);
-        match (values.pop(), values.is_empty()) {
+impl Values {
+    fn one(mut self) -> Result<String, Error> {
+        let name = self.name;
+        match (self.values.pop(), self.values.is_empty()) {
             (Some(value), true) => Ok(value),
-            (_, false) => Err(Message(format!("{name} is given more than once"))),
-            (None, true) => Err(Message(format!("{name} has no value"))),
+            (_, false) => Err(Error::custom(format!("{name} is given more than once"))),
+            (None, true) => Err(Error::custom(format!("{name} has no value"))),
         }
     }
 }
 
-impl<'de> IntoDeserializer<'de, Message> for Values<'_> {
+impl IntoDeserializer<'_> for Values {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -95,26 +64,26 @@ impl<'de> IntoDeserializer<'de, Message> for Values<'_> {
 macro_rules! parsed {
     ($($method:ident, $visit:ident, $what:literal;)*) => {
         $(
-            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
                 let name = self.name.clone();
                 let text = self.one()?;
                 match text.parse() {
                     Ok(value) => visitor.$visit(value),
-                    Err(_) => Err(Message(format!("{name} is {text:?}, which is not {}", $what))),
+                    Err(_) => Err(Error::custom(format!("{name} is {text:?}, which is not {}", $what))),
                 }
             }
         )*
     };
 }
 
-impl<'de> Deserializer<'de> for Values<'_> {
-    type Error = Message;
+impl<'de> Deserializer<'de> for Values {
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_string(self.one()?)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
 
@@ -122,12 +91,11 @@ impl<'de> Deserializer<'de> for Values<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Message> {
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
-        self.at.borrow_mut().clone_from(&self.name);
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_seq(SeqDeserializer::new(self.values.into_iter()))
     }
 
@@ -136,8 +104,8 @@ impl<'de> Deserializer<'de> for Values<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Message> {
-        let text: StringDeserializer<Message> = self.one()?.into_deserializer();
+    ) -> Result<V::Value, Error> {
+        let text: StringDeserializer<Error> = self.one()?.into_deserializer();
         visitor.visit_enum(text)
     }
 
