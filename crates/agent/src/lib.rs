@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: the store, and the decision about retries.
 
+pub mod accept;
 pub mod agent_api;
 mod clock;
 pub mod harness;

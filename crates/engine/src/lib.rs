@@ -75,6 +75,8 @@ pub mod wait;
 pub mod worker;
 pub mod workers;
 
+pub use errand_agent::accept;
+
 pub use command_line::ProgramProblem;
 pub use engine::{Engine, EngineContext, Inner};
 pub use error::{CodedError, Error, code};

@@ -6,6 +6,7 @@ mod again;
 mod auth;
 mod callback_url;
 mod config;
+mod connection;
 mod exposition;
 mod extract;
 mod feed;

@@ -5,19 +5,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use super::bind::{AgentApiBindError, SocketFile, listen};
 use super::context::{Context, closed};
 use super::token::Token;
 use super::{Backend, dispatch, limit};
+use crate::accept::{self, ServeBounds};
 
 /// Configuration of a server: its socket, its token, and its folder for uploads.
 #[derive(Clone)]
@@ -92,51 +91,23 @@ impl AgentApiServer {
     /// Serves until `shutdown` completes, then waits at most [`limit::DRAIN_TIME`] for the calls
     /// under way. Owns every connection: none is left when this returns or is dropped.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let mut connections = JoinSet::new();
-        let slots = Arc::new(Semaphore::new(limit::CONNECTIONS));
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                Some(_) = connections.join_next() => {}
-                accepted = accept(&self.listener, &slots) => {
-                    if let Some((stream, slot)) = accepted {
-                        connections.spawn(converse(stream, slot, Arc::clone(&self.context)));
-                    }
-                }
-            }
-        }
-        // A receiver exists: the context holds one.
-        self.context.close.send_replace(true);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(limit::DRAIN_TIME, drained).await.is_err() {
-            connections.shutdown().await;
-        }
+        // The socket's file exists until all calls have ended.
+        let Self { listener, context, _file } = self;
+        let bounds = ServeBounds { connections: limit::CONNECTIONS, drain: limit::DRAIN_TIME };
+        let closing = async {
+            shutdown.await;
+            // A receiver exists: the context holds one.
+            context.close.send_replace(true);
+        };
+        accept::serve(listener, bounds, closing, |(stream, _)| {
+            converse(stream, Arc::clone(&context))
+        })
+        .await;
     }
 }
-
-/// Accepts the next connection once a slot is free; `None` after a temporary error.
-async fn accept(
-    listener: &UnixListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(UnixStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
-        Err(_) => {
-            // The process is out of descriptors or memory, until other connections end.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
-/// Pause before the next accept after an error.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves one connection to its end. Its errors do not concern other connections.
-async fn converse(stream: UnixStream, slot: OwnedSemaphorePermit, context: Arc<Context>) {
+async fn converse(stream: UnixStream, context: Arc<Context>) {
     let mut closing = context.closing.clone();
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
@@ -160,5 +131,4 @@ async fn converse(stream: UnixStream, slot: OwnedSemaphorePermit, context: Arc<C
     // The client disconnected or did not speak HTTP. Hyper has already answered if an answer was
     // possible.
     drop(ended);
-    drop(slot);
 }

@@ -28,5 +28,3 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// Smallest buffer that the HTTP parser accepts for line and headers. A lower bound of the user is
 /// checked once they are complete.
 pub(super) const PARSER_ROOM: usize = 8192;
-/// Pause before accepting again after the system refused for want of files or memory.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

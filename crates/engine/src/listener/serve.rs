@@ -1,9 +1,8 @@
 //! The loop of a listener: connections in, wakes out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use errand_agent::accept::{self, ServeBounds};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -18,7 +17,7 @@ impl BoundListener {
     pub async fn serve(self, handler: Arc<dyn Ingress>, shutdown: impl Future<Output = ()>) {
         let places = self.max_parallel.saturating_add(limit::WAITING_ROOM);
         let places = places.min(Semaphore::MAX_PERMITS);
-        let (wakes, mut asked) = mpsc::channel(places);
+        let (wakes, asked) = mpsc::channel(places);
         let (phase, phases) = watch::channel(Phase::Open);
         let front = Arc::new(Front {
             rules: self.rules,
@@ -27,61 +26,58 @@ impl BoundListener {
             wakes,
             phase: phases,
         });
-        let mut connections = JoinSet::new();
-        let mut under_way = JoinSet::new();
-        let mut shutdown = std::pin::pin!(shutdown);
-        loop {
-            let is_open = *phase.borrow() == Phase::Open;
-            if !is_open && under_way.is_empty() {
-                break;
-            }
-            tokio::select! {
-                biased;
-                () = &mut shutdown, if is_open => {
-                    phase.send_replace(Phase::Closing);
-                    // Waiting requests are not begun: dropping them answers 503.
-                    asked.close();
-                    while asked.try_recv().is_ok() {}
-                }
-                Some(_) = under_way.join_next() => {}
-                Some(asked) = asked.recv(), if under_way.len() < self.max_parallel => {
-                    under_way.spawn(wake(Arc::clone(&handler), asked));
-                }
-                Some(_) = connections.join_next() => {}
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, remote)) => {
-                        welcome(stream, remote, &front, &mut connections);
+        let wakes = dispatch(handler, asked, phase, self.max_parallel, shutdown);
+        // The bound is the listener's own: a connection beyond it is answered.
+        let bounds = ServeBounds { connections: usize::MAX, drain: limit::DRAIN_TIME };
+        let slots = Arc::new(Semaphore::new(limit::CONNECTIONS));
+        accept::serve(self.socket, bounds, wakes, |(stream, remote)| {
+            let (front, slot) = (Arc::clone(&front), Arc::clone(&slots).try_acquire_owned());
+            async move {
+                match slot {
+                    Ok(_slot) => {
+                        // Avoids waiting for acknowledgements; responses arrive without it too.
+                        drop(stream.set_nodelay(true));
+                        converse(stream, remote, front).await;
                     }
-                    // A connection reset before it was accepted, or no free file descriptor: both
-                    // pass, and are no reason to end a service.
-                    Err(_) => tokio::time::sleep(limit::ACCEPT_PAUSE).await,
-                },
+                    // The few bytes fit into the socket's buffer: this does not block.
+                    Err(_) => drop(stream.try_write(answer::full_house().as_bytes())),
+                }
             }
-        }
-        phase.send_replace(Phase::Ending);
-        drop(self.socket);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(limit::DRAIN_TIME, drained).await.is_err() {
-            connections.shutdown().await;
-        }
+        })
+        .await;
     }
 }
 
-/// Begins to serve a connection, or refuses it if there are too many.
-fn welcome(
-    stream: TcpStream,
-    remote: SocketAddr,
-    front: &Arc<Front>,
-    connections: &mut JoinSet<()>,
+/// Runs wakes until `shutdown` resolves and the running ones have ended.
+async fn dispatch(
+    handler: Arc<dyn Ingress>,
+    mut asked: mpsc::Receiver<ListenerRequest>,
+    phase: watch::Sender<Phase>,
+    max_parallel: usize,
+    shutdown: impl Future<Output = ()>,
 ) {
-    if connections.len() >= limit::CONNECTIONS {
-        // The few bytes fit into the socket's buffer: this does not block.
-        drop(stream.try_write(answer::full_house().as_bytes()));
-        return;
+    let mut under_way = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let is_open = *phase.borrow() == Phase::Open;
+        if !is_open && under_way.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = &mut shutdown, if is_open => {
+                phase.send_replace(Phase::Closing);
+                // Waiting requests are not begun: dropping them answers 503.
+                asked.close();
+                while asked.try_recv().is_ok() {}
+            }
+            Some(_) = under_way.join_next() => {}
+            Some(asked) = asked.recv(), if under_way.len() < max_parallel => {
+                under_way.spawn(wake(Arc::clone(&handler), asked));
+            }
+        }
     }
-    // Avoids waiting for acknowledgements; responses arrive without it too.
-    drop(stream.set_nodelay(true));
-    connections.spawn(converse(stream, remote, Arc::clone(front)));
+    phase.send_replace(Phase::Ending);
 }
 
 /// Wakes the service, unless the client went away while it waited.

@@ -1,6 +1,7 @@
 //! Metrics on a separate address without a key: for workers, and for scrapers without credentials.
 
 use std::io;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -9,10 +10,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use errand_api::gateway::meta::Health;
 use errand_engine::Engine;
+use errand_engine::accept::{self, ServeBounds};
 use tokio::net::TcpListener;
 
 use super::{RegistryFigures, render};
+use crate::connection::{HeadBounds, converse};
 use crate::metrics::Format;
+
+/// Bounds of the server: scrapers are few.
+const BOUNDS: ServeBounds = ServeBounds { connections: 64, drain: Duration::ZERO };
+/// Bounds of their requests.
+const HEAD: HeadBounds = HeadBounds { timeout: Duration::from_secs(10), size_bytes: 16 * 1024 };
 
 /// Serves `/metrics` and `/healthz` of this process until it is dropped.
 ///
@@ -25,7 +33,12 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { Json(Health::new("alive")) }))
         .with_state(engine);
-    axum::serve(TcpListener::from_std(socket)?, router).await
+    let socket = TcpListener::from_std(socket)?;
+    accept::serve(socket, BOUNDS, std::future::pending(), |(stream, peer)| {
+        converse(stream, peer, router.clone(), HEAD, std::future::pending())
+    })
+    .await;
+    Ok(())
 }
 
 async fn metrics(State(engine): State<Engine>, headers: HeaderMap) -> Response {
