@@ -477,7 +477,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Parcel(_)
         | EngineError::Prices(_)
         | EngineError::Agents(_)
-        | EngineError::Schedules(_)
+        | EngineError::Definition(_)
         | EngineError::Hooks(_)
         | EngineError::Outbox(_)
         | EngineError::Secret(_) => "",

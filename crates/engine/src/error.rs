@@ -115,10 +115,10 @@ pub enum Error {
     /// An error of registered agents.
     #[error(transparent)]
     Agents(#[from] Box<AgentProblem>),
-    /// An error of the schedules of a server.
+    /// A schedule or a hook cannot be defined or found.
     #[error(transparent)]
-    Schedules(#[from] crate::schedules::Error),
-    /// An error of hooks.
+    Definition(#[from] crate::named::Error),
+    /// A request to a hook is refused.
     #[error(transparent)]
     Hooks(#[from] crate::hooks::Error),
     /// An error of reports and their receivers.
@@ -218,7 +218,7 @@ impl CodedError for Error {
             Self::Member(error) => CodedError::code(error),
             Self::NestedTooDeep(error) => CodedError::code(error),
             Self::Agents(error) => CodedError::code(error),
-            Self::Schedules(error) => CodedError::code(error),
+            Self::Definition(error) => CodedError::code(error),
             Self::Hooks(error) => CodedError::code(error),
             Self::Outbox(error) => CodedError::code(error),
             Self::Schedule(error) => CodedError::code(error),

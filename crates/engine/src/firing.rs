@@ -1,27 +1,81 @@
-//! A run of a registered agent that is fired by a schedule's slot or by a request to a hook.
+//! Run input from a trigger that fired: the slot of a schedule, or a request from outside.
+//!
+//! Wakes of services, schedules and hooks of servers all make the submission of a run here. What is due
+//! is decided by [`errand_model::schedule`].
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{OnBusy, RunKind, Trigger};
+use errand_agent::parcel::Parcel;
+use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::scoped;
-use errand_store::DocumentWrite;
+use errand_model::{Timestamp, scoped};
+use serde_json::{Value, json};
 
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
 use crate::{Engine, Error, agents};
 
-/// A run to be fired.
+/// A trigger that fired: the cause of a run, and the input that it gives to the agent.
+#[derive(Clone, Debug)]
+pub(crate) struct FiredTrigger {
+    /// Cause of the run.
+    pub(crate) trigger: Trigger,
+    /// Input of the agent; `None` for a heartbeat without input.
+    pub(crate) input: Option<Vec<u8>>,
+}
+
+impl FiredTrigger {
+    /// A slot of a schedule; `None` for one that fires on request.
+    pub(crate) fn of_slot(
+        source: &str,
+        (schedule_id, slot): (&str, Option<Timestamp>),
+        input: Option<Vec<u8>>,
+    ) -> Self {
+        let payload = json!({ "slot_ms": slot, "schedule_id": schedule_id });
+        let kind = TriggerKind::Schedule;
+        let trigger = Trigger { kind, source: Some(source.to_owned()), payload: Some(payload) };
+        Self { trigger, input }
+    }
+
+    /// A request from outside, described by `facts`, in which credentials are masked.
+    pub(crate) fn of_request(source: &str, facts: Value, input: Vec<u8>) -> Self {
+        let kind = TriggerKind::Webhook;
+        let trigger = Trigger { kind, source: Some(source.to_owned()), payload: Some(facts) };
+        Self { trigger, input: Some(input) }
+    }
+
+    /// Returns the submission of the run. `source` is the place that the parcel was built from.
+    pub(crate) fn submission(
+        self,
+        parcel: Parcel,
+        source: String,
+        options: RunOptions,
+    ) -> Submission {
+        Submission {
+            parcel,
+            source,
+            kind: if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
+            trigger: self.trigger,
+            input: self.input,
+            options,
+            service: None,
+            parent: None,
+            origin: None,
+            member: None,
+            lineage: Lineage::default(),
+        }
+    }
+}
+
+/// A run of a registered agent, to be carried out by any worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Firing {
     /// Namespace of the run.
     pub(crate) namespace: Option<String>,
     /// `name`, or `name@version`.
     pub(crate) agent: String,
-    /// Cause of the run.
-    pub(crate) trigger: Trigger,
-    /// Input of the agent; `None` for a heartbeat without input.
-    pub(crate) input: Option<Vec<u8>>,
+    /// Cause and input.
+    pub(crate) fired: FiredTrigger,
     /// Labels, which override the agent's.
     pub(crate) labels: BTreeMap<String, String>,
     /// Session that it belongs to, as the namespace names it.
@@ -39,7 +93,6 @@ impl Firing {
         let namespace = self.namespace.as_deref();
         let version = agents::find(engine, namespace, name, version).await?;
         let parcel = agents::open(engine, &version)?;
-        let kind = if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat };
         let root = engine.registry().root();
         let session_id = self.session_id.as_ref().map(|id| scoped(namespace, id));
         let options = RunOptions {
@@ -53,22 +106,8 @@ impl Firing {
             placement: Some(Placement::default()),
             ..RunOptions::default()
         };
-        Ok(CheckedSubmission::for_any_worker(
-            engine,
-            Submission {
-                parcel,
-                source: version.source,
-                kind,
-                trigger: self.trigger.clone(),
-                input: self.input.clone(),
-                options,
-                service: None,
-                parent: None,
-                origin: None,
-                member: None,
-                lineage: Lineage::default(),
-            },
-        )?)
+        let submission = self.fired.clone().submission(parcel, version.source, options);
+        Ok(CheckedSubmission::for_any_worker(engine, submission)?)
     }
 }
 
@@ -76,30 +115,4 @@ impl Firing {
 /// of another namespace.
 pub(crate) fn is_session(text: &str) -> bool {
     crate::run_options::is_name(text) && !text.contains('/')
-}
-
-/// Returns true if another process changed the document first.
-pub(crate) const fn is_changed(error: &Error) -> bool {
-    matches!(error, Error::Store(errand_store::Error::DocumentChanged { .. }))
-}
-
-/// Returns the write of a document.
-pub(crate) fn put(
-    (kind, namespace, key): (errand_store::DocumentKind, Option<&str>, String),
-    body: &impl serde::Serialize,
-    expect: errand_store::Expect,
-    due_at: Option<errand_model::Timestamp>,
-) -> DocumentWrite {
-    let body = serde_json::to_value(body).unwrap_or_default();
-    let change = errand_store::DocumentChange::Put { body, due_at };
-    DocumentWrite { kind, namespace: namespace.map(str::to_owned), key, expect, change }
-}
-
-/// Returns true if a text can be the name of a schedule or a hook: 1 to 63 of `a-z 0-9 - _ .`,
-/// beginning with a letter or digit.
-pub(crate) fn is_name(text: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    text.len() <= 63
-        && text.bytes().next().is_some_and(is_plain)
-        && text.bytes().all(|b| is_plain(b) || matches!(b, b'-' | b'_' | b'.'))
 }

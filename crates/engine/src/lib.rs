@@ -38,7 +38,7 @@ mod live;
 pub mod log;
 pub mod logs;
 pub mod metrics;
-mod named;
+pub mod named;
 mod news;
 mod off_thread;
 pub mod operations;

@@ -14,6 +14,7 @@ use errand_engine::outbox::{self, Refused};
 use errand_engine::{CodedError as _, Error as EngineError, SchemaProblem, agents, code};
 use errand_model::RunId;
 use errand_model::run::Rejection;
+use errand_model::schedule::InvalidSchedule;
 use errand_store::Error as StoreError;
 
 /// A refusal of a request.
@@ -153,15 +154,16 @@ impl From<EngineError> for Refusal {
                 "if reports may go there, start the server with --allow-callback {host}"
             ));
         }
-        if let EngineError::Schedules(error) = &error
+        if let EngineError::Definition(error) = &error
             && let Some(pointer) = error.pointer()
         {
             return refusal.at(pointer);
         }
-        if let EngineError::Hooks(error) = &error
-            && let Some(pointer) = error.pointer()
-        {
-            return refusal.at(pointer);
+        if let EngineError::Schedule(error) = &error {
+            return refusal.at(match error {
+                InvalidSchedule::TimeZone { .. } => "/timezone",
+                InvalidSchedule::Expression(_) => "/cron",
+            });
         }
         if let EngineError::Schema(SchemaProblem::Input { path, .. }) = &error {
             return refusal.at(format!("/input{}", path.trim_end_matches('/')));

@@ -1,13 +1,16 @@
-//! Due slots of a schedule, and the time of the next look.
+//! Due slots: the one place that decides when a schedule or a heartbeat fires.
 //!
-//! Pure: the same schedule at the same moment gives the same plan, so a service that was killed
-//! between deciding and recording decides the same again.
+//! Services and the schedules of servers both ask it which slots are due ([`ParsedSchedule::due`]), and
+//! then step by step what to do with them ([`DueSlots::next_step`]): missed slots and overlap are
+//! policies of the schedule. Pure: the same schedule at the same moment gives the same slots, so a
+//! process that was killed between deciding and recording decides the same again.
+
+use std::collections::VecDeque;
 
 use thiserror::Error;
 
 use crate::cron::{CronError, CronExpr, TimeZone, time_zone};
 use crate::event::{Missed, Overlap, ScheduleSpec};
-use crate::run::SessionSchedule;
 use crate::{Digest, Timestamp};
 
 /// The most slots that `missed: fire_all` fires after a pause.
@@ -17,20 +20,53 @@ pub const COUNT_LIMIT: usize = 10_000;
 /// A slot this much in the past was missed; less is the ordinary lateness of a busy machine.
 pub const LATE_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// A schedule whose expression and time zone were understood.
+/// A schedule whose expression and time zone were understood, with its policies.
 #[derive(Debug)]
 pub struct ParsedSchedule {
     expr: CronExpr,
     zone: TimeZone,
+    missed: Missed,
+    overlap: Overlap,
 }
 
-/// Work of one schedule at one moment.
+/// Due slots of a schedule or a heartbeat that are neither fired nor skipped yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// Slots to fire, oldest first.
-    pub fire: Vec<Timestamp>,
-    /// Number of passed slots that are not fired, and the latest of them.
-    pub skipped: Option<(u64, Timestamp)>,
+pub struct DueSlots {
+    missed: Option<SkippedSlots>,
+    /// Oldest first.
+    left: VecDeque<Timestamp>,
+    overlap: Overlap,
+}
+
+/// The next step to be taken with due slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotStep {
+    /// Fire this slot.
+    Fire(Timestamp),
+    /// Record that these slots are not fired.
+    Skip(SkippedSlots),
+    /// Come back when the run that was fired before is over: the slots stay due.
+    Wait,
+}
+
+/// Slots that are not fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkippedSlots {
+    /// Number of slots.
+    pub slots: u64,
+    /// The latest of them.
+    pub latest: Timestamp,
+    /// Reason.
+    pub reason: SkipReason,
+}
+
+/// Reason for which slots are not fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// They passed while nothing could fire them.
+    Missed,
+    /// The run that was fired before is not over.
+    Overlap,
 }
 
 impl ParsedSchedule {
@@ -39,10 +75,23 @@ impl ParsedSchedule {
     /// # Errors
     ///
     /// [`InvalidSchedule`] if the expression or the time zone is none.
+    pub fn parse(
+        expr: &str,
+        timezone: &str,
+        (missed, overlap): (Missed, Overlap),
+    ) -> Result<Self, InvalidSchedule> {
+        let zone = time_zone(timezone)
+            .ok_or_else(|| InvalidSchedule::TimeZone { name: timezone.to_owned() })?;
+        Ok(Self { expr: CronExpr::parse(expr)?, zone, missed, overlap })
+    }
+
+    /// Understands a schedule of a service.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`].
     pub fn of(spec: &ScheduleSpec) -> Result<Self, InvalidSchedule> {
-        let zone = time_zone(&spec.timezone)
-            .ok_or_else(|| InvalidSchedule::TimeZone { name: spec.timezone.clone() })?;
-        Ok(Self { expr: CronExpr::parse(&spec.schedule_expr)?, zone })
+        Self::parse(&spec.schedule_expr, &spec.timezone, (spec.missed, spec.overlap))
     }
 
     /// The first slot after `after`; `None` if there is none any more.
@@ -50,16 +99,11 @@ impl ParsedSchedule {
         self.expr.next_after(after, self.zone)
     }
 
-    /// The next slot of `schedule` that is neither fired nor skipped; `since` is when it came into
-    /// force.
-    pub fn next_slot(&self, schedule: &SessionSchedule, since: Timestamp) -> Option<Timestamp> {
-        self.next_after(schedule.last_slot_at.unwrap_or(since))
-    }
-
-    /// Returns the work due at `now`, for a schedule in force since `since`.
-    pub fn due(&self, schedule: &SessionSchedule, since: Timestamp, now: Timestamp) -> Due {
+    /// Returns the slots due at `now`: those after `settled_until`, up to which all slots were fired or
+    /// skipped, or passed before the schedule was in force.
+    pub fn due(&self, settled_until: Timestamp, now: Timestamp) -> DueSlots {
         let mut passed = Vec::new();
-        let mut last = schedule.last_slot_at.unwrap_or(since);
+        let mut last = settled_until;
         while let Some(slot) = self.next_after(last).filter(|slot| *slot <= now) {
             passed.push(slot);
             last = slot;
@@ -68,11 +112,27 @@ impl ParsedSchedule {
                 break;
             }
         }
-        split(&passed, schedule.spec.missed, now)
+        self.split(&passed, now)
     }
-}
 
-impl ParsedSchedule {
+    /// Splits passed slots into those that are fired and those that were missed.
+    fn split(&self, passed: &[Timestamp], now: Timestamp) -> DueSlots {
+        let Some(latest) = passed.last() else { return DueSlots::default() };
+        let is_late = now.since(*latest) > LATE_AFTER;
+        let fire_from = match self.missed {
+            Missed::Skip if is_late => passed.len(),
+            Missed::Skip | Missed::FireOnce => passed.len() - 1,
+            Missed::FireAll => passed.len().saturating_sub(MISSED_LIMIT),
+        };
+        let (missed, left) = passed.split_at(fire_from);
+        let missed = missed.last().map(|latest| SkippedSlots {
+            slots: u64::try_from(missed.len()).unwrap_or(u64::MAX),
+            latest: *latest,
+            reason: SkipReason::Missed,
+        });
+        DueSlots { missed, left: left.to_vec().into(), overlap: self.overlap }
+    }
+
     /// The latest slot that is not after `now`, looked for ever further back.
     fn latest_until(&self, now: Timestamp) -> Option<Timestamp> {
         let mut back_ms = 1_000;
@@ -89,6 +149,35 @@ impl ParsedSchedule {
     }
 }
 
+impl DueSlots {
+    /// Returns the slot of a heartbeat at `now`. Beats that passed are not made up for, and a beat that
+    /// comes while the one before it still runs is skipped.
+    pub fn of_heartbeat(due_at: Timestamp, now: Timestamp) -> Self {
+        let left = (due_at <= now).then_some(now).into_iter().collect();
+        Self { missed: None, left, overlap: Overlap::Skip }
+    }
+
+    /// Returns the next step, and takes its slots away; `None` if no slot is left. `is_busy` tells that
+    /// the run that was fired before is not over.
+    pub fn next_step(&mut self, is_busy: bool) -> Option<SlotStep> {
+        let may_fire = match self.overlap {
+            Overlap::Queue if is_busy && !self.left.is_empty() => return Some(SlotStep::Wait),
+            Overlap::Skip => !is_busy,
+            Overlap::Queue | Overlap::Allow => true,
+        };
+        if let Some(missed) = self.missed.take() {
+            return Some(SlotStep::Skip(missed));
+        }
+        let slot = self.left.pop_front()?;
+        Some(if may_fire {
+            SlotStep::Fire(slot)
+        } else {
+            let reason = SkipReason::Overlap;
+            SlotStep::Skip(SkippedSlots { slots: 1, latest: slot, reason })
+        })
+    }
+}
+
 /// A schedule that cannot be understood.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum InvalidSchedule {
@@ -101,20 +190,6 @@ pub enum InvalidSchedule {
         /// Name as given.
         name: String,
     },
-}
-
-/// Splits passed slots into those that are fired and those that are skipped.
-fn split(passed: &[Timestamp], missed: Missed, now: Timestamp) -> Due {
-    let Some(latest) = passed.last() else { return Due::default() };
-    let is_late = now.since(*latest) > LATE_AFTER;
-    let fire_from = match missed {
-        Missed::Skip if is_late => passed.len(),
-        Missed::Skip | Missed::FireOnce => passed.len() - 1,
-        Missed::FireAll => passed.len().saturating_sub(MISSED_LIMIT),
-    };
-    let (skip, fire) = passed.split_at(fire_from);
-    let skipped = skip.last().map(|slot| (u64::try_from(skip.len()).unwrap_or(u64::MAX), *slot));
-    Due { fire: fire.to_vec(), skipped }
 }
 
 /// The stable name of a schedule: equal for equal expression, time zone and payload.
@@ -138,12 +213,4 @@ pub fn merge(schedules: impl IntoIterator<Item = ScheduleSpec>) -> Vec<ScheduleS
         }
     }
     merged
-}
-
-/// Returns true if a slot that comes while a wake of its schedule still runs is fired at once.
-pub const fn may_overlap(overlap: Overlap, busy: bool) -> bool {
-    match overlap {
-        Overlap::Allow => true,
-        Overlap::Skip | Overlap::Queue => !busy,
-    }
 }

@@ -5,7 +5,7 @@
 
 mod linux;
 
-pub use linux::alarm::until_wall_clock;
+pub use linux::alarm::{until_due, until_wall_clock};
 pub use linux::clock::{host_name, since_boot, wall_clock};
 pub use linux::end::end_run_processes;
 pub use linux::freeze::is_run_frozen;

@@ -38,10 +38,10 @@ pub struct ScheduleRequest {
     pub input: Option<Value>,
     /// Treatment of slots that passed while no server was running; by default `fire_once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missed: Option<MissedPolicy>,
+    pub missed: Option<Missed>,
     /// Treatment of a slot while the run before it is not over; by default `skip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<OverlapPolicy>,
+    pub overlap: Option<Overlap>,
     /// Labels of the runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
@@ -53,72 +53,6 @@ pub struct ScheduleRequest {
     /// True, as by default, if its slots fire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-}
-
-/// Treatment of slots that passed while no server was running.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MissedPolicy {
-    /// One run for all missed slots, for the latest one.
-    #[default]
-    FireOnce,
-    /// None.
-    Skip,
-    /// One run for each of the latest hundred.
-    FireAll,
-}
-
-impl From<MissedPolicy> for Missed {
-    fn from(policy: MissedPolicy) -> Self {
-        match policy {
-            MissedPolicy::FireOnce => Self::FireOnce,
-            MissedPolicy::Skip => Self::Skip,
-            MissedPolicy::FireAll => Self::FireAll,
-        }
-    }
-}
-
-impl From<Missed> for MissedPolicy {
-    fn from(policy: Missed) -> Self {
-        match policy {
-            Missed::FireOnce => Self::FireOnce,
-            Missed::Skip => Self::Skip,
-            Missed::FireAll => Self::FireAll,
-        }
-    }
-}
-
-/// Treatment of a slot while the run before it is not over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OverlapPolicy {
-    /// The slot is skipped, and the schedule shows it.
-    #[default]
-    Skip,
-    /// The run starts when the one before it is over.
-    Queue,
-    /// The runs execute at the same time.
-    Allow,
-}
-
-impl From<OverlapPolicy> for Overlap {
-    fn from(policy: OverlapPolicy) -> Self {
-        match policy {
-            OverlapPolicy::Skip => Self::Skip,
-            OverlapPolicy::Queue => Self::Queue,
-            OverlapPolicy::Allow => Self::Allow,
-        }
-    }
-}
-
-impl From<Overlap> for OverlapPolicy {
-    fn from(policy: Overlap) -> Self {
-        match policy {
-            Overlap::Skip => Self::Skip,
-            Overlap::Queue => Self::Queue,
-            Overlap::Allow => Self::Allow,
-        }
-    }
 }
 
 /// A schedule.
@@ -136,9 +70,9 @@ pub struct Schedule {
     #[serde(default)]
     pub input: Option<Value>,
     /// Treatment of slots that passed while no server was running.
-    pub missed: MissedPolicy,
+    pub missed: Missed,
     /// Treatment of a slot while the run before it is not over.
-    pub overlap: OverlapPolicy,
+    pub overlap: Overlap,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
     /// The conversation that the runs belong to.

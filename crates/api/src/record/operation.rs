@@ -119,9 +119,7 @@ pub(super) fn operation(run: &Run) -> Operation {
     let schedules: Vec<_> = service.schedules.iter().map(|s| schedule(run, s)).collect();
     let listeners =
         spec.listeners.iter().zip(&service.listeners).map(|(spec, state)| listener(spec, state));
-    let heartbeat = (spec.heartbeat && !run.status.is_terminal()).then(|| {
-        service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at).plus(spec.interval)
-    });
+    let heartbeat = run.next_heartbeat_at().filter(|_| !run.status.is_terminal());
     operation.interval_ms = Some(super::value::millis(spec.interval));
     operation.heartbeat = Some(spec.heartbeat);
     operation.next_wake_at_ms =
@@ -136,8 +134,8 @@ pub(super) fn operation(run: &Run) -> Operation {
 
 fn schedule(run: &Run, schedule: &SessionSchedule) -> ScheduleRecord {
     let spec = &schedule.spec;
-    let next =
-        ParsedSchedule::of(spec).ok().and_then(|work| work.next_slot(schedule, run.created_at));
+    let parsed = ParsedSchedule::of(spec).ok();
+    let next = parsed.and_then(|it| it.next_after(schedule.settled_until(run.created_at)));
     ScheduleRecord {
         id: spec.id.clone(),
         run_id: run.id.clone(),

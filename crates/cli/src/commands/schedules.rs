@@ -5,8 +5,9 @@ use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::schedule::{MissedPolicy, OverlapPolicy, Schedule, ScheduleRequest};
+use errand_api::gateway::schedule::{Schedule, ScheduleRequest};
 use errand_model::Timestamp;
+use errand_model::event::{Missed, Overlap};
 use serde_json::json;
 
 use super::submit::{pairs, payload};
@@ -65,10 +66,10 @@ pub(crate) struct Add {
     input: Option<String>,
     /// Slots that passed while no server was there: fire_once, skip or fire_all
     #[arg(long, value_name = "POLICY", value_parser = missed)]
-    missed: Option<MissedPolicy>,
+    missed: Option<Missed>,
     /// A slot while the run before it is not over: skip, queue or allow
     #[arg(long, value_name = "POLICY", value_parser = overlap)]
-    overlap: Option<OverlapPolicy>,
+    overlap: Option<Overlap>,
     /// A label of the runs; may be given again
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
@@ -91,11 +92,11 @@ pub(crate) struct Names {
     names: Vec<String>,
 }
 
-fn missed(text: &str) -> Result<MissedPolicy, String> {
+fn missed(text: &str) -> Result<Missed, String> {
     serde_json::from_value(text.into()).map_err(|_| "fire_once, skip or fire_all".to_owned())
 }
 
-fn overlap(text: &str) -> Result<OverlapPolicy, String> {
+fn overlap(text: &str) -> Result<Overlap, String> {
     serde_json::from_value(text.into()).map_err(|_| "skip, queue or allow".to_owned())
 }
 

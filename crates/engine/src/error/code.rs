@@ -63,7 +63,10 @@ impl CodedError for NotReportable {
 
 impl CodedError for InvalidSchedule {
     fn code(&self) -> ErrorCode {
-        ErrorCode::CronInvalid
+        match self {
+            Self::TimeZone { .. } => ErrorCode::TimeZoneInvalid,
+            Self::Expression(_) => ErrorCode::CronInvalid,
+        }
     }
 }
 

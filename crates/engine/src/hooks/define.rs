@@ -1,20 +1,16 @@
 //! Definition, listing and removal of hooks.
 
 use errand_agent::secret::Sealer;
-use errand_store::{DocumentKind, Expect};
+use errand_api::gateway::hook::{Hook, HookScheme};
 
-use super::hook::{HookDefinition, HookSecret, HookView, RegisteredHook, Scheme};
+use super::hook::{HookDefinition, HookSecret, RegisteredHook, invalid};
 use super::reference::http_name;
-use super::{Error, template};
+use super::template;
 use crate::error::PayloadRefused;
-use crate::firing::{is_changed, is_name, put};
-use crate::outbox::{SigningSecret, read};
-use crate::{Engine, Error as EngineError, agents, named};
+use crate::named::{self, Error, is_name};
+use crate::outbox::SigningSecret;
+use crate::{Engine, Error as EngineError, agents};
 
-/// Most hooks of one namespace.
-const LIMIT: u32 = 1_000;
-/// Tries of a change that collides with changes by others.
-const TRIES: usize = 16;
 /// Context that hook secrets are sealed for.
 const SEALED_AS: &str = "hook";
 /// Shortest secret: a shorter one can be guessed.
@@ -28,9 +24,9 @@ const TEMPLATE_LIMIT_BYTES: usize = 64 * 1_024;
 /// Names that routes of the API take.
 const RESERVED: &[&str] = &["deliveries"];
 
-/// Creates a hook, or changes the one of that name. Returns true if it is new, and the secret if it
-/// was generated here: it is never shown again. Without a given secret, an existing hook keeps its
-/// own.
+/// Creates a hook, or changes the one of that name. Returns true if it is new. The returned document
+/// has the secret only if it was generated here: it is never shown again. Without a given secret, an
+/// existing hook keeps its own.
 ///
 /// # Errors
 ///
@@ -40,47 +36,28 @@ pub async fn define(
     namespace: Option<&str>,
     name: &str,
     (definition, secret): (&HookDefinition, Option<&HookSecret>),
-) -> Result<(HookView, bool, Option<HookSecret>), EngineError> {
+) -> Result<(Hook, bool), EngineError> {
     check(name, definition, secret)?;
     let (agent, version) = agents::split_reference(&definition.agent);
     agents::find(engine, namespace, agent, version).await?;
-    for _ in 0..TRIES {
-        let now = engine.now();
-        let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
-        let (created_at, kept, expect) = match &found {
-            Some(document) => {
-                let before: RegisteredHook = read(document)?;
-                let expect = Expect::Revision(document.revision);
-                (before.created_at, Some(before.sealed_secret), expect)
-            }
-            None => (now, None, Expect::Absent),
-        };
-        if found.is_none() {
-            let known =
-                named::list(engine, DocumentKind::Hook, namespace, (None, LIMIT)).await?.len();
-            if u32::try_from(known).unwrap_or(u32::MAX) >= LIMIT {
-                return Err(Error::TooMany { limit: LIMIT }.into());
-            }
-        }
-        let (sealed_secret, shown) = match (secret, kept) {
-            (Some(secret), _) => (seal(engine, secret)?, None),
-            (None, Some(kept)) => (kept, None),
+    let mut generated = None;
+    let change = |before: Option<RegisteredHook>| {
+        let (now, definition) = (engine.now(), definition.clone());
+        let created_at = before.as_ref().map_or(now, |before| before.created_at);
+        let sealed_secret = match (secret, before) {
+            (Some(secret), _) => seal(engine, secret)?,
+            (None, Some(before)) => before.sealed_secret,
             (None, None) => {
-                let made_up = HookSecret::new(SigningSecret::generate()?.expose());
-                (seal(engine, &made_up)?, Some(made_up))
+                let secret = HookSecret::new(SigningSecret::generate()?.expose());
+                seal(engine, generated.insert(secret))?
             }
         };
-        let definition = definition.clone();
-        let hook = RegisteredHook { definition, sealed_secret, created_at, updated_at: now };
-        let place = (DocumentKind::Hook, namespace, name.to_owned());
-        let written = engine.store().write_documents(vec![put(place, &hook, expect, None)]).await;
-        match written.map_err(EngineError::from) {
-            Ok(()) => return Ok((hook.view(name), found.is_none(), shown)),
-            Err(error) if is_changed(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(Error::Contended { name: name.to_owned() }.into())
+        Ok(RegisteredHook { definition, sealed_secret, created_at, updated_at: now })
+    };
+    let (hook, is_new) = named::change(engine, (namespace, name), change).await?;
+    let mut view = hook.view(namespace, name);
+    view.signature.secret = generated.filter(|_| is_new).map(|secret| secret.expose().to_owned());
+    Ok((view, is_new))
 }
 
 fn check(
@@ -88,8 +65,6 @@ fn check(
     definition: &HookDefinition,
     secret: Option<&HookSecret>,
 ) -> Result<(), Error> {
-    let invalid =
-        |pointer: &str, reason: String| Error::Invalid { pointer: pointer.to_owned(), reason };
     if !is_name(name) || RESERVED.contains(&name) {
         let reason = format!(
             "{name:?} is no name of a hook: 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a \
@@ -98,7 +73,7 @@ fn check(
         return Err(invalid("/name", reason));
     }
     let signature = &definition.signature;
-    let is_open = matches!(signature.scheme, Scheme::HmacSha256 | Scheme::Token);
+    let is_open = matches!(signature.scheme, HookScheme::HmacSha256 | HookScheme::Token);
     if !is_open && (signature.header.is_some() || signature.prefix.is_some()) {
         let reason = "this scheme says itself which header it uses".to_owned();
         return Err(invalid("/signature/header", reason));
@@ -108,7 +83,7 @@ fn check(
     }
     if let Some(secret) = secret {
         let (text, length) = (secret.expose(), secret.expose().chars().count());
-        let is_standard = signature.scheme == Scheme::StandardWebhooks;
+        let is_standard = signature.scheme == HookScheme::StandardWebhooks;
         if is_standard && text.starts_with("whsec_") && SigningSecret::parse(text).is_none() {
             let reason = "what follows whsec_ is not base64 of 24 to 64 bytes".to_owned();
             return Err(invalid("/signature/secret", reason));
@@ -123,20 +98,16 @@ fn check(
             return Err(invalid("/signature/secret", reason));
         }
     }
-    check_rest(definition, &invalid)
+    check_rest(definition)
 }
 
-fn check_rest(
-    definition: &HookDefinition,
-    invalid: &impl Fn(&str, String) -> Error,
-) -> Result<(), Error> {
+fn check_rest(definition: &HookDefinition) -> Result<(), Error> {
     if let Some(input) = &definition.input {
         if input.to_string().len() > TEMPLATE_LIMIT_BYTES {
             let reason = format!("the template has more than {TEMPLATE_LIMIT_BYTES} bytes");
             return Err(invalid("/input", reason));
         }
-        template::check(input)
-            .map_err(|it| invalid(&format!("/input{}", it.pointer), it.reason))?;
+        template::check(input).map_err(|it| invalid(format!("/input{}", it.pointer), it.reason))?;
     }
     if definition.labels.keys().any(String::is_empty) {
         return Err(invalid("/labels", "a label has no name".to_owned()));
@@ -144,7 +115,7 @@ fn check_rest(
     let texts = definition.labels.iter().map(|(name, text)| (format!("/labels/{name}"), text));
     let session = definition.session_id.iter().map(|text| ("/session_id".to_owned(), text));
     for (pointer, text) in texts.chain(session) {
-        template::check(&text.as_str().into()).map_err(|it| invalid(&pointer, it.reason))?;
+        template::check(&text.as_str().into()).map_err(|it| invalid(pointer, it.reason))?;
     }
     if let Some(dedupe) = &definition.dedupe {
         dedupe.key.check().map_err(|reason| invalid("/dedupe/key", reason))?;
@@ -158,7 +129,11 @@ fn check_rest(
     }
     match &events.from {
         Some(from) => from.check().map_err(|reason| invalid("/events/from", reason)),
-        None if matches!(definition.signature.scheme, Scheme::HmacSha256 | Scheme::Token) => {
+        None if matches!(
+            definition.signature.scheme,
+            HookScheme::HmacSha256 | HookScheme::Token
+        ) =>
+        {
             let reason = "this scheme does not say where the name of an event is".to_owned();
             Err(invalid("/events/from", reason))
         }
@@ -179,16 +154,6 @@ pub(super) fn open(engine: &Engine, hook: &RegisteredHook) -> Result<HookSecret,
         .map_err(|_| PayloadRefused { reason: "the secret of a hook is no text".to_owned() }.into())
 }
 
-pub(super) async fn load(
-    engine: &Engine,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<(RegisteredHook, u64), EngineError> {
-    let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
-    let document = found.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
-    Ok((read(&document)?, document.revision))
-}
-
 /// Returns a hook.
 ///
 /// # Errors
@@ -198,8 +163,9 @@ pub async fn get(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
-) -> Result<HookView, EngineError> {
-    Ok(load(engine, namespace, name).await?.0.view(name))
+) -> Result<Hook, EngineError> {
+    let (hook, _) = named::load::<RegisteredHook>(engine, (namespace, name)).await?;
+    Ok(hook.view(namespace, name))
 }
 
 /// Lists the hooks of a namespace by name: those after `after`, at most `limit`.
@@ -212,9 +178,9 @@ pub async fn list(
     namespace: Option<&str>,
     after: Option<&str>,
     limit: u32,
-) -> Result<Vec<HookView>, EngineError> {
-    let found = named::list(engine, DocumentKind::Hook, namespace, (after, limit)).await?;
-    found.iter().map(|document| Ok(read::<RegisteredHook>(document)?.view(&document.key))).collect()
+) -> Result<Vec<Hook>, EngineError> {
+    let found = named::list::<RegisteredHook>(engine, namespace, after, limit).await?;
+    Ok(found.into_iter().map(|(name, hook)| hook.view(namespace, &name)).collect())
 }
 
 /// Removes a hook. Its runs stay; records of its requests expire.
@@ -227,12 +193,5 @@ pub async fn remove(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<(), EngineError> {
-    for _ in 0..TRIES {
-        let (_, revision) = load(engine, namespace, name).await?;
-        let place = (DocumentKind::Hook, namespace, name);
-        if named::remove(engine, place, revision).await? {
-            return Ok(());
-        }
-    }
-    Err(Error::Contended { name: name.to_owned() }.into())
+    named::remove::<RegisteredHook>(engine, (namespace, name)).await
 }

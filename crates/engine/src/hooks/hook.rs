@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::Timestamp;
+use errand_api::gateway::hook::{
+    Hook, HookDedupe, HookEvents, HookPlace, HookRequest, HookScheme, HookSignature,
+};
+use errand_model::{Timestamp, parse_duration};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::reference::RequestField;
+use crate::named::{Definition, DefinitionKind, Error};
 
 /// Definition of a hook as a user gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,25 +37,11 @@ pub struct HookDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// Scheme of the signature.
-    pub scheme: Scheme,
+    pub scheme: HookScheme,
     /// Header with the signature, lower case; for schemes that leave it open.
     pub header: Option<String>,
     /// Prefix before the signature in the header.
     pub prefix: Option<String>,
-}
-
-/// Signature scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    /// HMAC-SHA256 over the body, in hex or base64, in a header of the sender's choice.
-    HmacSha256,
-    /// HMAC-SHA256 as GitHub sends it: `X-Hub-Signature-256: sha256=<hex>`.
-    Github,
-    /// Standard Webhooks: over id, timestamp and body.
-    StandardWebhooks,
-    /// The secret itself, in a header.
-    Token,
 }
 
 /// Deduplication of repeated requests.
@@ -86,20 +76,6 @@ pub struct RegisteredHook {
     pub updated_at: Timestamp,
 }
 
-/// A hook as shown: without its secret.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HookView {
-    /// Name of the hook.
-    pub name: String,
-    /// Definition as the user gave it.
-    #[serde(flatten)]
-    pub definition: HookDefinition,
-    /// Time of creation.
-    pub created_at_ms: Timestamp,
-    /// Time of the last change.
-    pub updated_at_ms: Timestamp,
-}
-
 /// A secret. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookSecret(String);
@@ -122,18 +98,83 @@ impl std::fmt::Debug for HookSecret {
     }
 }
 
+impl Definition for RegisteredHook {
+    const KIND: DefinitionKind = DefinitionKind::Hook;
+
+    fn due_at(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
 impl RegisteredHook {
-    pub(super) fn view(self, name: &str) -> HookView {
-        HookView {
+    /// Returns the document that clients get, without the secret.
+    pub(super) fn view(self, namespace: Option<&str>, name: &str) -> Hook {
+        let definition = self.definition;
+        Hook {
             name: name.to_owned(),
-            definition: self.definition,
-            created_at_ms: self.created_at,
-            updated_at_ms: self.updated_at,
+            path: match namespace {
+                Some(namespace) => format!("/v1/hooks/{namespace}/{name}"),
+                None => format!("/v1/hooks/{name}"),
+            },
+            agent: definition.agent,
+            signature: HookSignature {
+                scheme: definition.signature.scheme,
+                header: definition.signature.header,
+                prefix: definition.signature.prefix,
+                secret: None,
+            },
+            input: definition.input,
+            dedupe: definition.dedupe.map(|dedupe| HookDedupe {
+                key: dedupe.key.into(),
+                window: format!("{}ms", dedupe.window_ms),
+            }),
+            events: definition.events.map(|events| HookEvents {
+                from: events.from.map(Into::into),
+                any_of: events.any_of,
+            }),
+            labels: definition.labels,
+            session_id: definition.session_id,
+            enabled: definition.enabled,
+            created_at_ms: self.created_at.as_millis(),
+            updated_at_ms: self.updated_at.as_millis(),
         }
     }
 }
 
 impl HookDefinition {
+    /// Returns the definition in a request, with defaults filled in, and the secret apart from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`].
+    pub(crate) fn of(request: HookRequest) -> Result<(Self, Option<HookSecret>), Error> {
+        let dedupe = request.dedupe.map(|dedupe| {
+            let window = parse_duration(&dedupe.window)
+                .map_err(|error| invalid("/dedupe/window", error.to_string()))?;
+            let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+            Ok::<_, Error>(Dedupe { key: field(dedupe.key, "/dedupe/key")?, window_ms })
+        });
+        let events = request.events.map(|events| {
+            let from = events.from.map(|from| field(from, "/events/from")).transpose()?;
+            Ok::<_, Error>(Events { from, any_of: events.any_of })
+        });
+        let definition = Self {
+            agent: request.agent,
+            signature: Signature {
+                scheme: request.signature.scheme,
+                header: request.signature.header.map(|header| header.to_lowercase()),
+                prefix: request.signature.prefix,
+            },
+            input: request.input,
+            dedupe: dedupe.transpose()?,
+            events: events.transpose()?,
+            labels: request.labels,
+            session_id: request.session_id,
+            enabled: request.enabled.unwrap_or(true),
+        };
+        Ok((definition, request.signature.secret.map(HookSecret::new)))
+    }
+
     /// Returns the deduplication: the given one, or the scheme's own.
     pub(super) fn dedupe(&self) -> Option<Dedupe> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -141,9 +182,33 @@ impl HookDefinition {
             Some(Dedupe { key: RequestField::Header(header.to_owned()), window_ms: DAY_MS })
         };
         self.dedupe.clone().or_else(|| match self.signature.scheme {
-            Scheme::Github => by_header("x-github-delivery"),
-            Scheme::StandardWebhooks => by_header("webhook-id"),
-            Scheme::HmacSha256 | Scheme::Token => None,
+            HookScheme::Github => by_header("x-github-delivery"),
+            HookScheme::StandardWebhooks => by_header("webhook-id"),
+            HookScheme::HmacSha256 | HookScheme::Token => None,
         })
+    }
+}
+
+/// Returns the error of a wrong field.
+pub(super) fn invalid(pointer: impl Into<String>, reason: String) -> Error {
+    Error::invalid::<RegisteredHook>(pointer, reason)
+}
+
+fn field(place: HookPlace, pointer: &str) -> Result<RequestField, Error> {
+    match (place.header, place.pointer) {
+        (Some(header), None) => Ok(RequestField::Header(header.to_lowercase())),
+        (None, Some(pointer)) => Ok(RequestField::Pointer(pointer)),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(invalid(pointer, "it is either a header or a pointer".to_owned()))
+        }
+    }
+}
+
+impl From<RequestField> for HookPlace {
+    fn from(field: RequestField) -> Self {
+        match field {
+            RequestField::Header(header) => Self { header: Some(header), pointer: None },
+            RequestField::Pointer(pointer) => Self { header: None, pointer: Some(pointer) },
+        }
     }
 }

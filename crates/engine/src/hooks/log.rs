@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use errand_api::gateway::hook::{HookDelivery, HookOutcome};
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
@@ -12,7 +13,7 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::firing::put;
+use crate::named::{DefinitionKey, put};
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError};
 
@@ -27,27 +28,6 @@ const TRIM_EVERY: u64 = 16;
 /// Longest reason kept.
 const REASON_LIMIT_CHARS: usize = 512;
 
-/// A request to a hook, as logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoggedHookRequest {
-    /// Id of the request.
-    pub id: String,
-    /// Time of arrival.
-    pub at_ms: Timestamp,
-    /// `created`, `coalesced`, `skipped` or `rejected`.
-    pub outcome: String,
-    /// The run that it fired, or that an equal request fired before.
-    pub run_id: Option<RunId>,
-    /// Reason why it fired no run.
-    pub reason: Option<String>,
-    /// Name of its event, if the sender gave one.
-    pub event: Option<String>,
-    /// Address of the sender.
-    pub remote: Option<String>,
-    /// Length of its body in bytes.
-    pub body_bytes: u64,
-}
-
 /// The run that a dedupe key stands for, and the end of the key's window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct DedupedRun {
@@ -55,15 +35,17 @@ pub(super) struct DedupedRun {
     pub(super) until: Timestamp,
 }
 
-impl LoggedHookRequest {
-    /// Returns the document of a request, for a commit.
-    pub(super) fn write(mut self, (namespace, hook): (Option<&str>, &str)) -> DocumentWrite {
-        let shelf = if self.outcome == "rejected" { 'x' } else { 'r' };
-        self.reason = self.reason.map(|reason| reason.chars().take(REASON_LIMIT_CHARS).collect());
-        let place = (DocumentKind::HookDelivery, namespace, format!("{hook}/{shelf}/{}", self.id));
-        let until = self.at_ms.plus(KEPT_FOR);
-        put(place, &self, Expect::Anything, Some(until))
-    }
+/// Returns the write of a request, for a commit.
+pub(super) fn to_write(
+    (namespace, hook): DefinitionKey<'_>,
+    mut logged: HookDelivery,
+) -> DocumentWrite {
+    let shelf = if logged.outcome == HookOutcome::Rejected { 'x' } else { 'r' };
+    logged.reason = logged.reason.map(|reason| reason.chars().take(REASON_LIMIT_CHARS).collect());
+    let key = format!("{hook}/{shelf}/{}", logged.id);
+    let until = Timestamp::from_millis(logged.at_ms).plus(KEPT_FOR);
+    let place = (DocumentKind::HookDelivery, namespace, key);
+    put(place, &logged, Expect::Anything, Some(until))
 }
 
 /// Returns the document key of a dedupe key.
@@ -74,7 +56,7 @@ pub(super) fn known_key(hook: &str, key: &str) -> String {
 /// Removes the oldest requests above the limits, now and then.
 pub(super) async fn trim(
     engine: &Engine,
-    (namespace, hook): (Option<&str>, &str),
+    (namespace, hook): DefinitionKey<'_>,
 ) -> Result<(), EngineError> {
     if !crate::engine::random()?.is_multiple_of(TRIM_EVERY) {
         return Ok(());
@@ -107,12 +89,11 @@ pub async fn deliveries(
     namespace: Option<&str>,
     hook: &str,
     (before, limit): (Option<&str>, u32),
-) -> Result<Vec<LoggedHookRequest>, EngineError> {
+) -> Result<Vec<HookDelivery>, EngineError> {
     let mut all = Vec::new();
     for shelf in ['r', 'x'] {
         for document in shelf_of(engine, (namespace, hook), (shelf, before), limit).await? {
-            let logged: LoggedHookRequest = read(&document)?;
-            all.push(logged);
+            all.push(read::<HookDelivery>(&document)?);
         }
     }
     all.sort_by(|a, b| b.id.cmp(&a.id));
@@ -122,7 +103,7 @@ pub async fn deliveries(
 
 async fn shelf_of(
     engine: &Engine,
-    (namespace, hook): (Option<&str>, &str),
+    (namespace, hook): DefinitionKey<'_>,
     (shelf, before): (char, Option<&str>),
     limit: u32,
 ) -> Result<Vec<Document>, EngineError> {

@@ -14,9 +14,7 @@ mod verify;
 
 pub use define::{define, get, list, remove};
 pub use error::Error;
-pub use hook::{
-    Dedupe, Events, HookDefinition, HookSecret, HookView, RegisteredHook, Scheme, Signature,
-};
-pub use log::{LoggedHookRequest, deliveries};
-pub use receive::{HookRequestOutcome, ReceivedHookRequest, receive};
+pub use hook::{Dedupe, Events, HookDefinition, HookSecret, RegisteredHook, Signature};
+pub use log::deliveries;
+pub use receive::{ReceivedHookRequest, receive};
 pub use reference::RequestField;

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{Trigger, TriggerKind};
-use errand_model::{RunId, Timestamp};
+use errand_api::gateway::hook::{HookAnswer, HookDelivery, HookOutcome, HookScheme};
+use errand_model::Timestamp;
 use errand_store::{DocumentKind, DocumentWrite, Expect};
 use hyper::Uri;
 use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::hook::{Events, HookDefinition, RegisteredHook, Scheme};
-use super::log::{DedupedRun, LoggedHookRequest, known_key, trim};
+use super::define::open;
+use super::hook::{Events, HookDefinition, RegisteredHook};
+use super::log::{DedupedRun, known_key, to_write, trim};
 use super::reference::{Request, RequestField};
 use super::template::{render, render_text};
-use super::{Error, define, verify};
-use crate::firing::{Firing, is_changed, is_session, put};
+use super::{Error, verify};
+use crate::firing::{FiredTrigger, Firing, is_session};
 use crate::listener::mask;
+use crate::named::{self, DefinitionKey, is_changed, put};
 use crate::outbox::read;
 use crate::payload::input_of_value;
 use crate::{Engine, Error as EngineError, admit, submit};
@@ -38,26 +40,6 @@ pub struct ReceivedHookRequest<'a> {
     pub remote: Option<&'a str>,
 }
 
-/// Result of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HookRequestOutcome {
-    /// The request fired a run.
-    Created {
-        /// Id of the run.
-        run_id: RunId,
-    },
-    /// An equal request fired a run before.
-    Coalesced {
-        /// Id of that run.
-        run_id: RunId,
-    },
-    /// The hook does not accept requests of this kind.
-    Skipped {
-        /// Reason in words.
-        reason: String,
-    },
-}
-
 /// Facts of a request with a valid signature.
 struct Understood {
     event: Option<String>,
@@ -76,61 +58,59 @@ enum Made {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`], [`Error::Disabled`], [`Error::Signature`], [`Error::Rejected`];
-/// [`EngineError::InputSchema`] and other errors of agent and input.
+/// [`named::Error::NotFound`]; [`Error`]; errors of agent and input.
 pub async fn receive(
     engine: &Engine,
     namespace: Option<&str>,
     name: &str,
     received: ReceivedHookRequest<'_>,
-) -> Result<(String, HookRequestOutcome), EngineError> {
-    let (hook, _) = define::load(engine, namespace, name).await?;
+) -> Result<HookAnswer, EngineError> {
     let place = (namespace, name);
-    let id = engine.new_run_id()?.to_string();
-    let blank = LoggedHookRequest {
-        id: id.clone(),
-        at_ms: engine.now(),
-        outcome: "rejected".to_owned(),
+    let (hook, _) = named::load::<RegisteredHook>(engine, place).await?;
+    let mut logged = HookDelivery {
+        id: engine.new_run_id()?.to_string(),
+        at_ms: engine.now().as_millis(),
+        outcome: HookOutcome::Rejected,
         run_id: None,
         reason: None,
         event: None,
         remote: received.remote.map(str::to_owned),
         body_bytes: u64::try_from(received.body.len()).unwrap_or(u64::MAX),
     };
-    let taken = match understand(engine, place, &hook, (&received, &id)) {
-        Ok(Made::Fire(understood)) => fire(engine, place, &understood, &blank).await,
+    let taken = match understand(engine, place, &hook, (&received, &logged.id)) {
+        Ok(Made::Fire(understood)) => fire(engine, place, &understood, logged.clone()).await,
         Ok(Made::Skip { event, reason }) => {
-            let outcome = "skipped".to_owned();
-            let logged =
-                LoggedHookRequest { outcome, event, reason: Some(reason.clone()), ..blank.clone() };
-            engine.store().write_documents(vec![logged.write(place)]).await?;
-            Ok(HookRequestOutcome::Skipped { reason })
+            let (outcome, reason) = (HookOutcome::Skipped, Some(reason));
+            let logged = HookDelivery { outcome, event, reason, ..logged.clone() };
+            engine.store().write_documents(vec![to_write(place, logged.clone())]).await?;
+            Ok(logged)
         }
         Err(error) => Err(error),
     };
     match &taken {
         Ok(_) | Err(EngineError::Store(_)) => {}
         Err(error) => {
-            let logged = LoggedHookRequest { reason: Some(error.to_string()), ..blank };
-            engine.store().write_documents(vec![logged.write(place)]).await?;
+            logged.reason = Some(error.to_string());
+            engine.store().write_documents(vec![to_write(place, logged)]).await?;
         }
     }
     // The result of the request is durable: a failed trim must not fail the request.
     if let Err(error) = trim(engine, place).await {
         tracing::warn!(hook = name, error = %error, "old requests cannot be removed");
     }
-    taken.map(|outcome| (id, outcome))
+    let HookDelivery { id, outcome, run_id, reason, .. } = taken?;
+    Ok(HookAnswer { delivery_id: id, outcome, run_id, reason })
 }
 
 /// Checks the signature first, then the rest of the request.
 fn understand(
     engine: &Engine,
-    (namespace, name): (Option<&str>, &str),
+    (namespace, name): DefinitionKey<'_>,
     hook: &RegisteredHook,
     (received, id): (&ReceivedHookRequest<'_>, &str),
 ) -> Result<Made, EngineError> {
     let definition = &hook.definition;
-    let secret = define::open(engine, hook)?;
+    let secret = open(engine, hook)?;
     let now_seconds = engine.now().as_millis().div_euclid(1_000);
     let (headers, body) = (received.headers, received.body);
     verify::verify(&definition.signature, secret.expose(), headers, body, now_seconds)
@@ -153,7 +133,7 @@ fn understand(
         delivery_id: id,
     };
     let event = event_of(definition.signature.scheme, definition.events.as_ref(), &request);
-    if definition.signature.scheme == Scheme::Github && event.as_deref() == Some("ping") {
+    if definition.signature.scheme == HookScheme::Github && event.as_deref() == Some("ping") {
         return Ok(Made::Skip { event, reason: "a ping".to_owned() });
     }
     if let Some(events) = &definition.events
@@ -198,23 +178,19 @@ fn make(
     if let Some(session) = session_id.as_ref().filter(|session| !is_session(session)) {
         return Err(rejected(format!("{session:?} cannot be a session")).into());
     }
-    let trigger = Trigger {
-        kind: TriggerKind::Webhook,
-        source: Some(request.hook.to_owned()),
-        payload: Some(json!({
-            "hook": request.hook,
-            "delivery_id": request.delivery_id,
-            "event": event,
-            "target": target,
-            "headers": request.headers,
-            "remote": remote,
-        })),
-    };
+    let facts = json!({
+        "hook": request.hook,
+        "delivery_id": request.delivery_id,
+        "event": event,
+        "target": target,
+        "headers": request.headers,
+        "remote": remote,
+    });
+    let fired = FiredTrigger::of_request(request.hook, facts, input_of_value(&input));
     let firing = Firing {
         namespace: namespace.map(str::to_owned),
         agent: definition.agent.clone(),
-        trigger,
-        input: Some(input_of_value(&input)),
+        fired,
         labels,
         session_id,
     };
@@ -235,21 +211,27 @@ fn query(target: &str) -> BTreeMap<String, String> {
 }
 
 /// Returns the name of the event, if it can be found.
-fn event_of(scheme: Scheme, events: Option<&Events>, request: &Request<'_>) -> Option<String> {
+fn event_of(scheme: HookScheme, events: Option<&Events>, request: &Request<'_>) -> Option<String> {
     let by_scheme = match scheme {
-        Scheme::Github => Some(RequestField::Header("x-github-event".to_owned())),
-        Scheme::StandardWebhooks => Some(RequestField::Pointer("/type".to_owned())),
-        Scheme::HmacSha256 | Scheme::Token => None,
+        HookScheme::Github => Some(RequestField::Header("x-github-event".to_owned())),
+        HookScheme::StandardWebhooks => Some(RequestField::Pointer("/type".to_owned())),
+        HookScheme::HmacSha256 | HookScheme::Token => None,
     };
     let place = events.and_then(|events| events.from.clone()).or(by_scheme)?;
     place.find(request).map(|event| event.chars().take(KEY_LIMIT_CHARS).collect())
 }
 
-fn counts(events: &Events, scheme: Scheme, event: Option<&str>, body: &Value) -> bool {
+fn counts(events: &Events, scheme: HookScheme, event: Option<&str>, body: &Value) -> bool {
     let Some(event) = event else { return false };
     let with_action = match (scheme, body.get("action").and_then(Value::as_str)) {
-        (Scheme::Github, Some(action)) => Some(format!("{event}.{action}")),
-        (Scheme::Github | Scheme::HmacSha256 | Scheme::StandardWebhooks | Scheme::Token, _) => None,
+        (HookScheme::Github, Some(action)) => Some(format!("{event}.{action}")),
+        (
+            HookScheme::Github
+            | HookScheme::HmacSha256
+            | HookScheme::StandardWebhooks
+            | HookScheme::Token,
+            _,
+        ) => None,
     };
     events.any_of.iter().any(|known| known == event || with_action.as_ref() == Some(known))
 }
@@ -257,12 +239,16 @@ fn counts(events: &Events, scheme: Scheme, event: Option<&str>, body: &Value) ->
 /// Fires a run unless an equal request did. Run, log entry and dedupe key are one commit.
 async fn fire(
     engine: &Engine,
-    place: (Option<&str>, &str),
+    place: DefinitionKey<'_>,
     understood: &Understood,
-    blank: &LoggedHookRequest,
-) -> Result<HookRequestOutcome, EngineError> {
-    let (namespace, name) = place;
-    let event = understood.event.clone();
+    blank: HookDelivery,
+) -> Result<HookDelivery, EngineError> {
+    let logged = |outcome, run_id| HookDelivery {
+        outcome,
+        run_id: Some(run_id),
+        event: understood.event.clone(),
+        ..blank.clone()
+    };
     for _ in 0..TRIES {
         let now = engine.now();
         let known = match &understood.dedupe {
@@ -270,38 +256,33 @@ async fn fire(
             None => None,
         };
         if let Some((known, _)) = known.as_ref().filter(|(known, _)| now < known.until) {
-            let run_id = known.run_id.clone();
-            let (outcome, event) = ("coalesced".to_owned(), event.clone());
-            let logged =
-                LoggedHookRequest { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
-            engine.store().write_documents(vec![logged.write(place)]).await?;
-            return Ok(HookRequestOutcome::Coalesced { run_id });
+            let logged = logged(HookOutcome::Coalesced, known.run_id.clone());
+            engine.store().write_documents(vec![to_write(place, logged.clone())]).await?;
+            return Ok(logged);
         }
         let submission = understood.firing.check(engine).await?;
         let mut admission = admit::admission(engine, submission).await?;
         let run_id = admission.run.id.clone();
-        let (outcome, event) = ("created".to_owned(), event.clone());
-        let logged =
-            LoggedHookRequest { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
-        admission.documents.push(logged.write(place));
+        let logged = logged(HookOutcome::Created, run_id.clone());
+        admission.documents.push(to_write(place, logged.clone()));
         if let Some((key, window_ms)) = &understood.dedupe {
             let until = now.plus(std::time::Duration::from_millis(*window_ms));
             let expect = known.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
-            let body = DedupedRun { run_id: run_id.clone(), until };
-            admission.documents.push(remember((namespace, name), key, &body, (expect, until)));
+            let body = DedupedRun { run_id, until };
+            admission.documents.push(remember(place, key, &body, (expect, until)));
         }
         match submit::admit_prepared(engine, admission).await {
-            Ok(_) => return Ok(HookRequestOutcome::Created { run_id }),
+            Ok(_) => return Ok(logged),
             // An equal request committed first: the next try finds its run.
             Err(error) if is_changed(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(Error::Contended { name: name.to_owned() }.into())
+    Err(named::contended::<RegisteredHook>(place.1))
 }
 
 fn remember(
-    (namespace, name): (Option<&str>, &str),
+    (namespace, name): DefinitionKey<'_>,
     key: &str,
     known: &DedupedRun,
     (expect, until): (Expect, Timestamp),
@@ -312,7 +293,7 @@ fn remember(
 
 async fn known(
     engine: &Engine,
-    (namespace, name): (Option<&str>, &str),
+    (namespace, name): DefinitionKey<'_>,
     key: &str,
 ) -> Result<Option<(DedupedRun, u64)>, EngineError> {
     let key = known_key(name, key);

@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use errand_api::gateway::hook::HookScheme;
 use hyper::header::HeaderMap;
 use subtle::ConstantTimeEq as _;
 
-use super::hook::{Scheme, Signature};
+use super::hook::Signature;
 use crate::outbox::{Signing, hmac_sha256, mac};
 
 /// Largest difference between a request's timestamp and now, in seconds.
@@ -22,19 +23,19 @@ pub(super) fn verify(
     now_seconds: i64,
 ) -> Result<(), &'static str> {
     match signature.scheme {
-        Scheme::HmacSha256 => {
+        HookScheme::HmacSha256 => {
             let header = signature.header.as_deref().unwrap_or("x-signature");
             let given = one(headers, header)?;
             let given = given.strip_prefix(signature.prefix.as_deref().unwrap_or_default());
             hmac_of_body(secret, given.ok_or("it lacks the prefix")?, body)
         }
-        Scheme::Github => {
+        HookScheme::Github => {
             let given = one(headers, "x-hub-signature-256")?;
             let given = given.strip_prefix("sha256=").ok_or("it lacks the prefix sha256=")?;
             hmac_of_body(secret, given, body)
         }
-        Scheme::StandardWebhooks => standard(secret, headers, body, now_seconds),
-        Scheme::Token => {
+        HookScheme::StandardWebhooks => standard(secret, headers, body, now_seconds),
+        HookScheme::Token => {
             let header = signature.header.as_deref().unwrap_or("authorization");
             let given = one(headers, header)?;
             let is_default = signature.header.is_none() && signature.prefix.is_none();
@@ -119,13 +120,13 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    fn signature(scheme: Scheme) -> Signature {
+    fn signature(scheme: HookScheme) -> Signature {
         Signature { scheme, header: None, prefix: None }
     }
 
     #[test]
     fn the_github_example_signature_is_valid_and_variants_of_it_are_not() {
-        let (scheme, secret) = (signature(Scheme::Github), "It's a Secret to Everybody");
+        let (scheme, secret) = (signature(HookScheme::Github), "It's a Secret to Everybody");
         let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         let check = |given: &str, body: &[u8]| {
             verify(&scheme, secret, &headers(&[("x-hub-signature-256", given)]), body, NOW)
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_standard_webhook_is_valid_within_five_minutes_with_any_of_several_signatures() {
-        let scheme = signature(Scheme::StandardWebhooks);
+        let scheme = signature(HookScheme::StandardWebhooks);
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let right = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         let check = |given: &str, now: i64| {
@@ -159,14 +160,14 @@ mod tests {
 
     #[test]
     fn token_and_hmac_schemes_read_their_configured_header_and_prefix() {
-        let token = signature(Scheme::Token);
+        let token = signature(HookScheme::Token);
         let check = |given: &str| {
             verify(&token, "s3cret-token", &headers(&[("authorization", given)]), b"", NOW)
         };
         assert_eq!(check("Bearer s3cret-token"), Ok(()));
         assert!(check("s3cret-token").is_err() && check("Bearer s3cret-toke").is_err());
         let own = Signature {
-            scheme: Scheme::HmacSha256,
+            scheme: HookScheme::HmacSha256,
             header: Some("x-sig".to_owned()),
             prefix: Some("v0=".to_owned()),
         };

@@ -7,6 +7,7 @@ use errand_api::gateway::schedule::{Schedule, SchedulePage, ScheduleRequest};
 use errand_model::RunId;
 
 use super::local::{LocalError, LocalOperations};
+use crate::hooks::HookDefinition;
 use crate::outbox::{self, CallbackUrl};
 use crate::schedules::{self, Existing};
 use crate::{Error, hooks, view};
@@ -124,11 +125,8 @@ impl LocalOperations {
         existing: Existing,
         wanted: ScheduleRequest,
     ) -> Result<(Schedule, bool), Error> {
-        let definition = view::schedule_definition(wanted);
-        let engine = self.engine();
-        let (made, is_new) =
-            schedules::define(engine, self.namespace(), (name, existing), &definition).await?;
-        Ok((view::schedule(made), is_new))
+        let name = (name, existing);
+        schedules::define(self.engine(), self.namespace(), name, &wanted.into()).await
     }
 
     /// Makes a hook, or changes the one of that name. Returns whether it is new.
@@ -141,11 +139,9 @@ impl LocalOperations {
         name: &str,
         wanted: HookRequest,
     ) -> Result<(Hook, bool), Error> {
-        let (definition, secret) = view::hook_definition(wanted)?;
+        let (definition, secret) = HookDefinition::of(wanted)?;
         let given = (&definition, secret.as_ref());
-        let (made, is_new, made_up) =
-            hooks::define(self.engine(), self.namespace(), name, given).await?;
-        Ok((view::hook(self.namespace(), made, made_up.as_ref()), is_new))
+        hooks::define(self.engine(), self.namespace(), name, given).await
     }
 }
 
@@ -153,8 +149,8 @@ impl LocalOperations {
 impl<E: LocalError> TriggerOperations<E> for LocalOperations {
     async fn list_schedules(&self, after: Option<&str>, limit: u32) -> Result<SchedulePage, E> {
         let found = schedules::list(self.engine(), self.namespace(), after, limit + 1).await?;
-        let (found, next_cursor) = page(found, limit, |found| found.name.clone());
-        Ok(SchedulePage { schedules: found.into_iter().map(view::schedule).collect(), next_cursor })
+        let (schedules, next_cursor) = page(found, limit, |found| found.name.clone());
+        Ok(SchedulePage { schedules, next_cursor })
     }
 
     async fn put_schedule(&self, name: &str, wanted: ScheduleRequest) -> Result<Schedule, E> {
@@ -166,11 +162,11 @@ impl<E: LocalError> TriggerOperations<E> for LocalOperations {
     }
 
     async fn pause_schedule(&self, name: &str) -> Result<Schedule, E> {
-        Ok(view::schedule(schedules::pause(self.engine(), self.namespace(), name).await?))
+        Ok(schedules::pause(self.engine(), self.namespace(), name).await?)
     }
 
     async fn resume_schedule(&self, name: &str) -> Result<Schedule, E> {
-        Ok(view::schedule(schedules::resume(self.engine(), self.namespace(), name).await?))
+        Ok(schedules::resume(self.engine(), self.namespace(), name).await?)
     }
 
     async fn fire_schedule(&self, name: &str) -> Result<RunId, E> {
@@ -178,10 +174,8 @@ impl<E: LocalError> TriggerOperations<E> for LocalOperations {
     }
 
     async fn list_hooks(&self, after: Option<&str>, limit: u32) -> Result<HookPage, E> {
-        let namespace = self.namespace();
-        let found = hooks::list(self.engine(), namespace, after, limit + 1).await?;
-        let (found, next_cursor) = page(found, limit, |found| found.name.clone());
-        let hooks = found.into_iter().map(|it| view::hook(namespace, it, None)).collect();
+        let found = hooks::list(self.engine(), self.namespace(), after, limit + 1).await?;
+        let (hooks, next_cursor) = page(found, limit, |found| found.name.clone());
         Ok(HookPage { hooks, next_cursor })
     }
 
@@ -202,8 +196,7 @@ impl<E: LocalError> TriggerOperations<E> for LocalOperations {
         let (engine, namespace) = (self.engine(), self.namespace());
         drop(hooks::get(engine, namespace, name).await?);
         let found = hooks::deliveries(engine, namespace, name, (after, limit + 1)).await?;
-        let (found, next_cursor) = page(found, limit, |logged| logged.id.clone());
-        let deliveries = found.into_iter().map(view::hook_delivery).collect();
+        let (deliveries, next_cursor) = page(found, limit, |logged| logged.id.clone());
         Ok(HookDeliveryPage { deliveries, next_cursor })
     }
 

@@ -112,7 +112,7 @@ impl Outbox {
             tokio::select! {
                 () = &mut stop => break,
                 () = self.one_ended() => {}
-                () = until(next) => {}
+                () = os::until_due(next) => {}
                 () = heard(&mut changes) => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -368,13 +368,6 @@ impl Attempt {
         let ended_at = engine.now();
         let tried = FinishedTry { namespace, origin, entry, revision, delivery, answer, ended_at };
         settle(&engine, tried).await
-    }
-}
-
-async fn until(due_at: Option<Timestamp>) {
-    match due_at {
-        Some(due_at) => os::until_wall_clock(due_at).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -5,15 +5,11 @@
 //! agent's services; a server ignores them until a user defines a schedule for the agent.
 
 mod define;
-mod error;
 mod fire;
-mod read;
 mod run;
 mod schedule;
 
-pub use define::{Existing, define, pause, remove, resume};
-pub use error::Error;
+pub use define::{Existing, define, get, list, pause, remove, resume};
 pub use fire::fire_now;
-pub use read::{get, list};
 pub use run::{NextFiring, Scheduler};
-pub use schedule::{Fired, RegisteredSchedule, ScheduleDefinition, ScheduleView};
+pub use schedule::{RegisteredSchedule, ScheduleDefinition};

@@ -52,7 +52,7 @@ impl Scheduler {
             };
             tokio::select! {
                 () = &mut stop => return,
-                () = until(next.at) => {}
+                () = os::until_due(next.at) => {}
                 () = one_is_over(&mut changes), if next.waits => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -125,13 +125,6 @@ pub struct NextFiring {
     pub at: Option<Timestamp>,
     /// True if a slot waits for the end of a run.
     pub waits: bool,
-}
-
-async fn until(due_at: Option<Timestamp>) {
-    match due_at {
-        Some(due_at) => os::until_wall_clock(due_at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Returns when a run ended, or may have.

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{Missed, Overlap, ScheduleSource, ScheduleSpec, Trigger, TriggerKind};
+use errand_api::gateway::schedule::{Schedule, ScheduleRequest, ScheduleSlot};
+use errand_model::event::{Missed, Overlap};
 use errand_model::schedule::{InvalidSchedule, ParsedSchedule};
-use errand_model::{RunId, Timestamp, run};
+use errand_model::{RunId, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::firing::Firing;
+use crate::firing::{FiredTrigger, Firing};
+use crate::named::{Definition, DefinitionKind};
 use crate::payload::input_of_value;
 
 /// Past slots kept, the latest first.
@@ -16,7 +18,7 @@ const KEPT: usize = 20;
 /// Future slots shown.
 const SHOWN: usize = 5;
 
-/// Definition of a schedule as a user gives it.
+/// Definition of a schedule as a user gives it, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleDefinition {
     /// `name`, or `name@version`, of a registered agent.
@@ -54,60 +56,28 @@ pub struct RegisteredSchedule {
     /// The run that was fired last.
     pub last_run_id: Option<RunId>,
     /// Results of the latest slots, the latest first.
-    pub recent: Vec<Fired>,
+    pub recent: Vec<ScheduleSlot>,
 }
 
-/// Result of a slot, or of several that were skipped together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fired {
-    /// The slot, the latest of several; `None` for a fire on request.
-    pub slot_ms: Option<Timestamp>,
-    /// Time of the result.
-    pub at_ms: Timestamp,
-    /// The run, if one was fired.
-    pub run_id: Option<RunId>,
-    /// Reason why none was fired.
-    pub skipped: Option<String>,
-    /// Number of slots.
-    pub slots: u64,
-}
-
-/// A schedule as shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ScheduleView {
-    /// Name of the schedule.
-    pub name: String,
-    /// Definition as the user gave it.
-    #[serde(flatten)]
-    pub definition: ScheduleDefinition,
-    /// Time of creation.
-    pub created_at_ms: Timestamp,
-    /// The latest slot that was fired or skipped.
-    pub last_slot_at_ms: Option<Timestamp>,
-    /// The run that was fired last.
-    pub last_run_id: Option<RunId>,
-    /// The next slots; empty while it is paused.
-    pub next_fires_ms: Vec<Timestamp>,
-    /// Results of the latest slots, the latest first.
-    pub recent: Vec<Fired>,
+impl From<ScheduleRequest> for ScheduleDefinition {
+    fn from(request: ScheduleRequest) -> Self {
+        Self {
+            agent: request.agent,
+            cron: request.cron,
+            timezone: request.timezone.unwrap_or_else(|| "UTC".to_owned()),
+            input: request.input,
+            missed: request.missed.unwrap_or_default(),
+            overlap: request.overlap.unwrap_or_default(),
+            labels: request.labels,
+            session_id: request.session_id,
+            enabled: request.enabled.unwrap_or(true),
+        }
+    }
 }
 
 impl ScheduleDefinition {
-    fn spec(&self) -> ScheduleSpec {
-        ScheduleSpec {
-            id: String::new(),
-            schedule_expr: self.cron.clone(),
-            timezone: self.timezone.clone(),
-            payload: None,
-            missed: self.missed,
-            overlap: self.overlap,
-            source: ScheduleSource::Api,
-            settled_until: None,
-        }
-    }
-
-    pub(super) fn clockwork(&self) -> Result<ParsedSchedule, InvalidSchedule> {
-        ParsedSchedule::of(&self.spec())
+    pub(super) fn parse(&self) -> Result<ParsedSchedule, InvalidSchedule> {
+        ParsedSchedule::parse(&self.cron, &self.timezone, (self.missed, self.overlap))
     }
 
     /// Returns the run of a slot; `None` for a fire on request.
@@ -117,46 +87,56 @@ impl ScheduleDefinition {
         name: &str,
         slot: Option<Timestamp>,
     ) -> Firing {
+        let input = self.input.as_ref().map(input_of_value);
+        let mut fired = FiredTrigger::of_slot(name, (name, slot), input);
+        if let Some(facts) = fired.trigger.payload.as_mut().and_then(Value::as_object_mut) {
+            facts.insert("cron".to_owned(), self.cron.as_str().into());
+            facts.insert("timezone".to_owned(), self.timezone.as_str().into());
+        }
         Firing {
             namespace: namespace.map(str::to_owned),
             agent: self.agent.clone(),
-            trigger: Trigger {
-                kind: TriggerKind::Schedule,
-                source: Some(name.to_owned()),
-                payload: Some(json!({
-                    "schedule_id": name,
-                    "slot_ms": slot,
-                    "cron": self.cron,
-                    "timezone": self.timezone,
-                })),
-            },
-            input: self.input.as_ref().map(input_of_value),
+            fired,
             labels: self.labels.clone(),
             session_id: self.session_id.clone(),
         }
     }
 }
 
+impl Definition for RegisteredSchedule {
+    const KIND: DefinitionKind = DefinitionKind::Schedule;
+
+    fn due_at(&self) -> Option<Timestamp> {
+        self.next_slot()
+    }
+}
+
 impl RegisteredSchedule {
-    /// Returns the progress in the form of the model.
-    pub(super) fn progress(&self) -> run::SessionSchedule {
-        run::SessionSchedule {
-            spec: self.definition.spec(),
-            last_slot_at: self.last_slot_at.map(|slot| slot.max(self.since)),
-            last_fired_at: None,
+    pub(super) const fn new(definition: ScheduleDefinition, now: Timestamp) -> Self {
+        Self {
+            definition,
+            created_at: now,
+            since: now,
+            last_slot_at: None,
+            last_run_id: None,
+            recent: Vec::new(),
         }
+    }
+
+    /// Returns the time up to which no slot is left.
+    pub(super) fn settled_until(&self) -> Timestamp {
+        self.last_slot_at.map_or(self.since, |slot| slot.max(self.since))
     }
 
     /// Returns the next slot; `None` while it is paused, and if none is left.
     pub(super) fn next_slot(&self) -> Option<Timestamp> {
-        let clockwork = self.definition.clockwork().ok()?;
-        let next = clockwork.next_slot(&self.progress(), self.since);
-        next.filter(|_| self.definition.enabled)
+        let parsed = self.definition.parse().ok().filter(|_| self.definition.enabled)?;
+        parsed.next_after(self.settled_until())
     }
 
-    pub(super) fn note(&mut self, fired: Fired) {
-        if let Some(slot) = fired.slot_ms {
-            self.last_slot_at = Some(slot);
+    pub(super) fn note(&mut self, fired: ScheduleSlot) {
+        if let Some(slot_ms) = fired.slot_ms {
+            self.last_slot_at = Some(Timestamp::from_millis(slot_ms));
         }
         if fired.run_id.is_some() {
             self.last_run_id.clone_from(&fired.run_id);
@@ -165,22 +145,27 @@ impl RegisteredSchedule {
         self.recent.truncate(KEPT);
     }
 
-    pub(super) fn view(self, name: &str, now: Timestamp) -> ScheduleView {
-        let mut next_fires_ms = Vec::new();
-        if let (Ok(clockwork), true) = (self.definition.clockwork(), self.definition.enabled) {
-            let mut after = now.max(self.since);
-            while let Some(slot) =
-                clockwork.next_after(after).filter(|_| next_fires_ms.len() < SHOWN)
-            {
-                next_fires_ms.push(slot);
-                after = slot;
-            }
-        }
-        ScheduleView {
+    /// Returns the document that clients get.
+    pub(super) fn view(self, name: &str, now: Timestamp) -> Schedule {
+        let parsed = self.definition.parse().ok().filter(|_| self.definition.enabled);
+        let next_slot =
+            |after: &Timestamp| parsed.as_ref().and_then(|parsed| parsed.next_after(*after));
+        let slots = std::iter::successors(next_slot(&now.max(self.since)), next_slot);
+        let next_fires_ms = slots.take(SHOWN).map(Timestamp::as_millis).collect();
+        let definition = self.definition;
+        Schedule {
             name: name.to_owned(),
-            definition: self.definition,
-            created_at_ms: self.created_at,
-            last_slot_at_ms: self.last_slot_at,
+            agent: definition.agent,
+            cron: definition.cron,
+            timezone: definition.timezone,
+            input: definition.input,
+            missed: definition.missed,
+            overlap: definition.overlap,
+            labels: definition.labels,
+            session_id: definition.session_id,
+            enabled: definition.enabled,
+            created_at_ms: self.created_at.as_millis(),
+            last_slot_at_ms: self.last_slot_at.map(Timestamp::as_millis),
             last_run_id: self.last_run_id,
             next_fires_ms,
             recent: self.recent,

@@ -360,8 +360,5 @@ async fn expiry(engine: &Engine, journal: &Journal) {
     // A run that is being ended accepts no answers.
     let deadline =
         journal.look(|run, _| run.answer_deadline().filter(|_| run.cancel_requested.is_none()));
-    match deadline {
-        Some(at) => errand_agent::os::until_wall_clock(at.max(engine.now())).await,
-        None => std::future::pending().await,
-    }
+    errand_agent::os::until_due(deadline.map(|at| at.max(engine.now()))).await;
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use errand_api::gateway::hook::{HookAnswer, HookOutcome, HookScheme};
 use errand_engine::hooks::{
-    self, Dedupe, Events, HookDefinition, HookRequestOutcome, HookSecret, ReceivedHookRequest,
-    RequestField, Scheme, Signature,
+    self, Dedupe, Events, HookDefinition, HookSecret, ReceivedHookRequest, RequestField, Signature,
 };
 use errand_engine::{Engine, Error, payload};
 use errand_model::RunId;
@@ -19,7 +19,7 @@ use crate::schedules::World;
 const NOW: &str = "2026-06-01T12:00:00Z";
 const TOKEN: &str = "correct-horse";
 
-fn definition(scheme: Scheme) -> HookDefinition {
+fn definition(scheme: HookScheme) -> HookDefinition {
     HookDefinition {
         agent: "nothing".to_owned(),
         signature: Signature { scheme, header: None, prefix: None },
@@ -42,7 +42,7 @@ async fn send(
     uri: &'static str,
     pairs: &[(&'static str, &str)],
     body: &str,
-) -> Result<HookRequestOutcome, Error> {
+) -> Result<HookAnswer, Error> {
     let pair = |(name, value): &(&'static str, &str)| {
         (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
     };
@@ -51,7 +51,7 @@ async fn send(
     let uri = Uri::from_static(uri);
     let (body, remote) = (body.as_bytes(), Some("192.0.2.1:5"));
     let received = ReceivedHookRequest { uri: &uri, headers: &headers, body, remote };
-    hooks::receive(engine, None, "mine", received).await.map(|(_, outcome)| outcome)
+    hooks::receive(engine, None, "mine", received).await
 }
 
 async fn input(engine: &Engine, run_id: &RunId) -> Value {
@@ -59,12 +59,12 @@ async fn input(engine: &Engine, run_id: &RunId) -> Value {
     payload::to_json(&engine.blobs(), stored.run.spec.input.as_ref().unwrap()).unwrap()
 }
 
-fn created(outcome: HookRequestOutcome) -> RunId {
-    let HookRequestOutcome::Created { run_id } = outcome else { unreachable!("{outcome:?}") };
-    run_id
+fn created(answer: HookAnswer) -> RunId {
+    assert_eq!(answer.outcome, HookOutcome::Created);
+    answer.run_id.unwrap()
 }
 
-async fn outcomes(engine: &Engine) -> Vec<String> {
+async fn outcomes(engine: &Engine) -> Vec<HookOutcome> {
     let all = hooks::deliveries(engine, None, "mine", (None, 100)).await.unwrap();
     all.into_iter().rev().map(|logged| logged.outcome).collect()
 }
@@ -72,7 +72,7 @@ async fn outcomes(engine: &Engine) -> Vec<String> {
 #[tokio::test]
 async fn a_hook_request_fires_a_run_with_the_filled_template() {
     let world = World::new(NOW).await;
-    let mut wanted = definition(Scheme::Token);
+    let mut wanted = definition(HookScheme::Token);
     wanted.input = Some(json!({ "text": "PR {{ body.pr.number }} ({{ query.page | 0 }})",
         "pr": "{{ body.pr }}", "agent": "{{ headers.user-agent }}" }));
     wanted.labels = BTreeMap::from([("repo".to_owned(), "{{ body.repo }}".to_owned())]);
@@ -103,7 +103,7 @@ async fn sixteen_equal_requests_at_once_are_one_run() {
     let world = World::new(NOW).await;
     let key = RequestField::Pointer("/id".to_owned());
     let dedupe = Some(Dedupe { key, window_ms: 60_000 });
-    define(&world.engine, &HookDefinition { dedupe, ..definition(Scheme::Token) }).await;
+    define(&world.engine, &HookDefinition { dedupe, ..definition(HookScheme::Token) }).await;
     let engine = &world.engine;
     let all = futures_util::future::join_all(
         (0..16).map(|_| send(engine, "/v1/hooks/mine", &[], r#"{"id":"e1"}"#)),
@@ -111,10 +111,9 @@ async fn sixteen_equal_requests_at_once_are_one_run() {
     .await;
     assert_eq!(world.runs().await.len(), 1);
     let run_id = world.runs().await[0].run.id.clone();
-    let created =
-        all.iter().filter(|it| matches!(it, Ok(HookRequestOutcome::Created { .. }))).count();
-    let same = HookRequestOutcome::Coalesced { run_id };
-    let coalesced = all.iter().filter(|it| it.as_ref().is_ok_and(|it| *it == same)).count();
+    assert!(all.iter().flatten().all(|answer| answer.run_id.as_ref() == Some(&run_id)));
+    let count = |outcome| all.iter().flatten().filter(|it| it.outcome == outcome).count();
+    let (created, coalesced) = (count(HookOutcome::Created), count(HookOutcome::Coalesced));
     assert_eq!((created, coalesced), (1, 15));
     assert_eq!(outcomes(engine).await.len(), 16, "each of them is recorded");
     send(engine, "/v1/hooks/mine", &[], r#"{"id":"e2"}"#).await.unwrap();
@@ -127,12 +126,11 @@ async fn sixteen_equal_requests_at_once_are_one_run() {
 #[tokio::test]
 async fn a_refused_hook_request_is_logged_and_fires_nothing() {
     let world = World::new(NOW).await;
-    let mut wanted = definition(Scheme::Token);
+    let mut wanted = definition(HookScheme::Token);
     wanted.input = Some(json!({ "a": "{{ body.a }}" }));
     define(&world.engine, &wanted).await;
     let engine = &world.engine;
-    let code =
-        |sent: Result<HookRequestOutcome, Error>| sent.unwrap_err().code().as_str().to_owned();
+    let code = |sent: Result<HookAnswer, Error>| sent.unwrap_err().code().as_str().to_owned();
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "{}").await), "hook_rejected");
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "no json").await), "hook_rejected");
     let uri = Uri::from_static("/v1/hooks/mine");
@@ -145,7 +143,7 @@ async fn a_refused_hook_request_is_logged_and_fires_nothing() {
     define(engine, &HookDefinition { enabled: false, ..wanted }).await;
     assert_eq!(code(send(engine, "/v1/hooks/mine", &[], "{\"a\":1}").await), "hook_disabled");
     assert!(world.runs().await.is_empty());
-    assert_eq!(outcomes(engine).await, ["rejected"; 4]);
+    assert_eq!(outcomes(engine).await, [HookOutcome::Rejected; 4]);
     let log = hooks::deliveries(engine, None, "mine", (None, 10)).await.unwrap();
     let first = log
         .iter()
@@ -157,7 +155,7 @@ async fn a_refused_hook_request_is_logged_and_fires_nothing() {
 #[tokio::test]
 async fn an_untrimmable_hook_log_does_not_change_the_answer_to_a_request() {
     let world = World::new(NOW).await;
-    define(&world.engine, &definition(Scheme::Token)).await;
+    define(&world.engine, &definition(HookScheme::Token)).await;
     let broken = DocumentWrite {
         kind: DocumentKind::HookDelivery,
         namespace: None,
@@ -178,7 +176,7 @@ async fn github_pings_are_answered_and_only_selected_events_fire() {
     let world = World::new(NOW).await;
     let any_of = vec!["push".to_owned(), "pull_request.opened".to_owned()];
     let events = Some(Events { from: None, any_of });
-    define(&world.engine, &HookDefinition { events, ..definition(Scheme::Github) }).await;
+    define(&world.engine, &HookDefinition { events, ..definition(HookScheme::Github) }).await;
     let github = |event: &'static str, delivery: &'static str, body: &'static str| {
         let engine = world.engine.clone();
         async move {
@@ -195,19 +193,14 @@ async fn github_pings_are_answered_and_only_selected_events_fire() {
             send(&engine, "/v1/hooks/mine", &headers, body).await.unwrap()
         }
     };
-    assert!(matches!(github("ping", "1", "{}").await, HookRequestOutcome::Skipped { .. }));
-    assert!(matches!(github("issues", "2", "{}").await, HookRequestOutcome::Skipped { .. }));
+    assert_eq!(github("ping", "1", "{}").await.outcome, HookOutcome::Skipped);
+    assert_eq!(github("issues", "2", "{}").await.outcome, HookOutcome::Skipped);
     let closed = r#"{"action":"closed"}"#;
-    assert!(matches!(
-        github("pull_request", "3", closed).await,
-        HookRequestOutcome::Skipped { .. }
-    ));
+    assert_eq!(github("pull_request", "3", closed).await.outcome, HookOutcome::Skipped);
     created(github("pull_request", "4", r#"{"action":"opened"}"#).await);
     created(github("push", "5", "{}").await);
-    assert!(
-        matches!(github("push", "5", "{}").await, HookRequestOutcome::Coalesced { .. }),
-        "redelivered"
-    );
+    let redelivered = github("push", "5", "{}").await;
+    assert_eq!(redelivered.outcome, HookOutcome::Coalesced);
     assert_eq!(world.runs().await.len(), 2);
 }
 
@@ -215,17 +208,21 @@ async fn github_pings_are_answered_and_only_selected_events_fire() {
 async fn a_definition_is_checked_as_a_whole_and_its_secret_never_comes_back() {
     let world = World::new(NOW).await;
     let engine = &world.engine;
-    let (view, is_new, made_up) =
-        hooks::define(engine, None, "mine", (&definition(Scheme::Github), None)).await.unwrap();
-    let made_up = made_up.unwrap();
-    assert!(is_new && made_up.expose().starts_with("whsec_"));
-    assert!(!serde_json::to_string(&view).unwrap().contains(&made_up.expose()[6..]));
-    let again = hooks::define(engine, None, "mine", (&definition(Scheme::Github), None)).await;
-    let (_, is_new, shown) = again.unwrap();
-    assert!(!is_new && shown.is_none(), "it keeps its secret");
+    let (view, is_new) =
+        hooks::define(engine, None, "mine", (&definition(HookScheme::Github), None)).await.unwrap();
+    let generated = view.signature.secret.unwrap();
+    assert!(is_new && generated.starts_with("whsec_"));
+    let stored = engine.store().document(DocumentKind::Hook, None, "mine").await.unwrap().unwrap();
+    let shown = hooks::get(engine, None, "mine").await.unwrap();
+    for text in [stored.body.to_string(), serde_json::to_string(&shown).unwrap()] {
+        assert!(!text.contains(&generated[6..]), "{text}");
+    }
+    let again = hooks::define(engine, None, "mine", (&definition(HookScheme::Github), None)).await;
+    let (changed, is_new) = again.unwrap();
+    assert!(!is_new && changed.signature.secret.is_none(), "it keeps its secret");
     let place =
         |text: &str| Some(Dedupe { key: RequestField::Pointer(text.to_owned()), window_ms: 1 });
-    let good = definition(Scheme::Token);
+    let good = definition(HookScheme::Token);
     let input = Some(json!({ "a": ["{{ nothing }}"] }));
     let events = Some(Events { from: None, any_of: vec!["x".to_owned()] });
     for (name, bad, pointer) in [
@@ -241,7 +238,7 @@ async fn a_definition_is_checked_as_a_whole_and_its_secret_never_comes_back() {
         ("deliveries", good.clone(), "/name"),
     ] {
         let refused = hooks::define(engine, None, name, (&bad, None)).await.unwrap_err();
-        let Error::Hooks(refused) = refused else { unreachable!("{refused:?}") };
+        let Error::Definition(refused) = refused else { unreachable!("{refused:?}") };
         assert_eq!(refused.pointer(), Some(pointer));
     }
     let short = HookSecret::new("short".to_owned());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use errand_api::audit::{Action, Actor};
 use errand_engine::agents::{self, Registration, Replace};
 use errand_engine::audit::{self, AuditedAction};
+use errand_engine::named;
 use errand_engine::schedules::{self, Existing, ScheduleDefinition, Scheduler};
 use errand_engine::{Engine, Error};
 use errand_model::event::{AttemptRunning, CancelCause, EventBody, Missed, Overlap, TriggerKind};
@@ -369,7 +370,7 @@ async fn an_invalid_schedule_is_refused() {
     let again = schedules::define(&world.engine, None, ("mine", Existing::Refuse), &good).await;
     assert_eq!(again.unwrap_err().code().as_str(), "schedule_conflict");
     let other = schedules::get(&world.engine, Some("other"), "mine").await;
-    assert!(matches!(other, Err(Error::Schedules(schedules::Error::NotFound { .. }))));
+    assert!(matches!(other, Err(Error::Definition(named::Error::NotFound { .. }))));
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::hook::{Hook, HookDeliveryPage, HookPage, HookRequest};
+use errand_engine::hooks;
 use errand_engine::operations::TriggerOperations as _;
-use errand_engine::{hooks, view};
 
 use super::list_runs::page_limit;
 use crate::Gateway;
@@ -50,8 +50,7 @@ pub(crate) async fn get_hook(
     params: Params,
 ) -> Result<Json<Hook>, Refusal> {
     let name = params.get("hook")?;
-    let found = hooks::get(gateway.engine(), caller.namespace(), name).await?;
-    Ok(Json(view::hook(caller.namespace(), found, None)))
+    Ok(Json(hooks::get(gateway.engine(), caller.namespace(), name).await?))
 }
 
 /// `DELETE /v1/hooks/{hook}`

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::hook::{HOOK_BODY_LIMIT_BYTES, HookAnswer, HookOutcome};
-use errand_engine::hooks::{self, HookRequestOutcome, ReceivedHookRequest};
+use errand_engine::hooks::{self, ReceivedHookRequest};
 use errand_model::parse_namespace;
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::Instant;
@@ -79,18 +79,10 @@ async fn receive(gateway: &Gateway, namespace: Option<&str>, name: &str, raw: &R
         body: &raw.body,
         remote: remote.as_deref(),
     };
-    let (delivery_id, outcome) =
-        Box::pin(hooks::receive(gateway.engine(), namespace, name, received)).await?;
-    let (status, outcome, run_id, reason) = match outcome {
-        HookRequestOutcome::Created { run_id } => {
-            (StatusCode::ACCEPTED, HookOutcome::Created, Some(run_id), None)
-        }
-        HookRequestOutcome::Coalesced { run_id } => {
-            (StatusCode::OK, HookOutcome::Coalesced, Some(run_id), None)
-        }
-        HookRequestOutcome::Skipped { reason } => {
-            (StatusCode::OK, HookOutcome::Skipped, None, Some(reason))
-        }
+    let answer = Box::pin(hooks::receive(gateway.engine(), namespace, name, received)).await?;
+    let status = match answer.outcome {
+        HookOutcome::Created => StatusCode::ACCEPTED,
+        HookOutcome::Coalesced | HookOutcome::Skipped | HookOutcome::Rejected => StatusCode::OK,
     };
-    Ok((status, Json(HookAnswer { delivery_id, outcome, run_id, reason })))
+    Ok((status, Json(answer)))
 }

@@ -9,7 +9,6 @@ use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::schedule::{FiredRun, Schedule, SchedulePage, ScheduleRequest};
 use errand_engine::operations::TriggerOperations as _;
 use errand_engine::schedules::{self, Existing};
-use errand_engine::view;
 
 use super::create_run::location;
 use super::list_runs::page_limit;
@@ -84,7 +83,7 @@ pub(crate) async fn get_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(view::schedule(schedules::get(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(schedules::get(gateway.engine(), caller.namespace(), name).await?))
 }
 
 /// `DELETE /v1/schedules/{schedule}`

@@ -114,28 +114,28 @@ pub struct ScheduleSpec {
 /// Policy for slots that passed while nothing could fire them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "ServiceMissed")]
+#[schemars(rename = "MissedPolicy")]
 pub enum Missed {
-    /// One wake for all missed slots, for the latest one.
+    /// One run for all missed slots, for the latest one.
     #[default]
     FireOnce,
     /// Missed slots are skipped.
     Skip,
-    /// One wake for each missed slot, oldest first, up to a bound.
+    /// One run for each of the latest hundred missed slots, oldest first.
     FireAll,
 }
 
-/// Policy for a slot that comes while the wake before it still runs.
+/// Policy for a slot that comes while the run before it is not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "ServiceOverlap")]
+#[schemars(rename = "OverlapPolicy")]
 pub enum Overlap {
-    /// The slot is skipped, and the record shows it.
+    /// The slot is skipped, and record or schedule show it.
     #[default]
     Skip,
-    /// The wake starts when the one before it ended.
+    /// The run starts when the one before it is over.
     Queue,
-    /// The wakes run at the same time.
+    /// The runs execute at the same time.
     Allow,
 }
 

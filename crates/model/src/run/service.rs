@@ -48,6 +48,23 @@ impl Run {
     }
 }
 
+impl SessionSchedule {
+    /// Returns the time up to which no slot is left, for a schedule of a service created at
+    /// `created_at`.
+    pub fn settled_until(&self, created_at: Timestamp) -> Timestamp {
+        self.last_slot_at.unwrap_or(created_at)
+    }
+}
+
+impl Run {
+    /// Returns the time of the service's next heartbeat; `None` for a run that has none.
+    pub fn next_heartbeat_at(&self) -> Option<Timestamp> {
+        let (spec, service) = (self.spec.service.as_ref()?, self.service.as_ref()?);
+        let last = service.last_heartbeat_at.or(self.started_at).unwrap_or(self.created_at);
+        spec.heartbeat.then(|| last.plus(spec.interval))
+    }
+}
+
 impl Service {
     fn fire(&mut self, at: Timestamp, fired: &WakeFired) {
         self.wakes += 1;

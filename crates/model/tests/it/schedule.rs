@@ -1,11 +1,12 @@
-//! Which slots are due.
+//! Slots that are due, and what becomes of them.
 
 use errand_model::Timestamp;
 use errand_model::event::{Missed, Overlap, ScheduleSource, ScheduleSpec};
-use errand_model::run::SessionSchedule;
-use errand_model::schedule::{Due, ParsedSchedule, merge, schedule_id};
+use errand_model::schedule::{
+    DueSlots, ParsedSchedule, SkipReason, SkippedSlots, SlotStep, merge, schedule_id,
+};
 
-fn schedule(expr: &str, missed: Missed) -> SessionSchedule {
+fn schedule(expr: &str, missed: Missed) -> ScheduleSpec {
     let mut spec = ScheduleSpec {
         id: String::new(),
         schedule_expr: expr.to_owned(),
@@ -17,48 +18,89 @@ fn schedule(expr: &str, missed: Missed) -> SessionSchedule {
         settled_until: None,
     };
     spec.id = schedule_id(&spec);
-    SessionSchedule { spec, last_slot_at: None, last_fired_at: None }
+    spec
 }
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
 
-fn due(missed: Missed, last: Option<i64>, now: i64) -> Due {
-    let mut schedule = schedule("*/10 * * * * *", missed);
-    schedule.last_slot_at = last.map(at);
-    ParsedSchedule::of(&schedule.spec).unwrap().due(&schedule, at(1_000), at(now))
+/// Due slots of a schedule that fires every ten seconds.
+fn due(policies: (Missed, Overlap), settled_until: i64, now: i64) -> DueSlots {
+    let parsed = ParsedSchedule::parse("*/10 * * * * *", "UTC", policies).unwrap();
+    parsed.due(at(settled_until), at(now))
+}
+
+/// Steps that are taken while no earlier run is left.
+fn idle(mut due: DueSlots) -> Vec<SlotStep> {
+    std::iter::from_fn(|| due.next_step(false)).collect()
+}
+
+fn fire(slot: i64) -> SlotStep {
+    SlotStep::Fire(at(slot))
+}
+
+fn skip(slots: u64, latest: i64, reason: SkipReason) -> SlotStep {
+    SlotStep::Skip(SkippedSlots { slots, latest: at(latest), reason })
 }
 
 #[test]
 fn a_slot_is_due_once_it_came_and_never_again() {
-    assert_eq!(due(Missed::FireOnce, None, 1_009), Due::default());
-    assert_eq!(due(Missed::FireOnce, None, 1_010), Due { fire: vec![at(1_010)], skipped: None });
-    assert_eq!(due(Missed::FireOnce, Some(1_010), 1_011), Due::default());
+    let policies = (Missed::FireOnce, Overlap::Skip);
+    assert_eq!(due(policies, 1_000, 1_009), DueSlots::default());
+    assert_eq!(idle(due(policies, 1_000, 1_010)), [fire(1_010)]);
+    assert_eq!(due(policies, 1_010, 1_011), DueSlots::default());
 }
 
 #[test]
 fn missed_slots_follow_the_policy() {
-    let skipped = Some((2, at(1_020)));
-    assert_eq!(due(Missed::FireOnce, None, 1_038), Due { fire: vec![at(1_030)], skipped });
-    assert_eq!(due(Missed::Skip, None, 1_038), Due { fire: vec![], skipped: Some((3, at(1_030))) });
-    assert_eq!(due(Missed::Skip, None, 1_031), Due { fire: vec![at(1_030)], skipped });
-    let all = vec![at(1_010), at(1_020), at(1_030)];
-    assert_eq!(due(Missed::FireAll, None, 1_038), Due { fire: all, skipped: None });
+    let steps = |missed, now| idle(due((missed, Overlap::Skip), 1_000, now));
+    let two_missed = skip(2, 1_020, SkipReason::Missed);
+    assert_eq!(steps(Missed::FireOnce, 1_038), [two_missed, fire(1_030)]);
+    assert_eq!(steps(Missed::Skip, 1_038), [skip(3, 1_030, SkipReason::Missed)]);
+    assert_eq!(steps(Missed::Skip, 1_031), [two_missed, fire(1_030)]);
+    assert_eq!(steps(Missed::FireAll, 1_038), [fire(1_010), fire(1_020), fire(1_030)]);
 }
 
 #[test]
-fn a_year_of_missed_slots_is_one_wake_for_the_latest() {
-    let due = due(Missed::FireOnce, None, 1_000 + 366 * 86_400);
-    assert_eq!(due.fire, vec![at(1_000 + 366 * 86_400)]);
-    assert!(due.skipped.is_some_and(|(slots, _)| slots >= 10_000));
+fn a_year_of_missed_slots_is_one_run_for_the_latest() {
+    let steps = idle(due((Missed::FireOnce, Overlap::Skip), 1_000, 1_000 + 366 * 86_400));
+    let [SlotStep::Skip(skipped), last] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!(*last, fire(1_000 + 366 * 86_400));
+    assert!(skipped.slots >= 10_000);
+}
+
+#[test]
+fn a_slot_during_the_run_before_it_is_skipped_or_waits_or_fires_by_policy() {
+    let slots = |overlap| due((Missed::FireAll, overlap), 1_000, 1_020);
+    let mut skips = slots(Overlap::Skip);
+    assert_eq!(skips.next_step(false), Some(fire(1_010)));
+    assert_eq!(skips.next_step(true), Some(skip(1, 1_020, SkipReason::Overlap)));
+    assert_eq!(skips.next_step(true), None);
+    let mut queues = slots(Overlap::Queue);
+    assert_eq!(queues.next_step(true), Some(SlotStep::Wait));
+    assert_eq!(queues.next_step(false), Some(fire(1_010)));
+    assert_eq!(queues.next_step(true), Some(SlotStep::Wait), "the second slot waits as well");
+    assert_eq!(queues.next_step(false), Some(fire(1_020)));
+    assert_eq!(queues.next_step(true), None, "without a slot there is nothing to wait for");
+    let mut allows = slots(Overlap::Allow);
+    assert_eq!(allows.next_step(true), Some(fire(1_010)));
+    assert_eq!(allows.next_step(true), Some(fire(1_020)));
+}
+
+#[test]
+fn a_heartbeat_is_one_slot_for_all_beats_that_passed() {
+    assert_eq!(DueSlots::of_heartbeat(at(10), at(9)), DueSlots::default());
+    assert_eq!(idle(DueSlots::of_heartbeat(at(10), at(95))), [fire(95)]);
+    let mut busy = DueSlots::of_heartbeat(at(10), at(11));
+    assert_eq!(busy.next_step(true), Some(skip(1, 11, SkipReason::Overlap)));
 }
 
 #[test]
 fn equal_schedules_merge() {
-    let one = schedule("0 0 * * * *", Missed::FireOnce).spec;
+    let one = schedule("0 0 * * * *", Missed::FireOnce);
     let mut file = one.clone();
     file.source = ScheduleSource::AgentFile;
-    let other = schedule("0 5 * * * *", Missed::FireOnce).spec;
+    let other = schedule("0 5 * * * *", Missed::FireOnce);
     assert_eq!(merge([one.clone(), file, other.clone()]), vec![one, other]);
 }

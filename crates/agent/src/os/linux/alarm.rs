@@ -16,6 +16,14 @@ use super::readable::readable;
 /// Interval at which the wall clock is read if the kernel gives no timer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Returns once something is due by the wall clock; never if nothing is (`None`).
+pub async fn until_due(due_at: Option<Timestamp>) {
+    match due_at {
+        Some(due_at) => until_wall_clock(due_at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Returns once the wall clock shows `at` or later, also when the clock is set. Needs a tokio
 /// runtime with I/O.
 pub async fn until_wall_clock(at: Timestamp) {

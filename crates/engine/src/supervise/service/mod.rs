@@ -4,11 +4,13 @@
 //! fires at most once even if a process is killed at any point. Deliberately absent: polling. The
 //! service sleeps until a slot is due or a request arrives.
 
+mod due;
 mod echo;
 mod holder;
 mod ingress;
 mod plan;
 mod recovery;
+mod settle;
 mod wake;
 mod wake_end;
 mod wakes;
@@ -16,7 +18,6 @@ mod wakes;
 use std::time::Duration;
 
 use errand_agent::os;
-use errand_model::Timestamp;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
 use errand_model::failure::FailureCode;
@@ -197,7 +198,7 @@ async fn serve(
         let next = if is_held { None } else { wakes.fire_due().await? };
         tokio::select! {
             lost = journal.lost() => return Err(JournalProblem::Lost { source: lost }.into()),
-            () = until(next) => {}
+            () = os::until_due(next) => {}
             Some(request) = requests.recv() => {
                 // Dropping the request answers 503.
                 if !is_held {
@@ -226,13 +227,6 @@ async fn serve(
         front.shutdown().await;
     }
     Ok(())
-}
-
-async fn until(due_at: Option<Timestamp>) {
-    match due_at {
-        Some(due_at) => os::until_wall_clock(due_at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Handles control changes and requests. Returns the grace period if the service is to end.

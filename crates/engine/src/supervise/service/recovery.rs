@@ -6,7 +6,7 @@ use errand_model::event::{ChildUsage, WakeEnded, WakeReason};
 use errand_model::inherit::InheritanceEnd;
 use errand_model::run::Run;
 
-use super::wake::Wake;
+use super::wake::{Wake, WakeRun, WakeSource};
 use super::wake_end::{ended, is_cut_off};
 use super::wakes::Wakes;
 use crate::{Error, again, reconcile};
@@ -52,10 +52,9 @@ impl Wakes {
                 return self.end(ended(interrupted)).await;
             }
         };
-        let trigger = interrupted.spec.trigger.clone();
-        let mut wake = Wake::new(WakeReason::Recovery, trigger);
-        wake.source = Some(interrupted.id.to_string());
-        wake.takes_up = Some((ended(interrupted), Box::new(submission)));
-        self.fire(wake).await
+        let id = Some(interrupted.id.to_string());
+        let source = WakeSource { reason: WakeReason::Recovery, id };
+        let run = WakeRun::Continues(ended(interrupted), Box::new(submission));
+        self.fire(Wake::new(source, run)).await
     }
 }

@@ -1,24 +1,31 @@
 //! A wake of a service: to be fired, running, and ended.
 
-use errand_model::event::{Trigger, WakeEnded, WakeReason};
+use errand_model::event::{WakeEnded, WakeReason};
 use errand_model::{RunId, Timestamp};
 use errand_store::Stored;
 use tokio::sync::oneshot;
 use tokio::task::Id;
 
 use crate::Error;
+use crate::firing::FiredTrigger;
 use crate::listener::IngressOutcome;
 use crate::submission::Submission;
+
+/// Source of a wake: wakes of one source may overlap or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WakeSource {
+    pub(super) reason: WakeReason,
+    /// The schedule's id, the listener's address asked for, or the interrupted run that is continued.
+    pub(super) id: Option<String>,
+}
 
 /// A running wake.
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) run_id: RunId,
-    /// The schedule's id, or the kind of wake: wakes of one source may overlap or not.
-    pub(super) source: String,
+    /// `None` if another supervisor runs it, not this process.
+    pub(super) source: Option<WakeSource>,
     pub(super) reply: Option<Reply>,
-    /// True if another supervisor runs it, not this process.
-    pub(super) is_elsewhere: bool,
 }
 
 /// The end of a wake's task.
@@ -39,34 +46,27 @@ pub(super) struct Reply {
 
 /// A wake to be fired.
 pub(super) struct Wake {
-    pub(super) reason: WakeReason,
-    pub(super) source: Option<String>,
+    pub(super) source: WakeSource,
     pub(super) slot: Option<Timestamp>,
-    pub(super) trigger: Trigger,
-    /// Input of the agent; an error if it cannot be read.
-    pub(super) input: Result<Option<Vec<u8>>, Error>,
+    pub(super) run: WakeRun,
     pub(super) reply: Option<Reply>,
     pub(super) answered: Vec<i64>,
     pub(super) by: Option<String>,
     /// Id of its run; `None` for a new one.
     pub(super) run_id: Option<RunId>,
-    /// The end of the interrupted wake, and the submission that continues it.
-    pub(super) takes_up: Option<(WakeEnded, Box<Submission>)>,
+}
+
+/// The run of a wake.
+pub(super) enum WakeRun {
+    /// A run of its own; an error if its input cannot be read.
+    New(Result<FiredTrigger, Error>),
+    /// A run that continues an interrupted wake, whose end is recorded with it.
+    Continues(WakeEnded, Box<Submission>),
 }
 
 impl Wake {
-    pub(super) fn new(reason: WakeReason, trigger: Trigger) -> Self {
-        Self {
-            reason,
-            source: None,
-            slot: None,
-            trigger,
-            input: Ok(None),
-            reply: None,
-            answered: Vec::new(),
-            by: None,
-            run_id: None,
-            takes_up: None,
-        }
+    pub(super) fn new(source: WakeSource, run: WakeRun) -> Self {
+        let answered = Vec::new();
+        Self { source, slot: None, run, reply: None, answered, by: None, run_id: None }
     }
 }
