@@ -129,7 +129,7 @@ async fn take_until(
 ) -> Result<Lease, errand_store::Error> {
     let taken = engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at);
     let lease = taken.await?;
-    engine.metrics().took_lease(seen_epoch);
+    engine.metrics().leases.taken(seen_epoch);
     Ok(lease)
 }
 

@@ -40,7 +40,7 @@ struct Inner {
     lock: Lock,
     verifier: Verifier,
     rates: Rates,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     parcels: Parcels,
 }
 
@@ -63,7 +63,7 @@ impl Gateway {
                 lock,
                 verifier: Verifier::default(),
                 rates: Rates::new(config.requests_per_second, config.burst),
-                metrics: Metrics::default(),
+                metrics: Arc::default(),
                 engine,
                 config,
                 hub,
@@ -141,7 +141,7 @@ impl Gateway {
     }
 
     /// Returns the metrics of requests.
-    pub(crate) fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
     }
 

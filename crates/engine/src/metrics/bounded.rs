@@ -1,9 +1,13 @@
 //! Families of metrics with a bound on the number of label sets.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 
 /// Value that stands for all values beyond the bound.
 pub const OTHER: &str = "_other";
@@ -13,11 +17,11 @@ pub const OTHER: &str = "_other";
 pub type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
 /// A family whose label sets beyond the bound share one metric.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BoundedFamily<const N: usize, M> {
     limit: usize,
     /// Number of label sets that were new when they were used.
-    used: AtomicUsize,
+    used: Arc<AtomicUsize>,
     family: Family<Labels<N>, M>,
 }
 
@@ -26,7 +30,7 @@ impl<const N: usize, M: Clone> BoundedFamily<N, M> {
     /// a metric at its first use.
     pub fn new(limit: usize, make: fn() -> M) -> Self {
         let family = Family::new_with_constructor(make);
-        Self { limit, used: AtomicUsize::new(0), family }
+        Self { limit, used: Arc::default(), family }
     }
 
     /// Returns the metric with these labels. Beyond the bound, owned values are replaced by
@@ -39,10 +43,15 @@ impl<const N: usize, M: Clone> BoundedFamily<N, M> {
         let labels = if has_place { labels } else { labels.map(substitute) };
         self.family.get_or_create_owned(&labels)
     }
+}
 
-    /// Returns the family, for an encoder.
-    pub fn family(&self) -> Family<Labels<N>, M> {
-        self.family.clone()
+impl<const N: usize, M: EncodeMetric + TypedMetric> EncodeMetric for BoundedFamily<N, M> {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.family.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.family.metric_type()
     }
 }
 

@@ -1,17 +1,12 @@
 //! Counting of what became durable.
 
-use std::borrow::Cow;
-
 use errand_model::accounting::ModelCall;
 use errand_model::event::{AttemptEvent, EventBody, EventGroup, RequeueReason, RunEvent};
 use errand_model::run::{Run, Status};
 use errand_model::{Event, Timestamp};
-use errand_store::{Renewed, Stored};
+use errand_store::Stored;
 
-use super::{Metrics, TOKENS};
-
-/// Name of a model or provider that a call did not name.
-const UNNAMED: &str = "unknown";
+use super::Metrics;
 
 impl Metrics {
     /// Counts committed events; `run` is the run after them.
@@ -58,7 +53,7 @@ impl Metrics {
             EventGroup::Attempt(
                 AttemptEvent::Running(_) | AttemptEvent::Exited(_) | AttemptEvent::Stopped(_),
             ) => {}
-            EventGroup::Reported(reported) => self.called(ModelCall::of(reported.data())),
+            EventGroup::Reported(reported) => self.models.count(ModelCall::of(reported.data())),
             EventGroup::Step(_)
             | EventGroup::Question(_)
             | EventGroup::Limit(_)
@@ -77,21 +72,6 @@ impl Metrics {
         }
     }
 
-    fn called(&self, call: ModelCall) {
-        let named = |name: Option<String>| name.map_or(Cow::Borrowed(UNNAMED), Cow::Owned);
-        let labels = [("provider", named(call.provider)), ("model", named(call.model))];
-        self.calls.of(labels.clone()).inc();
-        let tokens =
-            [call.tokens.input, call.tokens.cached, call.tokens.output, call.tokens.reasoning];
-        for (kind, count) in TOKENS.into_iter().zip(tokens) {
-            let [provider, model] = labels.clone();
-            self.tokens.of([provider, model, ("kind", kind.into())]).inc_by(count);
-        }
-        // Both counters exist for each model, so that a ratio of them has a value.
-        self.micro_usd.of(labels.clone()).inc_by(call.cost_micro_usd.unwrap_or(0));
-        self.unpriced.of(labels).inc_by(u64::from(call.cost_micro_usd.is_none()));
-    }
-
     /// Counts claimed runs.
     pub(crate) fn claimed<'s>(&self, claimed: impl Iterator<Item = &'s Stored>, now: Timestamp) {
         for stored in claimed {
@@ -100,20 +80,6 @@ impl Metrics {
                 self.claim_latency.observe(now.since(ready_at).as_secs_f64());
             }
         }
-    }
-
-    /// Counts a lease that was taken; one with an earlier holder, whose number is not 0, was taken
-    /// over.
-    pub(crate) fn took_lease(&self, seen_epoch: u64) {
-        self.leases_taken.inc_by(u64::from(seen_epoch > 0));
-    }
-
-    /// Counts the result of a renewal of `count` leases.
-    pub(crate) fn renewed_leases(&self, count: usize, renewed: &Renewed) {
-        let number = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
-        let lost = renewed.lost.len();
-        self.leases_lost.inc_by(number(lost));
-        self.leases_renewed.inc_by(number(count.saturating_sub(lost)));
     }
 
     /// Counts a try to deliver a report of a run; `outcome` is one of [`super::DELIVERIES`].

@@ -5,20 +5,25 @@
 
 mod bounded;
 mod committed;
-mod describe;
+mod leases;
+mod models;
 mod table;
 
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 pub use bounded::{BoundedFamily, Labels, OTHER};
+use leases::LeaseMetrics;
+use models::ModelMetrics;
 pub use table::MetricTable;
 
 /// Agents with a duration histogram of their own.
 const AGENTS: usize = 200;
-/// Models with token counters of their own.
-const MODELS: usize = 200;
 /// Error codes with a counter of their own.
 const CODES: usize = 100;
 
@@ -34,42 +39,25 @@ const SECONDS_LONG: [f64; 12] =
 /// Counters of this process.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Admitted runs.
     admitted: Counter,
-    /// Transitions of runs, by status.
+    /// By status.
     transitions: Family<Labels<1>, Counter>,
-    /// Returns of runs to the queue, by reason.
+    /// By reason.
     requeued: Family<Labels<1>, Counter>,
-    /// Runs that became dead letters.
     dead_lettered: Counter,
-    /// Attempts that began.
-    attempts: Counter,
-    /// Failed attempts, by error code.
-    attempts_failed: BoundedFamily<1, Counter>,
-    /// Seconds from the moment that a run could be claimed until it was.
-    claim_latency: Histogram,
-    /// Leases that this process lost while it held them.
-    leases_lost: Counter,
-    /// Renewed leases.
-    leases_renewed: Counter,
-    /// Leases taken over from other holders, dead or too late.
-    leases_taken: Counter,
-    /// Seconds from admission to end, by agent and status.
+    /// By agent and status.
     durations: BoundedFamily<2, Histogram>,
-    /// Model calls, by provider and model.
-    calls: BoundedFamily<2, Counter>,
-    /// Tokens of model calls, by provider, model and kind.
-    tokens: BoundedFamily<3, Counter>,
-    /// Cost of model calls in millionths of a US dollar, by provider and model.
-    micro_usd: BoundedFamily<2, Counter>,
-    /// Model calls of unknown cost, by provider and model.
-    unpriced: BoundedFamily<2, Counter>,
-    /// Tries to deliver a report of a run, by outcome.
+    claim_latency: Histogram,
+    attempts: Counter,
+    /// By error code.
+    attempts_failed: BoundedFamily<1, Counter>,
+    pub(crate) leases: LeaseMetrics,
+    models: ModelMetrics,
+    /// By outcome.
     deliveries: Family<Labels<1>, Counter>,
-    /// Seconds that the store took for a change.
     pub(crate) commits: Histogram,
-    /// Changes that the store refused or failed to make.
     pub(crate) commits_failed: Counter,
+    table: MetricTable,
 }
 
 /// Statuses of runs.
@@ -78,31 +66,63 @@ const STATUSES: [&str; 6] = ["pending", "running", "paused", "completed", "faile
 /// Results of a delivery try: delivered, to be tried again, given up.
 const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
 
-/// Kinds of tokens. Input contains cached input, output reasoning output.
-const TOKENS: [&str; 4] = ["input", "cached_input", "output", "reasoning_output"];
-
 impl Default for Metrics {
     fn default() -> Self {
+        let mut table = MetricTable::default();
+        let to = &mut table;
         Self {
-            admitted: Counter::default(),
-            transitions: with_each("status", STATUSES),
-            requeued: Family::default(),
-            dead_lettered: Counter::default(),
-            attempts: Counter::default(),
-            attempts_failed: BoundedFamily::new(CODES, Counter::default),
-            claim_latency: short_durations(),
-            leases_lost: Counter::default(),
-            leases_renewed: Counter::default(),
-            leases_taken: Counter::default(),
-            durations: BoundedFamily::new(AGENTS * 3, || Histogram::new(SECONDS_LONG)),
-            calls: BoundedFamily::new(MODELS, Counter::default),
-            tokens: BoundedFamily::new(MODELS * TOKENS.len(), Counter::default),
-            micro_usd: BoundedFamily::new(MODELS, Counter::default),
-            unpriced: BoundedFamily::new(MODELS, Counter::default),
-            deliveries: with_each("outcome", DELIVERIES),
-            commits: short_durations(),
-            commits_failed: Counter::default(),
+            admitted: to.count("errand_runs_admitted", "Runs that were admitted"),
+            transitions: to.add(
+                "errand_runs_transitions",
+                "How often runs came to a status",
+                with_each("status", STATUSES),
+            ),
+            requeued: to.add(
+                "errand_runs_requeued",
+                "How often runs went back into the queue",
+                Family::default(),
+            ),
+            dead_lettered: to.count("errand_runs_dead_lettered", "Runs whose attempts are spent"),
+            durations: to.add(
+                "errand_run_duration_seconds",
+                "From admission to the end of a run",
+                BoundedFamily::new(AGENTS * 3, || Histogram::new(SECONDS_LONG)),
+            ),
+            claim_latency: to.add(
+                "errand_claim_latency_seconds",
+                "From when a run could be claimed until it was",
+                short_durations(),
+            ),
+            attempts: to.count("errand_attempts_started", "Attempts that began"),
+            attempts_failed: to.add(
+                "errand_attempts_failed",
+                "Attempts that failed, by error code",
+                BoundedFamily::new(CODES, Counter::default),
+            ),
+            leases: LeaseMetrics::new(to),
+            models: ModelMetrics::new(to),
+            deliveries: to.add(
+                "errand_webhook_deliveries",
+                "Tries to report a run to its callback address",
+                with_each("outcome", DELIVERIES),
+            ),
+            commits: to.add(
+                "errand_store_commit_seconds",
+                "How long the store took to make a change durable",
+                short_durations(),
+            ),
+            commits_failed: to.count(
+                "errand_store_commits_failed",
+                "Changes that the store refused or could not make",
+            ),
+            table,
         }
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.table.encode(encoder)
     }
 }
 

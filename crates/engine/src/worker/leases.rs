@@ -110,7 +110,7 @@ async fn renew(engine: &Engine, held: &HeldRuns, lease_for: Duration) -> bool {
     let renewal = engine.store().renew(leases.clone(), engine.now().plus(lease_for));
     match tokio::time::timeout(lease_for, renewal).await {
         Ok(Ok(renewed)) => {
-            engine.metrics().renewed_leases(leases.len(), &renewed);
+            engine.metrics().leases.renewed(leases.len(), &renewed);
             held.renewed(&leases, &renewed, until);
             true
         }

@@ -5,7 +5,6 @@ use errand_engine::metrics::{Labels, MetricTable};
 use errand_engine::{Engine, Error, workers};
 use errand_model::{DEFAULT_NAMESPACE, Timestamp};
 use errand_store::{QueuedCount, UnfinishedCounts};
-use prometheus_client::registry::Unit;
 
 use super::gauge::{float, gauge, gauges};
 
@@ -43,11 +42,13 @@ impl RegistryFigures {
         Ok(Self { waiting, standing, workers })
     }
 
-    /// Adds all gauges to `table`. Names never change, since dashboards depend on them.
-    pub(super) fn describe(&self, table: &mut MetricTable, now: Timestamp) {
-        self.describe_queue(table, now);
-        self.describe_runs(table, now);
-        self.describe_workers(table);
+    /// Returns all gauges.
+    pub(super) fn table(&self, now: Timestamp) -> MetricTable {
+        let mut table = MetricTable::default();
+        self.describe_queue(&mut table, now);
+        self.describe_runs(&mut table, now);
+        self.describe_workers(&mut table);
+        table
     }
 
     fn describe_queue(&self, table: &mut MetricTable, now: Timestamp) {
@@ -64,9 +65,8 @@ impl RegistryFigures {
             "Runs that wait for their time",
             of_each(|it, _| float(it.delayed)),
         );
-        table.add_in(
-            Unit::Seconds,
-            "errand_queue_oldest_ready",
+        table.add(
+            "errand_queue_oldest_ready_seconds",
             "How long the run waits that waits longest",
             of_each(|it, now| seconds_since(it.oldest_ready_at, now)),
         );
@@ -87,9 +87,8 @@ impl RegistryFigures {
             "Approvals and inputs that wait for a person",
             gauge(float(self.standing.open_questions)),
         );
-        table.add_in(
-            Unit::Seconds,
-            "errand_open_approvals_oldest",
+        table.add(
+            "errand_open_approvals_oldest_seconds",
             "How long the one waits that waits longest",
             gauge(seconds_since(self.standing.oldest_question_at, now)),
         );

@@ -1,43 +1,40 @@
 //! Metrics of this process, as the kernel reports it.
 
 use std::fs;
+use std::sync::atomic::AtomicU64;
 
 use errand_engine::metrics::MetricTable;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::registry::Unit;
+use prometheus_client::metrics::counter::Counter;
 
 use super::gauge::{float, gauge, gauges};
 
-/// Adds the metrics of this process to `table`; zeros if they cannot be read.
-pub(super) fn describe(table: &mut MetricTable) {
+/// Returns the metrics of this process; zeros if they cannot be read.
+pub(super) fn table() -> MetricTable {
+    let mut table = MetricTable::default();
     table.add(
         "errand_build_info",
         "The version of this process; always 1",
         gauges([([("version", env!("CARGO_PKG_VERSION").into())], 1.0)]),
     );
     if let Some(started_at) = started_at() {
-        table.add_in(
-            Unit::Seconds,
-            "process_start_time",
+        table.add(
+            "process_start_time_seconds",
             "When this process began, since the epoch",
             gauge(started_at),
         );
     }
-    table.add_in(
-        Unit::Bytes,
-        "process_resident_memory",
+    table.add(
+        "process_resident_memory_bytes",
         "Resident memory of this process",
         gauge(float(resident_bytes().unwrap_or(0))),
     );
-    table.add_in(
-        Unit::Seconds,
-        "process_cpu",
-        "Time on processors",
-        ConstCounter::new(float(cpu_millis().unwrap_or(0)) / 1_000.0),
-    );
+    let seconds = float(cpu_millis().unwrap_or(0)) / 1_000.0;
+    let cpu = Counter::<f64, AtomicU64>::default();
+    table.add("process_cpu_seconds", "Time on processors", cpu).inc_by(seconds);
     let open_fds = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let open_fds = u64::try_from(open_fds).unwrap_or(u64::MAX);
     table.add("process_open_fds", "Open files", gauge(float(open_fds)));
+    table
 }
 
 fn resident_bytes() -> Option<u64> {

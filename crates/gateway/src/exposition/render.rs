@@ -1,9 +1,9 @@
 //! All metrics as `OpenMetrics` 1.0 text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use errand_engine::Engine;
-use errand_engine::metrics::MetricTable;
 use prometheus_client::registry::Registry;
 
 use super::{RegistryFigures, process};
@@ -16,17 +16,15 @@ pub(crate) fn render(
     gateway: Option<&Gateway>,
     figures: Option<&RegistryFigures>,
 ) -> Result<String, fmt::Error> {
-    let mut table = MetricTable::default();
-    if let Some(figures) = figures {
-        figures.describe(&mut table, engine.now());
-    }
-    engine.metrics().describe(&mut table);
-    if let Some(gateway) = gateway {
-        gateway.metrics().describe(&mut table);
-    }
-    process::describe(&mut table);
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(table));
+    if let Some(figures) = figures {
+        registry.register_collector(Box::new(figures.table(engine.now())));
+    }
+    registry.register_collector(Box::new(Arc::clone(engine.metrics())));
+    if let Some(gateway) = gateway {
+        registry.register_collector(Box::new(Arc::clone(gateway.metrics())));
+    }
+    registry.register_collector(Box::new(process::table()));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)

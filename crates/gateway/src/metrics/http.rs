@@ -1,13 +1,15 @@
 //! Counters of requests.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use errand_engine::metrics::{BoundedFamily, MetricTable, short_durations};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Unit;
 
 /// Upper bound on pairs of route and status; more than there are.
 const ROUTES: usize = 2_000;
@@ -15,16 +17,12 @@ const ROUTES: usize = 2_000;
 /// Counters of this process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// Answers, by route and status.
     answers: BoundedFamily<2, Counter>,
-    /// Seconds until the head of the response, by route.
     durations: BoundedFamily<1, Histogram>,
-    /// Spans that the collector accepted.
     pub(crate) spans_sent: Counter,
-    /// Traces that were dropped.
     pub(crate) traces_dropped: Counter,
-    /// Streams that are open.
     streams: Gauge<f64, AtomicU64>,
+    table: MetricTable,
 }
 
 /// Guard of an open stream.
@@ -39,12 +37,27 @@ impl Drop for Open {
 
 impl Default for Metrics {
     fn default() -> Self {
+        let mut table = MetricTable::default();
         Self {
-            answers: BoundedFamily::new(ROUTES, Counter::default),
-            durations: BoundedFamily::new(ROUTES, short_durations),
-            spans_sent: Counter::default(),
-            traces_dropped: Counter::default(),
-            streams: Gauge::default(),
+            answers: table.add(
+                "errand_http_requests",
+                "Answers by route and status",
+                BoundedFamily::new(ROUTES, Counter::default),
+            ),
+            durations: table.add(
+                "errand_http_request_duration_seconds",
+                "Until the head of the answer",
+                BoundedFamily::new(ROUTES, short_durations),
+            ),
+            spans_sent: table.count("errand_otlp_spans_sent", "Spans that a collector took"),
+            traces_dropped: table
+                .count("errand_otlp_traces_dropped", "Traces of runs that were given up"),
+            streams: table.add(
+                "errand_http_streams",
+                "Streams of events that are open",
+                Gauge::default(),
+            ),
+            table,
         }
     }
 }
@@ -62,22 +75,10 @@ impl Metrics {
         self.streams.inc();
         Open(self.streams.clone())
     }
+}
 
-    /// Adds all metrics to `table`. Names never change, since dashboards depend on them.
-    pub(crate) fn describe(&self, table: &mut MetricTable) {
-        table.add("errand_http_requests", "Answers by route and status", self.answers.family());
-        table.add_in(
-            Unit::Seconds,
-            "errand_http_request_duration",
-            "Until the head of the answer",
-            self.durations.family(),
-        );
-        table.add("errand_otlp_spans_sent", "Spans that a collector took", self.spans_sent.clone());
-        table.add(
-            "errand_otlp_traces_dropped",
-            "Traces of runs that were given up",
-            self.traces_dropped.clone(),
-        );
-        table.add("errand_http_streams", "Streams of events that are open", self.streams.clone());
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.table.encode(encoder)
     }
 }
