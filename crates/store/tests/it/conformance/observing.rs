@@ -24,7 +24,7 @@ impl ChangeLog {
 
 impl ChangeObserver for ChangeLog {
     fn before(&self, events: &[Event], documents: &[DocumentWrite]) {
-        let kinds = events.iter().map(|event| event.kind.to_string());
+        let kinds = events.iter().map(|event| event.kind.clone());
         let names: Vec<_> = kinds.chain(documents.iter().map(|it| it.key.clone())).collect();
         self.0.lock().unwrap().push(names.join(" "));
     }
