@@ -41,6 +41,7 @@ pub use config::Config;
 pub use exposition::serve_metrics;
 pub use gateway::Gateway;
 pub use lock::{ListenOpen, Lock};
+pub use peer::Peer;
 pub use router::router;
 pub use server::{Bound, ServerBindError, ServerStartError};
 pub use tls::{TlsError, check_tls};

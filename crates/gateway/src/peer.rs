@@ -2,6 +2,6 @@
 
 use std::net::SocketAddr;
 
-/// Address of the client; stored in the extensions of a request.
+/// Address of the client. [`crate::Bound`] puts it into the extensions of each request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub struct Peer(pub SocketAddr);

@@ -57,6 +57,30 @@ impl HttpRequest {
         self
     }
 
+    /// Returns the method.
+    #[must_use]
+    pub fn verb(&self) -> &str {
+        &self.method
+    }
+
+    /// Returns the path and the query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Returns the headers that were added.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// Returns the body.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Sends the request to `address` (`127.0.0.1:8080`) and reads the whole response.
     #[must_use = "look at the answer"]
     pub fn send(&self, address: &str) -> Response {

@@ -218,18 +218,6 @@ fn workers_of_other_machines_find_what_a_coordinator_names() {
 }
 
 #[test]
-fn a_server_refuses_a_coordinator_pushed_without_its_agents() {
-    let sandbox = sandbox();
-    let server = ErrandServer::start(&sandbox, &[]);
-    drop(sandbox.agent(&TestAgent::shell("cat").named("good")));
-    coordinator(&sandbox, "team", "    { type: chain, agents: [../good] }");
-    let problem = server.push(&sandbox.path("team")).expect(422).json();
-    assert_eq!(problem["code"], "agent_file_invalid");
-    let said = problem["problems"][0]["message"].as_str().unwrap();
-    assert!(said.ends_with("the agent ../good did not come with this one"), "{problem}");
-}
-
-#[test]
 fn coordinators_of_a_watched_folder_are_registered_again_when_one_of_their_agents_changes() {
     let sandbox = sandbox();
     let agents = sandbox.path("agents");

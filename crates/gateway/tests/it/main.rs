@@ -1,0 +1,13 @@
+//! The gateway's router: requests in, responses out, on a registry in SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
+
+mod access;
+mod agents;
+mod hooks;
+mod namespaces;
+mod operation;
+mod requests;
+mod runs;
+mod streams;
+mod support;
