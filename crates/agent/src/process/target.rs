@@ -42,16 +42,6 @@ impl Target for ProcessTarget {
         Ok(Box::new(LiveProcess { running, _claim: claim }))
     }
 
-    async fn adopt(
-        &self,
-        _run: (&RunId, u32),
-        _locator: &Locator,
-        _output: AgentOutput,
-    ) -> io::Result<Option<Box<dyn Live>>> {
-        // There is nothing to adopt: the kernel kills an agent with its supervisor.
-        Ok(None)
-    }
-
     async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize> {
         let run_id = run_id.clone();
         let known: Vec<ProcessIdentity> = known.iter().filter_map(Locator::process).collect();

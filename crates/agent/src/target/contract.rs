@@ -14,6 +14,11 @@ use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
 /// Kind of place where agents live, such as processes of this machine.
 ///
 /// Every call is idempotent by run and attempt: repeated, it has no further effect.
+///
+/// Deliberately absent: taking over the agent of another supervisor. An agent that is a process ends
+/// with its supervisor, so nothing could be taken over, and the next holder of the lease calls
+/// [`Target::end`]. The first target whose agents outlive their supervisor (containers) adds the
+/// method, together with its caller in the engine's reconciliation.
 #[async_trait]
 pub trait Target: Debug + Send + Sync {
     /// Returns the name that agent files and journals use, such as `process`.
@@ -40,19 +45,6 @@ pub trait Target: Debug + Send + Sync {
         spec: &LaunchSpec,
         output: AgentOutput,
     ) -> Result<Box<dyn Live>, TargetStartError>;
-
-    /// Takes over the agent of an attempt that another process started. `None`: it no longer lives,
-    /// or agents of this target end with the process that started them.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be known whether the agent lives.
-    async fn adopt(
-        &self,
-        run: (&RunId, u32),
-        locator: &Locator,
-        output: AgentOutput,
-    ) -> io::Result<Option<Box<dyn Live>>>;
 
     /// Ends everything of a run that lives in this target, and returns the number of processes,
     /// containers or pods. To be called after the supervisor's death by the holder of the run's

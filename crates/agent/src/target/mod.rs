@@ -1,6 +1,6 @@
 //! Seam between an attempt and the place where its agent lives: the trait [`Target`].
 //!
-//! A target starts the agent of an attempt, watches it, ends it, and adopts it again by its
+//! A target starts the agent of an attempt, watches it, and ends it, also by its
 //! [`Locator`](errand_model::Locator), which the journal keeps.
 //! [`ProcessTarget`](crate::process::ProcessTarget) is the first implementation;
 //! `target_conformance!` of `errand-testkit` tests every one of them.

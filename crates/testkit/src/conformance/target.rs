@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use errand_agent::os;
 use errand_agent::target::{Exit, Input, Live, Streams, Target, TargetStartError};
-use errand_model::Locator;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 
@@ -37,7 +36,6 @@ macro_rules! target_conformance {
                 a_frozen_agent_is_frozen_until_it_is_thawed_and_can_be_stopped,
                 no_attempt_has_a_second_agent,
                 end_ends_everything_of_a_run_once,
-                an_agent_that_ended_is_not_adopted,
                 a_conversation_is_taken_once_and_its_end_is_end_of_input,
             }
         }
@@ -199,19 +197,6 @@ pub async fn end_ends_everything_of_a_run_once(subject: &TargetSubject) {
     let unknown = TestAttempt::default();
     let ended = subject.target.end(&unknown.run_id, &[], Duration::ZERO);
     assert_eq!(soon(ended).await.expect("it can be ended"), 0);
-}
-
-/// An agent that ended, or one of another target, is not adopted.
-pub async fn an_agent_that_ended_is_not_adopted(subject: &TargetSubject) {
-    let attempt = TestAttempt::default();
-    let live = started(subject, &attempt, Program::Prints).await;
-    let locator = live.locator();
-    exit(live.as_ref()).await;
-    let elsewhere = Locator { target: "elsewhere".to_owned(), fields: locator.fields.clone() };
-    for locator in [locator, elsewhere] {
-        let adopted = subject.target.adopt((&attempt.run_id, 1), &locator, attempt.output());
-        assert!(soon(adopted).await.expect("it can be known").is_none());
-    }
 }
 
 /// A harness takes stdin and stdout once; the agent reads the end of input when it drops stdin.

@@ -102,17 +102,6 @@ impl Target for ScriptedTarget {
         Ok(self.live(key, shared))
     }
 
-    async fn adopt(
-        &self,
-        (run_id, attempt): (&RunId, u32),
-        locator: &Locator,
-        _output: AgentOutput,
-    ) -> io::Result<Option<Box<dyn Live>>> {
-        let key = (run_id.clone(), attempt);
-        let agent = self.agents().get(&key).filter(|agent| !agent.has_ended()).map(Arc::clone);
-        Ok(agent.filter(|_| locator.target == self.name).map(|agent| self.live(key, agent)))
-    }
-
     async fn end(&self, run_id: &RunId, _: &[Locator], grace: Duration) -> io::Result<usize> {
         let agents = self.of_run(run_id);
         for agent in &agents {
