@@ -1,6 +1,7 @@
-//! Backend of the agent API for tests of harnesses: it keeps steps and output in memory.
+//! Backend of the agent API for tests of harnesses and of the server: it keeps everything in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,48 +11,94 @@ use errand_agent::agent_api::{
     Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentMessage, AgentSeen, ApprovalAnswer, CheckinAnswer, HandOver, HandOverAnswer, InputAnswer,
-    MessageAnswer, MessagesAnswer, ReportedEvent, SendMessage, SessionAnswer, ValueEncoding,
+    AgentMessage, AgentSeen, AgentSessionMessage, ApprovalAnswer, CheckinAnswer, ControlEvent,
+    HandOver, HandOverAnswer, InputAnswer, InputStatus, MessageAnswer, MessagesAnswer,
+    ReportedEvent, SendMessage, SessionAnswer, ValueEncoding, unpack,
 };
-use errand_model::event::{Failure, SessionMessage};
+use errand_api::error_code::ErrorCode;
+use errand_model::event::{Failure, Reported, SessionMessage};
+use errand_model::step::StepRefused;
 use errand_model::{Digest, Payload, Timestamp};
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{Barrier, broadcast};
 
-/// Backend that keeps steps and output in memory, and refuses what concerns people, sessions and
-/// other agents.
+/// Records that a [`MemoryBackend`] keeps of a run.
+#[derive(Debug, Default)]
+pub struct BackendRecord {
+    /// Steps that began, with their results once they are complete.
+    pub steps: BTreeMap<String, Option<StepCallResult>>,
+    /// Failed executions of steps: key, failure, exit code.
+    pub failures: Vec<(String, Failure, Option<i32>)>,
+    /// Last checkpoint.
+    pub checkpoint: Option<Value>,
+    /// Events that the agent reported.
+    pub events: Vec<ReportedEvent>,
+    /// Output that the agent set.
+    pub output: Option<Payload>,
+    /// Parts of the output, in the order of their calls.
+    pub parts: Vec<String>,
+    /// Artifacts by name, with their bytes.
+    pub artifacts: BTreeMap<String, (Vec<u8>, Upload)>,
+    /// Revision and state of the session.
+    pub session: (u64, Value),
+    /// Messages that the agent appended to the session.
+    pub messages: Vec<SessionMessage>,
+    /// Kept results of tools, by tool and digest of the input.
+    pub results: BTreeMap<(String, Digest), KeptResult>,
+    /// Result that the agent gave with its checkback.
+    pub result: Option<AttemptResult>,
+    /// True once the run is asked to end.
+    pub cancelled: bool,
+    /// Approvals that the agent asked for.
+    pub approvals: Vec<ApprovalCall>,
+    /// Inputs that the agent asked for.
+    pub inputs: Vec<InputCall>,
+    /// Messages to other agents that no call has received.
+    pub sent: Vec<SendMessage>,
+    /// Handoffs of the agent.
+    pub handoffs: Vec<HandOver>,
+}
+
+/// Backend of the agent API that keeps everything in memory and answers at once.
 #[derive(Debug)]
 pub struct MemoryBackend {
-    steps: Mutex<BTreeMap<String, Option<StepCallResult>>>,
-    output: Mutex<Option<Payload>>,
-    control: broadcast::Sender<errand_api::agent_protocol::ControlEvent>,
+    /// Everything that calls recorded.
+    pub kept: Mutex<BackendRecord>,
+    /// Sender of orders to the agent.
+    pub control: broadcast::Sender<ControlEvent>,
+    /// Barrier at which each call of `output_part` waits for the others.
+    pub together: Barrier,
+    /// Number of calls of `output_part` that have arrived.
+    pub arrived: AtomicU32,
 }
 
 impl Default for MemoryBackend {
     fn default() -> Self {
-        let (steps, output) = (Mutex::default(), Mutex::default());
-        Self { steps, output, control: broadcast::Sender::new(1) }
+        Self::with_parts_together(1)
     }
 }
 
 impl MemoryBackend {
-    /// Returns the steps that began, with their results once they are complete.
-    pub fn steps(&self) -> BTreeMap<String, Option<StepCallResult>> {
-        self.locked_steps().clone()
+    /// Returns a backend whose calls of `output_part` wait until so many of them have arrived.
+    pub fn with_parts_together(calls: usize) -> Self {
+        Self {
+            kept: Mutex::default(),
+            control: broadcast::Sender::new(4),
+            together: Barrier::new(calls),
+            arrived: AtomicU32::new(0),
+        }
     }
 
-    fn locked_steps(&self) -> MutexGuard<'_, BTreeMap<String, Option<StepCallResult>>> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, BackendRecord> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn absent<T>() -> Result<T, Refusal> {
-    Err(Refusal::internal("the backend in memory does not do that"))
 }
 
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
+        let kept = self.record();
+        let done = kept.steps.iter().filter(|(_, result)| result.is_some());
         Ok(CheckinAnswer {
             run_id: "01hzyrun000000000000".to_owned(),
             name: None,
@@ -63,124 +110,229 @@ impl Backend for MemoryBackend {
                 version: "1.0.0".to_owned(),
                 digest: format!("sha256:{}", "0".repeat(64)),
             },
-            session_id: None,
+            session_id: Some("s".to_owned()),
             session_messages: None,
-            input: Some("input".into()),
-            input_encoding: ValueEncoding::Json,
+            input: Some("hello".into()),
+            input_encoding: ValueEncoding::Text,
             brief_key: None,
-            checkpoint: None,
-            completed_steps: Vec::new(),
+            checkpoint: kept.checkpoint.clone(),
+            completed_steps: done.map(|(key, _)| key.clone()).collect(),
             deadline_ms: None,
             step_time_left_ms: BTreeMap::new(),
         })
     }
 
     async fn begin_step(&self, key: &str, step: StepCall) -> Result<StepBegun, Refusal> {
-        match self.locked_steps().entry(key.to_owned()).or_default() {
+        let mut kept = self.record();
+        if key.is_empty() {
+            return Err(StepRefused::Key { key: key.to_owned() }.into());
+        }
+        match kept.steps.entry(key.to_owned()).or_default() {
             Some(result) => Ok(StepBegun::Done(result.clone())),
             None => Ok(StepBegun::Run { timeout: step.timeout, traceparent: None }),
         }
     }
 
     async fn complete_step(&self, key: &str, result: StepCallResult) -> Result<(), Refusal> {
-        self.locked_steps().insert(key.to_owned(), Some(result));
+        let mut kept = self.record();
+        let Some(step) = kept.steps.get_mut(key) else {
+            return Err(StepRefused::NotBegun { key: key.to_owned() }.into());
+        };
+        if step.as_ref().is_some_and(|done| *done != result) {
+            return Err(StepRefused::AlreadyCompleted { key: key.to_owned() }.into());
+        }
+        *step = Some(result);
         Ok(())
     }
 
-    async fn fail_step(&self, _: &str, _: Failure, _: Option<i32>) -> Result<(), Refusal> {
+    async fn fail_step(
+        &self,
+        key: &str,
+        error: Failure,
+        exit_code: Option<i32>,
+    ) -> Result<(), Refusal> {
+        self.record().failures.push((key.to_owned(), error, exit_code));
         Ok(())
     }
 
     async fn checkpoint(&self) -> Result<Option<Payload>, Refusal> {
-        Ok(None)
+        Ok(self.record().checkpoint.clone().map(Payload::Json))
     }
 
-    async fn save_checkpoint(&self, _: Value) -> Result<(), Refusal> {
+    async fn save_checkpoint(&self, state: Value) -> Result<(), Refusal> {
+        self.record().checkpoint = Some(state);
         Ok(())
     }
 
-    async fn report(&self, _: Vec<ReportedEvent>) -> Result<(), Refusal> {
+    async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
+        for event in &events {
+            Reported::new(&event.kind, event.data.clone())?;
+        }
+        self.record().events.extend(events);
         Ok(())
     }
 
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
-        *self.output.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        self.record().output = Some(output);
         Ok(())
     }
 
-    async fn output_part(&self, _: String) -> Result<(), Refusal> {
+    async fn output_part(&self, text: String) -> Result<(), Refusal> {
+        self.arrived.fetch_add(1, Ordering::SeqCst);
+        self.together.wait().await;
+        self.record().parts.push(text);
         Ok(())
     }
 
-    async fn keep_artifact(&self, _: Upload) -> Result<String, Refusal> {
-        absent()
+    async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
+        let bytes = std::fs::read(&upload.path).expect("the file of an artifact");
+        let uri = format!("artifact://01hzyrun000000000000/{}", upload.name);
+        self.record().artifacts.insert(upload.name.clone(), (bytes, upload));
+        Ok(uri)
     }
 
     async fn brief(&self) -> Result<Vec<u8>, Refusal> {
-        Ok(b"{}".to_vec())
+        Err(Refusal::new(404, ErrorCode::BriefMissing, "the run has no brief"))
     }
 
     fn control(&self) -> ControlFeed {
-        ControlFeed { now: Vec::new(), later: self.control.subscribe() }
+        let later = self.control.subscribe();
+        let cancel = ControlEvent::Cancel { reason: "asked".to_owned(), grace_ms: 1000 };
+        let cancelled = self.record().cancelled;
+        ControlFeed { now: cancelled.then_some(cancel).into_iter().collect(), later }
     }
 
-    async fn ask_approval(&self, _: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
-        absent()
+    async fn ask_approval(&self, ask: ApprovalCall) -> Result<ApprovalAnswer, Refusal> {
+        tokio::time::sleep(ask.terms.wait).await;
+        let digest = ask.digest.clone().unwrap_or_else(|| Digest::of(ask.action.as_bytes()));
+        self.record().approvals.push(ask);
+        Ok(ApprovalAnswer {
+            approval_id: "apr_1".to_owned(),
+            decision: None,
+            decided_by: None,
+            comment: None,
+            by_deadline: false,
+            digest: digest.to_string(),
+            parked: false,
+        })
     }
 
-    async fn ask_input(&self, _: InputCall) -> Result<InputAnswer, Refusal> {
-        absent()
+    async fn ask_input(&self, ask: InputCall) -> Result<InputAnswer, Refusal> {
+        tokio::time::sleep(ask.terms.wait).await;
+        let answer = ask.schema.clone();
+        self.record().inputs.push(ask);
+        Ok(InputAnswer {
+            input_id: "inp_1".to_owned(),
+            status: InputStatus::Answered,
+            answer,
+            answered_by: Some("somebody".to_owned()),
+        })
     }
 
-    async fn checkback(&self, _: AttemptResult) -> Result<(), Refusal> {
+    async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
+        self.record().result = Some(result);
         Ok(())
     }
 }
 
 #[async_trait]
 impl CoordinationBackend for MemoryBackend {
-    async fn send_message(&self, _: SendMessage) -> Result<MessageAnswer, Refusal> {
-        absent()
+    async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal> {
+        let mut kept = self.record();
+        kept.sent.push(message);
+        let seq = kept.sent.len() as u64;
+        Ok(MessageAnswer { seq, id: format!("run/{seq}") })
     }
 
-    async fn next_message(&self, _: Duration) -> Result<Option<AgentMessage>, Refusal> {
-        absent()
+    /// Returns the oldest message that was sent.
+    async fn next_message(&self, wait: Duration) -> Result<Option<AgentMessage>, Refusal> {
+        let sent = {
+            let mut kept = self.record();
+            (!kept.sent.is_empty()).then(|| kept.sent.remove(0))
+        };
+        let Some(SendMessage { to, kind, payload }) = sent else {
+            tokio::time::sleep(wait).await;
+            return Ok(None);
+        };
+        let (id, from) = ("run/1".to_owned(), "me".to_owned());
+        Ok(Some(AgentMessage { id, from, to, message_type: kind, payload }))
     }
 
-    async fn hand_over(&self, _: HandOver) -> Result<HandOverAnswer, Refusal> {
-        absent()
+    async fn hand_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal> {
+        self.record().handoffs.push(handoff);
+        Ok(HandOverAnswer { run_id: "01hzyrun000000000001".to_owned() })
     }
 }
 
 #[async_trait]
 impl SessionBackend for MemoryBackend {
     async fn session(&self) -> Result<SessionAnswer, Refusal> {
-        absent()
+        let (revision, state) = self.record().session.clone();
+        Ok(SessionAnswer { session_id: "s".to_owned(), revision, state })
     }
 
-    async fn put_session(&self, _: Value, _: Option<u64>) -> Result<SessionAnswer, Refusal> {
-        absent()
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        let mut kept = self.record();
+        if seen.is_some_and(|seen| seen != kept.session.0) {
+            return Err(Refusal::new(409, ErrorCode::SessionConflict, "it was changed"));
+        }
+        kept.session = (kept.session.0 + 1, state.clone());
+        Ok(SessionAnswer { session_id: "s".to_owned(), revision: kept.session.0, state })
     }
 
-    async fn session_messages(&self, _: Option<u64>, _: u32) -> Result<MessagesAnswer, Refusal> {
-        absent()
+    async fn session_messages(
+        &self,
+        before: Option<u64>,
+        last: u32,
+    ) -> Result<MessagesAnswer, Refusal> {
+        let all = self.record().messages.clone();
+        let total = all.len() as u64;
+        let mut messages = Vec::new();
+        for (number, message) in (1..).zip(all) {
+            let (content, encoding) = unpack(message.content).expect("a payload without a blob");
+            let (run_id, role) = ("01hzyrun000000000000".to_owned(), message.role);
+            messages.push(AgentSessionMessage {
+                number,
+                run_id,
+                role,
+                content,
+                encoding,
+                at_ms: 1,
+            });
+        }
+        messages.retain(|message| before.is_none_or(|before| message.number < before));
+        let first = messages.len().saturating_sub(last as usize);
+        Ok(MessagesAnswer {
+            session_id: "s".to_owned(),
+            total,
+            messages: messages.split_off(first),
+        })
     }
 
-    async fn append_messages(&self, _: Vec<SessionMessage>) -> Result<(), Refusal> {
-        absent()
+    async fn append_messages(&self, messages: Vec<SessionMessage>) -> Result<(), Refusal> {
+        self.record().messages.extend(messages);
+        Ok(())
     }
 
-    async fn session_result(&self, _: &str, _: &Digest) -> Result<Option<KeptResult>, Refusal> {
-        absent()
+    async fn session_result(
+        &self,
+        tool: &str,
+        key: &Digest,
+    ) -> Result<Option<KeptResult>, Refusal> {
+        Ok(self.record().results.get(&(tool.to_owned(), key.clone())).cloned())
     }
 
     async fn keep_session_result(
         &self,
-        _: &str,
-        _: Digest,
-        _: Payload,
-        _: Duration,
+        tool: &str,
+        key: Digest,
+        result: Payload,
+        ttl: Duration,
     ) -> Result<Timestamp, Refusal> {
-        absent()
+        let expires_at = Timestamp::from_millis(0).plus(ttl);
+        let run_id = "01hzyrvn000000000000".parse().expect("an id");
+        let kept = KeptResult { result, run_id, expires_at: Some(expires_at) };
+        self.record().results.insert((tool.to_owned(), key), kept);
+        Ok(expires_at)
     }
 }

@@ -11,7 +11,7 @@ mod program;
 pub mod target;
 
 pub use attempt::TestAttempt;
-pub use backend::MemoryBackend;
+pub use backend::{BackendRecord, MemoryBackend};
 pub use harness::HarnessSubject;
 pub use program::Program;
 pub use target::TargetSubject;
