@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::RunId;
 use crate::event::{
-    CheckpointInherited, Event, EventBody, EventGroup, StepCompleted, StepEvent, StepInherited,
-    StepStarted, UnknownEvent,
+    CheckpointInherited, Event, EventBody, StepCompleted, StepEvent, StepInherited, StepStarted,
+    UnknownEvent,
 };
 
 /// End of the part of a journal that is taken over.
@@ -81,43 +81,35 @@ pub fn inherit(
     let mut found = upto == InheritanceEnd::End;
     for event in events {
         let body = event.body()?;
-        match body.group() {
-            EventGroup::Step(StepEvent::Started(started)) => {
+        match body.step() {
+            Some(StepEvent::Started(started)) => {
                 found |= cut(&started.key);
                 keys.note(&started.key);
                 begun.insert(started.key.clone(), started.clone());
             }
-            EventGroup::Step(StepEvent::Inherited(step)) => {
+            Some(StepEvent::Inherited(step)) => {
                 found |= cut(&step.key);
                 keys.note(&step.key);
                 if !is_past(upto, found) {
                     steps.push(step.clone());
                 }
             }
-            EventGroup::Step(StepEvent::Completed(done)) if !is_past(upto, found) => {
+            Some(StepEvent::Completed(done)) if !is_past(upto, found) => {
                 steps.extend(begun.get(&done.key).map(|started| completed(started, done)));
             }
-            EventGroup::Step(StepEvent::CheckpointSaved(saved)) if !is_past(upto, found) => {
+            Some(StepEvent::CheckpointSaved(saved)) if !is_past(upto, found) => {
                 checkpoint = Some(saved.state.clone());
             }
-            EventGroup::Step(StepEvent::CheckpointInherited(saved)) if !is_past(upto, found) => {
+            Some(StepEvent::CheckpointInherited(saved)) if !is_past(upto, found) => {
                 checkpoint = Some(saved.state.clone());
             }
-            EventGroup::Step(
+            Some(
                 StepEvent::Completed(_)
                 | StepEvent::Failed(_)
                 | StepEvent::CheckpointSaved(_)
                 | StepEvent::CheckpointInherited(_),
             )
-            | EventGroup::Run(_)
-            | EventGroup::Attempt(_)
-            | EventGroup::Question(_)
-            | EventGroup::Limit(_)
-            | EventGroup::Session(_)
-            | EventGroup::Result(_)
-            | EventGroup::Coordination(_)
-            | EventGroup::Service(_)
-            | EventGroup::Reported(_) => {}
+            | None => {}
         }
         if !is_past(upto, found) {
             heritage.upto_seq = event.seq;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use errand_model::coordination::{COORDINATOR, END, Pattern, Plan, SELF, START};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{
-    AgentRef, ChildUsage, ChildWaiting, CoordinationEvent, Event, EventGroup, MessageSent,
-    StepCompleted, StepEvent, StepFailed, StepStarted,
+    AgentRef, ChildUsage, ChildWaiting, CoordinationEvent, Event, MessageSent, StepCompleted,
+    StepEvent, StepFailed, StepStarted, WorkEvent,
 };
 use errand_model::run::Status;
 use errand_model::{RunId, Timestamp};
@@ -79,24 +79,17 @@ impl GraphBuilder {
         }
         let Ok(body) = event.body() else { return };
         let at = event.at;
-        match body.group() {
-            EventGroup::Step(StepEvent::Started(step)) => self.started(step, at),
-            EventGroup::Step(StepEvent::Completed(step)) => self.completed(step, at),
-            EventGroup::Step(StepEvent::Failed(step)) => self.failed(step, at),
-            EventGroup::Step(
+        let Some(event) = body.work() else { return };
+        match event {
+            WorkEvent::Step(StepEvent::Started(step)) => self.started(step, at),
+            WorkEvent::Step(StepEvent::Completed(step)) => self.completed(step, at),
+            WorkEvent::Step(StepEvent::Failed(step)) => self.failed(step, at),
+            WorkEvent::Step(
                 StepEvent::CheckpointSaved(_)
                 | StepEvent::Inherited(_)
                 | StepEvent::CheckpointInherited(_),
             ) => {}
-            EventGroup::Coordination(event) => self.coordinated(event, at),
-            EventGroup::Run(_)
-            | EventGroup::Attempt(_)
-            | EventGroup::Question(_)
-            | EventGroup::Limit(_)
-            | EventGroup::Session(_)
-            | EventGroup::Result(_)
-            | EventGroup::Service(_)
-            | EventGroup::Reported(_) => {}
+            WorkEvent::Coordination(event) => self.coordinated(event, at),
         }
     }
 

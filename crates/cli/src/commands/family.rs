@@ -6,8 +6,8 @@ use errand_engine::{Engine, payload};
 use errand_model::coordination::END;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{
-    CoordinationEvent, EventBody, EventGroup, MessageSent, StepCompleted, StepEvent, StepFailed,
-    StepStarted,
+    CoordinationEvent, EventBody, MessageSent, StepCompleted, StepEvent, StepFailed, StepStarted,
+    WorkEvent,
 };
 use errand_model::{Event, RunId};
 use errand_store::{StoreChange, Stored};
@@ -119,22 +119,14 @@ impl Shown<'_> {
 
 /// Returns the note about an event, if there is one.
 pub(super) fn line(body: &EventBody) -> Option<String> {
-    match body.group() {
-        EventGroup::Step(event) => step_line(event),
-        EventGroup::Coordination(CoordinationEvent::MessageSent(message)) => {
+    match body.work()? {
+        WorkEvent::Step(event) => step_line(event),
+        WorkEvent::Coordination(CoordinationEvent::MessageSent(message)) => {
             let MessageSent { from, to, kind, .. } = message;
             let to = if to == END { "the end" } else { to };
             Some(format!("{from} -> {to}: {}", kind.word()))
         }
-        EventGroup::Coordination(_)
-        | EventGroup::Run(_)
-        | EventGroup::Attempt(_)
-        | EventGroup::Question(_)
-        | EventGroup::Limit(_)
-        | EventGroup::Session(_)
-        | EventGroup::Result(_)
-        | EventGroup::Service(_)
-        | EventGroup::Reported(_) => None,
+        WorkEvent::Coordination(_) => None,
     }
 }
 

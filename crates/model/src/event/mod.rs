@@ -12,6 +12,7 @@ mod service;
 mod session;
 mod step;
 mod usage;
+mod work;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +55,7 @@ pub use step::{
     StepFailed, StepInherited, StepStarted,
 };
 pub use usage::{AgentUsage, ChildUsage};
+pub use work::WorkEvent;
 
 pub use crate::agent_ref::AgentRef;
 pub use crate::failure::Failure;

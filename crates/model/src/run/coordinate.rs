@@ -2,7 +2,7 @@
 
 use super::{Run, Status};
 use crate::EventContext;
-use crate::event::{CoordinationEvent, EventBody, EventGroup, PauseReason, StepEvent};
+use crate::event::{CoordinationEvent, EventBody, PauseReason, StepEvent};
 
 impl Run {
     /// Takes in an event of messages and handoffs, as far as it concerns the agent's own run.
@@ -29,19 +29,16 @@ impl Run {
             return;
         };
         coordination.apply(plan, context.at, event);
-        let usage = match event.group() {
-            EventGroup::Step(StepEvent::Completed(completed)) => completed.usage.as_ref(),
-            EventGroup::Step(StepEvent::Failed(failed)) => failed.usage.as_ref(),
-            EventGroup::Step(_)
-            | EventGroup::Run(_)
-            | EventGroup::Attempt(_)
-            | EventGroup::Question(_)
-            | EventGroup::Limit(_)
-            | EventGroup::Session(_)
-            | EventGroup::Result(_)
-            | EventGroup::Coordination(_)
-            | EventGroup::Service(_)
-            | EventGroup::Reported(_) => None,
+        let usage = match event.step() {
+            Some(StepEvent::Completed(completed)) => completed.usage.as_ref(),
+            Some(StepEvent::Failed(failed)) => failed.usage.as_ref(),
+            Some(
+                StepEvent::Started(_)
+                | StepEvent::Inherited(_)
+                | StepEvent::CheckpointSaved(_)
+                | StepEvent::CheckpointInherited(_),
+            )
+            | None => None,
         };
         for used in usage.iter().flat_map(|usage| usage.by_agent.values()) {
             self.usage = self.usage.plus(&used.tokens);
