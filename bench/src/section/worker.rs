@@ -8,7 +8,7 @@ use std::time::Instant;
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, EngineContext, Inner};
@@ -55,19 +55,10 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
 async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure> {
     for _ in 0..RUNS {
         let parcel = parcel::build(agent, &engine.registry().parcels())?;
-        let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions { cwd: cwd.display().to_string(), ..RunOptions::default() },
-            service: None,
-            parent: None,
-            origin: None,
-            lineage: Lineage::default(),
-            member: None,
-        };
+        let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
+        let options = RunOptions { cwd: cwd.display().to_string(), ..RunOptions::default() };
+        let source = agent.display().to_string();
+        let submission = Submission::new(parcel, source, RunKind::Job, trigger, options);
         let submission = CheckedSubmission::for_any_worker(engine, submission)?;
         let mut admission = admit::admission(engine, submission).await?;
         admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });

@@ -64,6 +64,32 @@ pub struct Submission {
     pub member: Option<Box<Membership>>,
 }
 
+impl Submission {
+    /// Returns the submission of a run without input, which is no service, belongs to no other run and
+    /// repeats none.
+    pub fn new(
+        parcel: Parcel,
+        source: String,
+        kind: RunKind,
+        trigger: Trigger,
+        options: RunOptions,
+    ) -> Self {
+        Self {
+            parcel,
+            source,
+            kind,
+            trigger,
+            input: None,
+            options,
+            service: None,
+            parent: None,
+            origin: None,
+            lineage: Lineage::default(),
+            member: None,
+        }
+    }
+}
+
 /// Parts of a repeated run that the new run inherits.
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {

@@ -8,7 +8,7 @@ use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest};
 use errand_engine::agents::{self, Version};
 use errand_engine::payload;
 use errand_engine::run_options::{NAME_LIMIT_CHARS, RunOptions, check_variable, is_name};
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::trace_context;
 use errand_model::budget::LimitName;
@@ -90,20 +90,10 @@ async fn submission(
         allowed(gateway, url).await.map_err(|refusal| refusal.at("/callback_url"))?;
     }
     let options = options(gateway, caller, headers, request)?;
-    let submission = Submission {
-        parcel: parcel.as_ref().clone(),
-        source: version.source,
-        kind,
-        trigger: Trigger { kind: TriggerKind::Manual, source: Some(caller.name()), payload: None },
-        input,
-        options,
-        service: None,
-        parent: None,
-        origin: None,
-        member: None,
-        lineage: Lineage::default(),
-    };
-    check(gateway, submission)
+    let trigger = Trigger { kind: TriggerKind::Manual, source: Some(caller.name()), payload: None };
+    let parcel = parcel.as_ref().clone();
+    let submission = Submission::new(parcel, version.source, kind, trigger, options);
+    check(gateway, Submission { input, ..submission })
 }
 
 /// Checks everything that can be checked before anything is created.

@@ -7,7 +7,7 @@ use errand_agent::parcel;
 use errand_engine::Engine;
 use errand_engine::admit;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{InProcess, Options, Until, work};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
@@ -115,23 +115,16 @@ async fn admit(
     (agent, cwd): (&Path, &Path),
     input: Vec<u8>,
 ) -> Result<RunId, Failure> {
-    let submission = Submission {
-        parcel: parcel::build(agent, &engine.registry().parcels())?,
-        source: agent.display().to_string(),
-        kind: RunKind::Job,
-        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-        input: Some(input),
-        options: RunOptions {
-            cwd: cwd.display().to_string(),
-            placement: Some(Placement::default()),
-            ..RunOptions::default()
-        },
-        service: None,
-        parent: None,
-        origin: None,
-        lineage: Lineage::default(),
-        member: None,
+    let parcel = parcel::build(agent, &engine.registry().parcels())?;
+    let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
+    let options = RunOptions {
+        cwd: cwd.display().to_string(),
+        placement: Some(Placement::default()),
+        ..RunOptions::default()
     };
+    let source = agent.display().to_string();
+    let submission = Submission::new(parcel, source, RunKind::Job, trigger, options);
+    let submission = Submission { input: Some(input), ..submission };
     let submission = CheckedSubmission::for_any_worker(engine, submission)?;
     let mut admission = admit::admission(engine, submission).await?;
     admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });

@@ -13,7 +13,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::error::MemberError;
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
-use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Lineage, Submission};
+use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Submission};
 use errand_engine::{Engine, service, trace_context};
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
@@ -284,19 +284,9 @@ impl CheckedRunDraft {
     pub(crate) fn pack(self, engine: &Engine) -> Result<CheckedSubmission, Failure> {
         let RunDraft { source, kind, input, options, service } = self.draft;
         let parcel = source.plan.publish(&engine.registry().parcels())?;
-        let submission = Submission {
-            parcel,
-            source: source.shown,
-            kind,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input,
-            options,
-            service,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        };
+        let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
+        let submission = Submission::new(parcel, source.shown, kind, trigger, options);
+        let submission = Submission { input, service, ..submission };
         Ok(CheckedSubmission::of_draft(submission, self.checked))
     }
 }
