@@ -1,11 +1,16 @@
-//! Name of the user of this process, for records.
+//! Name of the person who gives a command, for records.
+
+use errand_api::error_code::ErrorCode;
 
 use crate::context::Context;
+use crate::failure::Failure;
 
 /// File with the names of users.
 const PASSWD: &str = "/etc/passwd";
 /// Longest such file that is read: on a machine with more users a directory service has the names.
 const PASSWD_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+/// Longest name of a person who decides.
+const DECIDER_LIMIT_BYTES: usize = 200;
 
 /// Returns the name of the user for the record: `$USER`, or else the system's name for the user of
 /// this process, or else `uid` and the number, which is always known.
@@ -19,6 +24,17 @@ pub(crate) fn user(context: &Context) -> String {
     let known = is_short.then(|| std::fs::read(PASSWD).ok()).flatten();
     let known = known.and_then(|bytes| name_of(&String::from_utf8_lossy(&bytes), uid));
     known.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// Returns the name of the person who decides: as typed, or else the user's name, or else the
+/// user's number.
+pub(crate) fn decider(context: &Context, typed: Option<String>) -> Result<String, Failure> {
+    let name = typed.unwrap_or_else(|| user(context));
+    if is_name(&name) && name.len() <= DECIDER_LIMIT_BYTES {
+        return Ok(name);
+    }
+    let message = format!("--by takes a name of at most {DECIDER_LIMIT_BYTES} bytes on one line");
+    Err(Failure::new(ErrorCode::Usage, message))
 }
 
 /// Returns the name of a user in the text of a file such as `/etc/passwd`.

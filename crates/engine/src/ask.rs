@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use errand_agent::os::{self, Signal};
 use errand_model::RunId;
-use errand_model::run::{CallerCommand, Run};
+use errand_model::run::{CallerCommand, QuestionKind, Run};
 use errand_store::Stored;
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ pub use wake::{Wake, wake};
 use crate::engine::random;
 use crate::error::IoFailure;
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, news, reconcile, unheld};
+use crate::{Engine, Error, news, people, reconcile, stored, unheld};
 
 /// Number of times that a lost race with a supervisor or another caller is run again.
 const TRIES: usize = 16;
@@ -132,7 +132,29 @@ async fn begin(
 
 /// Loads a run, and reconciles it if its supervisor is dead.
 pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
-    reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
+    reconcile::reconcile(engine, stored::load(engine, run_id).await?).await
+}
+
+/// Loads the run that a person means who answers run `run_id`, and reconciles it. `id` is that of the
+/// question, where it is given.
+///
+/// # Errors
+///
+/// As [`people::asker`].
+async fn asking(
+    engine: &Engine,
+    run_id: &RunId,
+    what: QuestionKind,
+    id: Option<&str>,
+) -> Result<Stored, Error> {
+    let mut stored = stored::load(engine, run_id).await?;
+    if stored.run.spec.plan.is_some() {
+        let asker = people::asker(engine, &stored.run, what, id).await?;
+        if asker != *run_id {
+            stored = stored::load(engine, &asker).await?;
+        }
+    }
+    reconcile::reconcile(engine, stored).await
 }
 
 /// Returns the error of a wait that ended before the run settled.

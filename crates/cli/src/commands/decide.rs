@@ -7,11 +7,11 @@ use errand_model::run::DecideApproval;
 use errand_model::{Digest, RunId};
 use serde_json::json;
 
-use super::stop::decider;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::failure::awaited_secrets;
 use crate::place::RegistryOrServer;
+use crate::user::decider;
 
 /// Arguments of `errand approve` and `errand reject`.
 #[derive(Debug, clap::Args)]

@@ -4,10 +4,10 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::ask::AnswerDraft;
 
 use super::decide::check_decided;
-use super::stop::decider;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::user::decider;
 
 /// Arguments of `errand input`.
 #[derive(Debug, clap::Args)]

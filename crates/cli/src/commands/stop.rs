@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use errand_api::error_code::ErrorCode;
 use errand_engine::operations::Stopped;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
@@ -42,19 +41,4 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
-}
-
-/// Longest name of a person who decides.
-const DECIDER_LIMIT_BYTES: usize = 200;
-
-/// Returns the name of the person who decides: as typed, or else the user's name, or else the
-/// user's number.
-pub(crate) fn decider(context: &Context, typed: Option<String>) -> Result<String, Failure> {
-    let name = typed.unwrap_or_else(|| user(context));
-    let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
-    if is_name && name.len() <= DECIDER_LIMIT_BYTES {
-        return Ok(name);
-    }
-    let message = format!("--by takes a name of at most {DECIDER_LIMIT_BYTES} bytes on one line");
-    Err(Failure::new(ErrorCode::Usage, message))
 }

@@ -3,12 +3,12 @@
 use errand_engine::ask::Wake;
 use errand_model::RunId;
 
-use super::stop::decider;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 use crate::render::exit_code_of;
+use crate::user::decider;
 
 /// Arguments of `errand wake`.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use errand_api::gateway::people::Decided;
 use errand_model::RunId;
 use errand_model::run::{DecideApproval, QuestionKind, Run};
 
-use super::{NO_LIMIT, command, new_decision_id, reconciled};
+use super::{NO_LIMIT, asking, command, new_decision_id};
 use crate::{Engine, Error, people};
 
 /// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision is
@@ -19,8 +19,8 @@ pub async fn decide_approval(
     mut decide: DecideApproval,
 ) -> Result<Decided, Error> {
     let asked = decide.approval_id.as_deref();
-    let run_id = people::asker(engine, run_id, QuestionKind::Approval, asked).await?;
-    let stored = reconciled(engine, &run_id).await?;
+    let stored = asking(engine, run_id, QuestionKind::Approval, asked).await?;
+    let run_id = stored.run.id.clone();
     let approval_id = stored.run.open_approval(asked)?.request.approval_id.clone();
     stored.run.decide(&decide.clone().into(), engine.now())?;
     if let Some(comment) = &decide.comment {

@@ -18,7 +18,8 @@ use crate::{Engine, Error, lease, news, reconcile, unheld};
 /// Time for a supervisor to report after the grace period. After that it is taken for hung, killed,
 /// and the run reconciled.
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
-/// The same where the agent is killed at once: a caller who says `--force` does not want to wait.
+/// Time for a supervisor to report after it killed the agent at once: a caller who says `--force` does
+/// not want to wait.
 const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Progress of a cancellation.
@@ -100,7 +101,7 @@ async fn step(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Step,
     if takes_turns(stored) {
         let decision = unheld::command(engine, stored, &cancel.clone().into()).await?;
         if decision.events.is_empty() {
-            // It was asked before, and may not have done it yet.
+            // The supervisor was asked before, and may not have cancelled the run yet.
             news::tell(engine, &stored.run).await?;
         }
         return Ok(Step::AskedCoordinator);

@@ -5,7 +5,7 @@ use errand_model::RunId;
 use errand_model::run::{Inquiry, ProvideInput, QuestionKind, Rejection, Reply, Run};
 use serde_json::Value;
 
-use super::{NO_LIMIT, command, new_decision_id, reconciled};
+use super::{NO_LIMIT, asking, command, new_decision_id};
 use crate::{Engine, Error, payload, people, schema};
 
 /// Answer as a person gives it: any JSON, which may be too long for a journal.
@@ -31,8 +31,8 @@ pub async fn provide_input(
     answer: AnswerDraft,
 ) -> Result<Provided, Error> {
     let asked = answer.input_id.as_deref();
-    let run_id = people::asker(engine, run_id, QuestionKind::Input, asked).await?;
-    let stored = reconciled(engine, &run_id).await?;
+    let stored = asking(engine, run_id, QuestionKind::Input, asked).await?;
+    let run_id = stored.run.id.clone();
     let inquiry = stored.run.open_input(asked)?;
     let input_id = inquiry.request.input_id.clone();
     let decision_id = new_decision_id()?;

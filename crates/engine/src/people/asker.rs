@@ -4,30 +4,26 @@ use std::collections::BTreeMap;
 
 use errand_model::RunId;
 use errand_model::coordination::{DEPTH_LIMIT, HANDOFF_LIMIT};
-use errand_model::run::{QuestionKind, Rejection};
+use errand_model::run::{QuestionKind, Rejection, Run};
 use errand_store::{Namespaces, Questions};
 
 use super::{ListedQuestion, OpenQuestion, list};
-use crate::{Engine, Error, wait};
+use crate::{Engine, Error};
 
-/// Returns the run that a person means who answers run `run_id`: that run; or, of a coordinator, the
-/// only run below it that asks. `id` is that of the question, where it is given.
+/// Returns the run that a person means who answers a coordinator: the only run below it that asks, or
+/// the coordinator itself if none does. `id` is that of the question, where it is given.
 ///
 /// # Errors
 ///
-/// [`Rejection::Several`] if it must be said which one is meant; [`errand_store::Error::NoRun`];
-/// if the registry fails.
+/// [`Rejection::Several`] if several runs ask; if the registry fails.
 pub(crate) async fn asker(
     engine: &Engine,
-    run_id: &RunId,
+    coordinator: &Run,
     what: QuestionKind,
     id: Option<&str>,
 ) -> Result<RunId, Error> {
-    let run = wait::load(engine, run_id).await?.run;
-    if run.spec.plan.is_none() {
-        return Ok(run_id.clone());
-    }
-    let whose = Namespaces::One(run.spec.namespace.clone());
+    let run_id = &coordinator.id;
+    let whose = Namespaces::One(coordinator.spec.namespace.clone());
     let mut family = Family { engine, parents: BTreeMap::new() };
     let mut open: Vec<(RunId, String)> = Vec::new();
     for listed in list(engine, Questions::Open, &whose).await? {

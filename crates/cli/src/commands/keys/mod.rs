@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 /// Returns the user who runs this command, for the audit log.
 pub(crate) fn actor(context: &Context) -> Actor {
     // Without a name, the user's number.
-    let name = super::stop::decider(context, None).ok();
+    let name = crate::user::decider(context, None).ok();
     Actor { key: None, name, from: os::host_name() }
 }
 
