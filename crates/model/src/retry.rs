@@ -167,7 +167,14 @@ mod tests {
         ] {
             assert_eq!(check(&[], code, exit_code), expect, "{code}");
         }
+        assert!(check(&[], "exit_nonzero", Some(75)));
+        assert!(check(&[], "other", Some(0)), "the agent reported a failure and exited with 0");
         assert!(check(&["exit:75"], "exit_nonzero", Some(75)));
+        assert!(!check(&["exit:75"], "exit_nonzero", Some(3)));
+        assert!(check(&["killed_by_signal", "exit:75"], "exit_nonzero", Some(75)));
+        assert!(check(&["killed_by_signal"], "killed_by_signal", None));
+        assert!(check(&["exit_nonzero"], "other", Some(1)));
+        assert!(!check(&["error:rate_limited"], "other", Some(1)));
         assert!(check(&["exit:75"], "rate_limited", Some(75)));
         assert!(!check(&["exit:75"], "exit_nonzero", Some(7)));
         assert!(!check(&["exit:75"], "killed_by_signal", None));
@@ -176,6 +183,14 @@ mod tests {
         assert!(check(&["exit_nonzero"], "rate_limited", Some(1)));
         assert!(!check(&["exit_nonzero"], "timeout_step", Some(124)));
         assert!(check(&["output_invalid"], "output_invalid", Some(0)));
+    }
+
+    #[test]
+    fn a_policy_allows_as_many_attempts_as_it_has_retries_and_one() {
+        let policy = RetryPolicy { max_retries: 2, ..policy(&[]) };
+        let allowed = [1, 2, 3]
+            .map(|failures| policy.allows(failures, &failure("exit_nonzero", None), Some(75)));
+        assert_eq!(allowed, [true, true, false]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait
 use serde_json::{Value, json};
 
 use crate::support::{
-    GATE, all, assert_over, event_types, finish, kill, nobody_left, open_gate, record, sandbox,
-    start, wait_for_record,
+    GATE, all, assert_over, finish, kill, nobody_left, open_gate, record, sandbox, start,
+    wait_for_record,
 };
 
 /// Returns an agent whose output is a Python expression over its input `given`.
@@ -40,137 +40,6 @@ fn output(sandbox: &Sandbox, agent: &Path, input: &Value) -> Value {
 
 fn children(sandbox: &Sandbox, parent: &str) -> Vec<Value> {
     all(sandbox).into_iter().filter(|run| run["parent_run_id"] == parent).collect()
-}
-
-#[test]
-fn names_of_agents_with_underscores_are_names_of_members_and_folders() {
-    let sandbox = sandbox();
-    let names = ["spanish_translator", "french_translator", "german_translator"];
-    for name in names {
-        sandbox.agent(&answers(name, &format!("given + ' ({})'", &name[..2])));
-    }
-    let definition = "{ type: fan_out, agents: [../spanish_translator, ../french_translator, \
-                      ../german_translator], aggregation: merge_all }";
-    let fan_out = coordinator(&sandbox, "all_translators", definition, "");
-    let merged = output(&sandbox, &fan_out, &json!("hello"));
-    let expected = json!({
-        "spanish_translator": "hello (sp)",
-        "french_translator": "hello (fr)",
-        "german_translator": "hello (ge)",
-    });
-    assert_eq!(merged, expected);
-    let one = sandbox.errand(["ps", "-a", "--json", "--filter", "agent=spanish_translator"]).run();
-    let one = one.ok().json();
-    assert_eq!(one.as_array().map(Vec::len), Some(1), "{one}");
-}
-
-#[test]
-fn a_chain_gives_each_agent_the_output_of_the_previous_one() {
-    let sandbox = sandbox();
-    for (name, expression) in [("double", "given * 2"), ("add", "given + 1")] {
-        sandbox.agent(&answers(name, expression));
-    }
-    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../double, ../add] }", "");
-    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "20"]).run().ok();
-    assert_eq!(run.stdout(), "41\n");
-    let runs = all(&sandbox);
-    assert_eq!(runs.len(), 3);
-    let parent = runs.iter().find(|run| run["agent"]["name"] == "sums").expect("the chain");
-    let id = parent["run_id"].as_str().unwrap();
-    for child in runs.iter().filter(|run| run["run_id"] != parent["run_id"]) {
-        assert_eq!(child["parent_run_id"], id);
-        assert_eq!(child["trigger"]["type"], "upstream");
-        assert_eq!(child["trigger"]["source"], id);
-        assert_eq!(child["status"], "completed");
-    }
-    assert_over(&sandbox, id);
-}
-
-#[test]
-fn a_chain_may_build_an_agents_input_from_all_earlier_outputs() {
-    let sandbox = sandbox();
-    sandbox.agent(&answers("split", "{'words': given.split()}"));
-    sandbox.agent(&answers("tell", "given"));
-    let mapped = "{ agent: ../tell, input: { first: '{{ output.words.0 }}', \
-        all: 'of {{ input }}', by: '{{ from }}', none: '{{ output.x | 3 }}', \
-        split: '{{ outputs.split.words }}' } }";
-    let chain = format!("{{ type: chain, agents: [../split, {mapped}] }}");
-    let chain = coordinator(&sandbox, "words", &chain, "");
-    assert_eq!(
-        output(&sandbox, &chain, &json!("a b")),
-        json!({ "first": "a", "all": "of a b", "by": "split", "none": 3, "split": ["a", "b"] })
-    );
-}
-
-#[test]
-fn a_fan_out_gives_all_agents_the_same_input_and_merges_their_outputs() {
-    let sandbox = sandbox();
-    for name in ["es", "fr", "de"] {
-        sandbox.agent(&answers(name, &format!("'{name}: ' + given")));
-    }
-    let all = coordinator(&sandbox, "all", "{ type: fan_out, agents: [../es, ../fr, ../de] }", "");
-    assert_eq!(
-        output(&sandbox, &all, &json!("hi")),
-        json!({ "de": "de: hi", "es": "es: hi", "fr": "fr: hi" })
-    );
-    let parts = "{ type: fan_out, agents: [../es, ../fr], partition: items, aggregation: collect }";
-    let parts = coordinator(&sandbox, "parts", parts, "");
-    assert_eq!(
-        output(&sandbox, &parts, &json!({ "items": ["a", "b", "c"] })),
-        json!(["es: a", "fr: b", "es: c"])
-    );
-}
-
-#[test]
-fn a_workflow_takes_the_edges_whose_conditions_hold() {
-    let sandbox = sandbox();
-    sandbox.agent(&answers("judge", "{'good': given['score'] > 5, 'score': given['score']}"));
-    sandbox.agent(&answers("improve", "{'score': given['score'] + 3}"));
-    let graph = "\n    type: workflow\n    start: judge\n    max_messages: 20\n    graph:\n      \
-        judge:\n        agent: ../judge\n        outputs_to:\n          \
-        - { to: __end__, when: { payload: { good: true } } }\n          \
-        - { to: improve, when: { payload: { good: false } } }\n      \
-        improve: { agent: ../improve, outputs_to: [judge] }\n";
-    let loops = coordinator(&sandbox, "loop", graph, "");
-    assert_eq!(
-        output(&sandbox, &loops, &json!({ "score": 1 })),
-        json!({ "good": true, "score": 7 })
-    );
-    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "loop").unwrap();
-    let id = top["run_id"].as_str().unwrap().to_owned();
-    // judge, improve, judge, improve, judge
-    assert_eq!(children(&sandbox, &id).len(), 5);
-    let sent = event_types(&sandbox, &id).iter().filter(|kind| *kind == "message.sent").count();
-    assert_eq!(sent, 6);
-}
-
-#[test]
-fn coordinators_are_agents_of_coordinators() {
-    let sandbox = sandbox();
-    sandbox.agent(&answers("double", "given * 2"));
-    sandbox.agent(&answers("add", "given + 1"));
-    coordinator(&sandbox, "inner", "{ type: chain, agents: [../double, ../add] }", "");
-    let outer = coordinator(
-        &sandbox,
-        "outer",
-        "{ type: fan_out, agents: [../inner, ../add], aggregation: collect }",
-        "",
-    );
-    assert_eq!(output(&sandbox, &outer, &json!(5)), json!([11, 6]));
-}
-
-#[test]
-fn a_failed_child_fails_its_chain_which_names_the_step() {
-    let sandbox = sandbox();
-    sandbox.agent(&TestAgent::shell("echo broken >&2\nexit 3\n").named("bad"));
-    sandbox.agent(&answers("add", "given + 1"));
-    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../bad, ../add] }", "");
-    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "1"]).run();
-    assert_ne!(run.code, Some(0));
-    assert!(run.stderr().contains("bad"), "{}", run.stderr());
-    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "sums").unwrap();
-    assert_eq!(top["status"], "failed");
-    assert_eq!(top["last_error"]["code"], "child_failed");
 }
 
 #[test]
@@ -260,108 +129,6 @@ fn an_interrupted_coordinator_ends_all_its_descendants() {
 }
 
 #[test]
-fn budgets_and_time_limits_of_a_coordinator_bound_its_children() {
-    let sandbox = sandbox();
-    let agent = TestAgent::shell("exec sleep 600\n").named("slow");
-    sandbox.agent(&agent);
-    let only = coordinator(
-        &sandbox,
-        "only",
-        "{ type: chain, agents: [../slow] }",
-        "  timeouts: { run: 4s }\n  budgets: { tokens_per_run: 500 }\n",
-    );
-    let id = start(&sandbox, &only, &["--label", "team=blue"]);
-    let ended = finish(&sandbox, &id);
-    assert_eq!(ended["status"], "failed", "{ended:#}");
-    let child = &children(&sandbox, &id)[0];
-    assert_eq!(child["labels"]["team"], "blue");
-    let limit = &child["budgets"]["limits"][0];
-    assert_eq!((&limit["limit"], &limit["allowed"]), (&json!("tokens_per_run"), &json!(500)));
-    assert_ne!(child["status"], "running");
-}
-
-#[test]
-fn another_attempt_of_a_coordinator_keeps_completed_steps() {
-    let sandbox = sandbox();
-    let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&TestAgent::shell(script).named("first"));
-    let script = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\necho 2\n";
-    sandbox.agent(&TestAgent::shell(script).named("second"));
-    let definition = "{ type: chain, agents: [../first, ../second] }";
-    let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
-                 max_delay: 10ms }\n";
-    let again = coordinator(&sandbox, "again", definition, retry);
-    assert_eq!(output(&sandbox, &again, &json!(0)), 2);
-    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
-    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
-    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "again").unwrap();
-    assert_eq!(top["attempt"], 2);
-}
-
-#[test]
-fn a_retry_of_a_failed_coordinator_inherits_completed_steps() {
-    let sandbox = sandbox();
-    let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&TestAgent::shell(script).named("first"));
-    let script = "test -e \"$HOME/go\"\necho 2\n";
-    sandbox.agent(&TestAgent::shell(script).named("second"));
-    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
-    let id = start(&sandbox, &chain, &[]);
-    assert_eq!(finish(&sandbox, &id)["status"], "failed");
-    open_gate(&sandbox);
-    let again = sandbox.errand(["retry", "-d", &id]).run().ok().stdout_line();
-    let ended = finish(&sandbox, &again);
-    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(2)), "{ended:#}");
-    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
-    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
-}
-
-/// Writes a coordinator over `inner`, which is over `first`, which notes that it runs, and
-/// `second`, which fails unless `passes`.
-fn nested(sandbox: &Sandbox, passes: &str, more: &str) -> PathBuf {
-    let script = "echo run >> \"$HOME/first\"\necho 1\n";
-    sandbox.agent(&TestAgent::shell(script).named("first"));
-    sandbox.agent(&TestAgent::shell(&format!("{passes}echo 2\n")).named("second"));
-    coordinator(sandbox, "inner", "{ type: chain, agents: [../first, ../second] }", "");
-    coordinator(sandbox, "middle", "{ type: chain, agents: [../inner] }", "");
-    coordinator(sandbox, "outer", "{ type: chain, agents: [../middle] }", more)
-}
-
-fn assert_first_ran_once(sandbox: &Sandbox) {
-    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
-    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
-}
-
-#[test]
-fn a_retry_does_not_repeat_completed_steps_of_a_nested_coordinator() {
-    let sandbox = sandbox();
-    let outer = nested(&sandbox, "test -e \"$HOME/go\"\n", "");
-    let id = start(&sandbox, &outer, &["--job", "0"]);
-    assert_eq!(finish(&sandbox, &id)["status"], "failed");
-    // A retry that fails, and another retry of that one.
-    let again = sandbox.errand(["retry", "-d", &id]).run().ok().stdout_line();
-    assert_eq!(finish(&sandbox, &again)["status"], "failed");
-    open_gate(&sandbox);
-    let again = sandbox.errand(["retry", "-d", &again]).run().ok().stdout_line();
-    let ended = finish(&sandbox, &again);
-    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(2)), "{ended:#}");
-    assert_first_ran_once(&sandbox);
-    let middle = children(&sandbox, &again).remove(0);
-    assert!(middle["origin_run_id"].is_string(), "{middle:#}");
-}
-
-#[test]
-fn another_attempt_does_not_repeat_completed_steps_of_a_nested_coordinator() {
-    let sandbox = sandbox();
-    let passes = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\n";
-    let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
-                 max_delay: 10ms }\n";
-    let outer = nested(&sandbox, passes, retry);
-    assert_eq!(output(&sandbox, &outer, &json!(0)), 2);
-    assert_first_ran_once(&sandbox);
-}
-
-#[test]
 fn an_approval_in_a_child_blocks_only_the_steps_that_depend_on_it() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
@@ -408,17 +175,6 @@ fn a_coordinator_continues_after_a_rebuild_of_the_registry() {
     let ended = finish(&sandbox, &id);
     assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(7)), "{ended:#}");
     assert_eq!(children(&sandbox, &id).len(), 2);
-}
-
-#[test]
-fn the_output_of_a_coordinator_must_match_its_output_schema() {
-    let sandbox = sandbox();
-    sandbox.agent(&answers("add", "given + 1"));
-    let says = "  output_schema: { type: integer, maximum: 5 }\n";
-    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../add] }", says);
-    assert_eq!(output(&sandbox, &chain, &json!(4)), 5);
-    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "5"]).run();
-    drop(run.refuses(125, "output_schema"));
 }
 
 #[test]

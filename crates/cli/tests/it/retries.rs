@@ -27,27 +27,6 @@ fn attempts(record: &Value) -> usize {
 }
 
 #[test]
-fn the_policy_says_which_exit_codes_and_errors_are_tried_again() {
-    let sandbox = sandbox();
-    for (script, policy, expect) in [
-        ("exit 75", "", 3),
-        ("exit 75", ", retry_on: [exit:75]", 3),
-        ("exit 3", ", retry_on: [exit:75]", 1),
-        ("exit 75", ", retry_on: [killed_by_signal, exit:75]", 3),
-        ("kill -9 $$", ", retry_on: [exit:75]", 1),
-        ("kill -9 $$", ", retry_on: [killed_by_signal]", 3),
-        ("errand agent fail x --code rate_limited; exit 1", ", retry_on: [error:rate_limited]", 3),
-        ("errand agent fail x --code other; exit 1", ", retry_on: [error:rate_limited]", 1),
-        ("errand agent fail x --code other; exit 1", ", retry_on: [exit_nonzero]", 3),
-        ("errand agent fail x --code other", "", 3),
-    ] {
-        let record = ran(&sandbox, &agent(script, 2, policy));
-        assert_eq!(attempts(&record), expect, "{script} {policy}: {record:#}");
-        assert_eq!(record["status"], "failed");
-    }
-}
-
-#[test]
 fn retryable_of_the_agent_wins_over_the_policy() {
     let sandbox = sandbox();
     for (said, policy, expect) in [
@@ -284,17 +263,6 @@ fn a_run_that_waits_for_another_attempt_is_stopped_at_once() {
     assert_eq!(record["status"], "cancelled", "{record:#}");
     assert_eq!(attempts(&record), 1);
     assert_over(&sandbox, &run_id);
-}
-
-#[test]
-fn no_retry_begins_after_the_runs_time_limit() {
-    let sandbox = sandbox();
-    let policy =
-        "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 60s, max_delay: 60s }";
-    let agent = TestAgent::shell("exit 3").spec(policy).spec("timeouts: { run: 10s }");
-    let record = ran(&sandbox, &agent);
-    assert_eq!(attempts(&record), 1);
-    assert_eq!(record["last_error"]["code"], "exit_nonzero", "{record:#}");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::Timestamp;
 use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
-use errand_model::placement::{Placement, PlacementDemands, Resources};
+use errand_model::placement::{Placement, PlacementDemands};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry};
 use errand_testkit::{LIMIT, RunningProgram, Sandbox, TestAgent, processes_of_run, wait_until};
@@ -69,19 +69,9 @@ impl Queue {
             ..RunOptions::default()
         };
         change(&mut options);
-        let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options,
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        };
+        let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
+        let source = agent.display().to_string();
+        let submission = Submission::new(parcel, source, RunKind::Job, trigger, options);
         let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let (run_id, _) = self.runtime.block_on(submit::admit(&self.engine, submission)).unwrap();
         run_id.to_string()
@@ -93,10 +83,6 @@ impl Queue {
         let load = self.engine.store().load(&run_id);
         let stored = self.runtime.block_on(load).unwrap().unwrap();
         stored.lease.unwrap().expires_at.unwrap()
-    }
-
-    fn now(&self) -> Timestamp {
-        self.engine.now()
     }
 }
 
@@ -339,133 +325,6 @@ fn a_request_for_one_run_does_not_affect_another_of_the_same_worker() {
 }
 
 #[test]
-fn a_queued_run_is_paused_resumed_and_stopped_without_a_worker() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
-    let (one, other) = (queue.add(&agent), queue.add(&agent));
-    drop(sandbox.errand(["pause", &one]).run().ok());
-    drop(sandbox.errand(["stop", &other]).run().ok());
-    assert_eq!(record(&sandbox, &other)["status"], "cancelled");
-    let worker = worker(&sandbox, &[]);
-    let third = queue.add(&agent);
-    assert_eq!(finish(&sandbox, &third)["status"], "completed");
-    assert_eq!(record(&sandbox, &one)["status"], "paused", "nobody claims what is held");
-    drop(sandbox.errand(["resume", &one]).run().ok());
-    assert_eq!(finish(&sandbox, &one)["status"], "completed");
-    drain(worker);
-}
-
-#[test]
-fn a_run_goes_to_a_worker_with_the_resources_it_needs() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
-    let needs = |gpu| {
-        let resources = Resources { gpu, ..Resources::default() };
-        Placement {
-            demands: PlacementDemands { resources, ..PlacementDemands::default() },
-            ..Placement::default()
-        }
-    };
-    let small = worker(&sandbox, &["--worker-name", "small", "--gpu", "1"]);
-    let big = queue.add_with(&agent, needs(2), |_| {});
-    let fits = queue.add_with(&agent, needs(1), |_| {});
-    assert_eq!(finish(&sandbox, &fits)["status"], "completed");
-    assert_eq!(record(&sandbox, &big)["status"], "pending");
-    let large = worker(&sandbox, &["--worker-name", "large", "--gpu", "2"]);
-    assert_eq!(finish(&sandbox, &big)["status"], "completed");
-    drain(small);
-    drain(large);
-}
-
-#[test]
-fn runs_that_share_a_bound_do_not_run_together() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
-    let agent = sandbox.agent(&TestAgent::shell(script));
-    let bound = Placement {
-        demands: PlacementDemands {
-            concurrency: BTreeMap::from([("agent:alone".to_owned(), 1)]),
-            ..PlacementDemands::default()
-        },
-        ..Placement::default()
-    };
-    let workers = [worker(&sandbox, &[]), worker(&sandbox, &[])];
-    let runs: Vec<_> = (0..6).map(|_| queue.add_with(&agent, bound.clone(), |_| {})).collect();
-    for run_id in runs {
-        assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
-    }
-    workers.into_iter().for_each(drain);
-}
-
-#[test]
-fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let failing = |name: &str, delay: &str| {
-        let retry =
-            "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: D, max_delay: D }";
-        let agent = TestAgent::shell("[ $ERRAND_ATTEMPT = 2 ]\n").named(name);
-        queue.add(&sandbox.agent(&agent.spec(&retry.replace('D', delay))))
-    };
-    let run_id = failing("patient", "1h");
-    let worker = worker(&sandbox, &["--slots", "1"]);
-    wait_for_record(&sandbox, &run_id, "it failed once", |record| {
-        record["attempts"][0]["status"] == "failed"
-    });
-    let quick = queue.add(&sandbox.agent(&TestAgent::shell("echo done\n").named("quick")));
-    assert_eq!(finish(&sandbox, &quick)["status"], "completed");
-    let waiting = record(&sandbox, &run_id);
-    assert_eq!(waiting["status"], "pending", "{waiting:#}");
-    assert!(waiting["pid"].is_null(), "nobody holds it: {waiting:#}");
-    drop(sandbox.errand(["stop", &run_id]).run().ok());
-    let record = finish(&sandbox, &failing("hasty", "1s"));
-    assert_eq!(record["status"], "completed", "{record:#}");
-    let at = |which: usize, what: &str| record["attempts"][which][what].as_i64().unwrap();
-    let waited = at(1, "started_at_ms") - at(0, "stopped_at_ms");
-    // Jitter takes off up to a quarter.
-    assert!(waited >= 750, "it waited for {waited} ms");
-    drain(worker);
-}
-
-#[test]
-fn a_run_starts_no_earlier_than_its_start_time() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
-    let worker = worker(&sandbox, &[]);
-    let not_before = queue.now().plus(Duration::from_millis(700));
-    let later = Placement { not_before: Some(not_before), ..Placement::default() };
-    let run_id = queue.add_with(&agent, later, |_| {});
-    let record = finish(&sandbox, &run_id);
-    assert_eq!(record["status"], "completed");
-    assert!(record["started_at_ms"].as_i64().unwrap() >= not_before.as_millis(), "{record:#}");
-    drain(worker);
-}
-
-#[test]
-fn a_run_that_no_worker_takes_in_time_is_cancelled() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let agent = sandbox.agent(&TestAgent::shell("echo done\n"));
-    let worker = worker(&sandbox, &[]);
-    let demands = PlacementDemands {
-        affinity: BTreeMap::from([("no".to_owned(), "where".to_owned())]),
-        ..PlacementDemands::default()
-    };
-    let run_id = queue.add_with(&agent, Placement { demands, ..Placement::default() }, |options| {
-        options.queue_timeout = Some(Duration::from_millis(300));
-    });
-    let record =
-        wait_for_record(&sandbox, &run_id, "it is over", |record| record["status"] == "cancelled");
-    assert_eq!(record["last_error"]["code"], "timeout_queue", "{record:#}");
-    assert_over(&sandbox, &run_id);
-    drain(worker);
-}
-
-#[test]
 fn a_parked_run_holds_no_slot_and_continues_after_a_decision_or_its_deadline() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
@@ -491,21 +350,6 @@ fn a_parked_run_holds_no_slot_and_continues_after_a_decision_or_its_deadline() {
     assert_eq!(finish(&sandbox, &asked)["status"], "completed");
     assert_over(&sandbox, &asked);
     drain(worker);
-}
-
-#[test]
-fn an_agent_that_bounds_its_runs_has_no_more_at_once() {
-    let sandbox = sandbox();
-    let queue = Queue::of(&sandbox);
-    let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
-    let agent = sandbox.agent(&TestAgent::shell(script).spec("concurrency: 1"));
-    let workers = [worker(&sandbox, &[]), worker(&sandbox, &[])];
-    let runs: Vec<_> = (0..6).map(|_| queue.add(&agent)).collect();
-    for run_id in runs {
-        let record = finish(&sandbox, &run_id);
-        assert_eq!(record["status"], "completed", "{record:#}");
-    }
-    workers.into_iter().for_each(drain);
 }
 
 #[test]

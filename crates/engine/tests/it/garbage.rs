@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use errand_agent::{Clock, SystemClock, os};
+use errand_agent::{Clock, SystemClock};
+use errand_engine::Engine;
 use errand_engine::garbage::{self, GRACE};
-use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::event::{
     AgentRef, EventBody, RunCreated, RunKind, Timeouts, Trigger, TriggerKind,
 };
 use errand_model::retry::{Backoff, RetryPolicy};
 use errand_model::run::Run;
 use errand_model::{Blob, Digest, Encoding, Head, Payload, RunId, Timestamp};
-use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Admission, Holder, Registry, Removal};
+use errand_store::{Admission, Removal};
+
+use crate::support::{Parts, engine_of};
 
 /// The machine's clock, moved forward, which makes existing files older.
 #[derive(Debug)]
@@ -32,23 +33,8 @@ impl Clock for Ahead {
     }
 }
 
-/// Returns an engine that looks like a process of its own to others.
 fn engine(root: &Path, ahead: Duration) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program: std::env::current_exe().unwrap(),
-        identity: root.join("identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: errand_agent::Targets::default(),
-        harnesses: errand_agent::Harnesses::default(),
-    };
-    let process = os::own_identity().unwrap();
-    let holder = Holder { host: os::host_name(), process, worker: None };
-    let clock = Arc::new(Ahead(ahead));
-    Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
+    engine_of(root, Parts { clock: Arc::new(Ahead(ahead)), ..Parts::default() })
 }
 
 /// Returns a run that names a parcel that does not exist here.

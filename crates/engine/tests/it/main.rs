@@ -4,15 +4,18 @@
 
 mod agents;
 mod crashes;
+mod family;
 mod garbage;
 mod hooks;
 mod listener;
 mod members;
 mod news;
 mod outbox;
+mod queue;
 mod reconcile;
 mod schedules;
 mod seams;
 mod shared;
+mod support;
 mod turns;
 mod worker;

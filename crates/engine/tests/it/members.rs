@@ -10,13 +10,14 @@ use errand_engine::CodedError as _;
 use errand_engine::admit;
 use errand_engine::agents::{self, Registration, Replace};
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{self, CheckedSubmission, Draft, Lineage, Submission};
+use errand_engine::submission::{self, CheckedSubmission, Draft, Submission};
 use errand_engine::{Engine, Error};
 use errand_model::RunId;
 use errand_model::coordination::{DEPTH_LIMIT, Membership, Pattern};
-use errand_model::event::{RunCreated, RunKind, Trigger, TriggerKind};
+use errand_model::event::{RunCreated, RunKind};
 
 use crate::outbox::{SetClock, engine};
+use crate::support::{agent, job};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -32,14 +33,11 @@ impl Place {
     }
 
     fn agent(&self, name: &str, version: &str, spec: &str) -> PathBuf {
-        let folder = self.folder.path().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
         let file = format!(
             "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name}, version: {version} }}\n\
              spec:\n  {spec}\n"
         );
-        std::fs::write(folder.join("agent.yaml"), file).unwrap();
-        folder
+        agent(self.folder.path(), name, &file)
     }
 
     fn worker(&self, name: &str) -> PathBuf {
@@ -55,20 +53,7 @@ impl Place {
     }
 
     fn submission(&self, folder: &std::path::Path) -> Submission {
-        let parcel = parcel::build(folder, &self.engine.registry().parcels()).unwrap();
-        Submission {
-            parcel,
-            source: folder.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions::default(),
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        }
+        job(&self.engine, folder, RunOptions::default())
     }
 
     async fn created(&self, submission: Submission) -> Result<RunCreated, Error> {

@@ -1,30 +1,30 @@
 //! Reports of a coordinator's step to its coordinator.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::{SystemClock, os, parcel};
+use errand_agent::os;
 use errand_engine::admit;
 use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Executor, InProcess, Options, Processes, Until, work};
-use errand_engine::{Engine, EngineContext, Inner, reconcile};
+use errand_engine::{Engine, reconcile};
 use errand_model::coordination::{ChildOutcome, CoordinatorNews, Membership};
-use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
+use errand_model::event::CancelCause;
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptOutcome, Cancel};
 use errand_model::{Digest, Payload, ProcessIdentity, RunId, canonical};
-use errand_store::sqlite::{self, Sqlite};
 use errand_store::{
     DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Holder,
-    Namespaces, Registry,
+    Namespaces,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::support::{Parts, agent, engine_of, job};
 
 struct World {
     folder: tempfile::TempDir,
@@ -46,14 +46,11 @@ impl World {
 
     /// Admits a child whose agent is `command`.
     async fn child(&self, command: &str, queued: bool) -> RunId {
-        let agent = self.folder.path().join("agent");
-        std::fs::create_dir_all(&agent).unwrap();
         let file = format!(
             "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: some }}\nspec:\n  \
              command: {command}\n  retry_policy: {{ max_retries: 1, initial_delay: 1ms }}\n"
         );
-        std::fs::write(agent.join("agent.yaml"), file).unwrap();
-        let parcel = parcel::build(&agent, &self.engine.registry().parcels()).unwrap();
+        let agent = agent(self.folder.path(), "agent", &file);
         let member = Membership {
             coordinator: self.coordinator.clone(),
             key: "some#1".to_owned(),
@@ -64,18 +61,11 @@ impl World {
         };
         let cwd = self.folder.path().display().to_string();
         let placement = queued.then(Placement::default);
+        let options = RunOptions { cwd, detached: true, placement, ..RunOptions::default() };
         let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions { cwd, detached: true, placement, ..RunOptions::default() },
-            service: None,
             parent: Some(self.coordinator.clone()),
-            origin: None,
             member: Some(Box::new(member)),
-            lineage: Lineage::default(),
+            ..job(&self.engine, &agent, options)
         };
         let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let admission = admit::admission(&self.engine, submission).await.unwrap();
@@ -161,25 +151,10 @@ impl World {
     }
 }
 
-pub(crate) fn engine(root: &Path, process: ProcessIdentity) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program: std::env::current_exe().unwrap(),
-        identity: root.join("identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: errand_agent::Targets::default(),
-        harnesses: errand_agent::Harnesses::default(),
-    };
-    let holder = Holder { host: os::host_name(), process, worker: None };
-    Engine::new(Inner {
-        surroundings,
-        store: Arc::new(store),
-        clock: Arc::new(SystemClock),
-        holder,
-    })
+fn engine(root: &Path, process: ProcessIdentity) -> Engine {
+    let parts = Parts::default();
+    let holder = Holder { process, ..parts.holder };
+    engine_of(root, Parts { holder, ..parts })
 }
 
 fn code(outcome: ChildOutcome) -> String {

@@ -1,6 +1,5 @@
 //! Reports to real receivers: signed, retried, held, and never sent to forbidden addresses.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,25 +9,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use errand_agent::{Clock, os, parcel};
+use errand_agent::Clock;
+use errand_engine::Engine;
 use errand_engine::outbox::{
     self, Addresses, CallbackUrl, DeliverySettings, EntryState, LoggedReport, Names, Outbox,
     SystemNames,
 };
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::CheckedSubmission;
 use errand_engine::submit;
-use errand_engine::{Engine, EngineContext, Inner};
 use errand_model::callback::CallbackEvent;
-use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
+use errand_model::event::{CancelCause, PauseReason};
 use errand_model::run::{Cancel, Command as RunCommand, Pause};
 use errand_model::{Event, EventContext, RunId, Timestamp};
-use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{
-    Append, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence, Holder, Registry,
-};
+use errand_store::{Append, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence};
 use errand_testkit::{Reaction, ReceivedRequest, Receiver};
 use serde_json::Value;
+
+use crate::support::{Parts, engine_of, job, nothing};
 
 /// A clock that a test sets.
 #[derive(Debug)]
@@ -73,31 +71,12 @@ impl World {
     }
 
     async fn admitted(&self, url: &str, callback_events: Vec<CallbackEvent>) -> RunId {
-        let agent = self.folder.path().join("agent");
-        if !agent.exists() {
-            std::fs::create_dir(&agent).unwrap();
-            let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: nothing }\n\
-                        spec: { command: [/bin/true] }\n";
-            std::fs::write(agent.join("agent.yaml"), file).unwrap();
-        }
-        let parcel = parcel::build(&agent, &self.engine.registry().parcels()).unwrap();
-        let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions {
-                callback_url: Some(url.to_owned()),
-                callback_events,
-                ..RunOptions::default()
-            },
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
+        let options = RunOptions {
+            callback_url: Some(url.to_owned()),
+            callback_events,
+            ..RunOptions::default()
         };
+        let submission = job(&self.engine, &nothing(self.folder.path()), options);
         let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         submit::admit(&self.engine, submission).await.unwrap().0
     }
@@ -152,20 +131,7 @@ impl World {
 }
 
 pub(crate) fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, Options::CREATE).unwrap();
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program: std::env::current_exe().unwrap(),
-        identity: root.join("config/identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: errand_agent::Targets::default(),
-        harnesses: errand_agent::Harnesses::default(),
-    };
-    let process = os::own_identity().unwrap();
-    let holder = Holder { host: os::host_name(), process, worker: None };
-    Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
+    engine_of(root, Parts { clock, ..Parts::default() })
 }
 
 fn development() -> DeliverySettings {

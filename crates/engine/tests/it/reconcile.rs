@@ -1,23 +1,22 @@
 //! Runs whose supervisor is dead, as a process finds them that lives on.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use errand_agent::{SystemClock, os, parcel};
+use errand_agent::os;
 use errand_engine::admit;
 use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
-use errand_engine::{Engine, EngineContext, Error, Inner, reaper, reconcile, sessions};
+use errand_engine::submission::CheckedSubmission;
+use errand_engine::{Engine, Error, reaper, reconcile, sessions};
 use errand_model::draft::JournalDraft;
-use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
+use errand_model::event::{CancelCause, PauseReason};
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptUp, CallerCommand, Cancel, Command, Pause, StartAttempt, Status};
 use errand_model::{ProcessIdentity, RunId, Timestamp};
-use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, Stored};
+use errand_store::{Admission, Append, Fence, Holder, Lease, Stored};
+
+use crate::support::{Parts, agent, engine_of, job};
 
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
@@ -54,33 +53,14 @@ impl World {
     }
 
     pub(crate) async fn admission(&self, placement: Option<Placement>) -> Admission {
-        let agent = self.folder.path().join("agent");
-        std::fs::create_dir_all(&agent).unwrap();
         let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: some }\nspec:\n  \
              command: [/bin/true]\n  retry_policy: { max_retries: 3, initial_delay: 1ms }\n";
-        std::fs::write(agent.join("agent.yaml"), file).unwrap();
-        let parcel = parcel::build(&agent, &self.dead.registry().parcels()).unwrap();
+        let agent = agent(self.folder.path(), "agent", file);
         let cwd = self.folder.path().display().to_string();
         let session_id = Some("talk".to_owned());
-        let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions {
-                cwd,
-                detached: true,
-                placement,
-                session_id,
-                ..RunOptions::default()
-            },
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        };
+        let options =
+            RunOptions { cwd, detached: true, placement, session_id, ..RunOptions::default() };
+        let submission = job(&self.dead, &agent, options);
         let submission = CheckedSubmission::for_any_worker(&self.dead, submission).unwrap();
         admit::admission(&self.dead, submission).await.unwrap()
     }
@@ -133,27 +113,8 @@ fn append(draft: JournalDraft, lease: &Lease) -> Append {
 }
 
 pub(crate) fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
-    engine_of(root, Holder { host: os::host_name(), process, worker: None }, program)
-}
-
-fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program,
-        identity: root.join("identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: errand_agent::Targets::default(),
-        harnesses: errand_agent::Harnesses::default(),
-    };
-    Engine::new(Inner {
-        surroundings,
-        store: Arc::new(store),
-        clock: Arc::new(SystemClock),
-        holder,
-    })
+    let holder = Holder { host: os::host_name(), process, worker: None };
+    engine_of(root, Parts { holder, program, ..Parts::default() })
 }
 
 #[tokio::test]
@@ -201,7 +162,8 @@ async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
     }
     let process = os::own_identity().unwrap();
     let far = Holder { host: "elsewhere".to_owned(), process, worker: None };
-    let far = engine_of(world.folder.path(), far, world.folder.path().join("nowhere"));
+    let program = world.folder.path().join("nowhere");
+    let far = engine_of(world.folder.path(), Parts { holder: far, program, ..Parts::default() });
     assert!(reconcile::is_supervised(&far, &world.load(&run_id).await));
     assert_eq!(reaper::look(&far).await.unwrap().lost, 0);
     assert_eq!(world.load(&run_id).await.epoch, stored.epoch + 1);

@@ -2,64 +2,37 @@
 //!
 //! Both take the names of the first ones, since agent files know no others.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use errand_agent::{Harnesses, SystemClock, Targets, os, parcel};
+use errand_agent::{Harnesses, Targets};
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::{SupervisorChannels, supervise};
-use errand_engine::{Engine, EngineContext, Inner, submit, wait};
-use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_engine::{Engine, submit, wait};
 use errand_model::run::{AttemptState, Status};
 use errand_model::{Payload, RunId};
-use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Holder, Lease, Registry, Stored};
+use errand_store::{Lease, Stored};
 use errand_testkit::conformance::Program;
 use errand_testkit::{LIMIT, ScriptedHarness, ScriptedTarget};
 use tokio::sync::watch;
 
+use crate::support::{Parts, engine_of, job, nothing};
+
 /// Engine whose agents are tasks that answer one question.
 fn engine(root: &Path, program: Program) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
     let target = ScriptedTarget::new("process").running(program);
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program: std::env::current_exe().unwrap(),
-        identity: root.join("identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: Targets::default().with(Arc::new(target)),
-        harnesses: Harnesses::default().with(Arc::new(ScriptedHarness::new("command"))),
-    };
-    let process = os::own_identity().unwrap();
-    let holder = Holder { host: os::host_name(), process, worker: None };
-    let clock = Arc::new(SystemClock);
-    Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
+    let targets = Targets::default().with(Arc::new(target));
+    let harnesses = Harnesses::default().with(Arc::new(ScriptedHarness::new("command")));
+    engine_of(root, Parts { targets, harnesses, ..Parts::default() })
 }
 
 /// Admits a run of an agent without files, which this process holds.
 async fn admitted(engine: &Engine, folder: &Path) -> (RunId, Lease) {
-    let agent = folder.join("agent");
-    std::fs::create_dir(&agent).unwrap();
-    let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: nothing }\n\
-                spec: { command: [/bin/true] }\n";
-    std::fs::write(agent.join("agent.yaml"), file).unwrap();
-    let parcel = parcel::build(&agent, &engine.registry().parcels()).unwrap();
+    let cwd = folder.display().to_string();
     let submission = Submission {
-        parcel,
-        source: agent.display().to_string(),
-        kind: RunKind::Job,
-        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
         input: Some(b"{\"question\":6}".to_vec()),
-        options: RunOptions { cwd: folder.display().to_string(), ..RunOptions::default() },
-        service: None,
-        parent: None,
-        origin: None,
-        member: None,
-        lineage: Lineage::default(),
+        ..job(engine, &nothing(folder), RunOptions { cwd, ..RunOptions::default() })
     };
     let submission = CheckedSubmission::for_here(engine, submission).unwrap();
     let (run_id, lease) = submit::admit_held(engine, submission).await.unwrap();

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use errand_agent::{os, parcel};
 use errand_engine::Engine;
 use errand_engine::admit;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::CheckedSubmission;
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_model::RunId;
-use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
 use errand_model::run::Run;
 use errand_store::{
@@ -19,6 +17,8 @@ use errand_store::{
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::support::{Parts, agent, engine_of, job};
 
 /// Python function `say(to, payload)` for the agent API.
 const PYTHON: &str = r#"
@@ -46,7 +46,7 @@ impl Team {
     /// Starts a workflow of agents by name; each with its program, and more of its agent file.
     async fn begin(graph: &str, agents: &[(&str, &str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = crate::news::engine(folder.path(), os::own_identity().unwrap());
+        let engine = engine_of(folder.path(), Parts::default());
         let coordinator = engine.new_run_id().unwrap();
         let mut this = Self { folder, engine, coordinator };
         for (name, program, more) in agents {
@@ -62,32 +62,18 @@ impl Team {
     }
 
     fn agent(&self, name: &str, spec: &str) {
-        let folder = self.folder.path().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
         let file = format!(
             "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name} }}\nspec:\n  {spec}"
         );
-        std::fs::write(folder.join("agent.yaml"), file).unwrap();
+        agent(self.folder.path(), name, &file);
     }
 
     async fn admit(&self) -> RunId {
         let agent = self.folder.path().join("team");
-        let parcel = parcel::build(&agent, &self.engine.registry().parcels()).unwrap();
         let cwd = self.folder.path().display().to_string();
         let placement = Some(Placement::default());
-        let submission = Submission {
-            parcel,
-            source: agent.display().to_string(),
-            kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-            input: None,
-            options: RunOptions { cwd, detached: true, placement, ..RunOptions::default() },
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        };
+        let options = RunOptions { cwd, detached: true, placement, ..RunOptions::default() };
+        let submission = job(&self.engine, &agent, options);
         let submission = CheckedSubmission::for_any_worker(&self.engine, submission).unwrap();
         let admission = admit::admission(&self.engine, submission).await.unwrap();
         let run_id = admission.run.id.clone();

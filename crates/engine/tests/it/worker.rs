@@ -1,48 +1,31 @@
 //! A worker with slots: every queued run is executed once, and completes.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use errand_agent::{SystemClock, os, parcel};
+use errand_engine::Engine;
 use errand_engine::admit;
 use errand_engine::ask;
 use errand_engine::run_options::RunOptions;
-use errand_engine::submission::{CheckedSubmission, Lineage, Submission};
+use errand_engine::submission::CheckedSubmission;
 use errand_engine::supervise::{ControlState, LeasedRun};
 use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
-use errand_engine::{Engine, EngineContext, Inner};
-use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
+use errand_model::event::CancelCause;
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptOutcome, Cancel, Status};
-use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Admission, Filter, Holder, Page, Pending, Registry};
+use errand_store::{Admission, Filter, Holder, Page, Pending};
 use tokio::sync::watch;
+
+use crate::support::{Parts, engine_of, job, nothing};
 
 const RUNS: u32 = 40;
 
 fn engine(root: &Path) -> Engine {
-    let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
-    let surroundings = EngineContext {
-        registry,
-        environment: BTreeMap::new(),
-        program: std::env::current_exe().unwrap(),
-        identity: root.join("identity.txt"),
-        runtime_dir: root.join("run"),
-        targets: errand_agent::Targets::default(),
-        harnesses: errand_agent::Harnesses::default(),
-    };
-    let process = os::own_identity().unwrap();
-    let holder = Holder { host: os::host_name(), process, worker: Some("test".to_owned()) };
-    Engine::new(Inner {
-        surroundings,
-        store: Arc::new(store),
-        clock: Arc::new(SystemClock),
-        holder,
-    })
+    let parts = Parts::default();
+    let holder = Holder { worker: Some("test".to_owned()), ..parts.holder };
+    engine_of(root, Parts { holder, ..parts })
 }
 
 async fn queue(engine: &Engine, agent: &Path, cwd: &Path) {
@@ -57,37 +40,16 @@ async fn admission(
     cwd: &Path,
     placement: Option<Placement>,
 ) -> Admission {
-    let parcel = parcel::build(agent, &engine.registry().parcels()).unwrap();
-    let submission = Submission {
-        parcel,
-        source: agent.display().to_string(),
-        kind: RunKind::Job,
-        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
-        input: None,
-        options: RunOptions { cwd: cwd.display().to_string(), placement, ..RunOptions::default() },
-        service: None,
-        parent: None,
-        origin: None,
-        member: None,
-        lineage: Lineage::default(),
-    };
+    let cwd = cwd.display().to_string();
+    let submission = job(engine, agent, RunOptions { cwd, placement, ..RunOptions::default() });
     let submission = CheckedSubmission::for_any_worker(engine, submission).unwrap();
     admit::admission(engine, submission).await.unwrap()
-}
-
-fn agent(folder: &Path) -> PathBuf {
-    let agent = folder.join("agent");
-    std::fs::create_dir(&agent).unwrap();
-    let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: nothing }\n\
-                spec: { command: [/bin/true] }\n";
-    std::fs::write(agent.join("agent.yaml"), file).unwrap();
-    agent
 }
 
 #[tokio::test]
 async fn two_slots_execute_every_queued_run_once() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = agent(folder.path());
+    let agent = nothing(folder.path());
     let engine = engine(folder.path());
     for _ in 0..RUNS {
         queue(&engine, &agent, folder.path()).await;
@@ -130,7 +92,7 @@ impl Executor for PanicsOnce {
 #[tokio::test]
 async fn a_run_with_a_panicked_supervisor_is_requeued_and_the_worker_continues() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = agent(folder.path());
+    let agent = nothing(folder.path());
     let engine = engine(folder.path());
     let placement = Some(Placement::default());
     let admission = admission(&engine, &agent, folder.path(), placement).await;
@@ -152,7 +114,7 @@ async fn a_run_with_a_panicked_supervisor_is_requeued_and_the_worker_continues()
 #[tokio::test]
 async fn a_worker_survives_an_unavailable_registry() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = agent(folder.path());
+    let agent = nothing(folder.path());
     let engine = engine(folder.path());
     // No other worker claims it.
     let admission = admission(&engine, &agent, folder.path(), None).await;
