@@ -1,4 +1,4 @@
-//! How the program is linked.
+//! Options of the linker.
 
 use std::io::Write as _;
 

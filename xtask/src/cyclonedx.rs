@@ -1,6 +1,6 @@
 //! The published schema of `CycloneDX`, against which a test validates the inventories of agents.
 //!
-//! It comes from a Python package that contains it, so that the repository needs no copy.
+//! A Python package contains the schema, so that the repository needs no copy.
 
 use std::fs;
 use std::path::Path;

@@ -12,9 +12,9 @@ const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
 /// Behaviour for a tool that a test needs and that cannot be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Its test is skipped, and reported at the end.
+    /// Tests that need the tool are skipped, and reported at the end.
     Skipped,
-    /// Its test is skipped, and the command fails.
+    /// Tests that need the tool are skipped, and the command fails.
     Refused,
 }
 

@@ -13,7 +13,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// Returns a clock that continues from the present moment, or from `at_least` if that is later.
-    /// It only runs forward, whatever happens to this one.
+    /// The returned clock never runs backward, even if this one is set back.
     fn steadied(&self, at_least: Timestamp) -> Arc<dyn Clock>;
 }
 

@@ -11,7 +11,7 @@ pub struct BomPage {
     pub boms: Vec<BomGeneration>,
 }
 
-/// One generation of an agent's inventory.
+/// Generation of an agent's inventory, as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BomGeneration {
     /// The agent's name.

@@ -123,7 +123,7 @@ impl MessageReader {
             let sent = self.messages.iter_mut().rev().find(|message| message.id == *id);
             let Some(sent) = sent else { continue };
             if delivered.returned {
-                // It was brought there, and not taken.
+                // The message was delivered, and not received.
                 (sent.delivered_to, sent.delivered_at_ms) = (None, None);
             } else if sent.delivered_to.is_none() {
                 sent.delivered_to = Some(delivered.step.clone());

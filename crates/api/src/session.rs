@@ -69,7 +69,7 @@ pub struct SessionDetail {
     pub runs: Vec<SessionRun>,
 }
 
-/// A message of a session.
+/// A message of a session, as people and programs read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Message")]
 pub struct StoredMessage {

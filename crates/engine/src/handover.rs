@@ -143,7 +143,7 @@ fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
     }
 }
 
-/// What goes along: labels, environment, session, place, and what is left of time and budgets.
+/// Options of the successor: labels, environment, session, place, and the rest of time and budgets.
 fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptions {
     let spec = &run.spec;
     // A deadline in the past leaves the shortest time, since no time at all means no limit.

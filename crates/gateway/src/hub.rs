@@ -1,7 +1,7 @@
 //! Wake-ups for followers of runs.
 //!
-//! One task receives all changes and wakes followers by run id, so that a thousand of them cost one
-//! receiver. A wake-up has no content: followers read the store. Deliberately absent: a timer per
+//! A single task receives all changes and wakes followers by run id, so that a thousand followers cost
+//! one receiver. A wake-up has no content: followers read the store. Deliberately absent: a timer per
 //! follower.
 
 use std::collections::HashMap;

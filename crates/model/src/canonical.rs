@@ -1,6 +1,6 @@
 //! Canonical JSON (RFC 8785): one text for one value, so that a hash of it means something.
 //!
-//! One deliberate difference: whole numbers keep all their digits. RFC 8785 reads every number as
+//! A deliberate difference: whole numbers keep all their digits. RFC 8785 reads every number as
 //! a double, so that 9007199254740993 and 9007199254740992 would be the same text, and a journal
 //! could be changed without its hash noticing.
 

@@ -6,7 +6,7 @@
 //! runs, `coordination` the state of such a run and `coordinator` its turns, `template` the
 //! composition of inputs, `chain` the hashes that make a journal tamper-evident.
 //!
-//! These modules form no import circle: `event` uses the values that events carry (`hash`, `plan`,
+//! The modules form no import circle: `event` uses the values that events carry (`hash`, `plan`,
 //! `budget`, `stopwatch`), `coordination` uses `event`, `run` both, and `coordinator` all of them.
 
 pub mod accounting;

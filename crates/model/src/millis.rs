@@ -8,7 +8,7 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 ///
 /// # Errors
 ///
-/// What the serializer reports.
+/// Errors of the serializer.
 pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
 }
@@ -32,7 +32,7 @@ pub mod optional {
     ///
     /// # Errors
     ///
-    /// What the serializer reports.
+    /// Errors of the serializer.
     #[expect(clippy::ref_option, reason = "the signature that serde calls")]
     pub fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         value.map(|v| u64::try_from(v.as_millis()).unwrap_or(u64::MAX)).serialize(to)

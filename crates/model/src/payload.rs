@@ -33,7 +33,7 @@ pub struct Blob {
     pub encoding: Encoding,
 }
 
-/// Encoding of a blob's bytes.
+/// Encoding of a blob's bytes, which are stored as they are; in JSON they are base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {

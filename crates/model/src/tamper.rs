@@ -80,7 +80,7 @@ impl Suspect<'_> {
         let seq = head.seq + 1;
         let Some(first) = self.rest.first() else { return Tampering::Removed };
         match self.continuing(head, 0..self.rest.len(), &[]) {
-            // It is itself, under another number; or a copy, and itself stands behind.
+            // Either the event under another number, or a copy of an event that follows.
             Some(0) if self.rest.get(1).is_some_and(|next| is_next(head, next)) => Tampering::Added,
             Some(0) => Tampering::Changed,
             Some(found) => self.displaced(head, found),

@@ -28,12 +28,12 @@ pub struct ForeignFile {
 /// Reason why a file or folder is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignReason {
-    /// Its owner is another user.
+    /// The owner is another user.
     Owner {
         /// User id of the owner.
         uid: u32,
     },
-    /// Its permissions let others write.
+    /// The permissions let others write.
     Mode {
         /// The permission bits.
         mode: u32,

@@ -213,7 +213,7 @@ pub struct StoredRequest {
     pub at: Timestamp,
 }
 
-/// Which runs to list. All that is given must hold.
+/// Selection of runs to list. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Namespaces whose runs are selected.

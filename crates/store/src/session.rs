@@ -176,7 +176,7 @@ pub struct SessionState {
     pub updated_at: Timestamp,
 }
 
-/// A message of a session.
+/// A message of a session with its payload, which may be a blob; published forms have the content.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredSessionMessage {
     /// Place in the history; grows.

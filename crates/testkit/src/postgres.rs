@@ -29,7 +29,7 @@ const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories
 /// Script that stops and removes a server after some seconds without users. `$1` is its folder,
 /// `$2` the command that stops it.
 ///
-/// It checks again under the lock: a test that began to use the server meanwhile keeps it.
+/// The script checks again under the lock: a test that began to use the server meanwhile keeps it.
 const GUARDIAN: &str = "idle=0; while [ -d \"$1\" ]; do sleep 4; \
      if flock -x -n \"$1/users\" true; then idle=$((idle+1)); else idle=0; fi; \
      [ $idle -ge 3 ] || continue; \

@@ -94,7 +94,8 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal>;
 }
 
-/// A step that an agent wants to begin.
+/// A step that an agent wants to begin: `BeginStep` of the protocol after its checks, with digest and
+/// time limit parsed. The protocol's JSON is published and stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepCall {
     /// Kind of step, for people.
@@ -107,7 +108,7 @@ pub struct StepCall {
     pub timeout: Option<Duration>,
 }
 
-/// Answer to the begin of a step.
+/// Answer to the begin of a step; `BeginStepAnswer` is its published JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepBegun {
     /// The step is to be done.
@@ -128,7 +129,7 @@ pub enum StepBegun {
     },
 }
 
-/// Result of a step.
+/// Result of a step. The protocol (`CompleteStep`) encodes payloads beside their encoding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepCallResult {
     /// Output of the step.
@@ -152,7 +153,8 @@ pub struct Upload {
     pub media_type: Option<String>,
 }
 
-/// An approval that an agent asks for.
+/// An approval that an agent asks for: `AskApproval` of the protocol after its checks. The command
+/// `RequestApproval` also has the attempt, the id and the digest, which only the supervisor knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalCall {
     /// Action to be approved.
@@ -169,7 +171,8 @@ pub struct ApprovalCall {
     pub terms: Terms,
 }
 
-/// A question that an agent asks.
+/// A question that an agent asks: `AskInput` of the protocol after its checks. The command
+/// `RequestInput` also has the attempt and the id, which only the supervisor knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputCall {
     /// Text of the question.

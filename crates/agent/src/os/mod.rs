@@ -1,7 +1,7 @@
 //! The only module that is specific to an operating system.
 //!
 //! Everything here is re-exported from `linux`; another system gets a sibling with the same names.
-//! It is also the only module of the crate with `unsafe` code.
+//! No other module of the crate has `unsafe` code.
 
 mod linux;
 

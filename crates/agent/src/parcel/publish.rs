@@ -1,6 +1,6 @@
 //! Atomic creation of a parcel.
 //!
-//! It is built beside its final path and renamed. A process that loses a race uses the winner's
+//! A parcel is built beside its final path and renamed. A process that loses a race uses the winner's
 //! parcel. The next builder removes what a dead one left behind: builders hold a lock in shared
 //! mode, so that a holder in exclusive mode knows that no parcel is being built.
 
@@ -92,7 +92,7 @@ pub(super) fn clear_unfinished(parcels_root: &Path) {
     let Ok(entries) = fs::read_dir(parcels_root) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX) {
-            // It only takes space: the next builder tries again.
+            // The folder only takes space: the next builder tries again.
             let _ignored = fs::remove_dir_all(entry.path());
         }
     }

@@ -74,7 +74,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 ///
-/// Those of [`open`]; [`Error::Damaged`] names the first file that is missing, changed, or
+/// As [`open`]; [`Error::Damaged`] names the first file that is missing, changed, or
 /// superfluous.
 pub fn verify(parcels_root: &Path, digest: &Digest) -> Result<Parcel, Error> {
     let parcel = open(parcels_root, digest)?;

@@ -210,7 +210,7 @@ impl Workspaces {
     ) -> Result<(), Error> {
         let path = self.path(run_id);
         if path.exists() {
-            // It gets this name only once it is complete.
+            // The folder gets this name only once it is complete.
             return Ok(());
         }
         let unfinished = self.unfinished(run_id);

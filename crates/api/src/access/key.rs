@@ -1,6 +1,6 @@
 //! Form of an API key: `errand_<public>_<secret>`.
 //!
-//! Its prefix makes leaked keys easy to find. The public part names the key in lists and logs; only
+//! The prefix of a key makes leaked keys easy to find. The public part names the key in lists and logs; only
 //! its owner knows the secret part.
 
 use std::fmt;

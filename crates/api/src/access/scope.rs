@@ -23,7 +23,7 @@ pub enum KeyScope {
     #[serde(rename = "approvals:decide")]
     ApprovalsDecide,
     /// To manage what runs come from: agents, schedules, hooks, keys; and to read what was managed.
-    /// It contains no other scope.
+    /// The scope contains no other one.
     #[serde(rename = "admin")]
     Admin,
 }

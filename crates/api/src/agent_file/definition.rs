@@ -1,6 +1,6 @@
 //! The agent: what its file says, checked, with every default filled in.
 //!
-//! One type for three forms. Its JSON is the normalised definition, which a parcel's digest covers:
+//! [`Agent`] has three forms. Its JSON is the normalised definition, which a parcel's digest covers:
 //! every field is present, maps are sorted by key, durations are milliseconds, sizes bytes, money
 //! millionths of a US dollar; no floats, and no second way to write the same thing. Its JSON Schema is
 //! that of `spec` in an agent file, where a field may have another name or be text: `schemars` says

@@ -16,7 +16,7 @@ pub enum SettingKind {
     Text,
     /// A path; a relative one is looked for beside the file that names it, or in the current folder.
     Path,
-    /// One of these words.
+    /// A word of this list.
     Choice(&'static [&'static str]),
     /// A whole number from the first to the second.
     Whole(u64, u64),

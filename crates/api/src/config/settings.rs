@@ -103,7 +103,7 @@ pub struct LogSettings {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// JSON, an object a line.
     Json,
 }
 

@@ -14,9 +14,9 @@ use crate::error_code::ErrorCode;
 pub enum CallbackState {
     /// The next try is scheduled.
     Waiting,
-    /// Its receiver is disabled: it waits until that is enabled again.
+    /// The receiver is disabled: the report waits until it is enabled again.
     Held,
-    /// Its receiver has it.
+    /// The receiver has the report.
     Delivered,
     /// No further try, except on request.
     Abandoned,

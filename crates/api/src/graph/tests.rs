@@ -202,7 +202,7 @@ fn dot_and_mermaid_quote_whatever_stands_in_a_name() {
     insta::assert_snapshot!("mermaid", mermaid(&graph));
 }
 
-/// Whether every tag that is opened is closed, in order, and no text has a bare `<` or `&`.
+/// Returns true if every opened tag is closed, in order, and no text has a bare `<` or `&`.
 fn is_well_formed(svg: &str) -> bool {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = svg;

@@ -1,7 +1,7 @@
 //! A run as a manifest: what was asked for (`spec`) and what became of it (`status`), with times
 //! that people read.
 //!
-//! The same fold as the record's, in the form that people know from other declarative tools.
+//! A manifest has the content of the record, in the form that people know from declarative tools.
 //! Deliberately absent: values of environment variables, and where files are on this machine.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Repetition of a run in a new run that names it as its origin.
 //!
-//! The same parcel with the same input and settings, from the start or from where the old run
-//! stopped. Inherited steps and files become part of the new run's own journal and workspace, so
+//! The new run has the parcel, the input and the settings of the old one, and begins at the start or
+//! where the old run stopped. Inherited steps and files become part of the new run's own journal and workspace, so
 //! that the old run can be removed.
 
 mod choice;

@@ -49,7 +49,7 @@ pub async fn restart(
     let before = stored.run.last_attempt_number();
     let limit = grace + BEGIN_LIMIT;
     let stored = if stored.run.cancel_requested.is_some() {
-        // It ends, and a new run takes its place.
+        // The run ends, and a new run takes its place.
         match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
             WaitEnd::Reached(ended) => *ended,
             WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
@@ -71,7 +71,7 @@ pub async fn restart(
         };
         command(engine, stored, &restart, Some(limit), began).await?
     };
-    // It ended by itself, or its supervisor died, before it could be restarted.
+    // The run ended by itself, or its supervisor died, before it could be restarted.
     if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before {
         return again(engine, &stored, by).await.map(Restarted::Run);
     }

@@ -140,7 +140,7 @@ struct Unpack<'e> {
     /// errand.
     missing: &'e BTreeMap<RunId, PathBuf>,
     /// Parcel whose entries are being read, and its arrival unless it is in the registry already.
-    /// One at a time: all arrivals take the same lock.
+    /// Parcels arrive one at a time: all arrivals take the same lock.
     parcel: Option<(Digest, Option<IncomingParcel>)>,
 }
 

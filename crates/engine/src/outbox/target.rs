@@ -1,6 +1,6 @@
 //! Receivers of reports: their secrets, failures and state.
 //!
-//! One per origin (scheme, host, port) and namespace. A receiver that no user added is created when
+//! A namespace has one receiver for each origin (scheme, host, port). A receiver that no user added is created when
 //! its first report is sent; its secret is then learnt by rotating it ([`rotate`]).
 
 use std::time::Duration;

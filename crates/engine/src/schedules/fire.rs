@@ -13,7 +13,7 @@ use crate::{Engine, Error, admit, submit};
 /// Result of handling a due schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScheduleOutcome {
-    /// Its slots were fired or skipped, by this process or another.
+    /// Due slots were fired or skipped, by this process or another.
     To,
     /// A slot waits until the previous run is over.
     Waits,

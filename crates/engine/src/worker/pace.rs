@@ -1,7 +1,7 @@
 //! Times at which a worker looks at the queue.
 //!
-//! It looks when it is notified of a queued run, and now and then by itself, since a notification may
-//! be missed. The longer the queue was empty, the rarer it looks.
+//! A notification of a queued run wakes the worker. Since a notification may be missed, the worker also
+//! looks at intervals, which grow while the queue stays empty.
 
 use std::time::Duration;
 

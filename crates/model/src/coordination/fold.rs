@@ -48,7 +48,7 @@ impl Coordination {
             CoordinationEvent::ChildWaiting(waiting) => self.wait(waiting),
             CoordinationEvent::ChildListening(listening) => {
                 if let Some(child) = self.live.get_mut(&listening.key) {
-                    // It asks for the next one once it has all that came before.
+                    // A child asks for the next message once it has all earlier ones.
                     (child.listens, child.fed) = (true, None);
                 }
             }
@@ -116,7 +116,7 @@ impl Coordination {
         self.promised = self.promised.plus(amounts(&started.allowance));
         self.keys.insert(run_id.to_string(), key.clone());
         if let Some(child) = self.live.get_mut(key) {
-            // It was handed over: the other run is in its place.
+            // The child was handed over: the other run is in its place.
             child.run_id = run_id.clone();
             child.allowance = started.allowance.clone();
             (child.got, child.listens, child.fed) = (child.got.min(1), false, None);
@@ -140,7 +140,7 @@ impl Coordination {
         match &plan.pattern {
             Pattern::FanOut(fan_out) => {
                 let members = &mut self.routing.members;
-                // Those before it are done.
+                // Earlier agents are done.
                 let total = fan_out.total(self.routing.began.and_then(|began| began.items));
                 while members.next < total {
                     members.next += 1;

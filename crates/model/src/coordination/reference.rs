@@ -26,7 +26,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, for people.
+    /// Description of the problem, for people.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(

@@ -15,7 +15,7 @@ use crate::{Digest, Payload, RunId};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CoordinatorNews {
-    /// Its attempt lives: nothing was started in it yet. With the number of items of a partitioned
+    /// The coordinator's attempt lives: nothing was started in it yet. With the number of items of a partitioned
     /// input.
     Began {
         /// Number of items; `None`: the input is not partitioned.
@@ -92,21 +92,21 @@ pub struct ChildEnded {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum ChildOutcome {
-    /// It completed.
+    /// The child completed.
     Completed(StatedValue),
-    /// It completed, and another run continues its task.
+    /// The child completed, and another run continues its task.
     HandedOver {
         /// The other run, which is a child of the same coordinator from now on.
         to: RunId,
         /// Its agent's name.
         agent: String,
     },
-    /// It failed.
+    /// The child failed.
     Failed {
         /// Error of the child.
         error: Failure,
     },
-    /// It was cancelled.
+    /// The child was cancelled.
     Cancelled {
         /// Reason, for people.
         reason: String,

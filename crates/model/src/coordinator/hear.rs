@@ -90,7 +90,7 @@ impl TurnContext<'_> {
 
     /// Returns undelivered messages of an ended child to the queue of its node, for the next run.
     fn take_back(&mut self, key: &str, child: &LiveChild, received: Option<u32>) {
-        // It asks for no other one before it has the last, so no more than that one can be left.
+        // An agent asks for no further message before it has the last, so at most that one is left.
         if let Some(number) = child.got.checked_sub(1).filter(|number| *number > 0) {
             self.turn.unread.push((child.run_id.clone(), number));
         }
@@ -124,13 +124,13 @@ impl TurnContext<'_> {
             usage,
             digest: is_vote.then(|| said.digest.clone()),
         }));
-        // One that wrote to others itself has said what it has to say.
+        // A child that sent messages itself needs no message made of its output.
         if child.said.iter().all(|letter| letter.kind == MessageType::Control) {
             self.route_output(key, child.previous.as_deref(), said.payload.as_ref(), &said.value);
         }
     }
 
-    /// Its step is not over: another run does it.
+    /// The step of a handed-over run is not over: another run does it.
     fn hand_over(
         &mut self,
         key: &str,

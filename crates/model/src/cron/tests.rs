@@ -292,7 +292,7 @@ mod any_line {
 
     use super::super::*;
 
-    /// One field of a cron line, good more often than not.
+    /// Returns a strategy for fields of cron lines, most of them valid.
     fn field() -> impl Strategy<Value = String> {
         prop_oneof![
             4 => Just("*".to_owned()),

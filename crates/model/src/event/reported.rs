@@ -1,6 +1,6 @@
 //! Events that an agent reports: model and tool calls, memory, knowledge, progress.
 //!
-//! Their data is the agent's; what errand counts is read from it with care.
+//! The data of such an event is the agent's; errand reads the numbers that it counts with care.
 
 use serde_json::Value;
 use thiserror::Error;

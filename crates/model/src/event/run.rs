@@ -229,7 +229,7 @@ pub struct Replay {
     pub policy: ReplayPolicy,
 }
 
-/// Policy of a replay.
+/// Policy of a replay that is a run; an inspection starts none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayPolicy {

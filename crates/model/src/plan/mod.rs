@@ -48,9 +48,9 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Pattern {
-    /// One agent after the other.
+    /// Agents run one after the other.
     Chain(Chain),
-    /// All at once.
+    /// Agents run at the same time.
     FanOut(FanOut),
     /// A graph driven by messages.
     Workflow(Workflow),
@@ -117,7 +117,7 @@ pub struct FanOut {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// One object of all outputs by name, without those of failed members.
+    /// Object of all outputs by name, without those of failed members.
     #[default]
     MergeAll,
     /// The first that succeeds; the others are cancelled.
@@ -141,7 +141,7 @@ pub enum OnFailure {
     Ignore,
     /// Nothing, as long as so many succeed.
     MinSuccess(
-        /// How many have to succeed.
+        /// Number of members that have to succeed.
         #[schemars(range(min = 1), extend("examples" = [2]))]
         u32,
     ),

@@ -81,7 +81,7 @@ pub enum NotReplayable {
         /// The run.
         run_id: RunId,
     },
-    /// Its agent did not end by itself: there is no end to compare with.
+    /// The agent did not end by itself: there is no end to compare with.
     #[error(
         "run {run_id} was not ended by its agent, so that there is no end to compare with: {how}"
     )]

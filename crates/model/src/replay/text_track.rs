@@ -1,6 +1,6 @@
 //! Text that came in parts, and may come again in other parts.
 //!
-//! How text was cut says nothing: a journal keeps what an agent sends in quick succession as one
+//! Boundaries between parts of text say nothing: a journal keeps what an agent sends in quick succession as one
 //! event. Otherwise the rules are those of [`super::track`]: an attempt may have been left at any
 //! point, with the next one starting again, and what came while a step was under way may come or
 //! not.
@@ -71,7 +71,7 @@ impl TextTrack {
     ///
     /// # Errors
     ///
-    /// What was recorded in its place; `None`: nothing more was.
+    /// Recorded text in its place; `None`: nothing more was recorded.
     pub(super) fn follow(&mut self, found: &str) -> Result<(), Option<&str>> {
         let mut reached = BTreeSet::new();
         let mut seen = BTreeSet::new();

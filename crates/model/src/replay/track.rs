@@ -53,7 +53,7 @@ impl<T: PartialEq> ReplayTrack<T> {
     ///
     /// # Errors
     ///
-    /// What was recorded in its place; `None`: nothing more was.
+    /// Recorded event in its place; `None`: nothing more was recorded.
     pub(super) fn follow(&mut self, found: &T) -> Result<(), Option<&T>> {
         let open = self.open();
         let next: BTreeSet<_> = open

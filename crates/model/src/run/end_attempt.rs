@@ -36,7 +36,7 @@ pub enum AttemptOutcome {
     },
     /// Not well.
     Failed(Failure),
-    /// Its supervisor was told to end.
+    /// The supervisor was told to end.
     Drained,
 }
 
@@ -74,7 +74,7 @@ impl Run {
                 events.push(EventBody::AttemptExited(exited));
                 events.push(EventBody::RunCompleted(completed));
                 if matches!(self.status, Status::Pending { .. }) {
-                    // It reports in and out at once.
+                    // The attempt ended before `attempt.running` was recorded.
                     events.insert(0, EventBody::RunStarted(RunStarted {}));
                 }
                 Ok(Decision::record(self.unpaused(events)))

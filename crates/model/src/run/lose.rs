@@ -110,7 +110,7 @@ impl Run {
             return Decision::record(vec![cancelled]);
         }
         if matches!(self.status, Status::Paused { .. }) {
-            // It rests: a person lets it go on.
+            // The run is at rest: a person resumes it.
             return Decision::NOTHING;
         }
         if let (Some(_), Status::Pending { not_before, .. }) = (&self.spec.placement, &self.status)

@@ -26,7 +26,7 @@ impl Run {
                 events.push(EventBody::RunPaused(RunPaused::new(reason, None)));
                 Decision::record(events)
             }
-            // It was answered before the agent was gone.
+            // The question was answered before the agent was gone.
             (_, None) => {
                 events.push(requeued(RequeueReason::Resume, now));
                 Decision::record(events).and(Effect::Dispatch { not_before: now })

@@ -6,7 +6,7 @@ use crate::event::EventBody;
 
 /// An event that belongs to the work of one attempt.
 ///
-/// Whether a step may begin or complete is decided in `step.rs`, which knows the steps.
+/// `step.rs`, which knows the steps, decides whether a step may begin or complete.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptReport {
     /// Attempt that did the work.

@@ -44,7 +44,7 @@ use crate::StoreChange;
 
 /// A write of the store, in a transaction of its own.
 ///
-/// It may run more than once before it is committed.
+/// An operation may run more than once before it is committed.
 #[async_trait]
 pub(super) trait Operation: Send + Sync + 'static {
     /// Result for the caller.

@@ -42,7 +42,7 @@ use crate::StoreChange;
 
 /// A write of the store.
 ///
-/// It may run more than once before it is committed: if a transaction is rolled back because of one
+/// An operation may run more than once before it is committed: if a transaction is rolled back because of one
 /// operation, each is tried again alone.
 pub(super) trait Operation: Send + 'static {
     /// Result for the caller.

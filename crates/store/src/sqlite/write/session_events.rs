@@ -1,6 +1,6 @@
 //! Projection of events on sessions: history, results, rollbacks.
 //!
-//! The same function serves the commit of an event and the rebuild of a database.
+//! Commits of events and the rebuild of a database use one function.
 
 use errand_model::event::{
     Event, EventBody, EventGroup, SessionAppended, SessionCached, SessionEvent, SessionRolledBack,
