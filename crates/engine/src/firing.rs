@@ -12,7 +12,7 @@ use errand_model::{Timestamp, scoped};
 use serde_json::{Value, json};
 
 use crate::run_options::RunOptions;
-use crate::submission::{CheckedSubmission, Lineage, Submission};
+use crate::submission::{CheckedSubmission, Submission};
 use crate::{Engine, Error, agents};
 
 /// A trigger that fired: the cause of a run, and the input that it gives to the agent.
@@ -51,19 +51,9 @@ impl FiredTrigger {
         source: String,
         options: RunOptions,
     ) -> Submission {
-        Submission {
-            parcel,
-            source,
-            kind: if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
-            trigger: self.trigger,
-            input: self.input,
-            options,
-            service: None,
-            parent: None,
-            origin: None,
-            member: None,
-            lineage: Lineage::default(),
-        }
+        let kind = if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat };
+        let submission = Submission::new(parcel, source, kind, self.trigger, options);
+        Submission { input: self.input, ..submission }
     }
 }
 

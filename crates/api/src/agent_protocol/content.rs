@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-/// Encoding of a value that stands beside it in JSON, where bytes have to be base64. A stored blob has
-/// the bytes themselves: see [`errand_model::Encoding`].
+// A stored blob has the bytes themselves: see `errand_model::Encoding`.
+/// Encoding of a value that stands beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Encoding")]

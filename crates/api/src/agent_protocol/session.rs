@@ -43,8 +43,8 @@ pub struct MessagesAnswer {
     pub messages: Vec<AgentSessionMessage>,
 }
 
-/// A message of a session, as agents get it: any content with its encoding. Lists for people have
-/// [`StoredMessage`](crate::session::StoredMessage), which has no encoding.
+// Lists for people have `session::StoredMessage`, which has no encoding.
+/// A message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionMessage")]
 pub struct AgentSessionMessage {

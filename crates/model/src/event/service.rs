@@ -116,7 +116,7 @@ pub struct ScheduleSpec {
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "MissedPolicy")]
 pub enum Missed {
-    /// One run for all missed slots, for the latest one.
+    /// A single run stands for all missed slots, with the time of the latest.
     #[default]
     FireOnce,
     /// Missed slots are skipped.

@@ -359,8 +359,8 @@ pub struct ReplayRequest {
     pub allow_effects: Option<bool>,
 }
 
-/// Policy of a replay that a caller asks for. A run records only the policies that start one: see
-/// [`errand_model::event::ReplayPolicy`].
+// The model has a type of its own, since a run records only the policies that start one.
+/// Policy of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ReplayPolicy")]
