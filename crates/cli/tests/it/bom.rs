@@ -108,36 +108,6 @@ fn bom_diff_lists_changes_and_exits_with_1_if_there_are_any() {
 }
 
 #[test]
-fn each_attempt_has_its_own_pin() {
-    let sandbox = sandbox();
-    let script = "test \"$ERRAND_ATTEMPT\" = 2";
-    let agent = skilled(script, "x").spec("retry_policy: { max_retries: 1, backoff: none }");
-    let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
-    assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
-    let pins = event_types(&sandbox, &run_id).iter().filter(|it| *it == "bom.pinned").count();
-    assert_eq!(pins, 2);
-    let second = sandbox.errand(["bom", &run_id, "--attempt", "2"]).run().ok().json();
-    assert_eq!(second, bom(&sandbox, &run_id));
-    drop(sandbox.errand(["bom", &run_id, "--attempt", "3"]).run().refuses(125, "bom_not_found"));
-}
-
-#[test]
-fn a_missing_or_changed_inventory_is_reported_with_its_digest() {
-    let sandbox = sandbox();
-    let run_id = start(&sandbox, &sandbox.agent(&agent("true").file("skills/style.md", "x")), &[]);
-    let digest = finish(&sandbox, &run_id)["bom"]["digest"].as_str().unwrap()[7..].to_owned();
-    let blob = sandbox.registry().join("blobs").join(&digest[..2]).join(&digest[2..]);
-    std::fs::write(&blob, "{}").unwrap();
-    drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "record_damaged"));
-    std::fs::remove_file(&blob).unwrap();
-    drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "bom_not_found"));
-    // The next run of the same agent stores it again.
-    let again = start(&sandbox, &sandbox.path("reviewer"), &[]);
-    assert_eq!(finish(&sandbox, &again)["bom"]["generation"], 1);
-    assert_eq!(bom(&sandbox, &run_id)["version"], 1);
-}
-
-#[test]
 fn no_value_of_a_secret_or_variable_is_in_an_inventory() {
     let sandbox = sandbox();
     let agent =

@@ -1,6 +1,6 @@
 //! Agents that create pipes where errand and git expect files.
 
-use errand_testkit::{ErrandServer, HttpRequest, TestAgent};
+use errand_testkit::TestAgent;
 
 use crate::support::{finish, sandbox, start};
 
@@ -20,16 +20,6 @@ fn a_pipe_in_a_workspace_keeps_neither_a_removal_nor_a_copy_waiting() {
     finish(&sandbox, &run_id);
     drop(sandbox.errand(["retry", &run_id]).run());
     drop(sandbox.errand(["rm", &run_id]).run().ok());
-}
-
-#[test]
-fn a_pipe_in_a_workspace_does_not_stop_the_server_that_removes_the_run() {
-    let sandbox = sandbox();
-    let run_id = start(&sandbox, &sandbox.agent(&trap()), &[]);
-    finish(&sandbox, &run_id);
-    let server = ErrandServer::start(&sandbox, &[]);
-    drop(server.send(&HttpRequest::new("DELETE", &format!("/v1/runs/{run_id}"))).expect(204));
-    drop(server.get("/healthz").expect(200));
 }
 
 #[test]

@@ -102,15 +102,6 @@ fn twenty_runs_that_are_started_at_once_go_one_at_a_time_in_order() {
 }
 
 #[test]
-fn other_sessions_and_runs_without_one_do_not_wait() {
-    let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&TestAgent::shell("true")));
-    hold(&sandbox, &holder);
-    drop(run(&sandbox, &quick, &["--session", "other"]).run().ok());
-    drop(run(&sandbox, &quick, &[]).run().ok());
-}
-
-#[test]
 fn a_run_that_waits_for_its_turn_is_listed_and_has_no_agent_process() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
@@ -152,19 +143,6 @@ fn a_foreground_run_notes_the_run_that_has_the_turn_and_can_be_interrupted() {
     patient.wait_for_stderr(&format!("behind run {first}"));
     open_gate(&sandbox);
     assert_eq!(patient.wait().ok().stdout(), "went\n");
-}
-
-#[test]
-fn a_waiting_run_can_be_stopped() {
-    let sandbox = sandbox();
-    let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&TestAgent::shell("true")));
-    hold(&sandbox, &holder);
-    let (second, third) = (wait_behind(&sandbox, &quick, &[]), wait_behind(&sandbox, &quick, &[]));
-    drop(sandbox.errand(["stop", &second]).run().ok());
-    assert_eq!(record(&sandbox, &second)["status"], "cancelled");
-    assert_over(&sandbox, &second);
-    open_gate(&sandbox);
-    assert_eq!(finish(&sandbox, &third)["status"], "completed");
 }
 
 #[test]
@@ -253,28 +231,6 @@ fn an_interrupting_run_cancels_all_before_it() {
     assert_eq!(record(&sandbox, &second)["attempt"], 0);
     let listed = sandbox.errand(["ps", "-a"]).run().ok().stdout();
     assert_eq!(listed.matches("superseded").count(), 2, "{listed}");
-}
-
-#[test]
-fn a_run_that_could_not_begin_in_time_is_cancelled() {
-    let sandbox = sandbox();
-    let holder = sandbox.agent(&sleeper());
-    let quick = sandbox.agent(&TestAgent::shell("true"));
-    let hasty = TestAgent::shell("true").named("hasty").spec("timeouts: { queue: 300ms }");
-    let hasty = sandbox.agent(&hasty);
-    hold(&sandbox, &holder);
-    let by_flag = in_talk(&sandbox, &quick, &["--queue-timeout", "300ms"]);
-    let by_file = in_talk(&sandbox, &hasty, &[]);
-    for run_id in [&by_flag, &by_file] {
-        drop(sandbox.errand(["wait", run_id]).run().exits(124));
-        let record = record(&sandbox, run_id);
-        assert_eq!(record["status"], "cancelled");
-        assert_eq!(record["last_error"]["code"], "timeout_queue");
-        assert_over(&sandbox, run_id);
-        let events = sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines();
-        let cancelled = events.iter().find(|event| event["type"] == "run.cancelled").unwrap();
-        assert_eq!(cancelled["data"]["cause"], "queue_timeout");
-    }
 }
 
 #[test]

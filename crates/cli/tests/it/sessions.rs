@@ -34,31 +34,6 @@ fn of_type(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn errand_records_input_and_output_of_a_plain_agent_as_messages() {
-    let sandbox = sandbox();
-    let agent = sandbox.agent(&TestAgent::shell("echo \"you said $(cat)\""));
-    drop(in_talk(&sandbox, &agent, &["--job", "hello"]).ok());
-    let first = newest(&sandbox);
-    drop(in_talk(&sandbox, &agent, &["--job", "{\"n\": 1}"]).ok());
-    let second = newest(&sandbox);
-    let session = shown(&sandbox, "talk");
-    let expect = [
-        ("user", json!("hello"), &first),
-        ("assistant", json!("you said hello\n"), &first),
-        ("user", json!({ "n": 1 }), &second),
-        ("assistant", json!("you said {\"n\": 1}\n"), &second),
-    ];
-    let expect = expect.map(|(role, content, run)| (role.to_owned(), content, run.clone()));
-    assert_eq!(messages(&session), expect);
-    assert_eq!(session["runs"].as_array().unwrap().len(), 2);
-    let types = event_types(&sandbox, &first);
-    let end = ["session.appended", "attempt.exited", "run.completed"];
-    assert_eq!(types[types.len() - 3..], end, "in the commit that completes it");
-    let text = sandbox.errand(["sessions", "show", "talk"]).run().ok().stdout();
-    assert!(text.contains("you said hello") && text.contains(&second), "{text}");
-}
-
-#[test]
 fn errand_adds_no_messages_for_failed_runs_or_agents_that_append_their_own() {
     let sandbox = sandbox();
     let failing = sandbox.agent(&TestAgent::shell("cat; exit 3").named("failing"));

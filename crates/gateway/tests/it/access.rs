@@ -1,6 +1,7 @@
 //! Access to a server: keys, scopes, rate limits, and headers of every response.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use errand_api::access::KeyScope;
@@ -149,4 +150,35 @@ fn a_rate_limited_client_gets_429_with_retry_after() {
     assert_eq!(code(limited), "rate_limited");
     assert_eq!(limited.header("retry-after"), Some("1"));
     drop(get(&server, "/v1/runs", &other).expect(200));
+}
+
+/// Returns all files below a folder, as text.
+fn disk(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            text.push_str(&disk(&entry.path()));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_key_is_shown_once_and_only_its_hash_is_kept() {
+    let server = TestGateway::new();
+    let admin = server.key("admin", KeyScope::ALL, None);
+    let body = json!({ "name": "ci", "scopes": ["runs:write", "runs:read"] });
+    let create = with_key(json_request("POST", "/v1/keys", &body), &admin);
+    let made = server.send(&create).expect(201).json();
+    let secret = made["key"].as_str().unwrap().rsplit('_').next().unwrap().to_owned();
+    assert_eq!(secret.len(), 32);
+    assert_eq!(made["record"]["scopes"], json!(["runs:read", "runs:write"]));
+    let listed = get(&server, "/v1/keys", &admin).expect(200).body;
+    let audited = get(&server, "/v1/audit", &admin).expect(200).body;
+    for (place, text) in [("list", listed), ("audit", audited), ("disk", disk(&server.registry()))]
+    {
+        assert!(!text.contains(&secret), "the secret is in the {place}");
+    }
 }

@@ -1,19 +1,18 @@
 //! Hooks, schedules and addresses of reports over HTTP.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 
 use errand_api::access::KeyScope;
 use errand_gateway::Config;
 use errand_testkit::{ErrandServer, HttpRequest, TestAgent};
 use serde_json::{Value, json};
 
+use crate::reports::python;
 use crate::support::{TestGateway, json_request, with_key};
 
 /// Returns an agent whose output is its input.
-fn echo() -> TestAgent {
+pub(crate) fn echo() -> TestAgent {
     TestAgent::shell("cat > \"$ERRAND_OUTPUT\"\n").named("echo")
 }
 
@@ -21,16 +20,7 @@ fn echo() -> TestAgent {
 fn hmac_sha256(secret: &str, text: &str) -> String {
     let script = "import sys, hmac, hashlib; print(hmac.new(sys.argv[1].encode(), \
                   sys.stdin.buffer.read(), hashlib.sha256).hexdigest())";
-    let mut python = Command::new("python3")
-        .args(["-c", script, secret])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    python.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    python(script, &[secret], text.as_bytes())
 }
 
 #[test]

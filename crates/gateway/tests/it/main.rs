@@ -4,10 +4,13 @@
 
 mod access;
 mod agents;
+mod boms;
 mod hooks;
 mod namespaces;
 mod operation;
+mod reports;
 mod requests;
 mod runs;
+mod sessions;
 mod streams;
 mod support;

@@ -144,3 +144,13 @@ fn a_scheduled_run_is_not_begun_before_its_time() {
     let cancelled = server.post(&format!("/v1/runs/{run_id}/cancel"), &json!({})).expect(200);
     assert_eq!(cancelled.json()["status"], "cancelled");
 }
+
+#[test]
+fn a_pipe_in_a_workspace_does_not_stop_the_server_that_removes_the_run() {
+    let script = "rm -rf .git \"$ERRAND_OUTPUT\"; mkfifo .git other; echo ready\n";
+    let server = TestGateway::serving(&TestAgent::shell(script).named("trap"));
+    let run = server.post("/v1/runs/wait", &json!({ "agent": "trap" })).expect(200).json();
+    let target = format!("/v1/runs/{}", run["run_id"].as_str().unwrap());
+    drop(server.send(&HttpRequest::new("DELETE", &target)).expect(204));
+    drop(server.get("/healthz").expect(200));
+}
