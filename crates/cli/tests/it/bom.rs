@@ -4,7 +4,7 @@ use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 use serde_json::{Value, json};
 
 use crate::coordinated::coordinator;
-use crate::support::{event_types, finish, record, sandbox, start};
+use crate::support::{finish, record, sandbox, start};
 
 fn bom(sandbox: &Sandbox, of: &str) -> Value {
     sandbox.errand(["bom", of]).run().ok().json()

@@ -5,7 +5,7 @@ use std::path::Path;
 use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_until};
 use serde_json::{Value, json};
 
-use crate::support::{all, assert_over, event_types, finish, ready, record, run, sandbox, start};
+use crate::support::{all, assert_over, finish, ready, record, run, sandbox, start};
 
 const IN_TALK: [&str; 2] = ["--session", "talk"];
 

@@ -1,9 +1,7 @@
 //! Webhooks in and out, and schedules, through a server process.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use errand_testkit::{
     ErrandServer, HttpRequest, LIMIT, Reaction, ReceivedRequest, Receiver, Sandbox, TestAgent,
