@@ -26,6 +26,8 @@ use clap::CommandFactory as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Cli;
+use crate::commands::detached::{self, Role};
+use crate::commands::{Command, run};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -48,6 +50,23 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     let context = Context::from_process(cli.root, cli.server, printer.clone())?;
+    let departure = if let Command::Run(args) = &cli.command {
+        run::departure(&context, args)?
+    } else {
+        None
+    };
+    let Some(departure) = departure else {
+        return finish(commands::run(&context, cli.command, Cli::command));
+    };
+    match detached::split()? {
+        Role::Launcher(code) => Ok(code),
+        Role::Helper(pipe) => finish(async { Ok(detached::help(&context, departure, pipe).await) }),
+        Role::Alone => finish(run::depart(&context, departure)),
+    }
+}
+
+/// Runs a command to its end.
+fn finish(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
     // A single thread: a helper stays small, and a supervised process must be started by a thread
     // that lives as long as it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -60,6 +79,6 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // process.
         let _woken = signal(SignalKind::user_defined1())
             .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-        commands::run(&context, cli.command, Cli::command).await
+        command.await
     })
 }

@@ -37,7 +37,7 @@ operation_error! {
 }
 
 /// Longest wait for a helper's message that it began: longer than a registry may stay busy.
-const READY_LIMIT: Duration = Duration::from_secs(45);
+pub const READY_LIMIT: Duration = Duration::from_secs(45);
 /// Longest line that a helper writes.
 const READY_LIMIT_BYTES: u64 = 64 * 1024;
 
@@ -85,7 +85,7 @@ pub fn launch(
     let helper = Helper {
         program: &engine.surroundings().program,
         args: arguments(engine, run_id, seen_epoch, needs),
-        env: inherited(engine, run_id, &needs.secrets),
+        env: helper_environment(engine, run_id, &needs.secrets),
         cwd: Path::new("/"),
         stdout: said.as_fd(),
     };
@@ -123,7 +123,11 @@ fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64, needs: &Needs) ->
 
 /// Returns a helper's environment: the caller's variables that agents may see, and the agent's
 /// secrets.
-fn inherited(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Vec<(OsString, OsString)> {
+pub fn helper_environment(
+    engine: &Engine,
+    run_id: &RunId,
+    secrets: &[String],
+) -> Vec<(OsString, OsString)> {
     let is_wanted = |name: &OsStr| {
         let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
         is_secret || environment::is_passed_on(name)

@@ -4,7 +4,7 @@ use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease};
 
-use crate::admit::admission;
+use crate::admit::{admission, admission_as};
 use crate::error::RunEnding;
 use crate::submission::CheckedSubmission;
 use crate::{Engine, Error, ask, record_file, sessions};
@@ -55,7 +55,20 @@ pub async fn admit_held(
     engine: &Engine,
     submission: CheckedSubmission,
 ) -> Result<(RunId, Result<Lease, RunId>), Error> {
-    let admission = admission(engine, submission).await?;
+    admit_held_as(engine, engine.new_run_id()?, submission).await
+}
+
+/// Admits a checked submission under a known id, as [`admit_held`] does.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit_held`].
+pub async fn admit_held_as(
+    engine: &Engine,
+    id: RunId,
+    submission: CheckedSubmission,
+) -> Result<(RunId, Result<Lease, RunId>), Error> {
+    let admission = admission_as(engine, id, submission).await?;
     let (run, head) = (admission.run.clone(), admission.head);
     let (admitted, lease) = loop {
         match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {

@@ -8,12 +8,14 @@ mod linux;
 pub use linux::alarm::{until_due, until_wall_clock};
 pub use linux::clock::{host_name, since_boot, wall_clock};
 pub use linux::end::end_run_processes;
+pub use linux::fork::{CopiedHelper, Fork, LauncherPipe, NoReport, fork};
 pub use linux::freeze::is_run_frozen;
 pub use linux::gone::until_gone;
 pub use linux::helper::{Helper, StartedHelper, detach};
 pub use linux::identity::{Liveness, identity_of, liveness, own_identity, pid_and_group};
 pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Signal, SignalDelivery, ignores_hang_up, signal};
+pub use linux::title::show_as_helper;
 pub use linux::tree::descendants_of_run;
 pub use linux::trim::release_code;
 /// Waiting for changes of a file.

@@ -3,20 +3,17 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Subcommand;
 use errand_engine::family_worker;
 use errand_engine::launch::HelperReport;
-use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
+use errand_engine::supervise::{HangUp, SignalListener};
 use errand_model::RunId;
 
+use super::detached::until_over;
 use super::reference::{self, Page};
 use crate::context::Context;
 use crate::failure::Failure;
-
-/// Age from which a helper process frees memory. Short runs do not pay for that.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Hidden commands.
 #[derive(Debug, Subcommand)]
@@ -81,45 +78,8 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
             return Ok(failure.exit_code());
         }
     };
-    let (ready, heard) = tokio::sync::oneshot::channel();
-    let channels = SupervisorChannels { control: signals.control(), tee: None, ready: Some(ready) };
-    let supervision = supervise(&engine, run_id, lease, channels);
-    let mut supervision = std::pin::pin!(supervision);
-    let mut heard = std::pin::pin!(heard);
-    let mut has_said = false;
-    let settled = tokio::time::sleep(SETTLED_AFTER);
-    let mut settled = std::pin::pin!(settled);
-    loop {
-        tokio::select! {
-            () = &mut settled, if !settled.is_elapsed() => errand_agent::os::release_code(),
-            ready = &mut heard, if !has_said => {
-                has_said = true;
-                say(&ready.unwrap_or(HelperReport::Began));
-            }
-            ended = &mut supervision => {
-                if !has_said {
-                    match (&ended, heard.try_recv()) {
-                        (_, Ok(ready)) => say(&ready),
-                        (Err(error), Err(_)) => say(&not_begun(error)),
-                        (Ok(_), Err(_)) => {}
-                    }
-                }
-                ended?;
-                engine.store().sync_files(run_id).await?;
-                return Ok(0);
-            }
-        }
-    }
-}
-
-/// Returns the report of a supervision that failed before an attempt began.
-fn not_begun(error: &errand_engine::Error) -> HelperReport {
-    let code = error.code();
-    HelperReport::Failed {
-        code: code.as_str().to_owned(),
-        message: errand_engine::supervise::chain(error),
-        exit_code: code.exit_code(),
-    }
+    until_over(&engine, run_id, lease, &signals, async |report| say(&report)).await?;
+    Ok(0)
 }
 
 /// Runs a coordinator and all its descendants.

@@ -16,6 +16,7 @@ pub(crate) mod container;
 pub(crate) mod context;
 pub(crate) mod database;
 pub(crate) mod decide;
+pub(crate) mod detached;
 pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod explain;

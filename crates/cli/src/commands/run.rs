@@ -22,6 +22,7 @@ use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
+use super::detached::Departure;
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
 use super::{away, family, held_up};
@@ -109,6 +110,28 @@ impl From<Busy> for OnBusy {
     }
 }
 
+/// Checks a run that is to be left running by a helper on this machine. `None` for any other one, and
+/// for a path without an agent file.
+pub(crate) fn departure(context: &Context, args: &Args) -> Result<Option<Departure>, Failure> {
+    if !args.common.detach || context.server()?.is_some() {
+        return Ok(None);
+    }
+    context.check_owner()?;
+    match check(context, args) {
+        Err(failure) if failure.code() == ErrorCode::AgentFileMissing => Ok(None),
+        checked => Ok(Some(Departure { checked: checked?, json: args.common.json })),
+    }
+}
+
+/// Runs what was checked as [`departure`] says, with a helper that is started as a program.
+pub(crate) async fn depart(context: &Context, departure: Departure) -> Result<u8, Failure> {
+    let Departure { checked, json } = departure;
+    let engine = context.engine_or_create()?;
+    refuse_own_session(context, &engine, &checked, true).await?;
+    let submission = checked.pack(&engine)?;
+    detach(context, &engine, submission, json).await
+}
+
 /// Runs an agent.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
@@ -148,7 +171,7 @@ async fn say_if_registered(context: &Context, failure: Failure, path: &Path) -> 
 
 /// Refuses a run that would wait for itself or end itself: one of a session, started by the agent
 /// that has the turn in that session.
-async fn refuse_own_session(
+pub(super) async fn refuse_own_session(
     context: &Context,
     engine: &Engine,
     draft: &CheckedRunDraft,
@@ -242,21 +265,36 @@ pub(crate) async fn detach(
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {
-                begin(engine, &run_id, &needs).await?;
+                began(engine, &run_id, launch::launch(engine, &run_id, 0, &needs)?).await?;
             }
             run_id
         }
     };
-    if json {
-        context.printer.json(&record(engine, &run_id).await?)?;
-    } else {
-        context.printer.line(run_id.as_str())?;
-    }
+    print_run(context, engine, &run_id, json).await?;
     Ok(0)
 }
 
-async fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> {
-    match launch::launch(engine, run_id, 0, needs)? {
+/// Prints the id or the record of a run that was left running.
+pub(super) async fn print_run(
+    context: &Context,
+    engine: &Engine,
+    run_id: &RunId,
+    json: bool,
+) -> Result<(), Failure> {
+    if json {
+        context.printer.json(&record(engine, run_id).await?)
+    } else {
+        context.printer.line(run_id.as_str())
+    }
+}
+
+/// Returns the failure that a helper reported.
+pub(super) async fn began(
+    engine: &Engine,
+    run_id: &RunId,
+    report: HelperReport,
+) -> Result<(), Failure> {
+    match report {
         HelperReport::Began => Ok(()),
         HelperReport::Failed { code, message, exit_code } => {
             let hint = match listens_there(engine, run_id, &code).await {

@@ -67,6 +67,11 @@ impl Helper<'_> {
 }
 
 impl StartedHelper {
+    /// Returns a child of this process that nobody else waits for.
+    pub(super) const fn of(pid: u32) -> Self {
+        Self { pid }
+    }
+
     /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.pid

@@ -11,10 +11,10 @@ use std::ptr;
 /// Stack of the child between clone and exec, which makes only system calls.
 const CHILD_STACK_BYTES: usize = 64 * 1_024;
 /// Highest signal number of Linux on all architectures that Rust supports, except MIPS.
-const LAST_SIGNAL: c_int = 64;
+pub(super) const LAST_SIGNAL: c_int = 64;
 /// The kernel's `struct sigaction` for the default action: zeros, and longer than needed. It is
 /// passed to the kernel directly, because the C library reserves two signals for itself.
-const DEFAULT_ACTION: [u64; 8] = [0; 8];
+pub(super) const DEFAULT_ACTION: [u64; 8] = [0; 8];
 /// First file descriptor after stdin, stdout and stderr.
 pub(super) const FIRST_FD: libc::c_uint = 3;
 

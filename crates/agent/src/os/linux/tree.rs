@@ -21,7 +21,7 @@ const RUN_MARK: &[u8] = b"ERRAND_RUN_ID=";
 /// Environment variable with the attempt of a process.
 const ATTEMPT_MARK: &[u8] = b"ERRAND_ATTEMPT=";
 /// Environment variable with the run that a helper supervises.
-const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
+pub(super) const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
 /// Upper bound of the bytes read from an environment; the kernel allows about 6 MiB.
 const ENVIRONMENT_BYTES: u64 = 8 * 1_024 * 1_024;
 

@@ -1,0 +1,156 @@
+//! A helper that is a copy of its launcher: it need not start the program, read the command line or
+//! check the agent once more.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::process::ExitStatus;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::pipe::PipeFlags;
+
+use super::helper::StartedHelper;
+use super::spawn::{self, DEFAULT_ACTION, LAST_SIGNAL};
+
+/// Signals whose handling a copy keeps: Rust ignores the first, and reports an overflow of the stack
+/// with the others.
+const KEPT_SIGNALS: [libc::c_int; 3] = [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
+
+/// Side of a fork on which the caller is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The process that was started by the user; it ends with the exit code that its copy reports.
+    Launcher(CopiedHelper),
+    /// The copy: in a session of its own, without files of the launcher but stdout and stderr.
+    Helper(LauncherPipe),
+}
+
+/// Copy of this process, as its launcher sees it.
+#[derive(Debug)]
+pub struct CopiedHelper {
+    started: StartedHelper,
+    pipe: OwnedFd,
+}
+
+/// Pipe to the launcher, which waits for an exit code.
+#[derive(Debug)]
+pub struct LauncherPipe {
+    pipe: OwnedFd,
+}
+
+/// Reason why a helper reported no exit code.
+#[derive(Debug)]
+pub enum NoReport {
+    /// The helper ended.
+    Ended(ExitStatus),
+    /// The helper neither reported nor ended in time.
+    Silent,
+    /// The pipe or the helper cannot be waited for.
+    Unknown(io::Error),
+}
+
+/// Copies this process. `None`: it has more than one thread, of which a copy would have only one.
+///
+/// # Errors
+///
+/// If the kernel refuses; there is one process then.
+#[expect(unsafe_code, reason = "fork has no safe wrapper")]
+pub fn fork() -> io::Result<Option<Fork>> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Ok(None);
+    }
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (read, write) = (spawn::above_stdio(read)?, spawn::above_stdio(write)?);
+    // SAFETY: this thread is the only one, so the copy has no lock that another thread held.
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if let Ok(pid) = u32::try_from(pid)
+        && pid > 0
+    {
+        return Ok(Some(Fork::Launcher(CopiedHelper {
+            started: StartedHelper::of(pid),
+            pipe: read,
+        })));
+    }
+    drop(read);
+    leave_launcher(&write)?;
+    Ok(Some(Fork::Helper(LauncherPipe { pipe: write })))
+}
+
+/// Makes a copy independent of its launcher: session, signals, stdin, file descriptors.
+#[expect(unsafe_code, reason = "signals and numbers of files have no safe wrappers")]
+fn leave_launcher(pipe: &OwnedFd) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let pipe = libc::c_uint::try_from(pipe.as_raw_fd()).unwrap_or(spawn::FIRST_FD);
+    // SAFETY: system calls on values that live. The closed files belong to the launcher's caller:
+    // the runtime and the registry are opened after this.
+    unsafe {
+        for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT_SIGNALS.contains(signal)) {
+            let nowhere = ptr::null_mut::<u64>();
+            let action = DEFAULT_ACTION.as_ptr();
+            libc::syscall(libc::SYS_rt_sigaction, signal, action, nowhere, 8_usize);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+        libc::close_range(spawn::FIRST_FD, pipe.saturating_sub(1), 0);
+        libc::close_range(pipe + 1, libc::c_uint::MAX, 0);
+    }
+    Ok(())
+}
+
+impl CopiedHelper {
+    /// Waits for the exit code that the helper reports.
+    ///
+    /// # Errors
+    ///
+    /// If the helper ends without one, or says nothing for so long as `limit`.
+    pub fn reported(self, limit: Duration) -> Result<u8, NoReport> {
+        let mut pipe = File::from(self.pipe);
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+            match rustix::event::poll(&mut polled, Some(&timeout)) {
+                Ok(0) => return Err(NoReport::Silent),
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(NoReport::Unknown(error.into())),
+            }
+        }
+        let mut code = [0];
+        match pipe.read(&mut code) {
+            Ok(1) => Ok(code[0]),
+            Ok(_) => Err(match self.started.wait() {
+                Ok(status) => NoReport::Ended(status),
+                Err(error) => NoReport::Unknown(error),
+            }),
+            Err(error) => Err(NoReport::Unknown(error)),
+        }
+    }
+}
+
+impl LauncherPipe {
+    /// Reports the exit code with which the launcher ends, and leaves its stdout, stderr and folder.
+    pub fn report(self, code: u8) {
+        let mut pipe = File::from(self.pipe);
+        // The launcher may be gone.
+        drop(pipe.write_all(&[code]));
+        if let Ok(null) = File::options().write(true).open("/dev/null") {
+            // If this fails, whoever reads the launcher's output waits for the end of this process.
+            rustix::stdio::dup2_stdout(&null).unwrap_or_default();
+            rustix::stdio::dup2_stderr(&null).unwrap_or_default();
+        }
+        // The folder may be removed while the run lives.
+        rustix::process::chdir("/").unwrap_or_default();
+    }
+}

@@ -1,0 +1,206 @@
+//! Runs that outlive the command which starts them: `errand run -d`.
+//!
+//! The command checks everything, and then copies its process. The copy becomes the run's helper:
+//! it admits the run, starts its agent, prints the run's id, and lets the launcher end.
+
+use std::time::Duration;
+
+use errand_agent::os::{self, Fork, LauncherPipe, NoReport};
+use errand_api::error_code::ErrorCode;
+use errand_engine::launch::{HelperReport, helper_environment};
+use errand_engine::submit::admit_held_as;
+use errand_engine::submission::CheckedSubmission;
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
+use errand_engine::{Engine, launch};
+use errand_model::RunId;
+use errand_store::Lease;
+
+use super::run;
+use super::submit::CheckedRunDraft;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Age from which a helper process frees memory. Short runs do not pay for that.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// Checked run that is to be left running.
+pub(crate) struct Departure {
+    pub(crate) checked: CheckedRunDraft,
+    pub(crate) json: bool,
+}
+
+/// What the process has to do after the fork.
+pub(crate) enum Role {
+    /// End with this exit code.
+    Launcher(u8),
+    /// Admit and supervise the run.
+    Helper(LauncherPipe),
+    /// Both: the process could not be copied.
+    Alone,
+}
+
+/// Copies this process. In the launcher, waits for the helper's report.
+pub(crate) fn split() -> Result<Role, Failure> {
+    match os::fork() {
+        Ok(Some(Fork::Helper(pipe))) => Ok(Role::Helper(pipe)),
+        Ok(Some(Fork::Launcher(helper))) => match helper.reported(launch::READY_LIMIT) {
+            Ok(code) => Ok(Role::Launcher(code)),
+            Err(why) => Err(Failure::new(ErrorCode::Internal, not_reported(&why))),
+        },
+        Ok(None) => Ok(Role::Alone),
+        Err(error) => Err(Failure::internal("cannot start a helper", &error)),
+    }
+}
+
+fn not_reported(why: &NoReport) -> String {
+    let how = match why {
+        NoReport::Ended(status) => format!("it ended without a word ({status})"),
+        NoReport::Silent => format!("it said nothing for {} s", launch::READY_LIMIT.as_secs()),
+        NoReport::Unknown(error) => format!("it cannot be waited for: {error}"),
+    };
+    format!("the helper of the run did not begin: {how}")
+}
+
+/// Does the work of the helper. Everything that the user reads is printed before `pipe` is told.
+pub(crate) async fn help(context: &Context, departure: Departure, pipe: LauncherPipe) -> u8 {
+    let json = departure.json;
+    match begin(context, departure).await {
+        Ok(Begun::Held(held)) => {
+            let Held { engine, signals, run_id, lease } = *held;
+            let tell = async |report| {
+                let printed = match report {
+                    HelperReport::Began => run::print_run(context, &engine, &run_id, json).await,
+                    HelperReport::Failed { .. } => run::began(&engine, &run_id, report).await,
+                };
+                pipe.report(exit_code(context, printed.map(|()| 0)));
+            };
+            match until_over(&engine, &run_id, lease, &signals, tell).await {
+                Ok(()) => 0,
+                Err(failure) => failure.exit_code(),
+            }
+        }
+        Ok(Begun::Elsewhere(code)) => {
+            pipe.report(code);
+            code
+        }
+        Err(failure) => {
+            let code = exit_code(context, Err(failure));
+            pipe.report(code);
+            code
+        }
+    }
+}
+
+/// Prints a failure, if there is one, and returns the exit code.
+fn exit_code(context: &Context, ended: Result<u8, Failure>) -> u8 {
+    match ended {
+        Ok(code) => code,
+        Err(failure) if failure.is_broken_pipe() => 0,
+        Err(failure) => {
+            context.printer.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// Run that was admitted.
+enum Begun {
+    /// This process holds it.
+    Held(Box<Held>),
+    /// Another process runs it; its id is printed.
+    Elsewhere(u8),
+}
+
+/// Run under the lease of this process.
+struct Held {
+    engine: Engine,
+    signals: SignalListener,
+    run_id: RunId,
+    lease: Lease,
+}
+
+async fn begin(context: &Context, departure: Departure) -> Result<Begun, Failure> {
+    let Departure { checked, json } = departure;
+    let signals = SignalListener::listen(HangUp::Drains)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let engine = context.engine_or_create()?;
+    run::refuse_own_session(context, &engine, &checked, true).await?;
+    let submission = checked.pack(&engine)?;
+    let run_id = engine.new_run_id()?;
+    if is_of_family(&submission) || !show(&engine, &run_id, &submission) {
+        return run::detach(context, &engine, submission, json).await.map(Begun::Elsewhere);
+    }
+    match admit_held_as(&engine, run_id, submission).await? {
+        (run_id, Ok(lease)) => {
+            Ok(Begun::Held(Box::new(Held { engine, signals, run_id, lease })))
+        }
+        (_, Err(existing)) => {
+            run::print_run(context, &engine, &existing, json).await?;
+            Ok(Begun::Elsewhere(0))
+        }
+    }
+}
+
+/// Returns true if the run may start others: its helper then works for all of them.
+fn is_of_family(submission: &CheckedSubmission) -> bool {
+    let agent = &submission.submission().parcel.agent;
+    agent.coordinator.is_some() || !agent.handoffs.is_empty()
+}
+
+/// Shows this process as the helper of the run. Returns false if that is not possible: an agent that
+/// started this command would take the helper for a process of its own run.
+fn show(engine: &Engine, run_id: &RunId, submission: &CheckedSubmission) -> bool {
+    let secrets = &submission.submission().parcel.agent.secrets;
+    os::show_as_helper(run_id, &helper_environment(engine, run_id, secrets)).is_ok()
+}
+
+/// Supervises a run until it is over, and tells once that its first attempt began, or why not.
+pub(super) async fn until_over(
+    engine: &Engine,
+    run_id: &RunId,
+    lease: Lease,
+    signals: &SignalListener,
+    tell: impl AsyncFnOnce(HelperReport),
+) -> Result<(), Failure> {
+    let (ready, heard) = tokio::sync::oneshot::channel();
+    let channels = SupervisorChannels { control: signals.control(), tee: None, ready: Some(ready) };
+    let supervision = supervise(engine, run_id, lease, channels);
+    let mut supervision = std::pin::pin!(supervision);
+    let mut heard = std::pin::pin!(heard);
+    let mut tell = Some(tell);
+    let settled = tokio::time::sleep(SETTLED_AFTER);
+    let mut settled = std::pin::pin!(settled);
+    loop {
+        tokio::select! {
+            () = &mut settled, if !settled.is_elapsed() => os::release_code(),
+            report = &mut heard, if tell.is_some() => {
+                if let Some(tell) = tell.take() {
+                    tell(report.unwrap_or(HelperReport::Began)).await;
+                }
+            }
+            ended = &mut supervision => {
+                if let Some(tell) = tell.take() {
+                    tell(match (&ended, heard.try_recv()) {
+                        (_, Ok(report)) => report,
+                        (Err(error), Err(_)) => not_begun(error),
+                        (Ok(_), Err(_)) => HelperReport::Began,
+                    })
+                    .await;
+                }
+                ended?;
+                engine.store().sync_files(run_id).await?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Returns the report of a supervision that failed before an attempt began.
+fn not_begun(error: &errand_engine::Error) -> HelperReport {
+    let code = error.code();
+    HelperReport::Failed {
+        code: code.as_str().to_owned(),
+        message: errand_engine::supervise::chain(error),
+        exit_code: code.exit_code(),
+    }
+}
