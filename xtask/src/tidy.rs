@@ -44,6 +44,7 @@ impl Tree {
             .map(PathBuf::from)
             // A file that is deleted and not yet committed is still listed.
             .filter(|file| root.join(file).is_file())
+            .filter(|file| !is_generated(file))
             .collect();
         files.sort();
         Ok(Self { root, files, metadata })
@@ -64,6 +65,11 @@ impl Tree {
     fn packages(&self) -> impl Iterator<Item = &Value> {
         self.metadata["packages"].as_array().into_iter().flatten()
     }
+}
+
+/// Returns true for a file that a tool writes: the rules are about what people write.
+fn is_generated(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "generated")
 }
 
 /// A rule: checks the tree and returns one line per place that breaks it.

@@ -19,7 +19,7 @@ use crate::Gateway;
 use proto::runs_server::RunsServer;
 
 /// Descriptors of all services, for reflection.
-const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("runs_descriptor");
+const DESCRIPTORS: &[u8] = include_bytes!("generated/runs_descriptor.bin");
 
 /// Adds the services to the REST router.
 pub(crate) fn beside(gateway: &Gateway, rest: Router) -> Router {
