@@ -19,6 +19,10 @@ pub(crate) struct Arguments {
     pub(crate) log_mib: u32,
     /// True if the report is JSON.
     pub(crate) json: bool,
+    /// File of shares that the measured ones are compared with.
+    pub(crate) compared_with: Option<PathBuf>,
+    /// File that gets the measured shares, and the commit that they are of.
+    pub(crate) saved_to: Option<(PathBuf, String)>,
     sections: Vec<String>,
 }
 
@@ -37,12 +41,20 @@ impl Arguments {
             idle_seconds: 60,
             log_mib: 1024,
             json: false,
+            compared_with: None,
+            saved_to: None,
             sections: Vec::new(),
         };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--json" => this.json = true,
+                "--quick" => this.be_quick(),
+                "--compare" => this.compared_with = Some(value(&word, words.next())?.into()),
+                "--save" => {
+                    let file = value(&word, words.next())?.into();
+                    this.saved_to = Some((file, value("--save FILE", words.next())?));
+                }
                 "--errand" => this.errand = value(&word, words.next())?.into(),
                 "--dir" => this.folder = value(&word, words.next())?.into(),
                 "--rounds" => this.rounds = number(&word, words.next())?,
@@ -62,6 +74,14 @@ impl Arguments {
             ))
         })?;
         Ok(this)
+    }
+
+    /// Chooses fewer repetitions and smaller amounts: everything is measured in a few minutes.
+    fn be_quick(&mut self) {
+        self.rounds = 3;
+        self.runs = 2_000;
+        self.idle_seconds = 5;
+        self.log_mib = 128;
     }
 
     /// Returns a requested section that is none of `known`.
@@ -97,6 +117,9 @@ pub(crate) fn usage(complaint: &str) -> String {
          --runs N           runs in the long registry (10000)\n\
          --idle-seconds N   how long an idle service is watched (60)\n\
          --log-mib N        how much an agent prints (1024)\n\
+         --quick            3 rounds, 2000 runs, 5 s of idling, 128 MiB of output\n\
+         --compare FILE     shows the shares in FILE beside the measured ones\n\
+         --save FILE COMMIT writes the shares to FILE, as those of COMMIT\n\
          --json             a machine-readable report\n\nsections, all unless named:\n"
     )
 }

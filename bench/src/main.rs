@@ -11,6 +11,7 @@ mod lab;
 mod report;
 mod round;
 mod section;
+mod shares;
 mod socket;
 mod step_agent;
 
@@ -18,6 +19,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use arguments::Arguments;
+use shares::Shares;
 
 /// Error of a measurement.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -64,8 +66,15 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             }
         }
     }
+    let before = arguments.compared_with.as_deref().map(Shares::read).transpose()?;
     let text = if arguments.json { report::json(&lines)? } else { report::table(&lines) };
     writeln!(std::io::stdout(), "{text}")?;
+    if let Some(before) = before {
+        writeln!(std::io::stdout(), "{}", before.compared_with(&lines))?;
+    }
+    if let Some((file, commit)) = &arguments.saved_to {
+        Shares::of(&lines, commit).write(file)?;
+    }
     Ok(())
 }
 

@@ -1,11 +1,13 @@
-//! Developer commands of this repository: `cargo xtask ci|test|tidy|gen`.
+//! Developer commands of this repository: `cargo xtask ci|test|tidy|gen|bench|dist`.
 //!
 //! Small on purpose, so that it builds in seconds. It reads `cargo metadata` and the tree, runs the
 //! tools that a developer would run by hand, and prints each command before it runs it.
 
+mod bench;
 mod ci;
 mod clients;
 mod cyclonedx;
+mod dist;
 mod grpc;
 mod packages;
 mod prometheus;
@@ -18,6 +20,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
+use bench::Keep;
 use test::Missing;
 
 /// Error of a command, as a sentence for the person at the terminal.
@@ -31,6 +34,10 @@ usage: cargo xtask <chore>
   test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
   gen [--check]  writes docs/reference from the built program; --check only compares
+  bench [--quick] [--save]
+                 builds the release and measures it against bench/shares.json; --quick takes a few
+                 minutes, --save replaces the file
+  dist           builds the programs that are shipped, dynamic and static
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +50,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["gen"] => reference::write(),
         ["gen", "--check"] => reference::check(),
+        ["bench"] => bench::run(false, Keep::Nothing),
+        ["bench", "--quick"] => bench::run(true, Keep::Nothing),
+        ["bench", "--save"] => bench::run(false, Keep::Shares),
+        ["bench", "--quick", "--save"] => bench::run(true, Keep::Shares),
+        ["dist"] => dist::run(),
         ["help" | "--help" | "-h"] => {
             shell::say(USAGE);
             return ExitCode::SUCCESS;
