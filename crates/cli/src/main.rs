@@ -23,6 +23,7 @@ mod yaml;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use errand_agent::os;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Cli;
@@ -49,14 +50,14 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
+    if !matches!(cli.command, Command::Up(_) | Command::Worker(_)) {
+        os::use_one_arena();
+    }
     let context = Context::from_process(cli.root, cli.server, printer.clone())?;
-    let departure = if let Command::Run(args) = &cli.command {
-        run::departure(&context, args)?
-    } else {
-        None
-    };
+    let departure =
+        if let Command::Run(args) = &cli.command { run::departure(&context, args)? } else { None };
     let Some(departure) = departure else {
-        return finish(commands::run(&context, cli.command, Cli::command));
+        return finish(run(&context, cli.command, Cli::command));
     };
     match detached::split()? {
         Role::Launcher(code) => Ok(code),

@@ -7,14 +7,16 @@ use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::Engine;
 
-/// Returns the folder that errand shares with the agent of the last attempt. Each attempt of a run
-/// that any worker may claim has a folder of its own: a worker that lost the run may not know of it
-/// yet, and must not disturb the next attempt.
+/// Returns the folder that errand shares with the agent of the last attempt. Each further attempt of
+/// a run that any worker may claim has a folder of its own: a worker that lost the run may not know
+/// of it yet, and must not disturb the next attempt.
 pub(crate) fn scratch(engine: &Engine, run: &Run) -> PathBuf {
     let folder = engine.registry().run_scratch(&run.id);
     match run.spec.placement {
-        Some(_) => folder.join(run.last_attempt_number().to_string()),
-        None => folder,
+        Some(_) if run.last_attempt_number() > 1 => {
+            folder.join(run.last_attempt_number().to_string())
+        }
+        Some(_) | None => folder,
     }
 }
 

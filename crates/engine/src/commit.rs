@@ -233,7 +233,7 @@ pub(crate) async fn commit(
 }
 
 /// Writes the terminal snapshot of events that are not committed yet, and survives a loss of power.
-/// On a full disk, it goes into the space of `reserve`, which is given back in any case.
+/// The file of `reserve` becomes the snapshot, so that there is space for it even on a full disk.
 pub(crate) fn write_snapshot(
     engine: &Engine,
     run_id: &RunId,
@@ -241,12 +241,13 @@ pub(crate) fn write_snapshot(
     reserve: Option<DiskReserve>,
 ) {
     let (registry, snapshot) = (engine.registry(), snapshot(run_id, added));
-    if snapshot.write(registry, Sync::Yes).is_err()
-        && let Some(reserve) = reserve
+    if let Some(reserve) = reserve
+        && snapshot.write_into(registry, reserve.path()).is_ok()
     {
-        // Without the snapshot the registry alone decides; no recorded event is lost.
-        drop(snapshot.write_into(registry, reserve.path()));
+        return;
     }
+    // Without the snapshot the registry alone decides; no recorded event is lost.
+    drop(snapshot.write(registry, Sync::Yes));
 }
 
 fn snapshot(run_id: &RunId, added: &Additions) -> FinalSnapshot {

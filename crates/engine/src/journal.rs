@@ -12,6 +12,7 @@ mod fire;
 mod full_disk;
 mod numbered;
 mod output;
+mod record;
 mod state;
 mod write;
 
@@ -26,6 +27,7 @@ use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
 
 pub use self::error::JournalProblem;
+use self::record::Unrecorded;
 use self::state::State;
 use crate::error::RunEnding;
 use crate::lease::Term;
@@ -55,6 +57,8 @@ struct Shared {
     term: Term,
     wake_soon: Notify,
     output_came: Notify,
+    /// A transition was committed that the record file does not show.
+    transition_came: Notify,
     durable: watch::Sender<Durable>,
     /// Held while a commit is on its way to the store, so that commits arrive in order.
     writing: tokio::sync::Mutex<()>,
@@ -119,7 +123,9 @@ impl Journal {
         // A coordinator has no agent whose end needs disk space.
         let reserve =
             run.spec.plan.is_none().then(|| DiskReserve::take(engine.registry(), &run_id));
+        let unrecorded = Unrecorded::new(run.clone(), draft.head());
         let mut state = State::new(draft);
+        state.unrecorded = Some(unrecorded);
         state.reserve = reserve.flatten();
         let shared = Shared {
             engine: engine.clone(),
@@ -131,6 +137,7 @@ impl Journal {
             term,
             wake_soon: Notify::new(),
             output_came: Notify::new(),
+            transition_came: Notify::new(),
             durable: watch::Sender::new(durable),
             writing: tokio::sync::Mutex::new(()),
         };

@@ -79,7 +79,10 @@ pub async fn admit_held_as(
     match (admitted, lease) {
         (Admitted::Created, Some(lease)) => {
             engine.metrics().committed(&run, &admission.events);
-            record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+            // A run in the foreground is shown to nobody yet; its supervisor writes the file.
+            if run.spec.detached {
+                record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+            }
             Ok((run.id, Ok(lease)))
         }
         (Admitted::Created, None) => Err(RunEnding.into()),

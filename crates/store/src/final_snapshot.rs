@@ -62,8 +62,9 @@ impl FinalSnapshot {
             let mut file = File::options().write(true).open(reserve)?;
             file.write_all(&text)?;
             file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
-            file.sync_data()?;
-            std::fs::rename(reserve, &path)
+            std::fs::rename(reserve, &path)?;
+            // The name is part of what is synced: one sync for both.
+            file.sync_all()
         };
         replaced().map_err(|source| RegistryError::File { doing: "write", path, source })
     }

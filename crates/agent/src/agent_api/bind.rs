@@ -65,13 +65,18 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file of a socket, removed when its server is dropped.
+/// The file of a socket, removed when its server is dropped, unless it stays.
 #[derive(Debug)]
-pub(super) struct SocketFile(pub(super) PathBuf);
+pub(super) struct SocketFile {
+    pub(super) path: PathBuf,
+    pub(super) stays: bool,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // A failure does no harm: the next attempt replaces the socket.
-        drop(remove_socket(&self.0));
+        if !self.stays {
+            // A failure does no harm: the next attempt replaces the socket.
+            drop(remove_socket(&self.path));
+        }
     }
 }

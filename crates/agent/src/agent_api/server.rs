@@ -28,6 +28,9 @@ pub struct Bind {
     /// Folder for files that are being uploaded. It exists and is on the file system of the blob
     /// store, so that a finished file only has to be renamed.
     pub uploads: PathBuf,
+    /// Set if the file of the socket stays when nobody listens any more, because the folder that it
+    /// is in is removed some day: file systems create files slowly where many were just removed.
+    pub leaves_file: bool,
 }
 
 impl fmt::Debug for Bind {
@@ -75,12 +78,16 @@ impl AgentApiServer {
             closing,
             close,
         };
-        Ok(Self { listener, context: Arc::new(context), _file: SocketFile(bind.socket) })
+        Ok(Self {
+            listener,
+            context: Arc::new(context),
+            _file: SocketFile { path: bind.socket, stays: bind.leaves_file },
+        })
     }
 
     /// Returns the value of `ERRAND_API` for this socket.
     pub fn url(&self) -> String {
-        format!("unix://{}", self._file.0.display())
+        format!("unix://{}", self._file.path.display())
     }
 
     /// Returns a handle that ends the token's authority.

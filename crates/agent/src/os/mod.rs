@@ -17,7 +17,7 @@ pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Signal, SignalDelivery, ignores_hang_up, signal};
 pub use linux::title::show_as_helper;
 pub use linux::tree::descendants_of_run;
-pub use linux::trim::release_code;
+pub use linux::trim::{release_code, use_one_arena};
 /// Waiting for changes of a file.
 pub mod watch {
     pub use super::linux::watch::Watch;

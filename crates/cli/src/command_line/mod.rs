@@ -26,6 +26,13 @@ const LISTED_BY_NAME: [&str; 7] =
 /// The exit code, once help, version or the refusal is printed.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let [_, only] = &words[..]
+        && (only == "--version" || only == "-V")
+    {
+        // Programs that look for errand ask this; the list of commands is not needed for it.
+        drop(writeln!(io::stdout(), "errand {}", env!("CARGO_PKG_VERSION")));
+        return Err(ExitCode::from(exit_code::SUCCESS));
+    }
     Cli::try_parse_from(&words)
         .or_else(|error| {
             let is_bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand

@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::remote::Agent;
 use crate::render;
 
-/// Subcommands of `errand agents`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List agents by name, each in its current version
@@ -21,7 +20,6 @@ pub(crate) enum Command {
     Rm(Names),
 }
 
-/// Arguments of `errand agents ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print names only
@@ -32,14 +30,12 @@ pub(crate) struct Ls {
     json: bool,
 }
 
-/// Arguments of `errand agents show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Name {
     /// The agent
     agent: String,
 }
 
-/// Arguments of `errand agents rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Names {
     /// The agents

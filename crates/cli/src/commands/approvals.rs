@@ -16,14 +16,12 @@ use crate::render;
 /// Shown characters of a digest: enough to distinguish it from others at a glance.
 const DIGEST_CHARS: usize = "sha256:".len() + 12;
 
-/// Subcommands of `errand approvals`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List open approvals and questions, the longest waiting first; or all with -a
     Ls(Args),
 }
 
-/// Arguments of `errand approvals ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show those that are decided, answered or expired too

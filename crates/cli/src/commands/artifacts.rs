@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 use crate::target::Target;
 
-/// Arguments of `errand artifacts`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -8,7 +8,6 @@ use super::packed::{self, Packed};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand build`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file

@@ -20,7 +20,6 @@ use crate::render;
 /// Most reports shown.
 const SHOWN: u32 = 500;
 
-/// Subcommands of `errand callbacks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List reports, those of the newest run first
@@ -39,7 +38,6 @@ pub(crate) enum Command {
     Disable(One),
 }
 
-/// Arguments of lists.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print the list as one JSON object
@@ -47,7 +45,6 @@ pub(crate) struct Ls {
     json: bool,
 }
 
-/// Ids of reports.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ids {
     /// The ids of the reports: msg_…
@@ -55,7 +52,6 @@ pub(crate) struct Ids {
     ids: Vec<String>,
 }
 
-/// A receiver.
 #[derive(Debug, clap::Args)]
 pub(crate) struct One {
     /// Its URL; scheme, host and port count

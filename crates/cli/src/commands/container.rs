@@ -6,7 +6,6 @@ use super::{inspect_run, logs, prune, ps, restart, rm, stop, wait};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand container`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List runs

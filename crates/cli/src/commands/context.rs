@@ -12,7 +12,6 @@ use crate::failure::Failure;
 use crate::remote::Url;
 use crate::render;
 
-/// Subcommands of `errand context`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Give a server a name
@@ -25,7 +24,6 @@ pub(crate) enum Command {
     Rm(Name),
 }
 
-/// Arguments of `errand context add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -40,14 +38,12 @@ pub(crate) struct Add {
     key_file: Option<PathBuf>,
 }
 
-/// Arguments of `errand context use` and `errand context rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Name {
     /// The context
     name: String,
 }
 
-/// Arguments of `errand context ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print one JSON object

@@ -13,7 +13,6 @@ use crate::failure::awaited_secrets;
 use crate::place::RegistryOrServer;
 use crate::user::decider;
 
-/// Arguments of `errand approve` and `errand reject`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A decision answers exactly one request, once. `errand approvals ls` lists what is open.")]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use errand_agent::os::{self, Fork, LauncherPipe, NoReport};
 use errand_api::error_code::ErrorCode;
 use errand_engine::launch::{HelperReport, helper_environment};
-use errand_engine::submit::admit_held_as;
 use errand_engine::submission::CheckedSubmission;
+use errand_engine::submit::admit_held_as;
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, launch};
 use errand_model::RunId;
@@ -131,9 +131,7 @@ async fn begin(context: &Context, departure: Departure) -> Result<Begun, Failure
         return run::detach(context, &engine, submission, json).await.map(Begun::Elsewhere);
     }
     match admit_held_as(&engine, run_id, submission).await? {
-        (run_id, Ok(lease)) => {
-            Ok(Begun::Held(Box::new(Held { engine, signals, run_id, lease })))
-        }
+        (run_id, Ok(lease)) => Ok(Begun::Held(Box::new(Held { engine, signals, run_id, lease }))),
         (_, Err(existing)) => {
             run::print_run(context, &engine, &existing, json).await?;
             Ok(Begun::Elsewhere(0))

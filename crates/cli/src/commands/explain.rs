@@ -6,7 +6,6 @@ use errand_api::error_code::ErrorCode;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The code, as in `error[code]`; without one: all codes

@@ -14,7 +14,6 @@ use crate::place::RegistryOrServer;
 use crate::remote::Remote;
 use crate::target::Target;
 
-/// Arguments of `errand export`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

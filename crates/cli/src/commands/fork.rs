@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
-/// Arguments of `errand fork`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The new run has the steps that were completed, and the checkpoint that was saved, before the step was

@@ -20,7 +20,6 @@ use crate::render;
 /// Requests that are shown.
 const SHOWN: u32 = 500;
 
-/// Subcommands of `errand hooks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List hooks
@@ -33,7 +32,6 @@ pub(crate) enum Command {
     Deliveries(Deliveries),
 }
 
-/// Arguments of `errand hooks ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print the list as one JSON object
@@ -41,7 +39,6 @@ pub(crate) struct Ls {
     json: bool,
 }
 
-/// Arguments of `errand hooks add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -96,7 +93,6 @@ pub(crate) struct Add {
     json: bool,
 }
 
-/// Names of hooks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Names {
     /// The hooks
@@ -104,7 +100,6 @@ pub(crate) struct Names {
     names: Vec<String>,
 }
 
-/// Arguments of `errand hooks deliveries`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Deliveries {
     /// The hook

@@ -7,7 +7,6 @@ use errand_engine::export::{self, Imported};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand import`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A file that `errand export` wrote

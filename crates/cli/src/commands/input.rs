@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::decider;
 
-/// Arguments of `errand input`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 `errand approvals ls` lists what is open.

@@ -3,7 +3,6 @@
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand inspect-run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run

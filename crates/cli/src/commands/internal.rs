@@ -15,7 +15,6 @@ use super::reference::{self, Page};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Hidden commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Supervise one run

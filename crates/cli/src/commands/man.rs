@@ -3,7 +3,6 @@
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand man`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The page of one command; without it: that of errand itself

@@ -19,7 +19,6 @@ const SAID_CHARS: usize = 60;
 /// Shown characters of a name.
 const NAME_CHARS: usize = 24;
 
-/// Arguments of `errand messages`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A line has the time, who said it to whom, its type, and the beginning of what was said; → is the step

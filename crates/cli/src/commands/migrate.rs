@@ -7,7 +7,6 @@ use super::database;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand migrate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A database that has what this errand needs is left as it is. The registry of a folder needs no

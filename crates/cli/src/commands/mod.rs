@@ -121,8 +121,9 @@ pub(crate) const GROUPS: [CommandGroup; 7] = [
     ),
 ];
 
-/// All commands.
+/// All commands. The arguments of one are set up only when it is called.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Run an agent, and show its output until it ends; or leave it running with -d
     Run(run::Args),

@@ -14,7 +14,6 @@ use crate::place::RegistryOrServer;
 use crate::remote::ValueSelection;
 use crate::target::Target;
 
-/// Arguments of `errand output`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

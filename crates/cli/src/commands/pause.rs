@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
 
-/// Arguments of `errand pause`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The runs

@@ -8,7 +8,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render;
 
-/// Arguments of `errand prices`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Prices are US dollars for a million tokens. Your own in `.errand/prices.yaml` win over those that

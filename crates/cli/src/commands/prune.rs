@@ -14,7 +14,6 @@ use crate::place::RegistryOrServer;
 use crate::remote::Remote;
 use crate::render;
 
-/// Arguments of `errand prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only runs that ended so long ago, such as 7d

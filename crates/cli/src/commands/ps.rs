@@ -19,7 +19,6 @@ use crate::render;
 /// Runs that are read at once.
 const PAGE: u32 = 500;
 
-/// Arguments of `errand ps`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Filters: agent, kind, label, name, parent, session, since, status

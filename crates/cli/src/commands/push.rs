@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::{Agent, Remote};
 
-/// Arguments of `errand push`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

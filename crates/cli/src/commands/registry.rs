@@ -16,7 +16,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::trusted::{TrustedFolders, real};
 
-/// Subcommands of `errand registry`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make the registry anew from the files of its runs; the old one is kept beside it

@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 use crate::user::user;
 
-/// Arguments of `errand restart`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A run that lives gets another attempt, one that is over a new run, with the same agent, byte for byte.

@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
 
-/// Arguments of `errand resume`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
-/// Arguments of `errand retry`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The new run has all completed steps, the last checkpoint and a copy of the workspace of the old one,

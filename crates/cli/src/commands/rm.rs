@@ -13,7 +13,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
-/// Arguments of `errand rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The runs

@@ -33,7 +33,6 @@ use crate::user::user;
 /// Chunks of output that wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
 
-/// Arguments of `errand run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

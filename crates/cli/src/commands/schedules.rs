@@ -34,7 +34,6 @@ pub(crate) enum Command {
     Fire(Names),
 }
 
-/// Arguments of `errand schedules ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print the list as one JSON object
@@ -42,7 +41,6 @@ pub(crate) struct Ls {
     json: bool,
 }
 
-/// Arguments of `errand schedules add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -13,7 +13,6 @@ use crate::failure::Failure;
 /// Longest value that is read: longer than any secret.
 const VALUE_LIMIT_BYTES: u64 = 128 * 1024;
 
-/// Subcommands of `errand secret`.
 #[derive(Debug, Subcommand)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) enum Command {

@@ -13,7 +13,6 @@ use super::submit::{self, CheckedRunDraft, Common, RunDraft};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand serve`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 #[command(after_help = "\

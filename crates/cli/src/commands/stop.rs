@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
 
-/// Arguments of `errand stop`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The runs

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
-/// Arguments of `errand systemd`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The unit is for systemd's instance of the user. It brings the service back when it dies and when the

@@ -29,7 +29,6 @@ const MAKE_A_KEY: &str = "make a key first: `errand keys create --name me --scop
     runs:read,runs:write,approvals:decide,admin` (and --database URL, where the server has one); or \
     listen on 127.0.0.1";
 
-/// Arguments of `errand up`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render;
 
-/// Arguments of `errand usage`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

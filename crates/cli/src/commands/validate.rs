@@ -12,7 +12,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
-/// Arguments of `errand validate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file

@@ -9,7 +9,6 @@ use errand_engine::{export, view};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

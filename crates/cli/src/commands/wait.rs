@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::exit_code_of;
 
-/// Arguments of `errand wait`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The runs

@@ -10,7 +10,6 @@ use crate::place::RegistryOrServer;
 use crate::render::exit_code_of;
 use crate::user::decider;
 
-/// Arguments of `errand wake`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The wake is a run of its own, in the session of the service. Its id is printed once it is admitted: it

@@ -20,7 +20,6 @@ const FEWEST_SLOTS: u32 = 4;
 /// Shortest lease: a shorter one is lost whenever the registry is slow.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
-/// Arguments of `errand worker`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -13,7 +13,6 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::render::one_line;
 
-/// Arguments of `errand workers`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print the list as one JSON object

@@ -7,6 +7,7 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentWrite, Lease};
 
 use super::output;
+use super::record::Unrecorded;
 use crate::commit::{Commit, Writer};
 use crate::reserve::DiskReserve;
 use crate::{Error, lease, news};
@@ -29,6 +30,8 @@ pub(super) struct State {
     pub(super) successor: Option<(RunId, Lease)>,
     /// The commit that failed, once the journal is lost.
     pub(super) unwritten: Option<Commit>,
+    /// State that the record file does not show yet.
+    pub(super) unrecorded: Option<Unrecorded>,
     /// Disk space for the end of the attempt on a full disk.
     pub(super) reserve: Option<DiskReserve>,
 }
@@ -45,6 +48,7 @@ impl State {
             lets_go: false,
             successor: None,
             unwritten: None,
+            unrecorded: None,
             reserve: None,
         }
     }

@@ -63,6 +63,7 @@ impl Journal {
                     drop(tokio::time::timeout(START_MAY_WAIT, woken).await);
                 }
                 () = self.output_due() => {}
+                () = self.record_due() => continue,
             }
             let _order = self.shared.writing.lock().await;
             while let Some(commit) = self.next_commit() {
@@ -113,7 +114,7 @@ impl Journal {
             }
         };
         self.shared.durable.send_modify(|durable| durable.seq = commit.head.seq);
-        commit.write_record(engine);
+        self.note_committed(&commit);
         Ok(lease)
     }
 

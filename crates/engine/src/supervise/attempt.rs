@@ -88,7 +88,9 @@ pub(super) async fn run(
     };
     let watched = watch(engine, journal, channels, attempt, served).await;
     tasks.shutdown().await;
-    drop(std::fs::remove_file(&prepared.files.socket));
+    if !prepared.files.keeps_socket() {
+        drop(std::fs::remove_file(&prepared.files.socket));
+    }
     let (ended, stopped_for) = watched?;
     backend.finish_output().await;
     let after = end(engine, journal, &prepared, (&backend, replayed), (*ended, stopped_for)).await;
@@ -131,6 +133,7 @@ fn serve(
         socket: prepared.files.socket.clone(),
         token: prepared.token.clone(),
         uploads: prepared.files.folder.clone(),
+        leaves_file: prepared.files.keeps_socket(),
     };
     let server = AgentApiServer::bind(bind, served)?;
     tasks.spawn(server.serve(std::future::pending()));

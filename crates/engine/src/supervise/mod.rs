@@ -173,6 +173,7 @@ async fn carry_through(
         writer.spawn(journal.clone().write());
         let next = under_lease(engine, &journal, channels).await;
         writer.shutdown().await;
+        journal.write_unrecorded();
         let next = match next {
             Err(error) if error.code() == ErrorCode::DiskFull => {
                 end_on_full_disk(&journal, channels, error).await?

@@ -30,6 +30,9 @@ use crate::{
 /// anyway.
 const STDIN_MEMORY_BYTES: usize = 64 * 1024;
 
+/// File that an agent without an input reads; none is created for it.
+const NO_INPUT: &str = "/dev/null";
+
 /// Attempt that is ready to start.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -63,6 +66,13 @@ pub(super) struct AttemptFiles {
     pub(super) socket: PathBuf,
 }
 
+impl AttemptFiles {
+    /// Returns true if the socket stays until the folder of the attempt is removed.
+    pub(super) fn keeps_socket(&self) -> bool {
+        self.socket.starts_with(&self.folder)
+    }
+}
+
 /// Prepares everything that the current attempt of `run` needs.
 ///
 /// # Errors
@@ -87,7 +97,9 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let files = attempt_files(engine, run)?;
     let input = run.spec.input.as_ref();
     let input = input.map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
-    write(&files.input, input.as_deref().unwrap_or_default())?;
+    if let Some(input) = &input {
+        write(&files.input, input)?;
+    }
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
     let workspaces = Workspaces::new(registry.workspaces());
     let workspace =
@@ -249,7 +261,7 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     let state = state_folder(engine, run);
     private.create(&state).map_err(IoFailure::of("create", &state))?;
     let files = AttemptFiles {
-        input: folder.join("input"),
+        input: run.spec.input.as_ref().map_or_else(|| NO_INPUT.into(), |_| folder.join("input")),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
         socket: attempt_paths::socket(engine, run),
@@ -268,9 +280,14 @@ fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
     let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
     for entry in entries.flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        if number.is_some_and(|number| number < run.last_attempt_number()) {
-            fs::remove_dir_all(entry.path()).map_err(IoFailure::of("remove", entry.path()))?;
+        // The first attempt has its files in the folder itself.
+        if number.is_some_and(|number| number >= run.last_attempt_number()) {
+            continue;
         }
+        let is_folder = entry.file_type().is_ok_and(|found| found.is_dir());
+        let path = entry.path();
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(IoFailure::of("remove", path))?;
     }
     Ok(())
 }

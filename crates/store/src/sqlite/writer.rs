@@ -38,6 +38,11 @@ const CHECKPOINT_IDLE_PAGES: u32 = 250;
 /// Pages of log from which on a busy writer makes a checkpoint too.
 const CHECKPOINT_BUSY_PAGES: u32 = 4_000;
 
+/// Each commit is synced before it is acknowledged.
+const SYNCED: &str = "PRAGMA synchronous = FULL";
+/// Commits are synced by the next synced one, or by a checkpoint.
+const UNSYNCED: &str = "PRAGMA synchronous = NORMAL";
+
 const DOING: &str = "writes";
 
 /// Handle to the writer thread, which starts with the first operation.
@@ -138,6 +143,8 @@ impl Drop for Writer {
 trait Job: Send {
     /// Executes the operation inside the transaction, and keeps its result.
     fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
+    /// Returns whether the commit has to be synced.
+    fn is_synced(&self) -> bool;
     /// Called after the commit: adds the events for the files.
     fn journal(&self, files: &mut Files);
     /// Called after the commit and the files: returns the changes to announce.
@@ -162,6 +169,10 @@ impl<O: Operation> Job for Waiting<O> {
             Err(failure) => return Err(failure),
         };
         Ok(())
+    }
+
+    fn is_synced(&self) -> bool {
+        self.operation.is_synced()
     }
 
     fn journal(&self, files: &mut Files) {
@@ -194,6 +205,8 @@ struct Opened {
     connection: Connection,
     path: PathBuf,
     identity: Option<Identity>,
+    /// True if commits are synced at present (`synchronous = FULL`).
+    is_syncing: bool,
 }
 
 /// State of the thread.
@@ -277,7 +290,8 @@ impl Worker {
             .wal_hook(Some(hook))
             .map_err(|source| Error::Database { doing: DOING, source })?;
         self.last = identity;
-        self.connection = Some(Opened { connection, path: self.path.clone(), identity });
+        self.connection =
+            Some(Opened { connection, path: self.path.clone(), identity, is_syncing: true });
         Ok(())
     }
 
@@ -341,8 +355,13 @@ fn sort(messages: impl Iterator<Item = Message>) -> (Vec<Box<dyn Job>>, Syncs) {
 
 /// Executes all jobs in one transaction; repeats it while the database is busy.
 fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-    let Opened { connection, path, identity } = opened;
+    let is_synced = jobs.iter().any(|job| job.is_synced());
+    let Opened { connection, path, identity, is_syncing } = opened;
     busy::patiently(|| {
+        if *is_syncing != is_synced {
+            connection.execute_batch(if is_synced { SYNCED } else { UNSYNCED })?;
+            *is_syncing = is_synced;
+        }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Checked under the lock, which a rebuild holds until the new file is in place.
         if Identity::of(path) != *identity {

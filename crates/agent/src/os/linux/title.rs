@@ -32,8 +32,8 @@ unsafe extern "C" {
     static mut environ: *const *const libc::c_char;
 }
 
-/// Shows this process as the helper of `run_id`, and keeps only the variables `kept` for programs
-/// that it starts. Must be called while this thread is the only one.
+/// Shows this process as the helper of `run_id`, and keeps only the variables `kept`: other processes
+/// see them, and programs that it starts get them. Must be called while this thread is the only one.
 ///
 /// # Errors
 ///
@@ -41,13 +41,20 @@ unsafe extern "C" {
 #[expect(unsafe_code, reason = "arguments and environment are memory of the C library")]
 pub fn show_as_helper(run_id: &RunId, kept: &[(OsString, OsString)]) -> io::Result<()> {
     let (arguments, variables) = areas()?;
-    let mark = [HELPER_MARK, run_id.as_str().as_bytes(), b"\0"].concat();
-    if variables.end - variables.start < mark.len() {
+    let mut shown = [HELPER_MARK, run_id.as_str().as_bytes(), b"\0"].concat();
+    let room = variables.end - variables.start;
+    if room < shown.len() {
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no room for the helper's mark"));
     }
     let title = format!("errand internal run-record {run_id}");
     // The variables live as long as the process, as the C library expects.
     let kept: &'static [CString] = Vec::leak(environment(kept)?);
+    for variable in kept {
+        let bytes = variable.as_bytes_with_nul();
+        if shown.len() + bytes.len() <= room {
+            shown.extend_from_slice(bytes);
+        }
+    }
     let mut pointers: Vec<*const libc::c_char> = kept.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let pointers: &'static [*const libc::c_char] = Vec::leak(pointers);
@@ -56,7 +63,7 @@ pub fn show_as_helper(run_id: &RunId, kept: &[(OsString, OsString)]) -> io::Resu
     unsafe {
         environ = pointers.as_ptr();
         fill(arguments, title.as_bytes());
-        fill(variables, &mark);
+        fill(variables, &shown);
         libc::prctl(libc::PR_SET_NAME, NAME.as_ptr());
     }
     Ok(())

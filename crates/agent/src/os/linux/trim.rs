@@ -37,3 +37,15 @@ fn release(range: &str) {
         libc::madvise(pointer, end - start, libc::MADV_DONTNEED);
     }
 }
+
+/// Makes all threads allocate from one arena.
+///
+/// Each further arena costs a mapping and a system call for every few pages by which it grows, and
+/// a process that supervises one run has threads which only wait for each other.
+pub fn use_one_arena() {
+    #[expect(unsafe_code, reason = "a setting of the C library")]
+    // SAFETY: takes numbers. If it fails, threads have arenas of their own.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}

@@ -173,8 +173,12 @@ async fn a_call_under_way_is_answered_before_the_server_is_gone() {
 #[tokio::test]
 async fn a_server_replaces_a_dead_socket_but_no_other_file() {
     let world = World::new();
-    let bind =
-        |socket| Bind { socket, token: TOKEN.to_owned(), uploads: world.folder.path().to_owned() };
+    let bind = |socket| Bind {
+        socket,
+        token: TOKEN.to_owned(),
+        uploads: world.folder.path().to_owned(),
+        leaves_file: false,
+    };
     let backend = || Arc::clone(&world.memory) as Arc<dyn errand_agent::agent_api::Backend>;
     let file = world.folder.path().join("file");
     std::fs::write(&file, "precious").unwrap();

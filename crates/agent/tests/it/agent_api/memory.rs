@@ -34,8 +34,12 @@ impl World {
         let memory = Arc::new(MemoryBackend::with_parts_together(calls));
         let uploads = folder.path().join("uploads");
         std::fs::create_dir(&uploads).unwrap();
-        let bind =
-            Bind { socket: folder.path().join("api.sock"), token: TOKEN.to_owned(), uploads };
+        let bind = Bind {
+            socket: folder.path().join("api.sock"),
+            token: TOKEN.to_owned(),
+            uploads,
+            leaves_file: false,
+        };
         let server = AgentApiServer::bind(bind, Arc::clone(&memory) as Arc<dyn Backend>).unwrap();
         let (url, revoke) = (server.url(), server.revoke_handle());
         let (stop, stopped) = oneshot::channel();

@@ -15,7 +15,6 @@ use super::{failed, print, step_around, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent approve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 approved, 1 rejected, 75 parked

@@ -10,7 +10,6 @@ use super::failed;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent artifact`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file

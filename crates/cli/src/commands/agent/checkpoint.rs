@@ -7,7 +7,6 @@ use super::{failed, json, print};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent checkpoint`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The state: a JSON document, @FILE, or - for stdin

@@ -7,7 +7,6 @@ use super::{failed, json, step_around};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent emit`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What happened, as a noun and a verb: model.called, tool.called, progress.reported

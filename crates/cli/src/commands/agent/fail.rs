@@ -9,7 +9,6 @@ use errand_api::error_code::ErrorCode;
 use super::failed;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent fail`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -7,7 +7,6 @@ use super::{failed, json};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent handoff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The other agent begins once this run ends well. The last handoff counts.

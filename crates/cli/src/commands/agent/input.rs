@@ -11,7 +11,6 @@ use super::{failed, json, print, step_around, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand agent input`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 answered, 75 parked, 124 nobody answered in time

@@ -13,7 +13,6 @@ use super::{failed, json, print, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand agent message`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Send a message to another agent of the coordinated run, and print its id
@@ -30,7 +29,6 @@ Example:
     Next(NextArgs),
 }
 
-/// Arguments of `errand agent message send`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SendArgs {
     /// An agent by its name in the coordinator, or __prev__, __next__, __self__, __end__
@@ -60,7 +58,6 @@ enum Type {
     Control,
 }
 
-/// Arguments of `errand agent message next`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NextArgs {
     /// How long to wait for it; 0s does not wait

@@ -27,7 +27,6 @@ use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand agent`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a command once per run, however many attempts the run takes

@@ -6,7 +6,6 @@ use errand_api::agent_protocol::{SetOutput, ValueEncoding};
 use super::{failed, submit};
 use crate::failure::Failure;
 
-/// Arguments of `errand agent output`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The output: a JSON document, or else text; @FILE, or - for stdin

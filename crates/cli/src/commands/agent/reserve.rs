@@ -11,7 +11,6 @@ use crate::failure::Failure;
 /// Exit code of a refused reservation.
 const REFUSED: u8 = 1;
 
-/// Arguments of `errand agent reserve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -15,7 +15,6 @@ use crate::commands::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand agent session`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the state; null if it was never written
@@ -61,7 +60,6 @@ pub(crate) enum Command {
     Cache(Cache),
 }
 
-/// Subcommands of `errand agent session cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
     /// Print what a tool gave for an input; exit code 1 if that is not kept, or has expired

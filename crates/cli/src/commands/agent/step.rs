@@ -31,7 +31,6 @@ use crate::failure::Failure;
 /// since half of a secret would not be recognised and masked.
 const TELLING_LINE_BYTES: usize = 200;
 
-/// Arguments of `errand agent step`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The step's key: unique in the run, the same in every attempt

@@ -15,7 +15,6 @@ use crate::render::one_line;
 /// Entries read at once.
 const PAGE: u32 = 500;
 
-/// Arguments of `errand audit ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Whose

@@ -7,7 +7,6 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand audit`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List what was done, by whom, from where, newest first

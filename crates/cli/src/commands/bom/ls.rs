@@ -5,7 +5,6 @@ use errand_api::error_code::ErrorCode;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand bom ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The agent's name

@@ -7,7 +7,6 @@ mod subject;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand bom`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(after_help = "\

@@ -6,7 +6,6 @@ use crate::config::{Configuration, ServerFlags};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand config check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -8,7 +8,6 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what is in force, and where each value comes from; secrets are masked

@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
 
-/// Arguments of `errand dlq discard`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The runs

@@ -15,7 +15,6 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::render::one_line;
 
-/// Arguments of `errand dlq ls`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {

@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::place::RegistryOrServer;
 
-/// Subcommands of `errand dlq`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// List failed runs whose attempts are spent, newest first

@@ -19,7 +19,6 @@ use crate::user::user;
 /// Fewest concurrent runs by default, even on a machine with one core.
 const FEWEST_AT_ONCE: usize = 4;
 
-/// Arguments of `errand dlq redrive`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The new run has the same agent as the dead letter, byte for byte, unless another one is named: to mend

@@ -16,7 +16,6 @@ const LOG_LINES: usize = 20;
 /// Shown characters of a document.
 const SHOWN_CHARS: usize = 2_000;
 
-/// Arguments of `errand dlq show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run: its id, a unique part of it, or its name

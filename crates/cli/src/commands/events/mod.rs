@@ -16,7 +16,6 @@ use kinds::Kinds;
 /// Events read at once.
 const PAGE: u32 = 1_000;
 
-/// Arguments of `errand events`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A line for people has number, time, attempt (- for the run as a whole), type, and what tells most.

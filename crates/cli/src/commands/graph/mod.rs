@@ -15,7 +15,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::target::Target;
 
-/// Arguments of `errand graph`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A column is an agent, a line all messages of one type from one agent to another, by when the first

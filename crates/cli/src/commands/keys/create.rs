@@ -11,7 +11,6 @@ use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand keys create`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to call it, in lists and in the audit log

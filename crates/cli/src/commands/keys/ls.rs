@@ -14,7 +14,6 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::render::one_line;
 
-/// Arguments of `errand keys ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only keys of that namespace

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a key, and print it: the only time that it is shown

@@ -7,7 +7,6 @@ use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand keys revoke`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Their public parts (the eight characters after errand_), or their names

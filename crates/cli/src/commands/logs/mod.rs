@@ -19,7 +19,6 @@ use crate::failure::Failure;
 
 pub(super) use screen::Screen;
 
-/// Arguments of `errand logs`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Of a coordinator it is what all its children printed, however deep: one log by time, each line behind

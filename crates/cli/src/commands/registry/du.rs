@@ -8,7 +8,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{one_line, size};
 
-/// Arguments of `errand registry du`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show so many of the largest runs and agents

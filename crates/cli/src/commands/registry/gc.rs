@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::size;
 
-/// Arguments of `errand registry gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Artifacts, long payloads and packed agents are kept by their digests, and freed once no run, session,

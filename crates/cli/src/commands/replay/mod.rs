@@ -32,7 +32,6 @@ enum Policy {
     Live,
 }
 
-/// Arguments of `errand replay`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::moment::relative;
 use crate::render;
 
-/// Arguments of `errand sessions ls`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print names only

@@ -11,7 +11,6 @@ use errand_api::error_code::ErrorCode;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Subcommands of `errand sessions`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List sessions, the one used last first

@@ -8,7 +8,6 @@ use errand_model::Timestamp;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand sessions prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only sessions that no run used for so long, such as 30d

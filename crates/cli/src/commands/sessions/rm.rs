@@ -4,7 +4,6 @@ use super::not_found;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Arguments of `errand sessions rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The sessions

@@ -17,7 +17,6 @@ const DEFAULT_LIMIT: usize = 50;
 /// Columns without a terminal.
 const DEFAULT_WIDTH: usize = 100;
 
-/// Arguments of `errand trace`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A line is a span of time: the run, its attempts, their steps and the calls in them, beside each

@@ -54,6 +54,11 @@ pub(in crate::sqlite) struct AdmitHeld(
 impl Operation for AdmitHeld {
     type Output = (Admitted, Option<Lease>);
 
+    // The holder acknowledges the run after the start of its attempt, which is synced.
+    fn is_synced(&self) -> bool {
+        false
+    }
+
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {
         if let Some(standing_in) = existing(connection, &self.0)? {
             return Ok((standing_in, None));

@@ -1,5 +1,7 @@
 //! Appends to journals.
 
+use errand_model::Event;
+use errand_model::event::EventBody;
 use rusqlite::{Connection, params};
 
 use super::events::{insert_events, put_state};
@@ -21,6 +23,12 @@ pub(in crate::sqlite) struct AppendEvents(pub(in crate::sqlite) Append);
 impl Operation for AppendEvents {
     type Output = Appended;
 
+    fn is_synced(&self) -> bool {
+        let Append { events, documents, answered, .. } = &self.0;
+        let tells_more = |event: &Event| !tells_of_process(event);
+        !documents.is_empty() || !answered.is_empty() || events.iter().any(tells_more)
+    }
+
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
         let current = CurrentRow::of(connection, &self.0.run.id)?;
         if current.standing().is_made(&self.0) {
@@ -38,6 +46,19 @@ impl Operation for AppendEvents {
 
     fn changes(&self, _: &Appended) -> Vec<StoreChange> {
         of_append(&self.0)
+    }
+}
+
+/// Returns true for an event which only tells that a process of this machine runs: after a loss of
+/// power it does not.
+fn tells_of_process(event: &Event) -> bool {
+    match event.kind.as_str() {
+        "run.started" => true,
+        "attempt.running" => matches!(
+            event.body(),
+            Ok(EventBody::AttemptRunning(running)) if running.locator.is_none()
+        ),
+        _ => false,
     }
 }
 

@@ -21,6 +21,11 @@ pub(in crate::sqlite) struct PutBom {
 impl Operation for PutBom {
     type Output = StoredBomGeneration;
 
+    // The events of the attempt that name the generation are synced.
+    fn is_synced(&self) -> bool {
+        false
+    }
+
     fn run(&self, connection: &Connection) -> Result<StoredBomGeneration, Failure> {
         let latest = read::boms(connection, &self.agent, 1)?.pop();
         if let Some(latest) = latest.as_ref().filter(|latest| latest.digest == self.digest) {

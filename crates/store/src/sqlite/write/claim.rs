@@ -16,6 +16,11 @@ pub(in crate::sqlite) struct ClaimRuns(pub(in crate::sqlite) Claim);
 impl Operation for ClaimRuns {
     type Output = Vec<(Stored, Lease)>;
 
+    // The worker syncs the start of the attempt. Without it, the run is in the queue again.
+    fn is_synced(&self) -> bool {
+        false
+    }
+
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {
         let mut claimed = Vec::new();
         for run in self.ready(connection)? {

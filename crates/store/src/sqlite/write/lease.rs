@@ -19,6 +19,11 @@ pub(in crate::sqlite) struct Take {
 impl Operation for Take {
     type Output = Lease;
 
+    // No process that holds a lease survives a loss of power.
+    fn is_synced(&self) -> bool {
+        false
+    }
+
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
         let current = CurrentRow::of(connection, &self.run_id)?;
         if current.is_over {
@@ -75,6 +80,11 @@ pub(in crate::sqlite) struct GiveBack {
 impl Operation for GiveBack {
     type Output = ();
 
+    // A lease whose holder is gone is taken over.
+    fn is_synced(&self) -> bool {
+        false
+    }
+
     fn run(&self, connection: &Connection) -> Result<(), Failure> {
         const SQL: &str = "DELETE FROM leases \
              WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND epoch = ?2";
@@ -92,6 +102,11 @@ pub(in crate::sqlite) struct Renew {
 
 impl Operation for Renew {
     type Output = Renewed;
+
+    // No process that holds a lease survives a loss of power.
+    fn is_synced(&self) -> bool {
+        false
+    }
 
     fn run(&self, connection: &Connection) -> Result<Renewed, Failure> {
         const ASKED: &str = "SELECT EXISTS (SELECT 1 FROM requests \

@@ -55,6 +55,13 @@ pub(super) trait Operation: Send + 'static {
     /// [`Failure::Refused`] only before anything is written, [`Failure::Database`] at any time.
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure>;
 
+    /// Returns whether the caller relies on the commit after a loss of power. A commit that need not
+    /// be synced is lost only together with all processes of this machine, and never alone: the next
+    /// synced one makes it durable too.
+    fn is_synced(&self) -> bool {
+        true
+    }
+
     /// Called after the commit: adds events to the files; none by default.
     fn journal(&self, output: &Self::Output, files: &mut Files) {
         let _: (&Self::Output, &mut Files) = (output, files);
