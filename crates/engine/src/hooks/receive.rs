@@ -78,7 +78,7 @@ pub async fn receive(
         body_bytes: u64::try_from(received.body.len()).unwrap_or(u64::MAX),
     };
     let taken = match understand(engine, place, &hook, (&received, &logged.id)) {
-        Ok(Made::Fire(understood)) => fire(engine, place, &understood, logged.clone()).await,
+        Ok(Made::Fire(understood)) => fire(engine, place, &understood, &logged).await,
         Ok(Made::Skip { event, reason }) => {
             let (outcome, reason) = (HookOutcome::Skipped, Some(reason));
             let logged = HookDelivery { outcome, event, reason, ..logged.clone() };
@@ -241,7 +241,7 @@ async fn fire(
     engine: &Engine,
     place: DefinitionKey<'_>,
     understood: &Understood,
-    blank: HookDelivery,
+    blank: &HookDelivery,
 ) -> Result<HookDelivery, EngineError> {
     let logged = |outcome, run_id| HookDelivery {
         outcome,
