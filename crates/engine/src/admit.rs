@@ -21,12 +21,12 @@ use errand_model::{Digest, RunId};
 use errand_store::{Admission, Pending};
 use serde_json::{Value, json};
 
-pub use self::error::NestedTooDeep;
+pub use self::error::{Error, NestedTooDeep};
 use crate::error::AgentUnsupported;
 use crate::off_thread::off_thread;
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, Error, environment, payload};
+use crate::{Engine, environment, payload};
 
 /// Returns the admission of a checked submission.
 ///

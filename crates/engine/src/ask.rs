@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 pub use approve::decide_approval;
 pub use cancel::{begin_cancel, cancel};
-pub use error::AskProblem;
+pub use error::{AskProblem, Error};
 pub use input::{AnswerDraft, provide_input};
 pub(crate) use pause::begin_pause;
 pub use pause::{carry_out, pause};
@@ -36,9 +36,9 @@ pub(crate) use supersede::{SUPERSEDED_GRACE, supersede};
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
-use crate::error::IoFailure;
+use crate::error::{CodedError as _, IoFailure};
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, news, people, reconcile, stored, unheld};
+use crate::{Engine, news, people, reconcile, unheld};
 
 /// Number of times that a lost race with a supervisor or another caller is run again.
 const TRIES: usize = 16;
@@ -72,7 +72,7 @@ pub(crate) async fn command(
         stored.run.decide(&as_command, engine.now())?;
         let is_free = unheld::is_free(&stored);
         let given = if is_free {
-            unheld::command(engine, &stored, &as_command).await.map(drop)
+            unheld::command(engine, &stored, &as_command).await.map(drop).map_err(Error::from)
         } else {
             ask(engine, &stored, command.clone()).await
         };
@@ -118,21 +118,21 @@ async fn begin(
         return Ok(true);
     }
     let given = if unheld::is_free(&stored) {
-        unheld::command(engine, &stored, &command.into()).await.map(|_| true)
+        unheld::command(engine, &stored, &command.into()).await.map(|_| true).map_err(Error::from)
     } else {
         ask(engine, &stored, command).await.map(|()| false)
     };
     match given {
         // The next look says how it is.
         Err(error) if unheld::is_race(&error) => Ok(false),
-        Err(Error::Rejected(_)) => Ok(true),
+        Err(error) if error.rejection().is_some() => Ok(true),
         given => given,
     }
 }
 
 /// Loads a run, and reconciles it if its supervisor is dead.
 pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
-    reconcile::reconcile(engine, stored::load(engine, run_id).await?).await
+    Ok(reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?)
 }
 
 /// Loads the run that a person means who answers run `run_id`, and reconciles it. `id` is that of the
@@ -147,14 +147,14 @@ async fn asking(
     what: QuestionKind,
     id: Option<&str>,
 ) -> Result<Stored, Error> {
-    let mut stored = stored::load(engine, run_id).await?;
+    let mut stored = wait::load(engine, run_id).await?;
     if stored.run.spec.plan.is_some() {
         let asker = people::asker(engine, &stored.run, what, id).await?;
         if asker != *run_id {
-            stored = stored::load(engine, &asker).await?;
+            stored = wait::load(engine, &asker).await?;
         }
     }
-    reconcile::reconcile(engine, stored).await
+    Ok(reconcile::reconcile(engine, stored).await?)
 }
 
 /// Returns the error of a wait that ended before the run settled.
@@ -188,7 +188,7 @@ async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_coordinating() && stored.lease.is_none() {
         // The holder released it meanwhile.
-        return news::tell(engine, &stored.run).await;
+        return Ok(news::tell(engine, &stored.run).await?);
     }
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {
         return Ok(());

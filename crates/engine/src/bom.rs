@@ -15,8 +15,26 @@ use errand_store::StoredBomGeneration;
 use serde_json::Value;
 
 use crate::agents::{Version, split_reference};
-use crate::error::{IoFailure, PayloadRefused};
-use crate::{Engine, Error, brief, parcels};
+use crate::error::{AgentUnsupported, BlobFailure, IoFailure, PayloadRefused, operation_error};
+use crate::{Engine, brief, parcels};
+
+operation_error! {
+    /// Error: an inventory cannot be made or kept.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from errand_store::BlobError,
+        /// A parcel cannot be fetched or shared.
+        Parcels(parcels::Error),
+        /// The agent cannot be run by this version.
+        Unsupported(AgentUnsupported),
+        /// A payload is malformed or too large.
+        Payload(PayloadRefused),
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Events read at once.
 const PAGE: u32 = 5_000;

@@ -12,7 +12,7 @@
 //!
 //! Deliberately absent: decisions. They are in a [`JournalDraft`] by then.
 
-use errand_model::draft::{Additions, DraftError, JournalDraft};
+use errand_model::draft::{Additions, JournalDraft};
 use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use errand_store::files::Sync;
@@ -21,7 +21,7 @@ use errand_store::{
 };
 
 use crate::reserve::DiskReserve;
-use crate::{Engine, Error, deadlines, follow_up, record_file};
+use crate::{Engine, deadlines, follow_up, record_file};
 
 /// Events of one run on their way to the store.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ pub(crate) async fn commit(
     engine: &Engine,
     commit: &Commit,
     admits: &Admits,
-) -> Result<Option<Lease>, Error> {
+) -> Result<Option<Lease>, errand_store::Error> {
     if commit.writer.leaves_snapshot() && commit.run.status.is_terminal() {
         // Not synced, since many runs may be ended at once, and the registry has the end: a loss of
         // power may lose the snapshot.
@@ -263,13 +263,4 @@ fn snapshot(run_id: &RunId, added: &Additions) -> FinalSnapshot {
 /// Writes the record file of a run that was admitted.
 pub(crate) fn write_record_of_new(engine: &Engine, admission: &Admission, holder: Option<&Holder>) {
     record_file::write_quietly(engine, &admission.run, admission.head, holder);
-}
-
-impl From<DraftError> for Error {
-    fn from(error: DraftError) -> Self {
-        match error {
-            DraftError::Rejected(rejection) => Self::Rejected(rejection),
-            DraftError::Illegal(illegal) => Self::Fold(illegal.into()),
-        }
-    }
 }

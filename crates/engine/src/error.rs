@@ -10,6 +10,7 @@ mod operation;
 mod problems;
 
 use errand_api::error_code::ErrorCode;
+use errand_model::draft::DraftError;
 use errand_model::run::{IllegalTransition, Rejection};
 use thiserror::Error;
 
@@ -123,7 +124,7 @@ pub enum Error {
     Hooks(#[from] crate::hooks::Error),
     /// An error of reports and their receivers.
     #[error(transparent)]
-    Outbox(#[from] crate::outbox::Error),
+    Outbox(#[from] crate::outbox::CallbackProblem),
     /// A schedule is malformed.
     #[error(transparent)]
     Schedule(#[from] errand_model::schedule::InvalidSchedule),
@@ -180,6 +181,15 @@ impl From<errand_store::BlobError> for Error {
 impl From<IllegalTransition> for Error {
     fn from(error: IllegalTransition) -> Self {
         Self::Fold(error.into())
+    }
+}
+
+impl From<DraftError> for Error {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Rejected(rejection) => Self::Rejected(rejection),
+            DraftError::Illegal(illegal) => Self::Fold(illegal.into()),
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub async fn until_left(engine: &Engine, run_id: &RunId) -> Result<Stored, Error
 /// If the registry fails, or no helper can be started.
 pub async fn hand_on(engine: &Engine, stored: &Stored) -> Result<(), Error> {
     let lease = lease::take(engine, &stored.run, stored.epoch).await?;
-    Box::pin(reconcile::hand_on(engine, &stored.run.id, &lease)).await
+    Ok(Box::pin(reconcile::hand_on(engine, &stored.run.id, &lease)).await?)
 }
 
 fn waits_for_people(run: &Run) -> bool {

@@ -11,9 +11,20 @@ use errand_model::placement::Placement;
 use errand_model::{Timestamp, scoped};
 use serde_json::{Value, json};
 
+use crate::error::operation_error;
 use crate::run_options::RunOptions;
-use crate::submission::{CheckedSubmission, Submission};
-use crate::{Engine, Error, agents};
+use crate::submission::{self, CheckedSubmission, Submission};
+use crate::{Engine, agents};
+
+operation_error! {
+    /// Error: a run of a registered agent cannot be made.
+    pub enum Error {
+        /// An agent is not registered.
+        Agents(agents::Error),
+        /// The request to run is refused.
+        Submission(submission::Error),
+    }
+}
 
 /// A trigger that fired: the cause of a run, and the input that it gives to the agent.
 #[derive(Clone, Debug)]

@@ -14,10 +14,31 @@ use errand_store::Admission;
 use serde::{Deserialize, Serialize};
 
 use crate::admit;
-use crate::error::{AgentUnsupported, IoFailure};
+use crate::error::{AgentUnsupported, BlobFailure, IoFailure, operation_error};
 use crate::run_options::RunOptions;
+use crate::submission;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, Error, family, parcels, payload};
+use crate::{Engine, family, parcels, payload};
+
+operation_error! {
+    /// Error: the successor of a handoff cannot be made.
+    pub enum Error {
+        /// The agent cannot be run by this version.
+        Unsupported(AgentUnsupported),
+        /// A parcel cannot be fetched or shared.
+        Parcels(parcels::Error),
+        /// A payload cannot be stored or read.
+        Payloads(payload::Error),
+        /// The request to run is refused.
+        Submission(submission::Error),
+        /// The run is not admitted.
+        Admission(admit::Error),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from errand_store::BlobError,
+        /// A file or process operation failed.
+        Io(IoFailure),
+    }
+}
 
 /// Folder of the handed artifacts in the successor's workspace.
 const FOLDER: &str = "handoff";
@@ -75,7 +96,7 @@ pub(crate) async fn successor(
     let Some(requested) = run.handoff.as_deref() else { return Ok(None) };
     let submission = submission(engine, run, requested, now)?;
     let run_id = requested.run_id.clone();
-    Box::pin(admit::admission_as(engine, run_id, submission)).await.map(Some)
+    Ok(Box::pin(admit::admission_as(engine, run_id, submission)).await.map(Some)?)
 }
 
 /// Checks a handoff as far as that is possible before the run ends.

@@ -26,13 +26,14 @@ use errand_model::step::Steps;
 use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::error::Error;
 pub use self::error::JournalProblem;
 use self::record::Unrecorded;
 use self::state::State;
+use crate::Engine;
 use crate::error::RunEnding;
 use crate::lease::Term;
 use crate::reserve::DiskReserve;
-use crate::{Engine, Error};
 
 /// Rest of a lease from which the start of a step is not waited for: it becomes durable, with the
 /// next commit or soon after, before another process can take the run.

@@ -14,8 +14,22 @@ use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use tokio::time::timeout;
 
-use crate::error::IoFailure;
-use crate::{Engine, Error, logs, reconcile};
+use crate::error::{IoFailure, operation_error};
+use crate::{Engine, logs, reconcile};
+
+operation_error! {
+    /// Error: the log of a run cannot be followed.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The log cannot be read.
+        Logs(logs::Error),
+        /// A file or process operation failed.
+        Io(IoFailure),
+        /// The run cannot be reconciled.
+        Reconcile(reconcile::Error),
+    }
+}
 
 /// Approximate size of the pieces in which lines are returned.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -144,8 +144,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// Returns true if another process changed the document first.
-pub(crate) const fn is_changed(error: &EngineError) -> bool {
-    matches!(error, EngineError::Store(errand_store::Error::DocumentChanged { .. }))
+pub(crate) fn is_changed(error: &impl CodedError) -> bool {
+    matches!(error.store(), Some(errand_store::Error::DocumentChanged { .. }))
 }
 
 /// Returns the write of a document.

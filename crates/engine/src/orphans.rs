@@ -18,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::family;
-use crate::{Engine, Error, reconcile};
+use crate::{Engine, reconcile};
 
 /// Interval between two queries of the registry for live runs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl Watched {
     }
 
     /// Begins to watch new runs, and stops watching finished ones.
-    async fn look(&mut self) -> Result<(), Error> {
+    async fn look(&mut self) -> Result<(), reconcile::Error> {
         while self.attending.try_join_next().is_some() {}
         let live: BTreeSet<RunId> =
             self.engine.store().unqueued(WATCHED).await?.into_iter().collect();
@@ -114,7 +114,7 @@ async fn attend(engine: &Engine, run_id: &RunId, at_once: &Semaphore) {
 }
 
 /// Returns the run after reconciliation; `None` if it needs no supervisor any more.
-async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, Error> {
+async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, reconcile::Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
     let stored = Box::pin(reconcile::reconcile(engine, stored)).await?;
     let is_left = stored.run.is_at_rest() && stored.lease.is_none();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Document, DocumentChange, DocumentKind};
 
-use crate::{Engine, Error, deadlines, reconcile};
+use crate::{Engine, deadlines, reconcile};
 
 /// Interval between two looks: short enough that a run with a lost worker runs elsewhere within a
 /// second of the end of its lease.
@@ -33,7 +33,7 @@ pub struct Reaped {
 /// # Errors
 ///
 /// If the registry cannot be read.
-pub async fn look(engine: &Engine) -> Result<Reaped, Error> {
+pub async fn look(engine: &Engine) -> Result<Reaped, reconcile::Error> {
     let mut reaped = Reaped::default();
     loop {
         let expired = engine.store().expired(engine.now(), BATCH).await?;
@@ -72,7 +72,7 @@ pub async fn watch(engine: &Engine) {
 }
 
 /// Takes a run from a holder that did not renew its lease. `false`: another process was faster.
-async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, reconcile::Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(false) };
     if stored.run.spec.placement.is_none() && stored.run.spec.host != engine.holder().host {
         // Its processes and files are on that machine.
@@ -84,15 +84,13 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     }
     match reconcile::take_and_settle(engine, &stored).await {
         Ok(()) => Ok(true),
-        Err(Error::Store(
-            errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. },
-        )) => Ok(false),
+        Err(error) if reconcile::is_taken_over(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 /// Applies a run's due deadline, and writes its next one.
-async fn apply(engine: &Engine, document: &Document) -> Result<(), Error> {
+async fn apply(engine: &Engine, document: &Document) -> Result<(), reconcile::Error> {
     let run = match document.key.parse::<RunId>() {
         Ok(run_id) => match engine.store().load(&run_id).await? {
             Some(stored) => Some(Box::pin(reconcile::reconcile(engine, stored)).await?),

@@ -15,12 +15,32 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Lease, Stored};
 
 use crate::commit::{self, Admits, Commit, Writer, commit};
-use crate::error::IoFailure;
+use crate::error::{CodedError, IoFailure, RunEnding, operation_error};
 use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, Error, attempt_paths, environment, family, handover, launch, lease, logs, parcels,
-    reserve, stored, unheld,
+    Engine, attempt_paths, environment, family, handover, launch, lease, logs, parcels, reserve,
+    stored, unheld,
 };
+
+operation_error! {
+    /// Error: a run cannot be reconciled.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The model refuses the command.
+        Draft(DraftError),
+        /// A decision about a run that no process holds cannot be made.
+        Unheld(unheld::Error),
+        /// No helper process carries the run on.
+        Launch(launch::Error),
+        /// The successor of a handoff cannot be started.
+        Handover(handover::Error),
+        /// Processes of the run cannot be ended.
+        Io(IoFailure),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Time that processes have to end which outlived their supervisor.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -62,10 +82,8 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         let run_id = stored.run.id.clone();
         match take_and_settle(engine, &stored).await {
             Ok(()) => {}
-            Err(Error::Store(
-                errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. },
-            )) => {}
-            Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(stored),
+            Err(error) if is_taken_over(&error) => {}
+            Err(error) if is_read_only(&error) => return Ok(stored),
             Err(error) => return Err(error),
         }
         match engine.store().load(&run_id).await? {
@@ -130,10 +148,8 @@ async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error
         return match unheld::command(engine, stored, &cancel.into()).await {
             Ok(decision) => Ok(!decision.events.is_empty()),
             Err(error) if unheld::is_race(&error) => Ok(true),
-            Err(Error::Rejected(_) | Error::Store(errand_store::Error::ReadOnly { .. })) => {
-                Ok(false)
-            }
-            Err(error) => Err(error),
+            Err(error) if error.rejection().is_some() || is_read_only(&error) => Ok(false),
+            Err(error) => Err(error.into()),
         };
     }
     Ok(false)
@@ -179,7 +195,7 @@ async fn command_at_rest(
     command: &Command,
 ) -> Result<Changed, Error> {
     match unheld::command(engine, stored, command).await {
-        Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(Changed::Nothing),
+        Err(error) if is_read_only(&error) => return Ok(Changed::Nothing),
         Err(error) if unheld::is_race(&error) => {}
         decided => drop(decided?),
     }
@@ -439,4 +455,15 @@ async fn commit_end(engine: &Engine, decided: &Commit) -> Result<(), Error> {
 fn log_line(engine: &Engine, run: &Run) {
     let text = format!("run {}: found by reconciliation", run.status.name());
     logs::note(engine, &run.id, run.last_attempt_number(), &text);
+}
+
+/// Returns whether another process was faster: it has taken the run over, or ended it.
+pub(crate) fn is_taken_over(error: &impl CodedError) -> bool {
+    use errand_store::Error::{Fenced, Sealed};
+    matches!(error.store(), Some(Fenced { .. } | Sealed { .. }))
+}
+
+/// Returns whether the registry cannot be written.
+fn is_read_only(error: &impl CodedError) -> bool {
+    matches!(error.store(), Some(errand_store::Error::ReadOnly { .. }))
 }

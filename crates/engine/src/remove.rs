@@ -11,11 +11,38 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
+use crate::ask;
 use crate::ask::cancel;
-use crate::error::{IoFailure, RunLive};
+use crate::error::{CodedError as _, IoFailure, RunEnding, RunLive, operation_error};
+use crate::garbage;
 use crate::garbage::Released;
 use crate::off_thread::off_thread;
-use crate::{Engine, Error, logs, outbox, reconcile, wait};
+use crate::{Engine, logs, outbox, reconcile, wait};
+use errand_agent::workspace;
+
+operation_error! {
+    /// Error: a run cannot be removed.
+    pub enum Error {
+        /// The run is live.
+        Live(RunLive),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The run cannot be reconciled.
+        Reconcile(reconcile::Error),
+        /// Another run does not do as it is asked.
+        Asks(ask::Error),
+        /// A workspace cannot be created.
+        Workspace(workspace::Error),
+        /// Reports of the run cannot be removed.
+        Outbox(outbox::Error),
+        /// Names of blobs and parcels cannot be read.
+        Garbage(garbage::Error),
+        /// A file or process operation failed.
+        Io(IoFailure),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Longest time for the supervisor of a run that is over to end.
 const SUPERVISOR_LIMIT: Duration = Duration::from_secs(2);
@@ -84,7 +111,8 @@ async fn remove_steps(
             match Box::pin(remove(engine, &step.run.id)).await {
                 Ok(of_step) => released.extend(of_step),
                 // A step that is gone or still live is skipped.
-                Err(Error::Live(_) | Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(Error::Live(_)) => {}
+                Err(error) if matches!(error.store(), Some(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -105,9 +133,12 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
             engine.store().remove(run_id, Removal::Any).await?;
             Ok(released)
         }
-        Err(Error::Store(
-            errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
-        )) => {
+        Err(error)
+            if matches!(
+                error.store(),
+                Some(errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. })
+            ) =>
+        {
             let log = engine.registry().run_log(run_id);
             let ended = engine.surroundings().targets.end_all(run_id, Duration::ZERO).await;
             ended.map_err(IoFailure::of("end the processes of", log))?;
@@ -120,7 +151,7 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
             engine.store().remove(run_id, Removal::Any).await?;
             Ok(released)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,8 +12,22 @@ use errand_store::Error as StoreError;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::error::{CodedError as _, operation_error};
+use crate::remove;
 use crate::remove::{RemovalOutcome, fate, remove};
-use crate::{Engine, Error, audit};
+use crate::{Engine, audit};
+
+operation_error! {
+    /// Error: old runs cannot be removed.
+     enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A run cannot be removed.
+        Remove(remove::Error),
+        /// The audit log cannot be written.
+        Audit(audit::Error),
+    }
+}
 
 /// Runs read together; the loop pauses between two such pages.
 const PAGE: u32 = 100;
@@ -128,8 +142,8 @@ impl Retention {
                     *page.removed.entry(namespace).or_default() += 1;
                 }
                 // Another process removed it first.
-                Err(Error::Store(StoreError::NoRun { .. })) => {}
-                Err(error) => return Err(error),
+                Err(error) if matches!(error.store(), Some(StoreError::NoRun { .. })) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

@@ -8,7 +8,20 @@ use errand_store::{
 };
 use serde_json::{Value, json};
 
-use crate::{Engine, Error, payload, reconcile, wait};
+use crate::error::operation_error;
+use crate::{Engine, payload, reconcile, wait};
+
+operation_error! {
+    /// Error: a session cannot be read or removed.
+    pub enum Error {
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A payload cannot be stored or read.
+        Payloads(payload::Error),
+        /// The run cannot be reconciled.
+        Reconcile(reconcile::Error),
+    }
+}
 
 /// Sessions and runs read at once.
 const PAGE: u32 = 500;

@@ -4,10 +4,29 @@ use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease};
 
+use crate::admit;
 use crate::admit::{admission, admission_as};
-use crate::error::RunEnding;
+use crate::error::{NoRandomness, RunEnding, operation_error};
 use crate::submission::CheckedSubmission;
-use crate::{Engine, Error, ask, record_file, sessions};
+use crate::{Engine, ask, record_file, sessions};
+
+operation_error! {
+    /// Error: a run cannot be admitted or stored.
+    pub enum Error {
+        /// The run is not admitted.
+        Admission(admit::Error),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// Another run does not do as it is asked.
+        Asks(ask::Error),
+        /// The session is busy.
+        Sessions(sessions::Error),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+        /// The system has no randomness for the id.
+        Randomness(NoRandomness),
+    }
+}
 
 /// Admits a checked submission that another process will run.
 ///
@@ -92,8 +111,8 @@ pub async fn admit_held_as(
 
 /// Removes the obstacle to an admission, or gives up: nothing of the run is left then.
 async fn settled(engine: &Engine, run_id: &RunId, error: errand_store::Error) -> Result<(), Error> {
-    sessions::settle_user(engine, error).await.inspect_err(|_| {
+    Ok(sessions::settle_user(engine, error).await.inspect_err(|_| {
         // The workspace that was copied for the run is not needed.
         drop(Workspaces::new(engine.registry().workspaces()).remove(run_id));
-    })
+    })?)
 }

@@ -8,9 +8,25 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_store::{Lease, Stored};
 
 use crate::commit::{Admits, Commit, Writer, commit};
+use crate::error::{CodedError, RunEnding, operation_error};
 use crate::family;
 use crate::run_to_completion::run_to_completion;
-use crate::{Engine, Error, launch, lease, news};
+use crate::{Engine, launch, lease, news};
+use errand_model::draft::DraftError;
+
+operation_error! {
+    /// Error: a decision about a run that no process holds cannot be made.
+    pub enum Error {
+        /// The model refuses the command.
+        Draft(DraftError),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// No helper process carries the run on.
+        Launch(launch::Error),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Returns whether no process holds the run, so that the process that decides writes its journal.
 pub(crate) fn is_free(stored: &Stored) -> bool {
@@ -115,6 +131,6 @@ async fn answered(engine: &Engine, stored: &Stored, command: &Command) -> Result
 }
 
 /// Returns whether another process was faster, so that the caller has to load the run again.
-pub(crate) const fn is_race(error: &Error) -> bool {
-    matches!(error, Error::Store(error) if error.is_race())
+pub(crate) fn is_race(error: &impl CodedError) -> bool {
+    error.store().is_some_and(errand_store::Error::is_race)
 }

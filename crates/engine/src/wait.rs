@@ -9,7 +9,7 @@ use errand_store::Stored;
 use tokio::time::{Instant, sleep_until};
 
 pub use crate::stored::load;
-use crate::{Engine, Error, reconcile};
+use crate::{Engine, reconcile};
 
 /// Interval at which a run is checked even if no file of it changes: its supervisor may have died
 /// without writing anything.
@@ -34,7 +34,7 @@ pub async fn until(
     run_id: &RunId,
     deadline: Option<Instant>,
     is_it: impl Fn(&Stored) -> bool + Send,
-) -> Result<WaitEnd, Error> {
+) -> Result<WaitEnd, reconcile::Error> {
     // Watching starts before the first look, so that no change is missed.
     let mut watch = Watch::new().ok();
     loop {
@@ -71,7 +71,7 @@ pub async fn until_over(
     engine: &Engine,
     run_id: &RunId,
     deadline: Option<Instant>,
-) -> Result<WaitEnd, Error> {
+) -> Result<WaitEnd, reconcile::Error> {
     until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
 }
 

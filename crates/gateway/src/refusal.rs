@@ -149,7 +149,11 @@ impl From<EngineError> for Refusal {
                 None => refusal,
             };
         }
-        if let EngineError::Outbox(outbox::Error::Refused(Refused::Address { host, .. })) = &error {
+        if let EngineError::Outbox(outbox::CallbackProblem::Refused(Refused::Address {
+            host,
+            ..
+        })) = &error
+        {
             return refusal.hint(format!(
                 "if reports may go there, start the server with --allow-callback {host}"
             ));

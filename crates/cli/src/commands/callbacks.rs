@@ -152,7 +152,8 @@ async fn targets(context: &Context, args: &Ls) -> Result<(), Failure> {
 }
 
 fn parsed(url: &str) -> Result<CallbackUrl, Failure> {
-    CallbackUrl::parse(url).map_err(|error| EngineError::from(outbox::Error::from(error)).into())
+    CallbackUrl::parse(url)
+        .map_err(|error| EngineError::from(outbox::CallbackProblem::from(error)).into())
 }
 
 async fn change(

@@ -1,8 +1,9 @@
 //! Failures of the engine's areas, which read like the same error of the whole engine.
 
 use errand_engine::{
-    Error as EngineError, agents, audit, error, evidence, garbage, launch, logs, payload, prices,
-    record_file, submission, values, workers,
+    Error as EngineError, admit, again, agents, ask, audit, bom, error, evidence, garbage, launch,
+    log, logs, outbox, payload, people, prices, reconcile, record_file, remove, replay, sessions,
+    submission, submit, values, workers,
 };
 
 use super::Failure;
@@ -20,8 +21,12 @@ macro_rules! shown_as_engine_error {
 }
 
 shown_as_engine_error!(
+    admit::Error,
+    again::Error,
     agents::Error,
+    ask::Error,
     audit::Error,
+    bom::Error,
     error::IoFailure,
     error::MemberError,
     error::NoRandomness,
@@ -29,11 +34,19 @@ shown_as_engine_error!(
     evidence::Error,
     garbage::Error,
     launch::Error,
+    log::Error,
     logs::Error,
+    outbox::Error,
     payload::Error,
+    people::Error,
     prices::Error,
+    reconcile::Error,
     record_file::Error,
+    remove::Error,
+    replay::Error,
+    sessions::Error,
     submission::Error,
+    submit::Error,
     values::Error,
     workers::Error,
 );

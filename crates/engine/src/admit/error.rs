@@ -1,9 +1,44 @@
 //! Errors of admission.
 
+use errand_agent::workspace;
 use errand_api::error_code::ErrorCode;
+use errand_model::draft::DraftError;
+use errand_model::run::IllegalTransition;
 use thiserror::Error;
 
-use crate::error::CodedError;
+use crate::error::{
+    AgentUnsupported, CodedError, FoldFailure, MemberError, NoRandomness, RunEnding,
+    operation_error,
+};
+use crate::{agents, parcels, payload};
+
+operation_error! {
+    /// Error: a run is not admitted.
+    pub enum Error {
+        /// The agent cannot be run by this version.
+        Unsupported(AgentUnsupported),
+        /// Coordinators are nested too deeply.
+        NestedTooDeep(NestedTooDeep),
+        /// An error of an agent that another one names.
+        Member(MemberError),
+        /// An agent is not registered.
+        Agents(agents::Error),
+        /// A parcel cannot be fetched or shared.
+        Parcels(parcels::Error),
+        /// A payload cannot be stored or read.
+        Payloads(payload::Error),
+        /// The model refuses the command.
+        Draft(DraftError),
+        /// A decision does not fold: a bug.
+        Fold(FoldFailure) from IllegalTransition,
+        /// A workspace cannot be created.
+        Workspace(workspace::Error),
+        /// The system has no randomness to give.
+        Randomness(NoRandomness),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Error: coordinators are nested too deeply.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

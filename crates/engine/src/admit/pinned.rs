@@ -9,11 +9,12 @@ use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
 use errand_model::{Digest, RunId};
 
+use super::Error;
 use crate::admit::NestedTooDeep;
 use crate::error::MemberError;
 use crate::family::FAMILY;
 use crate::submission::Submission;
-use crate::{Engine, Error, agents, parcels};
+use crate::{Engine, agents, parcels};
 
 /// Agents that a run pins besides its own.
 #[derive(Clone, Debug, Default)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use errand_agent::parcel::Parcel;
 use errand_model::budget::BudgetLimits;
 
+use super::Error;
 use crate::submission::Submission;
-use crate::{Engine, Error, agents};
+use crate::{Engine, agents};
 
 /// The agent of a run that repeats another one.
 #[derive(Clone, Debug, Default)]

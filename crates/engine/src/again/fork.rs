@@ -4,10 +4,10 @@ use errand_model::RunId;
 use errand_model::event::RunKind;
 use errand_model::inherit::InheritanceEnd;
 
-use super::{onward, reconciled};
+use super::{Error, onward, reconciled};
+use crate::Engine;
 use crate::again::NotRetryable;
 use crate::submission::Submission;
-use crate::{Engine, Error};
 
 /// Returns the submission of a run that repeats `run_id` from the step `key` on, with the steps
 /// completed and the checkpoint saved before that step began. The run may be live.

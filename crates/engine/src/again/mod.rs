@@ -19,7 +19,7 @@ use errand_model::run::Run;
 use errand_store::Stored;
 
 pub use choice::{AgentChoice, chosen};
-pub use error::NotRetryable;
+pub use error::{Error, NotRetryable};
 pub use fork::fork;
 pub use redrive::{Redrive, redrive};
 pub use restart::{Restarted, replace, restart};
@@ -31,7 +31,7 @@ use crate::launch::HelperFailed;
 use crate::launch::{self, HelperReport, Needs};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, Error, parcels, payload, reconcile, submit, wait};
+use crate::{Engine, parcels, payload, reconcile, submit, wait};
 
 /// Events read at once.
 const PAGE: u32 = 5_000;
@@ -158,7 +158,7 @@ pub(crate) async fn journal(engine: &Engine, run_id: &RunId) -> Result<Vec<Event
 
 /// Returns a run after reconciliation.
 pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
-    reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
+    Ok(reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?)
 }
 
 /// Admits a submission, launches its supervisor, and returns once that began. A run that any worker

@@ -3,9 +3,9 @@
 use errand_model::RunId;
 use errand_model::inherit::InheritanceEnd;
 
-use super::{onward, reconciled, submission};
+use super::{Error, onward, reconciled, submission};
+use crate::Engine;
 use crate::submission::Submission;
-use crate::{Engine, Error};
 
 /// Options of a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

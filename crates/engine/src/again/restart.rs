@@ -7,12 +7,12 @@ use errand_model::run::{AttemptState, CallerCommand, Cancel, Restart, Run};
 use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::AgentChoice;
+use super::{AgentChoice, Error};
 use crate::again::NotRetryable;
 use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, unheld};
+use crate::{Engine, unheld};
 
 /// Longest wait for the next attempt after the grace period.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub async fn restart(
         // The run ends, and a new run takes its place.
         match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
             WaitEnd::Reached(ended) => *ended,
-            WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
+            WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit).into()),
         }
     } else {
         let restart: CallerCommand = Restart { by: by.clone(), grace }.into();

@@ -5,11 +5,11 @@ use errand_model::event::RunKind;
 use errand_model::inherit::InheritanceEnd;
 use errand_model::run::{Run, Status};
 
-use super::{onward, reconciled};
+use super::{Error, onward, reconciled};
+use crate::Engine;
 use crate::again::NotRetryable;
 use crate::error::RunLive;
 use crate::submission::Submission;
-use crate::{Engine, Error};
 
 /// Returns the submission of a run that continues `run_id`, with all its completed steps and its
 /// last checkpoint.

@@ -4,8 +4,8 @@ use errand_api::gateway::people::Decided;
 use errand_model::RunId;
 use errand_model::run::{DecideApproval, QuestionKind, Run};
 
-use super::{NO_LIMIT, asking, command, new_decision_id};
-use crate::{Engine, Error, people};
+use super::{Error, NO_LIMIT, asking, command, new_decision_id};
+use crate::{Engine, people};
 
 /// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision is
 /// durable when this returns, and a run that waited without a process has its next attempt.

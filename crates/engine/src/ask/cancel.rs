@@ -8,12 +8,12 @@ use errand_model::run::Cancel;
 use errand_store::{Lease, Stored};
 use tokio::time::Instant;
 
-use super::{TRIES, ask, reconciled, still_live};
+use super::{Error, TRIES, ask, reconciled, still_live};
 use crate::ask::AskProblem;
 use crate::error::IoFailure;
 use crate::run_to_completion::run_to_completion;
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, lease, news, reconcile, unheld};
+use crate::{Engine, lease, news, reconcile, unheld};
 
 /// Time for a supervisor to report after the grace period. After that it is taken for hung, killed,
 /// and the run reconciled.

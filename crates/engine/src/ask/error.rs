@@ -2,10 +2,43 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
+use errand_model::run::Rejection;
 use thiserror::Error;
 
-use crate::error::CodedError;
+use crate::error::{CodedError, IoFailure, NoRandomness, RunEnding, operation_error};
+use crate::schema::SchemaProblem;
 use crate::secret_names::spoken as spoken_secrets;
+use crate::{parcels, payload, people, reconcile, unheld};
+
+operation_error! {
+    /// Error: a run is not asked, or does not do as it is asked.
+    pub enum Error {
+        /// The run does not do as it is asked.
+        Problem(AskProblem),
+        /// The model refuses the command.
+        Rejected(Rejection),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// The run cannot be reconciled.
+        Reconcile(reconcile::Error),
+        /// A decision about a run that no process holds cannot be made.
+        Unheld(unheld::Error),
+        /// The question cannot be found or answered.
+        People(people::Error),
+        /// A schema is malformed, or the input does not match it.
+        Schema(SchemaProblem),
+        /// A parcel cannot be fetched or shared.
+        Parcels(parcels::Error),
+        /// A payload cannot be stored or read.
+        Payloads(payload::Error),
+        /// A file or process operation failed.
+        Io(IoFailure),
+        /// The system has no randomness to give.
+        Randomness(NoRandomness),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+    }
+}
 
 /// Error: a live run does not do as it is asked.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

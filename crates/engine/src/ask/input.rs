@@ -5,8 +5,8 @@ use errand_model::RunId;
 use errand_model::run::{Inquiry, ProvideInput, QuestionKind, Rejection, Reply, Run};
 use serde_json::Value;
 
-use super::{NO_LIMIT, asking, command, new_decision_id};
-use crate::{Engine, Error, payload, people, schema};
+use super::{Error, NO_LIMIT, asking, command, new_decision_id};
+use crate::{Engine, payload, people, schema};
 
 /// Answer as a person gives it: any JSON, which may be too long for a journal.
 #[derive(Clone, Debug, PartialEq)]

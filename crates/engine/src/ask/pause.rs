@@ -7,9 +7,9 @@ use errand_model::{ProcessIdentity, RunId};
 use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::{LIMIT, begin, command, reconciled, still_live};
-use crate::error::IoFailure;
-use crate::{Engine, Error, reconcile};
+use super::{Error, LIMIT, begin, command, reconciled, still_live};
+use crate::error::{CodedError as _, IoFailure};
+use crate::{Engine, reconcile};
 
 /// Between two looks at whether processes have stopped: they do at once, or never.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -90,12 +90,10 @@ pub(super) fn children(run: &Run) -> Vec<RunId> {
 
 /// Ignores that a child ended, was removed, or was resumed by another caller.
 pub(super) fn unless_gone(error: Error) -> Result<(), Error> {
-    let is_gone = matches!(
-        error,
-        Error::Rejected(Rejection::Terminal { .. } | Rejection::NotPaused { .. })
-            | Error::Store(errand_store::Error::NoRun { .. })
-    );
-    if is_gone { Ok(()) } else { Err(error) }
+    let is_over =
+        matches!(error.rejection(), Some(Rejection::Terminal { .. } | Rejection::NotPaused { .. }));
+    let is_gone = matches!(error.store(), Some(errand_store::Error::NoRun { .. }));
+    if is_over || is_gone { Ok(()) } else { Err(error) }
 }
 
 /// Holds a child of a coordinator without waiting. Returns whether it is held, or over, already.

@@ -5,8 +5,8 @@ use errand_model::budget::LimitName;
 use errand_model::run::{Raise, Run};
 use errand_store::Stored;
 
-use super::{LIMIT, command, reconciled};
-use crate::{Engine, Error};
+use super::{Error, LIMIT, command, reconciled};
+use crate::Engine;
 
 /// Raises limits of a run, held or not. A limit that is as high already stays so.
 ///

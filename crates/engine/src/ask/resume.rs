@@ -9,10 +9,10 @@ use errand_store::Stored;
 use tokio::time::Instant;
 
 use super::pause::{children, unless_gone};
-use super::{LIMIT, ask, begin, command, reconciled, still_live};
+use super::{Error, LIMIT, ask, begin, command, reconciled, still_live};
 use crate::ask::AskProblem;
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, environment, parcels, reconcile};
+use crate::{Engine, environment, parcels, reconcile};
 
 /// Releases a run that is held, or that waits for secrets. It may still wait for a person.
 ///

@@ -7,8 +7,8 @@ use std::time::Duration;
 use errand_model::event::{CancelCause, OnBusy};
 use errand_model::run::{Cancel, Run};
 
-use super::{TRIES, ask, cancel};
-use crate::{Engine, Error, wait};
+use super::{Error, TRIES, ask, cancel};
+use crate::{Engine, wait};
 
 /// Grace of the agent of a superseded run.
 pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use errand_model::run::{Rejection, Run, WakeService};
 use errand_store::Stored;
 use tokio::time::Instant;
 
-use super::ask;
+use super::{Error, ask};
 use crate::error::RunEnding;
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, parcels, payload, people, schema};
+use crate::{Engine, parcels, payload, people, schema};
 
 /// Time for a service to fire a wake that was asked for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ fn check_input(engine: &Engine, run: &Run, input: Option<&[u8]>) -> Result<(), E
     let Some(input) = input else { return Ok(()) };
     let parcel = parcels::open(engine, &run.spec.agent.digest)?;
     schema::check_input(&parcel.agent, Some(input))?;
-    people::refuse_secrets(engine, run, "input", &String::from_utf8_lossy(input))
+    Ok(people::refuse_secrets(engine, run, "input", &String::from_utf8_lossy(input))?)
 }
 
 async fn until_fired(

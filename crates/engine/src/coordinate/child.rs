@@ -122,11 +122,7 @@ pub(super) async fn admission(
         parcel,
         source: agent.path.clone(),
         kind: RunKind::Job,
-        trigger: Trigger {
-            kind: TriggerKind::Upstream,
-            source: Some(coordinator.id.to_string()),
-            payload: None,
-        },
+        trigger: trigger(coordinator),
         input,
         options,
         service: None,
@@ -136,11 +132,18 @@ pub(super) async fn admission(
         lineage,
     };
     let submission = CheckedSubmission::of_draft(submission, checked);
-    match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
+    let admitted = Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await;
+    match admitted.map_err(Error::from) {
         Ok(admission) => Ok(Ok(admission)),
         Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness(_))) => Err(error),
         Err(error) => refused(error.code(), error.to_string()),
     }
+}
+
+/// Returns the trigger of a run that a coordinator starts.
+fn trigger(coordinator: &Run) -> Trigger {
+    let source = Some(coordinator.id.to_string());
+    Trigger { kind: TriggerKind::Upstream, source, payload: None }
 }
 
 /// Returns a child's options: the coordinator's labels, environment and namespace, and the rest of

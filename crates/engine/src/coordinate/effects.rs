@@ -51,9 +51,9 @@ async fn tell(engine: &Engine, child: &RunId, told: ChildOrder) -> Result<(), Er
     match told {
         ChildOrder::End { grace } => {
             let cancel = Cancel { cause: CancelCause::Parent, by: None, grace };
-            ask::begin_cancel(engine, child, &cancel).await.map(drop)
+            Ok(ask::begin_cancel(engine, child, &cancel).await.map(drop)?)
         }
-        ChildOrder::Hold => ask::begin_pause(engine, child).await.map(drop),
-        ChildOrder::GoOn => ask::begin_resume(engine, child).await.map(drop),
+        ChildOrder::Hold => Ok(ask::begin_pause(engine, child).await.map(drop)?),
+        ChildOrder::GoOn => Ok(ask::begin_resume(engine, child).await.map(drop)?),
     }
 }

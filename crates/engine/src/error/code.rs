@@ -1,6 +1,7 @@
 //! Stable codes of errors of other crates, decided here once for the command line and the gateway.
 
 use errand_api::error_code::ErrorCode;
+use errand_model::draft::DraftError;
 use errand_model::event::NotReportable;
 use errand_model::inherit::NotInheritable;
 use errand_model::replay::NotReplayable;
@@ -28,6 +29,19 @@ impl CodedError for Rejection {
 
     fn rejection(&self) -> Option<&Rejection> {
         Some(self)
+    }
+}
+
+impl CodedError for DraftError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Rejected(rejection) => of_rejection(rejection),
+            Self::Illegal(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn rejection(&self) -> Option<&Rejection> {
+        if let Self::Rejected(rejection) = self { Some(rejection) } else { None }
     }
 }
 

@@ -275,7 +275,7 @@ async fn fire(
             Ok(_) => return Ok(logged),
             // An equal request committed first: the next try finds its run.
             Err(error) if is_changed(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(named::contended::<RegisteredHook>(place.1))

@@ -5,11 +5,11 @@ use errand_model::draft::Additions;
 use errand_model::run::{Command, Decision, Status};
 use errand_store::{Admission, Lease};
 
-use super::Journal;
 use super::state::State;
 use super::write::Patience;
+use super::{Error, Journal};
+use crate::Engine;
 use crate::commit::{self, Admits};
-use crate::{Engine, Error};
 
 impl Journal {
     /// Records the end of an attempt. If the run ends with it, the terminal snapshot is written and

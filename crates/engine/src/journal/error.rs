@@ -4,9 +4,28 @@ use std::sync::Arc;
 
 use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
+use errand_model::draft::DraftError;
 use thiserror::Error;
 
-use crate::error::CodedError;
+use crate::error::{CodedError, RunEnding, operation_error};
+
+operation_error! {
+    /// Error: the journal does not take what is to be recorded.
+    pub enum Error {
+        /// This process cannot write the journal any more.
+        Problem(JournalProblem),
+        /// The run, or this process, is ending.
+        Ending(RunEnding),
+        /// The model refuses the command.
+        Draft(DraftError),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A step is refused.
+        Step(errand_model::step::StepRefused),
+        /// An agent's event is refused.
+        Report(errand_model::event::NotReportable),
+    }
+}
 
 /// Error: this process cannot write the journal any more.
 #[derive(Clone, Debug, Error)]
@@ -16,7 +35,7 @@ pub enum JournalProblem {
     Lost {
         /// Cause.
         #[source]
-        source: Arc<crate::Error>,
+        source: Arc<Error>,
     },
     /// The lease has expired or was taken over: nothing is written, and no process of the run may
     /// go on here.

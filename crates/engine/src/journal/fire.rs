@@ -3,9 +3,8 @@
 use errand_model::run::Command;
 use errand_store::{Admission, Lease};
 
-use super::Journal;
 use super::write::Patience;
-use crate::Error;
+use super::{Error, Journal};
 use crate::commit::Admits;
 
 impl Journal {

@@ -10,10 +10,9 @@ use errand_model::Timestamp;
 use errand_model::event::{Failure, ProcessUsage};
 use errand_model::run::{AttemptOutcome, EndAttempt, Run, Status};
 
-use super::Journal;
 use super::state::State;
 use super::write::Patience;
-use crate::Error;
+use super::{Error, Journal};
 use crate::commit::{Admits, Commit};
 
 /// Time for which the last commit is tried: another writer may take the space as well.

@@ -3,8 +3,7 @@
 use errand_model::run::{Command, Run};
 use errand_store::DocumentWrite;
 
-use super::Journal;
-use crate::Error;
+use super::{Error, Journal};
 
 impl Journal {
     /// Records a report whose first event is made from the run and from the number that the event

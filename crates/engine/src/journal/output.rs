@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Journal;
-use crate::Error;
+use super::{Error, Journal};
 use crate::error::RunEnding;
 
 /// Time for which text may wait for more of it: few enough commits, and soon enough for readers that

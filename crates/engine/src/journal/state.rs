@@ -6,11 +6,11 @@ use errand_model::run::{AttemptReport, Command, Decision, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentWrite, Lease};
 
-use super::output;
 use super::record::Unrecorded;
+use super::{Error, output};
 use crate::commit::{Commit, Writer};
 use crate::reserve::DiskReserve;
-use crate::{Error, lease, news};
+use crate::{lease, news};
 
 /// A run as it is decided so far.
 #[derive(Debug)]

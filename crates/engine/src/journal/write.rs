@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use errand_store::Lease;
 
-use super::Journal;
-use crate::Error;
+use super::{Error, Journal};
 use crate::commit::{Admits, Commit};
 use crate::journal::JournalProblem;
 

@@ -12,17 +12,17 @@ use errand_model::run::Run;
 use errand_store::DocumentWrite;
 pub(crate) use report::child_usage;
 
-use crate::{Engine, Error};
+use crate::Engine;
 
 /// Tells a coordinator to read its requests.
 ///
 /// # Errors
 ///
 /// If the registry cannot be written.
-pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), Error> {
+pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), errand_store::Error> {
     let now = engine.now();
     let number = u64::try_from(now.as_millis()).unwrap_or_default();
-    Ok(engine.store().write_documents(vec![asked(run, number, now)]).await?)
+    engine.store().write_documents(vec![asked(run, number, now)]).await
 }
 
 /// Returns true if no process has to hold the run while it continues: its attempt is live, without a

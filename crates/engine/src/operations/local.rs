@@ -4,7 +4,9 @@ use errand_model::{scoped, unscoped};
 use errand_store::Namespaces;
 
 use crate::error::{IoFailure, PayloadRefused};
-use crate::{Engine, Error, evidence, logs, values};
+use crate::{
+    Engine, Error, ask, evidence, logs, outbox, people, reconcile, replay, sessions, values,
+};
 
 /// Defines [`LocalError`] as all that the listed errors convert into.
 macro_rules! local_error {
@@ -21,7 +23,13 @@ local_error!(
     Error,
     errand_store::Error,
     evidence::Error,
+    ask::Error,
     logs::Error,
+    outbox::Error,
+    people::Error,
+    reconcile::Error,
+    replay::Error,
+    sessions::Error,
     values::Error,
     IoFailure,
     PayloadRefused,

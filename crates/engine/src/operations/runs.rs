@@ -326,6 +326,6 @@ async fn reconciled(engine: &Engine, stored: Stored) -> (Stored, Option<Error>) 
     let as_stored = stored.clone();
     match reconcile::reconcile(engine, stored).await {
         Ok(stored) => (stored, None),
-        Err(error) => (as_stored, Some(error)),
+        Err(error) => (as_stored, Some(error.into())),
     }
 }

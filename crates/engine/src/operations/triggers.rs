@@ -8,7 +8,7 @@ use errand_model::RunId;
 
 use super::local::{LocalError, LocalOperations};
 use crate::hooks::HookDefinition;
-use crate::outbox::{self, CallbackUrl};
+use crate::outbox::{self, CallbackProblem, CallbackUrl};
 use crate::schedules::{self, Existing};
 use crate::{Error, hooks, view};
 
@@ -219,7 +219,8 @@ impl<E: LocalError> TriggerOperations<E> for LocalOperations {
     }
 
     async fn add_callback_target(&self, url: &str) -> Result<CallbackTarget, E> {
-        let url = CallbackUrl::parse(url).map_err(outbox::Error::from).map_err(Error::from)?;
+        let url =
+            CallbackUrl::parse(url).map_err(CallbackProblem::from).map_err(outbox::Error::from)?;
         let (made, secret) = outbox::add_target(self.engine(), self.namespace(), &url).await?;
         Ok(view::callback_target(made, Some(&secret)))
     }

@@ -19,9 +19,9 @@ use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry};
 use super::settle::{FinishedTry, count, settle};
 use super::target::CallbackReceiver;
-use super::{Addresses, CallbackUrl, report, target};
+use super::{Addresses, CallbackUrl, Error, report, target};
+use crate::Engine;
 use crate::error::PayloadRefused;
-use crate::{Engine, Error};
 
 /// Tries at once in this process.
 const IN_FLIGHT: usize = 32;

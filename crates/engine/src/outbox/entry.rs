@@ -1,5 +1,6 @@
 //! Documents of reports, and of the tries to deliver them.
 
+use super::Error;
 use crate::error::PayloadRefused;
 use errand_model::callback::CallbackEvent;
 use errand_model::{RunId, Timestamp};
@@ -81,7 +82,7 @@ impl OutboxEntry {
         key(&self.run_id, self.seq)
     }
 
-    pub(super) fn read(document: &Document) -> Result<Self, crate::Error> {
+    pub(super) fn read(document: &Document) -> Result<Self, Error> {
         read(document)
     }
 
@@ -133,7 +134,7 @@ pub(super) fn try_key(run_id: &RunId, seq: u64, number: u32) -> String {
     format!("{}/{number:06}", key(run_id, seq))
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, crate::Error> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, Error> {
     Ok(serde_json::from_value(document.body.clone()).map_err(|error| PayloadRefused {
         reason: format!("{} {:?} cannot be read: {error}", document.kind.word(), document.key),
     })?)

@@ -1,14 +1,36 @@
 //! Errors of receivers and reports.
 
+use errand_agent::secret;
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
 use super::url::Refused;
-use crate::error::CodedError;
+use crate::error::{CodedError, NoRandomness, PayloadRefused, operation_error};
+use crate::{audit, values};
+
+operation_error! {
+    /// Error: receivers and reports cannot be read or changed.
+    pub enum Error {
+        /// A receiver or report is refused, missing or contended.
+        Problem(CallbackProblem),
+        /// The store failed or refused.
+        Store(errand_store::Error),
+        /// A payload is malformed or too large.
+        Payload(PayloadRefused),
+        /// A value of the run cannot be read.
+        Values(values::Error),
+        /// A secret is missing, or the secret store cannot be read.
+        Secret(secret::Error),
+        /// The system has no randomness to give.
+        Randomness(NoRandomness),
+        /// The audit log cannot be written.
+        Audit(audit::Error),
+    }
+}
 
 /// Error: a receiver or report cannot be found or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Error {
+pub enum CallbackProblem {
     /// The URL is refused.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -44,7 +66,7 @@ pub enum Error {
     },
 }
 
-impl CodedError for Error {
+impl CodedError for CallbackProblem {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(_) => ErrorCode::CallbackRefused,

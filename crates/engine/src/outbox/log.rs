@@ -7,7 +7,7 @@ use errand_store::{
 use serde::{Deserialize, Serialize};
 
 use super::entry::{DeliveryAttempt, EntryState, KEPT_TRIES, OutboxEntry, id_of, key, read, write};
-use super::{CallbackUrl, Error};
+use super::{CallbackProblem, CallbackUrl, Error};
 use crate::Engine;
 
 /// Entries read at once.
@@ -50,7 +50,7 @@ pub async fn deliveries(
     engine: &Engine,
     namespace: Option<&str>,
     run_id: &RunId,
-) -> Result<Vec<LoggedReport>, crate::Error> {
+) -> Result<Vec<LoggedReport>, Error> {
     let mut all = Vec::new();
     for document in of_run(engine, namespace, DocumentKind::Callback, run_id).await? {
         let entry = OutboxEntry::read(&document)?;
@@ -79,7 +79,7 @@ pub async fn entries(
     engine: &Engine,
     namespace: Option<&str>,
     (states, after, limit): (&[EntryState], Option<&str>, u32),
-) -> Result<Vec<LoggedReport>, crate::Error> {
+) -> Result<Vec<LoggedReport>, Error> {
     let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Descending);
     if let Some((run_id, seq)) = after.and_then(parse_id) {
         query.after = Some((namespace.map(str::to_owned), key(&run_id, seq)));
@@ -120,13 +120,13 @@ fn logged(entry: &OutboxEntry, due_at: Option<Timestamp>) -> LoggedReport {
 ///
 /// # Errors
 ///
-/// [`Error::NoEntry`].
+/// [`CallbackProblem::NoEntry`].
 pub async fn redeliver(
     engine: &Engine,
     namespace: Option<&str>,
     id: &str,
-) -> Result<LoggedReport, crate::Error> {
-    let no_entry = || Error::NoEntry { id: id.to_owned() };
+) -> Result<LoggedReport, Error> {
+    let no_entry = || CallbackProblem::NoEntry { id: id.to_owned() };
     let (run_id, seq) = parse_id(id).ok_or_else(no_entry)?;
     for _ in 0..TRIES {
         let found =
@@ -142,7 +142,7 @@ pub async fn redeliver(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::Contended { what: format!("the callback {id}") }.into())
+    Err(CallbackProblem::Contended { what: format!("the callback {id}") }.into())
 }
 
 /// Parses `msg_<run-id>_<seq>`.
@@ -158,7 +158,7 @@ pub(super) async fn each(
     engine: &Engine,
     namespace: Option<&str>,
     change: impl Fn(&OutboxEntry) -> Option<(OutboxEntry, Option<Timestamp>)> + Send + Sync,
-) -> Result<(), crate::Error> {
+) -> Result<(), Error> {
     let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Ascending);
     loop {
         let page = engine.store().documents(&query).await?;
@@ -180,11 +180,7 @@ pub(super) async fn each(
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn forget(
-    engine: &Engine,
-    namespace: Option<&str>,
-    run_id: &RunId,
-) -> Result<(), crate::Error> {
+pub async fn forget(engine: &Engine, namespace: Option<&str>, run_id: &RunId) -> Result<(), Error> {
     let mut removals: Vec<DocumentWrite> = Vec::new();
     for kind in [DocumentKind::CallbackDelivery, DocumentKind::Callback] {
         for document in of_run(engine, namespace, kind, run_id).await? {
@@ -200,7 +196,7 @@ async fn of_run(
     namespace: Option<&str>,
     kind: DocumentKind,
     run_id: &RunId,
-) -> Result<Vec<errand_store::Document>, crate::Error> {
+) -> Result<Vec<errand_store::Document>, Error> {
     let prefix = format!("{}/", run_id.as_str());
     let mut query = query(kind, namespace, DocumentOrder::Ascending);
     query.after = Some((namespace.map(str::to_owned), prefix.clone()));

@@ -25,7 +25,7 @@ pub use client::{Names, SystemNames};
 pub use deliver::{DeliverySettings, Outbox};
 pub(crate) use entry::read;
 pub use entry::{DeliveryAttempt, EntryState, OutboxEntry};
-pub use error::Error;
+pub use error::{CallbackProblem, Error};
 pub use log::{LoggedReport, deliveries, entries, forget, redeliver};
 pub use sign::{Signing, SigningSecret};
 pub(crate) use sign::{hmac_sha256, mac};

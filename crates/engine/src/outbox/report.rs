@@ -3,8 +3,9 @@
 use errand_model::{DEFAULT_NAMESPACE, unscoped};
 use serde_json::{Value, json};
 
+use super::Error;
 use super::entry::OutboxEntry;
-use crate::{Engine, Error, record_file, values};
+use crate::{Engine, record_file, values};
 
 /// Returns `{"type", "timestamp", "data"}`; `data` is the run's record with its namespace once the
 /// run is over. The bytes are the same at every try. `None` if the run is gone.

@@ -6,8 +6,8 @@ use errand_store::{DocumentKind, Expect};
 
 use super::client::Answer;
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry, key};
-use super::target;
-use crate::{Engine, Error};
+use super::{Error, target};
+use crate::Engine;
 
 /// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
@@ -77,7 +77,7 @@ pub(super) async fn settle(engine: &Engine, tried: FinishedTry) -> Result<(), Er
         Some(error) => Some(target.after_failure(ended_at, error)),
     });
     match changed.await {
-        Ok(_) | Err(Error::Outbox(super::Error::NoTarget { .. })) => Ok(()),
+        Ok(_) | Err(Error::Problem(super::CallbackProblem::NoTarget { .. })) => Ok(()),
         Err(error) => Err(error),
     }
 }

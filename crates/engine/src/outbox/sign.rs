@@ -1,6 +1,7 @@
 //! Signatures of Standard Webhooks: `v1,` and the base64 of HMAC-SHA256(secret,
 //! `id.timestamp.body`).
 
+use super::Error;
 use crate::error::NoRandomness;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -43,7 +44,7 @@ impl SigningSecret {
     /// # Errors
     ///
     /// If the system has no randomness to give.
-    pub fn generate() -> Result<Self, crate::Error> {
+    pub fn generate() -> Result<Self, Error> {
         let mut bytes = vec![0; RANDOM_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| NoRandomness { reason: error.to_string() })?;
         Ok(Self(bytes))

@@ -14,7 +14,7 @@ use errand_store::{
 use serde::{Deserialize, Serialize};
 
 use super::entry::{EntryState, OutboxEntry, read, write};
-use super::{CallbackUrl, Error, SigningSecret, log};
+use super::{CallbackProblem, CallbackUrl, Error, SigningSecret, log};
 use crate::Engine;
 use crate::error::PayloadRefused;
 
@@ -87,7 +87,7 @@ impl CallbackReceiver {
         }
     }
 
-    pub(super) fn secret(&self, sealer: &Sealer) -> Result<SigningSecret, crate::Error> {
+    pub(super) fn secret(&self, sealer: &Sealer) -> Result<SigningSecret, Error> {
         let text = sealer.open(SEALED_AS, &self.sealed_secret)?;
         let parsed = String::from_utf8(text).ok().and_then(|text| SigningSecret::parse(&text));
         Ok(parsed.ok_or_else(|| PayloadRefused {
@@ -120,23 +120,23 @@ impl CallbackReceiver {
 ///
 /// # Errors
 ///
-/// [`Error::TargetExists`], [`Error::TooManyTargets`].
+/// [`CallbackProblem::TargetExists`], [`CallbackProblem::TooManyTargets`].
 pub async fn add_target(
     engine: &Engine,
     namespace: Option<&str>,
     url: &CallbackUrl,
-) -> Result<(TargetView, SigningSecret), crate::Error> {
+) -> Result<(TargetView, SigningSecret), Error> {
     let origin = url.origin();
     let found = list(engine, namespace, TARGETS_LIMIT).await?;
     if u32::try_from(found.len()).unwrap_or(u32::MAX) >= TARGETS_LIMIT {
-        return Err(Error::TooManyTargets { limit: TARGETS_LIMIT }.into());
+        return Err(CallbackProblem::TooManyTargets { limit: TARGETS_LIMIT }.into());
     }
     let (target, secret) = fresh(engine)?;
     let written = put(engine, namespace, &origin, (&target, Expect::Absent)).await;
     match written {
         Ok(()) => Ok((target.view(&origin), secret)),
         Err(errand_store::Error::DocumentChanged { .. }) => {
-            Err(Error::TargetExists { origin }.into())
+            Err(CallbackProblem::TargetExists { origin }.into())
         }
         Err(error) => Err(error.into()),
     }
@@ -147,7 +147,7 @@ pub(super) async fn find_or_create(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<(CallbackReceiver, u64), crate::Error> {
+) -> Result<(CallbackReceiver, u64), Error> {
     for _ in 0..TRIES {
         if let Some(found) = find(engine, namespace, origin).await? {
             return Ok(found);
@@ -159,10 +159,10 @@ pub(super) async fn find_or_create(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::Contended { what: format!("the callback target {origin}") }.into())
+    Err(CallbackProblem::Contended { what: format!("the callback target {origin}") }.into())
 }
 
-fn fresh(engine: &Engine) -> Result<(CallbackReceiver, SigningSecret), crate::Error> {
+fn fresh(engine: &Engine) -> Result<(CallbackReceiver, SigningSecret), Error> {
     let secret = SigningSecret::generate()?;
     let target = CallbackReceiver {
         sealed_secret: seal(engine, &secret)?,
@@ -175,7 +175,7 @@ fn fresh(engine: &Engine) -> Result<(CallbackReceiver, SigningSecret), crate::Er
     Ok((target, secret))
 }
 
-fn seal(engine: &Engine, secret: &SigningSecret) -> Result<String, crate::Error> {
+fn seal(engine: &Engine, secret: &SigningSecret) -> Result<String, Error> {
     let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
     Ok(sealer.seal(SEALED_AS, secret.expose().as_bytes())?)
 }
@@ -184,7 +184,7 @@ pub(super) async fn find(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<Option<(CallbackReceiver, u64)>, crate::Error> {
+) -> Result<Option<(CallbackReceiver, u64)>, Error> {
     let found = engine.store().document(DocumentKind::CallbackTarget, namespace, origin).await?;
     found.map(|document| Ok((read(&document)?, document.revision))).transpose()
 }
@@ -214,10 +214,10 @@ pub(super) async fn change(
     namespace: Option<&str>,
     origin: &str,
     change: impl Fn(CallbackReceiver) -> Option<CallbackReceiver> + Send + Sync,
-) -> Result<CallbackReceiver, crate::Error> {
+) -> Result<CallbackReceiver, Error> {
     for _ in 0..TRIES {
         let Some((target, revision)) = find(engine, namespace, origin).await? else {
-            return Err(Error::NoTarget { origin: origin.to_owned() }.into());
+            return Err(CallbackProblem::NoTarget { origin: origin.to_owned() }.into());
         };
         let Some(changed) = change(target.clone()) else { return Ok(target) };
         let expect = Expect::Revision(revision);
@@ -227,7 +227,7 @@ pub(super) async fn change(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::Contended { what: format!("the callback target {origin}") }.into())
+    Err(CallbackProblem::Contended { what: format!("the callback target {origin}") }.into())
 }
 
 /// Gives a receiver a new secret, which is never shown again. Reports are signed with it from now
@@ -235,12 +235,12 @@ pub(super) async fn change(
 ///
 /// # Errors
 ///
-/// [`Error::NoTarget`].
+/// [`CallbackProblem::NoTarget`].
 pub async fn rotate(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<(TargetView, SigningSecret), crate::Error> {
+) -> Result<(TargetView, SigningSecret), Error> {
     let secret = SigningSecret::generate()?;
     let sealed_secret = seal(engine, &secret)?;
     let with_it =
@@ -253,12 +253,12 @@ pub async fn rotate(
 ///
 /// # Errors
 ///
-/// [`Error::NoTarget`].
+/// [`CallbackProblem::NoTarget`].
 pub async fn enable(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<TargetView, crate::Error> {
+) -> Result<TargetView, Error> {
     let enabled = |target: CallbackReceiver| {
         let (failures, failing_since, disabled) = (0, None, None);
         Some(CallbackReceiver { failures, failing_since, disabled, ..target })
@@ -278,13 +278,13 @@ pub async fn enable(
 ///
 /// # Errors
 ///
-/// [`Error::NoTarget`].
+/// [`CallbackProblem::NoTarget`].
 pub async fn disable(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
     why: &str,
-) -> Result<TargetView, crate::Error> {
+) -> Result<TargetView, Error> {
     let at = engine.now();
     let changed = change(engine, namespace, origin, |mut target| {
         target.disabled.get_or_insert_with(|| Disabled { at, why: why.to_owned() });
@@ -297,14 +297,14 @@ pub async fn disable(
 ///
 /// # Errors
 ///
-/// [`Error::NoTarget`].
+/// [`CallbackProblem::NoTarget`].
 pub async fn remove_target(
     engine: &Engine,
     namespace: Option<&str>,
     origin: &str,
-) -> Result<(), crate::Error> {
+) -> Result<(), Error> {
     let Some((_, revision)) = find(engine, namespace, origin).await? else {
-        return Err(Error::NoTarget { origin: origin.to_owned() }.into());
+        return Err(CallbackProblem::NoTarget { origin: origin.to_owned() }.into());
     };
     let removal = (Expect::Revision(revision), DocumentChange::Remove);
     let remove = write(DocumentKind::CallbackTarget, namespace, origin.to_owned(), removal);
@@ -316,10 +316,7 @@ pub async fn remove_target(
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn targets(
-    engine: &Engine,
-    namespace: Option<&str>,
-) -> Result<Vec<TargetView>, crate::Error> {
+pub async fn targets(engine: &Engine, namespace: Option<&str>) -> Result<Vec<TargetView>, Error> {
     let found = list(engine, namespace, TARGETS_LIMIT).await?;
     found
         .iter()
@@ -331,7 +328,7 @@ async fn list(
     engine: &Engine,
     namespace: Option<&str>,
     limit: u32,
-) -> Result<Vec<Document>, crate::Error> {
+) -> Result<Vec<Document>, Error> {
     let query = DocumentQuery {
         kind: DocumentKind::CallbackTarget,
         namespaces: Namespaces::One(namespace.map(str::to_owned)),

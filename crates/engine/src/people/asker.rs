@@ -7,8 +7,8 @@ use errand_model::coordination::{DEPTH_LIMIT, HANDOFF_LIMIT};
 use errand_model::run::{QuestionKind, Rejection, Run};
 use errand_store::{Namespaces, Questions};
 
-use super::{ListedQuestion, OpenQuestion, list};
-use crate::{Engine, Error};
+use super::{Error, ListedQuestion, OpenQuestion, list};
+use crate::Engine;
 
 /// Returns the run that a person means who answers a coordinator: the only run below it that asks, or
 /// the coordinator itself if none does. `id` is that of the question, where it is given.

@@ -2,8 +2,9 @@
 
 use errand_model::run::Run;
 
+use super::Error;
 use crate::error::SecretExposed;
-use crate::{Engine, Error, environment, parcels};
+use crate::{Engine, environment, parcels};
 
 /// Refuses a text that contains the value of a secret of the run's agent, as far as the caller has
 /// these secrets.

@@ -7,7 +7,8 @@ use errand_model::RunId;
 use errand_model::event::{EventBody, EventGroup, QuestionEvent};
 use errand_store::{Namespaces, Questions, StoredQuestion};
 
-use crate::{Engine, Error, reconcile, wait};
+use super::Error;
+use crate::{Engine, reconcile, wait};
 
 /// Most questions listed at once: more than anybody reads.
 const LIST_LIMIT: u32 = 100_000;
@@ -107,7 +108,7 @@ pub async fn expire_due(engine: &Engine) -> Result<Vec<Error>, Error> {
     let mut wrong = Vec::new();
     for run_id in runs {
         let applied = match wait::load(engine, &run_id).await {
-            Ok(stored) => reconcile::reconcile(engine, stored).await.map(|_| ()),
+            Ok(stored) => reconcile::reconcile(engine, stored).await.map(drop).map_err(Error::from),
             Err(error) => Err(error.into()),
         };
         wrong.extend(applied.err());

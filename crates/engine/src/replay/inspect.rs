@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use errand_model::event::{Event, EventBody, EventGroup, ResultEvent, RunEvent, StepEvent};
 use errand_model::{Payload, RunId, Timestamp};
 
+use super::Error;
 use super::effects::{Call, effects};
+use crate::Engine;
 use crate::again::{journal, reconciled};
-use crate::{Engine, Error};
 
 /// Description of a run's replay.
 #[derive(Clone, Debug)]

@@ -4,13 +4,14 @@ use errand_agent::parcel::Parcel;
 use errand_model::RunId;
 use errand_model::event::{EventBody, PolicyDecided, Replay, ReplayPolicy, RunKind, StepStarted};
 
+use super::Error;
 use super::effects::{Call, effects};
+use crate::Engine;
 use crate::again::NotRetryable;
 use crate::again::{journal, reconciled, submission, with_parcel};
 use crate::error::RunLive;
 use crate::replay::ReplayEffects;
 use crate::submission::Submission;
-use crate::{Engine, Error};
 
 /// Most calls named in a message.
 const NAMED_CALLS: usize = 5;

@@ -12,7 +12,7 @@ mod result;
 mod strict;
 
 pub use effects::{Call, effects};
-pub use error::ReplayEffects;
+pub use error::{Error, ReplayEffects};
 pub use inspect::{Narrative, ReplayedEvent, StrictReplayAction, inspect};
 pub use live::live;
 pub use result::{ReplayOutcome, result};

@@ -5,8 +5,9 @@ use errand_model::event::{EventBody, ReplayDiverged};
 use errand_model::replay::RecordedRun;
 use errand_model::run::Status;
 
+use super::Error;
 use crate::again::journal;
-use crate::{Engine, Error, wait};
+use crate::{Engine, wait};
 
 /// Result of a strict replay that is over.
 #[derive(Clone, Debug)]

@@ -6,9 +6,10 @@ use errand_model::event::{EventBody, Replay, ReplayPolicy, RunCreated};
 use errand_model::inherit::InheritedWork;
 use errand_model::replay::RecordedRun;
 
+use super::Error;
+use crate::Engine;
 use crate::again::{journal, reconciled, submission, with_parcel};
 use crate::submission::Submission;
-use crate::{Engine, Error};
 
 /// Returns the submission of a strict replay of `run_id`, with the recorded agent, or with another
 /// one and the folder it was built from.

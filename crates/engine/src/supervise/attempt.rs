@@ -185,7 +185,7 @@ async fn with_successor(
     let run = journal.look(|run, _| run.clone());
     match handover::successor(engine, &run, engine.now()).await {
         Ok(successor) => (outcome, successor),
-        Err(error) => (AttemptOutcome::Failed(outcome::of_preparation(&error)), None),
+        Err(error) => (AttemptOutcome::Failed(outcome::of_preparation(&error.into())), None),
     }
 }
 

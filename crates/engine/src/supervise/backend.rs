@@ -148,7 +148,8 @@ impl AttemptBackend {
     /// Records events of this attempt; they are durable when this returns.
     pub(super) async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
         let command = AttemptReport { attempt: self.attempt, events }.into();
-        let decision = self.journal.command(&command).await.map_err(|error| refusal(&error))?;
+        let decision =
+            self.journal.command(&command).await.map_err(|error| refusal(&error.into()))?;
         self.order_now(decision.effects).await;
         Ok(())
     }
@@ -301,10 +302,10 @@ impl Backend for AttemptBackend {
             };
             Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
         });
-        let seq = recorded.await.map_err(|error| refusal(&error))?;
+        let seq = recorded.await.map_err(|error| refusal(&error.into()))?;
         if let Some(result) = done {
             // Served from the record, but only once the record is durable.
-            self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+            self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
             return self.fetched_result(&result).map(StepBegun::Done);
         }
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
@@ -331,8 +332,8 @@ impl Backend for AttemptBackend {
             },
             &[],
         );
-        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
-        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+        let (_, seq) = recorded.map_err(|error| refusal(&error.into()))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
         self.steps_changed.notify_one();
         Ok(())
     }
@@ -361,8 +362,8 @@ impl Backend for AttemptBackend {
             },
             &[],
         );
-        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
-        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+        let (_, seq) = recorded.map_err(|error| refusal(&error.into()))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
         self.steps_changed.notify_one();
         Ok(())
     }

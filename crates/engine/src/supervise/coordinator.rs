@@ -18,7 +18,7 @@ pub(crate) async fn begin(engine: &Engine, journal: &Journal) -> Result<(), Erro
     }
     let attempt = journal.look(|run, _| run.last_attempt_number());
     let up = AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None };
-    journal.command(&up.into()).await.map(|_| ())
+    Ok(journal.command(&up.into()).await.map(|_| ())?)
 }
 
 async fn fail(journal: &Journal, failure: Failure) -> Result<(), Error> {
@@ -29,5 +29,5 @@ async fn fail(journal: &Journal, failure: Failure) -> Result<(), Error> {
         signal: None,
         usage: ProcessUsage::default(),
     };
-    journal.command(&end.into()).await.map(|_| ())
+    Ok(journal.command(&end.into()).await.map(|_| ())?)
 }

@@ -2,7 +2,8 @@
 
 use errand_model::run::{CallerCommand, Effect};
 
-use crate::journal::Journal;
+use crate::error::CodedError as _;
+use crate::journal::{self, Journal};
 use crate::{Engine, Error};
 
 /// Decides all open requests, in order, and returns the effects.
@@ -29,9 +30,9 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
         };
         match answered {
             Ok(decision) => effects.extend(decision.effects),
-            Err(Error::Rejected(_)) => journal.forget(request.id),
-            Err(Error::Ending(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) if error.rejection().is_some() => journal.forget(request.id),
+            Err(journal::Error::Ending(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(effects)

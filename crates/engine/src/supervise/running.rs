@@ -63,7 +63,7 @@ pub(super) async fn watch(
         setup: Some(Box::new(attempt.setup.clone())),
     };
     if let Err(error) = journal.record(&up.into(), &[]) {
-        return give_up(attempt.live, error).await;
+        return give_up(attempt.live, error.into()).await;
     }
     let mut sources = Sources::new(engine, journal, channels, attempt, served);
     let mut watch = AttemptWatch::new();

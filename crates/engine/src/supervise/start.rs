@@ -28,7 +28,7 @@ pub(crate) async fn start(engine: &Engine, journal: &Journal) -> Result<Result<(
             let pinned = BomPinned { generation: bom.generation, digest: bom.digest };
             (vec![EventBody::BomPinned(pinned)], Ok(()))
         }
-        Err(error) => (Vec::new(), Err(error)),
+        Err(error) => (Vec::new(), Err(Error::from(error))),
     };
     match session::found(engine, journal).await {
         Ok(loaded) => events.extend(loaded),

@@ -122,12 +122,12 @@ async fn a_run_whose_helper_cannot_be_started_is_held_by_nobody_and_tried_again(
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
-    let first = reconcile::reconcile(&world.living, stored).await;
+    let first = reconcile::reconcile(&world.living, stored).await.map_err(Error::from);
     assert!(matches!(first, Err(Error::Helper(_))), "{first:?}");
     let waits = world.load(&run_id).await;
     assert!(matches!(waits.run.status, Status::Pending { .. }), "{:?}", waits.run.status);
     assert_eq!(waits.lease, None);
-    let second = reconcile::reconcile(&world.living, waits).await;
+    let second = reconcile::reconcile(&world.living, waits).await.map_err(Error::from);
     assert!(matches!(second, Err(Error::Helper(_))), "{second:?}");
 }
 

@@ -137,7 +137,7 @@ async fn of_path(context: &Context, text: &str) -> Result<NamedInventory, Failur
 
 /// Returns the stored content of a digest.
 fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
-    use errand_engine::Error::Blob;
+    use errand_engine::bom::Error::Blob;
     use errand_engine::error::BlobFailure;
     let error = match bom::content(engine, digest) {
         Ok(content) => return Ok(content),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use errand_api::dead_letter::Redriven;
 use errand_engine::again::{self, Redrive};
-use errand_engine::{Engine, Error, wait};
+use errand_engine::{CodedError as _, Engine, wait};
 use errand_model::RunId;
 use futures_util::future::select_all;
 
@@ -127,7 +127,8 @@ impl Pace {
             });
             let (ended, place, _) = select_all(ends).await;
             match ended {
-                Ok(_) | Err(Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Ok(_) => {}
+                Err(error) if matches!(error.store(), Some(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error.into()),
             }
             self.under_way.swap_remove(place);

@@ -90,7 +90,7 @@ impl AttemptBackend {
     ) -> Result<(), Refusal> {
         let meter = Meter { attempt: self.attempt, day, denied };
         let decision = self.journal.command(&meter.into()).await;
-        self.order_now(decision.map_err(|error| refusal(&error))?.effects).await;
+        self.order_now(decision.map_err(|error| refusal(&error.into()))?.effects).await;
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl AttemptBackend {
                 .look(|run, _| run.spec.budgets.on_exceed == OnExceed::Pause && held(run));
             if pauses {
                 let gone_on = self.journal.until(|run| (!held(run)).then_some(())).await;
-                gone_on.map_err(|error| refusal(&error))?;
+                gone_on.map_err(|error| refusal(&error.into()))?;
                 continue;
             }
             let amount = |amount| spoken_amount(limit.measure(), amount);
@@ -280,7 +280,9 @@ impl AttemptBackend {
             if stored.run.status.is_terminal() || reconcile::is_supervised(&self.engine, &stored) {
                 continue;
             }
-            Box::pin(reconcile::reconcile(&self.engine, stored)).await.map_err(failed)?;
+            Box::pin(reconcile::reconcile(&self.engine, stored))
+                .await
+                .map_err(|error| failed(error.into()))?;
             buried = true;
         }
         Ok(buried)

@@ -29,7 +29,7 @@ impl AttemptBackend {
             run_id: run_id.clone(),
         };
         let run = self.journal.look(|run, _| run.clone());
-        handover::check(&self.engine, &run, &requested).map_err(|error| invalid(&error))?;
+        handover::check(&self.engine, &run, &requested).map_err(|error| invalid(&error.into()))?;
         self.report_all(vec![EventBody::HandoffRequested(requested)]).await?;
         Ok(HandOverAnswer { run_id: run_id.to_string() })
     }

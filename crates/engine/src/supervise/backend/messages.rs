@@ -95,7 +95,7 @@ impl CoordinationBackend for AttemptBackend {
             Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
         };
         let recorded = self.journal.record_numbered(make, Vec::new(), |_| {}).await;
-        let seq = recorded.map_err(|error| refusal(&error))?;
+        let seq = recorded.map_err(|error| refusal(&error.into()))?;
         Ok(MessageAnswer { seq, id: format!("{}/{seq}", self.run_id()) })
     }
 
@@ -220,7 +220,7 @@ impl AttemptBackend {
         };
         let documents = vec![report::removal(document)];
         let recorded = self.journal.record_numbered(|_, _| Ok(command), documents, noted).await;
-        recorded.map(|_| ()).map_err(|error| refusal(&error))
+        recorded.map(|_| ()).map_err(|error| refusal(&error.into()))
     }
 
     async fn forget(&self, document: &Document) -> Result<(), Refusal> {

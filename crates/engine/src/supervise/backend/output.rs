@@ -60,7 +60,7 @@ impl AttemptBackend {
             live.say(run_id, || LivePart::Output { attempt, offset, text: text.as_str().into() });
         };
         let taken = self.journal.record_output(attempt, &text, say).await;
-        taken.map_err(|error| refusal(&error))
+        taken.map_err(|error| refusal(&error.into()))
     }
 
     /// Records the text that was held back: the agent has ended.

@@ -168,14 +168,14 @@ impl AttemptBackend {
         terms: &Terms,
         find: impl Fn(&Run) -> Option<T>,
     ) -> Result<Option<T>, Refusal> {
-        self.journal.command(&command).await.map_err(|error| asked_in_vain(&error))?;
+        self.journal.command(&command).await.map_err(|error| asked_in_vain(&error.into()))?;
         // Deadlines may have changed.
         self.steps_changed.notify_one();
         if terms.park || terms.wait.is_zero() {
             return Ok(self.journal.look(|run, _| find(run)));
         }
         match tokio::time::timeout(terms.wait, self.journal.until(find)).await {
-            Ok(found) => found.map(Some).map_err(|error| refusal(&error)),
+            Ok(found) => found.map(Some).map_err(|error| refusal(&error.into())),
             Err(_) => Ok(None),
         }
     }

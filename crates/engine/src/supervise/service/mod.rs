@@ -109,7 +109,7 @@ pub(crate) async fn run(
         signal: None,
         usage,
     };
-    journal.end(&end.into()).await.map(|_| ())
+    Ok(journal.end(&end.into()).await.map(|_| ())?)
 }
 
 /// A listener's specification, and the address that it had in an earlier attempt.

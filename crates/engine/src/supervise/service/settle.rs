@@ -9,6 +9,7 @@ use super::wake::{EndedWake, Reply};
 use super::wake_end;
 use super::wakes::Wakes;
 use crate::Error;
+use crate::error::CodedError as _;
 use crate::listener::IngressOutcome;
 
 impl Wakes {
@@ -70,8 +71,9 @@ impl Wakes {
     pub(super) async fn end(&self, ended: WakeEnded) -> Result<(), Error> {
         let command = EndWake { attempt: self.attempt, ended }.into();
         match self.journal.command(&command).await {
-            Ok(_) | Err(Error::Rejected(_)) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+            Err(error) if error.rejection().is_some() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::echo::Echo;
 use super::wake::{Active, Wake, WakeRun, WakeSource};
 use super::wake_end;
 use crate::admit;
+use crate::error::CodedError as _;
 use crate::firing::FiredTrigger;
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
@@ -108,8 +109,9 @@ impl Wakes {
         let lease = match self.journal.fire(&command, child, &answered).await {
             Ok(Some(lease)) => lease,
             // Fired before, or the service is being stopped: dropping the reply informs the client.
-            Ok(None) | Err(Error::Rejected(_)) => return Ok(()),
-            Err(error) => return Err(error),
+            Ok(None) => return Ok(()),
+            Err(error) if error.rejection().is_some() => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
         self.say(&format!("woken by {}: run {run_id}", stored_word(&reason)));
         let tee = self.echo.begin(reason, &run_id);
@@ -217,8 +219,9 @@ impl Wakes {
         let skipped = WakeSkipped { reason, source: id, slot_ms, slots, why: why.to_owned() };
         let command = SkipWake { attempt: self.attempt, skipped }.into();
         match self.journal.command(&command).await {
-            Ok(_) | Err(Error::Rejected(_)) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+            Err(error) if error.rejection().is_some() => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
