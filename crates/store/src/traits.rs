@@ -22,7 +22,8 @@ use crate::{
 };
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` the change is durable, after
-/// an `Err` nothing is changed.
+/// an `Err` nothing is changed. A loss of power may take claims, leases and other changes that only
+/// processes of the same machine rely on.
 #[async_trait]
 pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::fmt::Debug {
     /// Sets the observer of the changes that this process makes from now on. A store keeps the

@@ -3,15 +3,16 @@
 //! The committing process writes them after the commit. A process may die in between, and several
 //! may write one journal in turn: a writer that opens a file, or whose commit does not follow its
 //! last one, first adds the missing events from the database. So lines are in order; a line may
-//! come twice, if two processes add it at once.
+//! come twice, if two processes add it at once. After a loss of power a file may have events of a
+//! commit that was not synced: they are removed before others take their numbers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use errand_model::RunId;
 use errand_model::event::Event;
+use errand_model::{Hash, RunId};
 use rusqlite::Connection;
 
 use super::failure::Failure;
@@ -185,7 +186,11 @@ impl Open {
 
     /// Adds missing events before `first_seq`, and ends an unfinished line of an earlier writer.
     fn complete(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
-        let end = end_of(&mut self.file)?;
+        let mut end = end_of(&mut self.file)?;
+        if end.last_seq >= first_seq {
+            self.remove_lost(connection, first_seq)?;
+            end = end_of(&mut self.file)?;
+        }
         let mut last_seq = end.last_seq;
         let mut text = String::new();
         if end.is_torn {
@@ -206,6 +211,50 @@ impl Open {
         }
         self.last_seq = Some(last_seq);
         Ok(())
+    }
+}
+
+impl Open {
+    /// Removes the lines from `first_seq` on, if the database has other events of these numbers.
+    fn remove_lost(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
+        // Read before the database: another process adds only committed events.
+        let lines = lines_from(&mut self.file, first_seq)?;
+        let range = Range { from: first_seq.saturating_sub(1), limit: i64::MAX };
+        let events =
+            events_after(connection, &self.run_id, range).map_err(FileFailure::Database)?;
+        let known: BTreeMap<u64, Hash> =
+            events.iter().map(|event| (event.seq, event.hash)).collect();
+        let lost = lines.iter().find(|line| known.get(&line.seq) != Some(&line.hash));
+        if let Some(line) = lost {
+            self.file.set_len(line.offset)?;
+        }
+        Ok(())
+    }
+}
+
+/// Line of a journal's file with an event in it.
+#[derive(Debug)]
+struct EventLine {
+    offset: u64,
+    seq: u64,
+    hash: Hash,
+}
+
+/// Returns the lines with an event of a number from `first_seq` on.
+fn lines_from(file: &mut File, first_seq: u64) -> std::io::Result<Vec<EventLine>> {
+    file.rewind()?;
+    let mut reader = BufReader::new(file);
+    let (mut found, mut offset, mut line) = (Vec::new(), 0_u64, Vec::new());
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(found);
+        }
+        if let Some(event) = event_of(&line).filter(|event| event.seq >= first_seq) {
+            found.push(EventLine { offset, seq: event.seq, hash: event.hash });
+        }
+        offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
 }
 
@@ -232,7 +281,7 @@ fn end_of(file: &mut File) -> std::io::Result<End> {
         // read.
         lines.pop();
         let whole = if from > 0 { lines.get(1..).unwrap_or_default() } else { &lines[..] };
-        let last_seq = whole.iter().rev().find_map(|line| seq_of(line));
+        let last_seq = whole.iter().rev().find_map(|line| event_of(line)).map(|it| it.seq);
         if last_seq.is_some() || from == 0 {
             return Ok(End { last_seq: last_seq.unwrap_or(0), is_torn });
         }
@@ -240,7 +289,7 @@ fn end_of(file: &mut File) -> std::io::Result<End> {
     }
 }
 
-fn seq_of(line: &[u8]) -> Option<u64> {
+fn event_of(line: &[u8]) -> Option<Event> {
     let line = std::str::from_utf8(line).ok()?;
-    Event::from_json_line(line).ok().map(|event| event.seq)
+    Event::from_json_line(line.trim_end_matches('\n')).ok()
 }

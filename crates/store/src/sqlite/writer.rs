@@ -423,3 +423,44 @@ fn is_about_the_disk(failure: &Failure) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Job that writes nothing.
+    struct Empty {
+        is_synced: bool,
+    }
+
+    impl Job for Empty {
+        fn run(&mut self, _: &Connection) -> Result<(), Failure> {
+            Ok(())
+        }
+        fn is_synced(&self) -> bool {
+            self.is_synced
+        }
+        fn journal(&self, _: &mut Files) {}
+        fn changes(&self) -> Vec<StoreChange> {
+            Vec::new()
+        }
+        fn acknowledge(self: Box<Self>) {}
+        fn fail(self: Box<Self>, _: Error) {}
+    }
+
+    #[test]
+    fn a_commit_is_synced_if_one_of_its_jobs_needs_it() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut opened =
+            Opened { connection, path: PathBuf::new(), identity: None, is_syncing: true };
+        for jobs in [&[false][..], &[true], &[false, false], &[false, true], &[true], &[false]] {
+            let mut boxed: Vec<Box<dyn Job>> =
+                jobs.iter().map(|&is_synced| Box::new(Empty { is_synced }) as _).collect();
+            commit(&mut opened, &mut boxed).unwrap();
+            let level: i64 =
+                opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            // 1 is NORMAL, 2 is FULL.
+            assert_eq!(level, if jobs.contains(&true) { 2 } else { 1 }, "{jobs:?}");
+        }
+    }
+}

@@ -54,9 +54,11 @@ pub(in crate::sqlite) struct AdmitHeld(
 impl Operation for AdmitHeld {
     type Output = (Admitted, Option<Lease>);
 
-    // The holder acknowledges the run after the start of its attempt, which is synced.
+    // The holder acknowledges the run after the start of its attempt, which is synced. A run that may
+    // have to wait for its turn in a session is acknowledged before; one with a key, by any caller.
     fn is_synced(&self) -> bool {
-        false
+        let spec = &self.0.run.spec;
+        spec.session_turn.is_some() || spec.idempotency_key.is_some()
     }
 
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {

@@ -213,3 +213,28 @@ async fn a_huge_file_that_is_no_journal_is_refused_without_being_read() {
     let read = zeros(3 * 1024 * 1024 * 1024).unwrap();
     assert_eq!((read.events.len(), read.problems.len()), (0, 1), "{:?}", read.problems);
 }
+
+#[tokio::test]
+async fn a_journal_file_loses_events_that_a_loss_of_power_took_from_the_database() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let writer = started(&store).await;
+    drop(store);
+    let (database, older) = (fresh.registry.database(), fresh.registry.root().join("older"));
+    std::fs::copy(&database, &older).unwrap();
+
+    let store = fresh.open_sqlite();
+    let mut lost = writer.clone();
+    for step in ["lost", "lost too"] {
+        store.append(lost.step(step)).await.unwrap();
+    }
+    drop(store);
+    std::fs::rename(&older, &database).unwrap();
+
+    let store = fresh.open_sqlite();
+    let mut writer = writer;
+    store.append(writer.step("made after that")).await.unwrap();
+    let events = store.events(&writer.run.id, 0, u32::MAX).await.unwrap();
+    let file = JournalFile::read(&fresh.registry, &writer.run.id).unwrap();
+    assert_eq!((file.events, file.problems.len()), (events, 0));
+}
