@@ -59,7 +59,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     let Some(departure) = departure else {
         return finish(run(&context, cli.command, Cli::command));
     };
-    match detached::split()? {
+    match detached::split(printer)? {
         Role::Launcher(code) => Ok(code),
         Role::Helper(pipe) => finish(async { Ok(detached::help(&context, departure, pipe).await) }),
         Role::Alone => finish(run::depart(&context, departure)),

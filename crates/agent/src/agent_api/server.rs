@@ -28,7 +28,7 @@ pub struct Bind {
     /// Folder for files that are being uploaded. It exists and is on the file system of the blob
     /// store, so that a finished file only has to be renamed.
     pub uploads: PathBuf,
-    /// Set if the file of the socket stays when nobody listens any more, because the folder that it
+    /// Set if the file of the socket stays when no process listens any more, because the folder that it
     /// is in is removed some day: file systems create files slowly where many were just removed.
     pub leaves_file: bool,
 }

@@ -8,7 +8,7 @@ mod linux;
 pub use linux::alarm::{until_due, until_wall_clock};
 pub use linux::clock::{host_name, since_boot, wall_clock};
 pub use linux::end::end_run_processes;
-pub use linux::fork::{CopiedHelper, Fork, LauncherPipe, NoReport, fork};
+pub use linux::fork::{CopiedHelper, Fork, HelperOutput, LauncherPipe, NoReport, fork};
 pub use linux::freeze::is_run_frozen;
 pub use linux::gone::until_gone;
 pub use linux::helper::{Helper, StartedHelper, detach};

@@ -1,7 +1,7 @@
 //! Runs that outlive the command which starts them: `errand run -d`.
 //!
 //! The command checks everything, and then copies its process. The copy becomes the run's helper:
-//! it admits the run, starts its agent, prints the run's id, and lets the launcher end.
+//! it admits the run, starts its agent, and has the launcher print the run's id and end.
 
 use std::time::Duration;
 
@@ -15,19 +15,13 @@ use errand_engine::{Engine, launch};
 use errand_model::RunId;
 use errand_store::Lease;
 
-use super::run;
-use super::submit::CheckedRunDraft;
+use super::run::{self, Departure};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::printer::Printer;
 
 /// Age from which a helper process frees memory. Short runs do not pay for that.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
-
-/// Checked run that is to be left running.
-pub(crate) struct Departure {
-    pub(crate) checked: CheckedRunDraft,
-    pub(crate) json: bool,
-}
 
 /// What the process has to do after the fork.
 pub(crate) enum Role {
@@ -39,14 +33,18 @@ pub(crate) enum Role {
     Alone,
 }
 
-/// Copies this process. In the launcher, waits for the helper's report.
-pub(crate) fn split() -> Result<Role, Failure> {
+/// Copies this process. In the launcher, waits for the helper's report, and prints its output.
+pub(crate) fn split(printer: &Printer) -> Result<Role, Failure> {
     match os::fork() {
         Ok(Some(Fork::Helper(pipe))) => Ok(Role::Helper(pipe)),
-        Ok(Some(Fork::Launcher(helper))) => match helper.reported(launch::READY_LIMIT) {
-            Ok(code) => Ok(Role::Launcher(code)),
-            Err(why) => Err(Failure::new(ErrorCode::Internal, not_reported(&why))),
-        },
+        Ok(Some(Fork::Launcher(helper))) => {
+            let (reported, output) = helper.reported(launch::READY_LIMIT);
+            printer.stderr(&output.stderr);
+            let code =
+                reported.map_err(|why| Failure::new(ErrorCode::Internal, not_reported(&why)))?;
+            printer.bytes(&output.stdout)?;
+            Ok(Role::Launcher(code))
+        }
         Ok(None) => Ok(Role::Alone),
         Err(error) => Err(Failure::internal("cannot start a helper", &error)),
     }
@@ -61,7 +59,7 @@ fn not_reported(why: &NoReport) -> String {
     format!("the helper of the run did not begin: {how}")
 }
 
-/// Does the work of the helper. Everything that the user reads is printed before `pipe` is told.
+/// Does the work of the helper. The launcher prints what is printed here before `pipe` is told.
 pub(crate) async fn help(context: &Context, departure: Departure, pipe: LauncherPipe) -> u8 {
     let json = departure.json;
     match begin(context, departure).await {
@@ -95,7 +93,6 @@ pub(crate) async fn help(context: &Context, departure: Departure, pipe: Launcher
 fn exit_code(context: &Context, ended: Result<u8, Failure>) -> u8 {
     match ended {
         Ok(code) => code,
-        Err(failure) if failure.is_broken_pipe() => 0,
         Err(failure) => {
             context.printer.failure(&failure);
             failure.exit_code()

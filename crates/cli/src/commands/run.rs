@@ -22,7 +22,6 @@ use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
-use super::detached::Departure;
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
 use super::{away, family, held_up};
@@ -107,6 +106,12 @@ impl From<Busy> for OnBusy {
             Busy::Rollback => Self::Rollback,
         }
     }
+}
+
+/// Checked run that is to be left running.
+pub(crate) struct Departure {
+    pub(super) checked: CheckedRunDraft,
+    pub(super) json: bool,
 }
 
 /// Checks a run that is to be left running by a helper on this machine. `None` for any other one, and

@@ -1,9 +1,10 @@
 //! Runs in the background.
 
-use errand_testkit::{TestAgent, is_alive};
+use errand_testkit::{LIMIT, TestAgent, is_alive, wait_for, wait_until};
 
 use crate::support::{
-    event_types, finish, record, sandbox, sleeper, start, start_ready, wait_for_record,
+    all, event_types, finish, nobody_left, pid, record, sandbox, sleeper, start, start_ready,
+    wait_for_record,
 };
 
 #[test]
@@ -22,7 +23,7 @@ fn a_detached_run_returns_at_once_with_a_record() {
     assert_eq!(record["detached"], true);
     assert_eq!(record["agent"]["name"], "sleeper");
     let detached = sandbox.errand(["run", "-d", "--json"]).arg(&agent).run().ok().json();
-    let listed = crate::support::all(&sandbox);
+    let listed = all(&sandbox);
     for shown in [&record, &detached, &listed[0], &listed[1]] {
         let names: Vec<_> = shown.as_object().unwrap().keys().collect();
         assert_eq!(names, record.as_object().unwrap().keys().collect::<Vec<_>>());
@@ -110,4 +111,92 @@ fn any_unique_part_of_an_id_names_a_run() {
     let run_id = start_ready(&sandbox, &agent);
     assert_eq!(record(&sandbox, &run_id[12..])["run_id"], run_id.as_str());
     drop(sandbox.errand(["inspect-run", "no-such-run"]).run().refuses(125, "run_not_found"));
+}
+
+#[test]
+fn a_helper_shows_neither_secrets_of_its_caller_nor_marks_of_an_outer_run() {
+    let sandbox = sandbox();
+    let inner = sandbox.agent(&sleeper());
+    let script = format!("errand run -d {} > \"$HOME/inner\"", inner.display());
+    let outer = sandbox.agent(&TestAgent::shell(&script).spec("secrets: [CALLERS_KEY]"));
+    let outer = sandbox.errand(["run", "-d"]).arg(&outer).env("CALLERS_KEY", "hush-hush").run();
+    assert_eq!(finish(&sandbox, &outer.ok().stdout_line())["status"], "completed");
+
+    let inner = std::fs::read_to_string(sandbox.root().join("home/inner")).unwrap();
+    let inner = inner.trim();
+    let record =
+        wait_for_record(&sandbox, inner, "it outlives the outer run", |it| it["pid"].is_u64());
+    assert_eq!(record["status"], "running");
+    let shown = |name: &str| {
+        let path = format!("/proc/{}/{name}", pid(&record["pid"]));
+        String::from_utf8(std::fs::read(path).unwrap()).unwrap()
+    };
+    let environment = shown("environ");
+    assert!(environment.contains(&format!("ERRAND_HELPER={inner}\0")), "{environment:?}");
+    for hidden in ["hush-hush", "ERRAND_RUN_ID", "ERRAND_TOKEN", "ERRAND_ATTEMPT"] {
+        assert!(!environment.contains(hidden), "{hidden}: {environment:?}");
+    }
+    let command_line = shown("cmdline");
+    let expected = format!("errand internal run-record {inner}");
+    assert!(expected.starts_with(command_line.trim_end_matches('\0')), "{command_line:?}");
+    assert!(!command_line.trim_end_matches('\0').is_empty());
+    assert_eq!(shown("comm"), "errand-helper\n");
+}
+
+#[test]
+fn a_launcher_that_is_interrupted_leaves_a_whole_run_or_none() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&TestAgent::shell("true"));
+    for looks in 0..12 {
+        let launcher = sandbox.errand(["run", "-d"]).arg(&agent).spawn();
+        // Each look takes a moment longer, so the interrupt comes at another point of the start.
+        for _ in 0..looks {
+            drop(sandbox.processes());
+        }
+        launcher.interrupt();
+        drop(launcher.wait());
+    }
+    nobody_left(&sandbox);
+    for record in all(&sandbox) {
+        assert_eq!(record["status"], "completed", "{record:#}");
+        drop(sandbox.errand(["verify", record["run_id"].as_str().unwrap()]).run().ok());
+    }
+    assert_eq!(finish(&sandbox, &start(&sandbox, &agent, &[]))["status"], "completed");
+}
+
+#[test]
+fn a_reader_that_is_stuck_or_gone_holds_up_no_run() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&TestAgent::shell("true"));
+    let program = env!("CARGO_BIN_EXE_errand");
+    let stuck = "mkfifo fifo; exec 3<>fifo; head -c 65536 /dev/zero >&3\n\
+         \"$0\" run -d \"$1\" >&3 &\n\
+         echo started; wait";
+    let launching = sandbox.tool("sh", ["-c", stuck, program]).arg(&agent).spawn();
+    launching.wait_for_stdout("started");
+    wait_until(
+        "the run is over",
+        LIMIT,
+        || matches!(&all(&sandbox)[..], [only] if only["status"] == "completed"),
+    );
+    for gone in ["\"$0\" run -d \"$1\" >&-", "\"$0\" run -d \"$1\" | true"] {
+        drop(sandbox.tool("sh", ["-c", gone, program]).arg(&agent).run().ok());
+    }
+    wait_until("all three runs are over", LIMIT, || {
+        let all = all(&sandbox);
+        all.len() == 3 && all.iter().all(|record| record["status"] == "completed")
+    });
+}
+
+#[test]
+fn the_record_file_soon_shows_that_the_agent_runs() {
+    let sandbox = sandbox();
+    let run_id = start(&sandbox, &sandbox.agent(&sleeper()), &[]);
+    let path = sandbox.registry().join(format!("runs/{run_id}.json"));
+    let record = wait_for("the record file shows the attempt", LIMIT, || {
+        let record: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).ok()?).expect("a whole record");
+        (record["attempts"][0]["status"] == "running").then_some(record)
+    });
+    assert_eq!((&record["run_id"], &record["status"]), (&run_id.into(), &"running".into()));
 }

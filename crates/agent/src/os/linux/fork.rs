@@ -2,13 +2,14 @@
 //! check the agent once more.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::ExitStatus;
 use std::ptr;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::MemfdFlags;
 use rustix::pipe::PipeFlags;
 
 use super::helper::StartedHelper;
@@ -17,13 +18,16 @@ use super::spawn::{self, DEFAULT_ACTION, LAST_SIGNAL};
 /// Signals whose handling a copy keeps: Rust ignores the first, and reports an overflow of the stack
 /// with the others.
 const KEPT_SIGNALS: [libc::c_int; 3] = [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
+/// Longest output of a helper that its launcher prints: a record with a long payload fits.
+const OUTPUT_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Side of a fork on which the caller is.
 #[derive(Debug)]
 pub enum Fork {
     /// The process that was started by the user; it ends with the exit code that its copy reports.
     Launcher(CopiedHelper),
-    /// The copy: in a session of its own, without files of the launcher but stdout and stderr.
+    /// The copy: in a session of its own, without files of the launcher. The launcher prints its
+    /// stdout and stderr: a terminal or a full pipe must not hold up a supervisor.
     Helper(LauncherPipe),
 }
 
@@ -32,6 +36,23 @@ pub enum Fork {
 pub struct CopiedHelper {
     started: StartedHelper,
     pipe: OwnedFd,
+    output: PrintedFiles,
+}
+
+/// Files in memory that a helper prints into before it reports.
+#[derive(Debug)]
+struct PrintedFiles {
+    stdout: File,
+    stderr: File,
+}
+
+/// Output of a helper up to its report.
+#[derive(Debug, Default)]
+pub struct HelperOutput {
+    /// Data.
+    pub stdout: Vec<u8>,
+    /// Notes and failures.
+    pub stderr: Vec<u8>,
 }
 
 /// Pipe to the launcher, which waits for an exit code.
@@ -63,6 +84,7 @@ pub fn fork() -> io::Result<Option<Fork>> {
     }
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (read, write) = (spawn::above_stdio(read)?, spawn::above_stdio(write)?);
+    let output = PrintedFiles::new()?;
     // SAFETY: this thread is the only one, so the copy has no lock that another thread held.
     let pid = unsafe { libc::fork() };
     if pid < 0 {
@@ -74,9 +96,13 @@ pub fn fork() -> io::Result<Option<Fork>> {
         return Ok(Some(Fork::Launcher(CopiedHelper {
             started: StartedHelper::of(pid),
             pipe: read,
+            output,
         })));
     }
     drop(read);
+    rustix::stdio::dup2_stdout(&output.stdout)?;
+    rustix::stdio::dup2_stderr(&output.stderr)?;
+    drop(output);
     leave_launcher(&write)?;
     Ok(Some(Fork::Helper(LauncherPipe { pipe: write })))
 }
@@ -104,49 +130,76 @@ fn leave_launcher(pipe: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
+impl PrintedFiles {
+    fn new() -> io::Result<Self> {
+        let file = |name: &str| -> io::Result<File> {
+            let file = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
+            Ok(spawn::above_stdio(file)?.into())
+        };
+        Ok(Self { stdout: file("stdout")?, stderr: file("stderr")? })
+    }
+
+    /// Reads what was printed so far; nothing from a file that cannot be read.
+    fn read(self) -> HelperOutput {
+        let text = |mut file: File| {
+            let mut text = Vec::new();
+            let read =
+                file.rewind().and_then(|()| file.take(OUTPUT_LIMIT_BYTES).read_to_end(&mut text));
+            read.map(|_| text).unwrap_or_default()
+        };
+        HelperOutput { stdout: text(self.stdout), stderr: text(self.stderr) }
+    }
+}
+
 impl CopiedHelper {
-    /// Waits for the exit code that the helper reports.
+    /// Waits for the exit code that the helper reports. Returns it with the helper's output.
     ///
     /// # Errors
     ///
     /// If the helper ends without one, or says nothing for so long as `limit`.
-    pub fn reported(self, limit: Duration) -> Result<u8, NoReport> {
-        let mut pipe = File::from(self.pipe);
-        let deadline = Instant::now() + limit;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
-            match rustix::event::poll(&mut polled, Some(&timeout)) {
-                Ok(0) => return Err(NoReport::Silent),
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(NoReport::Unknown(error.into())),
-            }
+    pub fn reported(self, limit: Duration) -> (Result<u8, NoReport>, HelperOutput) {
+        let code = exit_code(self.pipe, self.started, limit);
+        (code, self.output.read())
+    }
+}
+
+fn exit_code(pipe: OwnedFd, started: StartedHelper, limit: Duration) -> Result<u8, NoReport> {
+    let mut pipe = File::from(pipe);
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return Err(NoReport::Silent),
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(NoReport::Unknown(error.into())),
         }
-        let mut code = [0];
-        match pipe.read(&mut code) {
-            Ok(1) => Ok(code[0]),
-            Ok(_) => Err(match self.started.wait() {
-                Ok(status) => NoReport::Ended(status),
-                Err(error) => NoReport::Unknown(error),
-            }),
-            Err(error) => Err(NoReport::Unknown(error)),
-        }
+    }
+    let mut code = [0];
+    match pipe.read(&mut code) {
+        Ok(1) => Ok(code[0]),
+        Ok(_) => Err(match started.wait() {
+            Ok(status) => NoReport::Ended(status),
+            Err(error) => NoReport::Unknown(error),
+        }),
+        Err(error) => Err(NoReport::Unknown(error)),
     }
 }
 
 impl LauncherPipe {
-    /// Reports the exit code with which the launcher ends, and leaves its stdout, stderr and folder.
+    /// Reports the exit code with which the launcher ends, after it has printed this process's output.
+    /// Anything that is printed later is lost.
     pub fn report(self, code: u8) {
         let mut pipe = File::from(self.pipe);
         // The launcher may be gone.
         drop(pipe.write_all(&[code]));
         if let Ok(null) = File::options().write(true).open("/dev/null") {
-            // If this fails, whoever reads the launcher's output waits for the end of this process.
+            // If this fails, the output of a long life stays in memory.
             rustix::stdio::dup2_stdout(&null).unwrap_or_default();
             rustix::stdio::dup2_stderr(&null).unwrap_or_default();
         }

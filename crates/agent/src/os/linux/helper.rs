@@ -67,7 +67,7 @@ impl Helper<'_> {
 }
 
 impl StartedHelper {
-    /// Returns a child of this process that nobody else waits for.
+    /// Returns a child of this process that no other code waits for.
     pub(super) const fn of(pid: u32) -> Self {
         Self { pid }
     }

@@ -58,8 +58,8 @@ pub fn show_as_helper(run_id: &RunId, kept: &[(OsString, OsString)]) -> io::Resu
     let mut pointers: Vec<*const libc::c_char> = kept.iter().map(|text| text.as_ptr()).collect();
     pointers.push(std::ptr::null());
     let pointers: &'static [*const libc::c_char] = Vec::leak(pointers);
-    // SAFETY: this thread is the only one, so nobody reads the environment meanwhile, and nobody
-    // has a reference to the memory of the arguments: Rust copies them when they are asked for.
+    // SAFETY: this thread is the only one, so no other reads the environment meanwhile, and there
+    // is no reference to the memory of the arguments: Rust copies them when they are asked for.
     unsafe {
         environ = pointers.as_ptr();
         fill(arguments, title.as_bytes());

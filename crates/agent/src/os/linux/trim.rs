@@ -42,7 +42,10 @@ fn release(range: &str) {
 ///
 /// Each further arena costs a mapping and a system call for every few pages by which it grows, and
 /// a process that supervises one run has threads which only wait for each other.
+///
+/// Other C libraries than GNU's have no arenas.
 pub fn use_one_arena() {
+    #[cfg(target_env = "gnu")]
     #[expect(unsafe_code, reason = "a setting of the C library")]
     // SAFETY: takes numbers. If it fails, threads have arenas of their own.
     unsafe {
