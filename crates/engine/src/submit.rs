@@ -98,7 +98,7 @@ pub async fn admit_held_as(
     match (admitted, lease) {
         (Admitted::Created, Some(lease)) => {
             engine.metrics().committed(&run, &admission.events);
-            // A run in the foreground is shown to nobody yet; its supervisor writes the file.
+            // A run in the foreground is not shown to its caller yet; its supervisor writes the file.
             if run.spec.detached {
                 record_file::write_quietly(engine, &run, head, Some(engine.holder()));
             }

@@ -61,10 +61,19 @@ impl Journal {
         }
     }
 
-    /// Writes the record file now, if it is behind.
+    /// Writes the record file now, if it is behind. Without the lease, it is the next holder's to
+    /// write.
     pub(crate) fn write_unrecorded(&self) {
         let Some(Unrecorded { run, head, .. }) = self.state().unrecorded.take() else { return };
+        if self.shared.term.is_over() || self.shared.durable.borrow().lost.is_some() {
+            return;
+        }
         let engine = &self.shared.engine;
         record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+    }
+
+    /// Leaves the record file as it is, because the lease is given back and nothing was committed.
+    pub(crate) fn keep_record(&self) {
+        self.state().unrecorded = None;
     }
 }

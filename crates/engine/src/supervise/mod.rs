@@ -240,6 +240,7 @@ async fn under_lease(
     if is_over {
         if began_at_rest && is_at_rest() {
             // The run was paused before this process took its lease.
+            journal.keep_record();
             engine.store().give_back(journal.run_id(), journal.epoch()).await?;
         }
         return Ok(Next::Over);

@@ -95,11 +95,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     }
     log.system(&began(run));
     let files = attempt_files(engine, run)?;
-    let input = run.spec.input.as_ref();
-    let input = input.map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
-    if let Some(input) = &input {
-        write(&files.input, input)?;
-    }
+    let input = written_input(engine, run, &files)?;
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
     let workspaces = Workspaces::new(registry.workspaces());
     let workspace =
@@ -150,6 +146,18 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
+}
+
+/// Writes the run's input to its file, if it has one, and returns its bytes.
+fn written_input(
+    engine: &Engine,
+    run: &Run,
+    files: &AttemptFiles,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(input) = &run.spec.input else { return Ok(None) };
+    let input = payload::to_bytes(&engine.blobs(), input)?;
+    write(&files.input, &input)?;
+    Ok(Some(input))
 }
 
 /// Writes the brief of an attempt, and returns its bytes.
@@ -250,13 +258,6 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
-    // Files of an earlier attempt are removed: an output, or a pipe in place of a file.
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(IoFailure::of("remove", &folder)(error).into());
-        }
-        _ => {}
-    }
     private.create(&folder).map_err(IoFailure::of("create", &folder))?;
     let state = state_folder(engine, run);
     private.create(&state).map_err(IoFailure::of("create", &state))?;
@@ -273,23 +274,35 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     Ok(files)
 }
 
-/// Removes the folders of earlier attempts.
+/// Removes files of earlier attempts: an output, or a pipe in place of a file. Folders of later
+/// attempts stay: a worker may have lost the run without knowing it yet.
 fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
     let folder = engine.registry().run_scratch(&run.id);
-    let Some(_) = run.spec.placement else { return Ok(()) };
+    if run.spec.placement.is_none() {
+        return removed(&folder, fs::remove_dir_all(&folder));
+    }
     let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
     for entry in entries.flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        // The first attempt has its files in the folder itself.
-        if number.is_some_and(|number| number >= run.last_attempt_number()) {
+        if number.is_some_and(|number| number > run.last_attempt_number()) {
             continue;
         }
         let is_folder = entry.file_type().is_ok_and(|found| found.is_dir());
         let path = entry.path();
-        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(IoFailure::of("remove", path))?;
+        let result = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed(&path, result)?;
     }
     Ok(())
+}
+
+/// Returns the error of a removal. A path that does not exist is none.
+fn removed(path: &Path, result: std::io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(IoFailure::of("remove", path)(error).into())
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Makes the folder of a socket outside the registry, and accepts an existing one only if no other
