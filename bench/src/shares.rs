@@ -47,7 +47,7 @@ impl Shares {
 
     /// Returns the lines whose share changed, for people.
     pub(crate) fn compared_with(&self, lines: &[Line]) -> String {
-        let mut text = String::new();
+        let mut changed = Vec::new();
         for line in lines {
             let known = self.shares.get(&line.name);
             let (Some(now), Some(before)) = (line.share, known) else { continue };
@@ -58,10 +58,10 @@ impl Shares {
             } else {
                 continue;
             };
-            text.push_str(&format!("{word}  {}: {before:.2} before, {now:.2} now\n", line.name));
+            changed.push(format!("{word}  {}: {before:.2} before, {now:.2} now\n", line.name));
         }
         let counted = lines.iter().filter(|line| self.shares.contains_key(&line.name)).count();
-        format!("compared with {} ({counted} lines in both)\n{text}", self.commit)
+        format!("compared with {} ({counted} lines in both)\n{}", self.commit, changed.concat())
     }
 }
 
