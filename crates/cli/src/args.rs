@@ -12,10 +12,18 @@ use crate::commands::Command;
 /// Data goes to stdout, everything else to stderr. Runs may be named by their id, any unique part
 /// of it, or the name they were given.
 #[derive(Debug, Parser)]
-#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 #[command(name = "errand", version, propagate_version = false, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
+pub(crate) struct Global {
     /// The registry's folder; by default the nearest `.errand` here or above [env: ERRAND_ROOT]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) root: Option<PathBuf>,
@@ -24,6 +32,4 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
     #[arg(help_heading = "Global options")]
     pub(crate) server: Option<String>,
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }

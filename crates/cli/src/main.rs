@@ -53,7 +53,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     if !matches!(cli.command, Command::Up(_) | Command::Worker(_)) {
         os::use_one_arena();
     }
-    let context = Context::from_process(cli.root, cli.server, printer.clone())?;
+    let context = Context::from_process(cli.global.root, cli.global.server, printer.clone())?;
     let departure =
         if let Command::Run(args) = &cli.command { run::departure(&context, args)? } else { None };
     let Some(departure) = departure else {

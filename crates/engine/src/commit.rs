@@ -232,8 +232,8 @@ pub(crate) async fn commit(
     Ok(lease)
 }
 
-/// Writes the terminal snapshot of events that are not committed yet, and survives a loss of power.
-/// The file of `reserve` becomes the snapshot, so that there is space for it even on a full disk.
+/// Writes the terminal snapshot of events that are not committed yet; it survives the death of this
+/// process. On a full disk, it goes into the space of `reserve`, which is given back in any case.
 pub(crate) fn write_snapshot(
     engine: &Engine,
     run_id: &RunId,
@@ -241,13 +241,18 @@ pub(crate) fn write_snapshot(
     reserve: Option<DiskReserve>,
 ) {
     let (registry, snapshot) = (engine.registry(), snapshot(run_id, added));
-    if let Some(reserve) = reserve
-        && snapshot.write_into(registry, reserve.path()).is_ok()
+    if snapshot.write(registry, Sync::No).is_err()
+        && let Some(reserve) = reserve
     {
-        return;
+        // Without the snapshot the registry alone decides; no recorded event is lost.
+        drop(snapshot.write_into(registry, reserve.path()));
     }
-    // Without the snapshot the registry alone decides; no recorded event is lost.
-    drop(snapshot.write(registry, Sync::Yes));
+}
+
+/// Makes a terminal snapshot survive a loss of power.
+pub(crate) fn sync_snapshot(engine: &Engine, run_id: &RunId) {
+    // Without it the registry alone decides.
+    drop(errand_store::files::sync(&engine.registry().run_final(run_id)));
 }
 
 fn snapshot(run_id: &RunId, added: &Additions) -> FinalSnapshot {

@@ -25,6 +25,7 @@ use errand_model::run::{Command, Decision, Run};
 use errand_model::step::Steps;
 use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 pub(crate) use self::error::Error;
 pub use self::error::JournalProblem;
@@ -33,7 +34,7 @@ use self::state::State;
 use crate::Engine;
 use crate::error::RunEnding;
 use crate::lease::Term;
-use crate::reserve::DiskReserve;
+use crate::reserve::{self, DiskReserve};
 
 /// Rest of a lease from which the start of a step is not waited for: it becomes durable, with the
 /// next commit or soon after, before another process can take the run.
@@ -104,6 +105,7 @@ impl Journal {
         let known = {
             let mut state = self.state();
             // The next attempt reserves space of its own, in the same file.
+            state.reserve_due_at = None;
             drop(state.reserve.take());
             (state.draft.head() == stored.head).then(|| state.draft.steps().clone())
         };
@@ -121,13 +123,16 @@ impl Journal {
         let durable = Durable { seq: draft.head().seq, lost: None };
         let run = draft.run();
         let run_id = run.id.clone();
-        // A coordinator has no agent whose end needs disk space.
-        let reserve =
-            run.spec.plan.is_none().then(|| DiskReserve::take(engine.registry(), &run_id));
         let unrecorded = Unrecorded::new(run.clone(), draft.head());
+        // A coordinator has no agent whose end needs disk space.
+        let needs_reserve = run.spec.plan.is_none();
         let mut state = State::new(draft);
         state.unrecorded = Some(unrecorded);
-        state.reserve = reserve.flatten();
+        if needs_reserve && reserve::can_wait(engine.registry()) {
+            state.reserve_due_at = Some(Instant::now() + reserve::RESERVED_AFTER);
+        } else if needs_reserve {
+            state.reserve = DiskReserve::take(engine.registry(), &run_id);
+        }
         let shared = Shared {
             engine: engine.clone(),
             run_id,
@@ -351,6 +356,18 @@ impl Journal {
     /// [`crate::journal::JournalProblem::LeaseOver`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
+    }
+
+    /// Waits until disk space for the end of the attempt is due, and reserves it.
+    async fn reserve_due(&self) {
+        let due_at = self.state().reserve_due_at;
+        let Some(due_at) = due_at else { return std::future::pending().await };
+        tokio::time::sleep_until(due_at).await;
+        let mut state = self.state();
+        state.reserve_due_at = None;
+        if !state.closed {
+            state.reserve = DiskReserve::take(self.shared.engine.registry(), &self.shared.run_id);
+        }
     }
 
     /// Returns the state, if anything more may be decided.

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use errand_model::RunId;
 use errand_store::Registry;
@@ -17,6 +18,18 @@ use rustix::fs::FallocateFlags;
 /// Twice the need of a commit of SQLite (some 20 pages of 4 KiB), the terminal snapshot, lines of
 /// the journal's file and the record.
 const RESERVE_BYTES: u32 = 256 * 1024;
+
+/// Free space from which an attempt reserves none in its first [`RESERVED_AFTER`]: more than it can
+/// fill in that time.
+const PLENTY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Age of an attempt from which it has reserved space in any case. Short runs do not pay for it.
+pub(crate) const RESERVED_AFTER: Duration = Duration::from_secs(1);
+
+/// Returns true if the registry's disk has so much free space that the reservation can wait.
+pub(crate) fn can_wait(registry: &Registry) -> bool {
+    let found = rustix::fs::statvfs(registry.root());
+    found.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= PLENTY_BYTES)
+}
 
 /// Reserved space on the registry's disk, freed on drop.
 #[derive(Debug)]

@@ -44,6 +44,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Registr
     written
 }
 
+/// Makes the content of `path`, and its name, survive a power failure.
+///
+/// # Errors
+///
+/// [`RegistryError::File`].
+pub fn sync(path: &Path) -> Result<(), RegistryError> {
+    let failed = |source| RegistryError::File { doing: "sync", path: path.to_path_buf(), source };
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed)?;
+    sync_folder_of(path)
+}
+
 /// Returns an unused name in the folder of `path`.
 pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

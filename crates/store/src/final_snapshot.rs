@@ -62,9 +62,8 @@ impl FinalSnapshot {
             let mut file = File::options().write(true).open(reserve)?;
             file.write_all(&text)?;
             file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
-            std::fs::rename(reserve, &path)?;
-            // The name is part of what is synced: one sync for both.
-            file.sync_all()
+            file.sync_data()?;
+            std::fs::rename(reserve, &path)
         };
         replaced().map_err(|source| RegistryError::File { doing: "write", path, source })
     }

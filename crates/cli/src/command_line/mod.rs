@@ -6,13 +6,13 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args as _, FromArgMatches as _, Parser as _, Subcommand as _};
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 
-use crate::args::Cli;
-use crate::commands::GROUPS;
+use crate::args::{Cli, Global};
+use crate::commands::{GROUPS, agent, internal, ps, run, wait};
 use crate::help::grouped;
 
 /// Commands whose bare name runs their subcommand `ls`.
@@ -33,6 +33,9 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         drop(writeln!(io::stdout(), "errand {}", env!("CARGO_PKG_VERSION")));
         return Err(ExitCode::from(exit_code::SUCCESS));
     }
+    if let Some(cli) = parse_often_called(&words) {
+        return Ok(cli);
+    }
     Cli::try_parse_from(&words)
         .or_else(|error| {
             let is_bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -44,6 +47,25 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
             Cli::try_parse_from(&words)
         })
         .map_err(|error| report(&error))
+}
+
+/// Parses a correct call of a command that is called often, without setting up the others: that takes
+/// longer than all else that such a command does before its work. `None`: the whole parser decides,
+/// and words its refusal.
+fn parse_often_called(words: &[OsString]) -> Option<Cli> {
+    let name = words.get(1)?.to_str()?;
+    let command = clap::Command::new(name.to_owned());
+    let command = match name {
+        "run" => run::Args::augment_args(command),
+        "ps" => ps::Args::augment_args(command),
+        "wait" => wait::Args::augment_args(command),
+        "agent" => agent::Command::augment_subcommands(command),
+        "internal" => internal::Command::augment_subcommands(command),
+        _ => return None,
+    };
+    let whole = Global::augment_args(clap::Command::new("errand")).subcommand(command);
+    let matches = whole.try_get_matches_from(words).ok()?;
+    Cli::from_arg_matches(&matches).ok()
 }
 
 /// Prints help and version to stdout, which is success, and anything else as a refusal to stderr.

@@ -1,5 +1,7 @@
 //! The end of an attempt, and of the run if it ends with it.
 
+use std::time::Duration;
+
 use errand_model::RunId;
 use errand_model::draft::Additions;
 use errand_model::run::{Command, Decision, Status};
@@ -11,9 +13,14 @@ use super::{Error, Journal};
 use crate::Engine;
 use crate::commit::{self, Admits};
 
+/// Time in which the last commit is usually durable. If it takes longer, because the registry is
+/// busy or cannot be reached, the terminal snapshot is synced meanwhile.
+const COMMIT_IS_SOON: Duration = Duration::from_millis(50);
+
 impl Journal {
-    /// Records the end of an attempt. If the run ends with it, the terminal snapshot is written and
-    /// synced first, and nothing can be recorded afterwards.
+    /// Records the end of an attempt. If the run ends with it, the terminal snapshot is written
+    /// first, and nothing can be recorded afterwards. Whichever comes first makes the end survive a
+    /// loss of power: the commit, or a sync of the snapshot.
     ///
     /// # Errors
     ///
@@ -28,7 +35,7 @@ impl Journal {
         };
         self.leave_snapshot(ending.as_ref());
         self.shared.wake.notify_one();
-        self.durable(seq).await?;
+        self.or_sync_snapshot(ending.is_some(), self.durable(seq)).await?;
         Ok(decision)
     }
 
@@ -61,10 +68,23 @@ impl Journal {
             | Status::Failed { .. }
             | Status::Cancelled { .. } => Admits::Nothing,
         };
-        let written = self.write_one(commit, Patience::USUAL, &admits).await;
+        let written = self.write_one(commit, Patience::USUAL, &admits);
+        let written = self.or_sync_snapshot(ending.is_some(), written).await;
         let lease = written.map_err(|error| self.lose(error))?;
         self.note_successor(admits, lease);
         Ok(decision)
+    }
+
+    /// Waits for the last commit; syncs the terminal snapshot, if there is one, once that takes long.
+    async fn or_sync_snapshot<T>(&self, has_snapshot: bool, written: impl Future<Output = T>) -> T {
+        let mut written = std::pin::pin!(written);
+        if has_snapshot {
+            if let Ok(written) = tokio::time::timeout(COMMIT_IS_SOON, &mut written).await {
+                return written;
+            }
+            commit::sync_snapshot(&self.shared.engine, &self.shared.run_id);
+        }
+        written.await
     }
 
     fn note_successor(&self, admits: Admits, lease: Option<Lease>) {

@@ -6,6 +6,8 @@ use errand_model::run::{AttemptReport, Command, Decision, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentWrite, Lease};
 
+use tokio::time::Instant;
+
 use super::record::Unrecorded;
 use super::{Error, output};
 use crate::commit::{Commit, Writer};
@@ -34,6 +36,8 @@ pub(super) struct State {
     pub(super) unrecorded: Option<Unrecorded>,
     /// Disk space for the end of the attempt on a full disk.
     pub(super) reserve: Option<DiskReserve>,
+    /// Time at which that space is reserved; `None`: it is, or never will be.
+    pub(super) reserve_due_at: Option<Instant>,
 }
 
 impl State {
@@ -50,6 +54,7 @@ impl State {
             unwritten: None,
             unrecorded: None,
             reserve: None,
+            reserve_due_at: None,
         }
     }
 

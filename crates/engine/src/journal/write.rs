@@ -63,6 +63,7 @@ impl Journal {
                 }
                 () = self.output_due() => {}
                 () = self.record_due() => continue,
+                () = self.reserve_due() => continue,
             }
             let _order = self.shared.writing.lock().await;
             while let Some(commit) = self.next_commit() {
