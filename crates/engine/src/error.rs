@@ -5,6 +5,7 @@
 //! beside the code that finds it. [`Error`] is the sum of those types, for a caller that shows any of
 //! them to a person; the error of every area converts into it.
 
+mod areas;
 pub mod code;
 mod operation;
 mod problems;

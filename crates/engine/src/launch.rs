@@ -16,7 +16,6 @@ use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::run::Run;
 use errand_store::Lease;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -154,17 +153,8 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
     let mut line = Vec::new();
     let mut part = [0; 4096];
     while !line.contains(&b'\n') && line.len() < usize::try_from(READY_LIMIT_BYTES).unwrap_or(0) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
-        match rustix::event::poll(&mut polled, Some(&timeout)) {
-            Ok(0) => return Err(std::io::ErrorKind::TimedOut.into()),
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
+        if !errand_agent::os::is_readable_by(&pipe, deadline)? {
+            return Err(std::io::ErrorKind::TimedOut.into());
         }
         match pipe.read(&mut part)? {
             0 => break,

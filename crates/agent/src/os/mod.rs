@@ -14,6 +14,7 @@ pub use linux::gone::until_gone;
 pub use linux::helper::{Helper, StartedHelper, detach};
 pub use linux::identity::{Liveness, identity_of, liveness, own_identity, pid_and_group};
 pub use linux::orphans::{adopt_orphans, reap_orphans};
+pub use linux::readable::is_readable_by;
 pub use linux::signal::{Signal, SignalDelivery, ignores_hang_up, signal};
 pub use linux::title::show_as_helper;
 pub use linux::tree::descendants_of_run;

@@ -1,52 +1,10 @@
 //! Failures of the engine's areas, which read like the same error of the whole engine.
 
-use errand_engine::{
-    Error as EngineError, admit, again, agents, ask, audit, bom, error, evidence, garbage, launch,
-    log, logs, outbox, payload, people, prices, reconcile, record_file, remove, replay, sessions,
-    submission, submit, values, workers,
-};
-
 use super::Failure;
 
-macro_rules! shown_as_engine_error {
-    ($($error:ty),+ $(,)?) => {
-        $(
-            impl From<$error> for Failure {
-                fn from(error: $error) -> Self {
-                    EngineError::from(error).into()
-                }
-            }
-        )+
-    };
-}
-
-shown_as_engine_error!(
-    admit::Error,
-    again::Error,
-    agents::Error,
-    ask::Error,
-    audit::Error,
-    bom::Error,
-    error::IoFailure,
-    error::MemberError,
-    error::NoRandomness,
-    error::PayloadRefused,
-    evidence::Error,
-    garbage::Error,
-    launch::Error,
-    log::Error,
-    logs::Error,
-    outbox::Error,
-    payload::Error,
-    people::Error,
-    prices::Error,
-    reconcile::Error,
-    record_file::Error,
-    remove::Error,
-    replay::Error,
-    sessions::Error,
-    submission::Error,
-    submit::Error,
-    values::Error,
-    workers::Error,
+errand_engine::from_area_errors!(Failure);
+errand_engine::from_area_errors!(
+    Failure:
+    errand_engine::agents::Error,
+    errand_engine::error::MemberError,
 );

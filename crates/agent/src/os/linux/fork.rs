@@ -8,11 +8,11 @@ use std::process::ExitStatus;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::pipe::PipeFlags;
 
 use super::helper::StartedHelper;
+use super::readable::is_readable_by;
 use super::spawn::{self, DEFAULT_ACTION, LAST_SIGNAL};
 
 /// Signals whose handling a copy keeps: Rust ignores the first, and reports an overflow of the stack
@@ -165,20 +165,10 @@ impl CopiedHelper {
 
 fn exit_code(pipe: OwnedFd, started: StartedHelper, limit: Duration) -> Result<u8, NoReport> {
     let mut pipe = File::from(pipe);
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
-        match rustix::event::poll(&mut polled, Some(&timeout)) {
-            Ok(0) => return Err(NoReport::Silent),
-            Ok(_) => break,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(NoReport::Unknown(error.into())),
-        }
+    match is_readable_by(&pipe, Instant::now() + limit) {
+        Ok(true) => {}
+        Ok(false) => return Err(NoReport::Silent),
+        Err(error) => return Err(NoReport::Unknown(error)),
     }
     let mut code = [0];
     match pipe.read(&mut code) {
