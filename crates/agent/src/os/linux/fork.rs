@@ -79,7 +79,7 @@ pub enum NoReport {
 /// If the kernel refuses; there is one process then.
 #[expect(unsafe_code, reason = "fork has no safe wrapper")]
 pub fn fork() -> io::Result<Option<Fork>> {
-    if fs::read_dir("/proc/self/task")?.count() != 1 {
+    if !is_only_thread()? {
         return Ok(None);
     }
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -107,6 +107,11 @@ pub fn fork() -> io::Result<Option<Fork>> {
     Ok(Some(Fork::Helper(LauncherPipe { pipe: write })))
 }
 
+/// Returns true if this process has no other thread.
+pub(super) fn is_only_thread() -> io::Result<bool> {
+    Ok(fs::read_dir("/proc/self/task")?.count() == 1)
+}
+
 /// Makes a copy independent of its launcher: session, signals, stdin, file descriptors.
 #[expect(unsafe_code, reason = "signals and numbers of files have no safe wrappers")]
 fn leave_launcher(pipe: &OwnedFd) -> io::Result<()> {
@@ -124,8 +129,8 @@ fn leave_launcher(pipe: &OwnedFd) -> io::Result<()> {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-        libc::close_range(spawn::FIRST_FD, pipe.saturating_sub(1), 0);
-        libc::close_range(pipe + 1, libc::c_uint::MAX, 0);
+        spawn::close_range(spawn::FIRST_FD, pipe.saturating_sub(1), 0);
+        spawn::close_range(pipe + 1, libc::c_uint::MAX, 0);
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ pub fn detach(command: &mut Command) {
             if libc::setsid() < 0 {
                 return Err(io::Error::last_os_error());
             }
-            libc::close_range(spawn::FIRST_FD, libc::c_uint::MAX, spawn::CLOSE_ON_EXEC);
+            spawn::close_range(spawn::FIRST_FD, libc::c_uint::MAX, spawn::CLOSE_ON_EXEC);
         }
         Ok(())
     };

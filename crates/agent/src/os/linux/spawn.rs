@@ -196,7 +196,7 @@ fn prepare(shared: &Shared) -> Result<(), Stage> {
             }
         }
         // Kernels before 5.11 refuse; there, close-on-exec of each descriptor does the same.
-        libc::close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
+        close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
         if libc::chdir(shared.cwd) < 0 {
             return Err(Stage::Directory);
         }
@@ -234,8 +234,21 @@ fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
-#[expect(clippy::cast_possible_wrap, reason = "a flag of four")]
-pub(super) const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
+/// Flag of [`close_range`]: descriptors are closed when the process executes a program.
+pub(super) const CLOSE_ON_EXEC: libc::c_uint = libc::CLOSE_RANGE_CLOEXEC;
+
+/// Closes descriptors, or marks them. A system call, because not every C library has the function.
+///
+/// # Safety
+///
+/// No value of this process uses a descriptor that is closed.
+#[expect(unsafe_code, reason = "a system call without a wrapper")]
+pub(super) unsafe fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) {
+    // SAFETY: the caller's promise; the call has no pointers.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, first, last, flags);
+    }
+}
 
 /// Converts the variables of an environment for the kernel.
 pub(crate) fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {

@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 
 use errand_model::RunId;
 
+use super::fork;
 use super::spawn::environment;
 use super::tree::HELPER_MARK;
 
@@ -33,13 +34,17 @@ unsafe extern "C" {
 }
 
 /// Shows this process as the helper of `run_id`, and keeps only the variables `kept`: other processes
-/// see them, and programs that it starts get them. Must be called while this thread is the only one.
+/// see them, and programs that it starts get them.
 ///
 /// # Errors
 ///
-/// If `/proc` cannot be read, or there is no room for the mark; nothing was changed then.
+/// If there are other threads, which may read the environment, if `/proc` cannot be read, or if there
+/// is no room for the mark; nothing was changed then.
 #[expect(unsafe_code, reason = "arguments and environment are memory of the C library")]
 pub fn show_as_helper(run_id: &RunId, kept: &[(OsString, OsString)]) -> io::Result<()> {
+    if !fork::is_only_thread()? {
+        return Err(io::Error::other("other threads may read the environment"));
+    }
     let (arguments, variables) = areas()?;
     let mut shown = [HELPER_MARK, run_id.as_str().as_bytes(), b"\0"].concat();
     let room = variables.end - variables.start;
