@@ -25,7 +25,8 @@ use crate::user::user;
 /// Largest payload.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Options that `run` and `serve` share.
+// Options that `run` and `serve` share. Not a doc comment, which
+// would take the place of the help text of the command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
     /// The agent: its folder, or its agent file

@@ -13,7 +13,8 @@ use errand_model::event::{ListenerSpec, Respond};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Flags about listeners.
+// Flags about listeners. Not a doc comment, which
+// would take the place of the help text of the command.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(super) struct ListenFlags {
