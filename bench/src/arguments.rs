@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::section::Section;
+
 /// Parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -23,6 +25,8 @@ pub(crate) struct Arguments {
     pub(crate) compared_with: Option<PathBuf>,
     /// File that gets the measured shares, and the commit that they are of.
     pub(crate) saved_to: Option<(PathBuf, String)>,
+    /// True if everything is to be measured in a few minutes.
+    is_quick: bool,
     sections: Vec<String>,
 }
 
@@ -43,6 +47,7 @@ impl Arguments {
             json: false,
             compared_with: None,
             saved_to: None,
+            is_quick: false,
             sections: Vec::new(),
         };
         let mut words = words.into_iter();
@@ -78,6 +83,7 @@ impl Arguments {
 
     /// Chooses fewer repetitions and smaller amounts: everything is measured in a few minutes.
     fn be_quick(&mut self) {
+        self.is_quick = true;
         self.rounds = 3;
         self.runs = 2_000;
         self.idle_seconds = 5;
@@ -89,9 +95,13 @@ impl Arguments {
         self.sections.iter().map(String::as_str).find(|name| !known(name))
     }
 
-    /// Returns true if a section is requested; without names all are.
-    pub(crate) fn wants(&self, section: &str) -> bool {
-        self.sections.is_empty() || self.sections.iter().any(|name| name == section)
+    /// Returns true if a section is requested; without names all are, but for long ones if it has to be
+    /// quick.
+    pub(crate) fn wants(&self, section: &Section) -> bool {
+        if self.sections.is_empty() {
+            return !(self.is_quick && section.is_long);
+        }
+        self.sections.iter().any(|name| name == section.name)
     }
 }
 
@@ -117,7 +127,7 @@ pub(crate) fn usage(complaint: &str) -> String {
          --runs N           runs in the long registry (10000)\n\
          --idle-seconds N   how long an idle service is watched (60)\n\
          --log-mib N        how much an agent prints (1024)\n\
-         --quick            3 rounds, 2000 runs, 5 s of idling, 128 MiB of output\n\
+         --quick            3 rounds, 2000 runs, 5 s of idling, 128 MiB of output, no long sections\n\
          --compare FILE     shows the shares in FILE beside the measured ones\n\
          --save FILE COMMIT writes the shares to FILE, as those of COMMIT\n\
          --json             a machine-readable report\n\nsections, all unless named:\n"

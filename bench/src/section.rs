@@ -26,65 +26,102 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     /// Description.
     pub(crate) about: &'static str,
+    /// True if it takes minutes: `--quick` leaves it out unless it is named.
+    pub(crate) is_long: bool,
     /// Function that measures.
     pub(crate) measure: fn(&Arguments) -> Result<Vec<Line>, Failure>,
 }
 
 /// All sections, in the order of the report.
 pub(crate) const ALL: &[Section] = &[
-    Section { name: "commands", about: "starting the program", measure: commands::measure },
+    Section {
+        name: "commands",
+        about: "starting the program",
+        is_long: false,
+        measure: commands::measure,
+    },
     Section {
         name: "detached",
         about: "runs of an agent that does nothing",
+        is_long: false,
         measure: detached::measure,
     },
     Section {
         name: "listing",
         about: "ps with a long history, inspect-run, logs",
+        is_long: false,
         measure: listing::measure,
     },
     Section {
         name: "steps",
         about: "durable steps, from a shell and over the socket",
+        is_long: false,
         measure: steps::measure,
     },
     Section {
         name: "runs",
         about: "runs of ten steps, one alone and 64 at once",
+        is_long: false,
         measure: runs::measure,
     },
     Section {
         name: "journals",
         about: "long journals: append, resume, verify",
+        is_long: false,
         measure: journals::measure,
     },
     Section {
         name: "memory",
         about: "what helpers weigh, and what an idle service does",
+        is_long: false,
         measure: memory::measure,
     },
-    Section { name: "output", about: "an agent that prints a lot", measure: output::measure },
+    Section {
+        name: "output",
+        about: "an agent that prints a lot",
+        is_long: false,
+        measure: output::measure,
+    },
     Section {
         name: "store",
         about: "the registry alone, from one process",
+        is_long: false,
         measure: store::measure,
     },
     Section {
         name: "postgres",
         about: "the registry in PostgreSQL, against one-row commits on the same server",
+        is_long: false,
         measure: postgres::measure,
     },
-    Section { name: "usage", about: "sums over a hundred thousand runs", measure: usage::measure },
-    Section { name: "listener", about: "a wake by a request", measure: listener::measure },
+    Section {
+        name: "usage",
+        about: "sums over a hundred thousand runs",
+        is_long: true,
+        measure: usage::measure,
+    },
+    Section {
+        name: "listener",
+        about: "a wake by a request",
+        is_long: false,
+        measure: listener::measure,
+    },
     Section {
         name: "stream",
         about: "streams of events: the first, tokens, a thousand clients",
+        is_long: false,
         measure: stream::measure,
     },
     Section {
         name: "coordinators",
         about: "runs that are made of runs: fan-outs on PostgreSQL, a crowd that waits",
+        is_long: true,
         measure: coordinators::measure,
     },
-    Section { name: "worker", about: "short runs through two slots", measure: worker::measure },
+    Section {
+        name: "worker",
+        about: "short runs through two slots",
+        is_long: false,
+        measure: worker::measure,
+    },
 ];
