@@ -23,6 +23,7 @@ mod problem;
 mod projection;
 mod question;
 mod rebuild;
+mod reference;
 mod registry;
 mod removed_sessions;
 mod row;

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use errand_model::{Digest, Event, RunId};
-use serde_json::Value;
 
+use crate::reference::References;
 use crate::{DocumentKind, Error};
 
 /// Prefix of a digest.
@@ -88,18 +88,14 @@ pub fn names_of(event: &Event) -> Vec<Name> {
 
 /// Returns the blobs and parcels that an event of that kind and data names.
 pub(crate) fn names_in(kind: &str, data: &str) -> Vec<Name> {
-    let mut names: Vec<Name> = Vec::new();
-    if kind == "bom.pinned" || !data.contains("\"sha256:") {
-        return names;
+    if kind == "bom.pinned" {
+        return Vec::new();
     }
-    let Ok(data) = serde_json::from_str::<Value>(data) else { return names };
-    let blobs = blobs_in(kind, &data);
-    names.extend(blobs.into_iter().map(|digest| Name { digest, is_parcel: false }));
-    if kind == "run.created" {
-        let mut parcels = Vec::new();
-        agents(&data, &mut parcels);
-        names.extend(parcels.into_iter().map(|digest| Name { digest, is_parcel: true }));
-    }
+    let references = References::of(kind, data);
+    let parcels = if kind == "run.created" { references.parcels } else { Vec::new() };
+    let blobs = references.blobs.into_iter().map(|digest| Name { digest, is_parcel: false });
+    let parcels = parcels.into_iter().map(|digest| Name { digest, is_parcel: true });
+    let mut names: Vec<Name> = blobs.chain(parcels).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -108,68 +104,7 @@ pub(crate) fn names_in(kind: &str, data: &str) -> Vec<Name> {
 /// Returns the blobs that an event's data refers to: payloads too long for the event, artifacts,
 /// inventories.
 pub fn blobs_of(event: &Event) -> Vec<Digest> {
-    if !event.data.contains("\"sha256:") {
-        return Vec::new();
-    }
-    let Ok(data) = serde_json::from_str::<Value>(&event.data) else { return Vec::new() };
-    blobs_in(&event.kind, &data)
-}
-
-fn blobs_in(kind: &str, data: &Value) -> Vec<Digest> {
-    let mut found = Vec::new();
-    if matches!(kind, "artifact.created" | "bom.pinned") {
-        found.extend(digest_of(data));
-    } else {
-        payloads(data, &mut found);
-    }
-    found
-}
-
-/// Collects the blobs of all payloads in the data. Contents of payloads are the agent's and name
-/// nothing.
-fn payloads(value: &Value, found: &mut Vec<Digest>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match name.as_str() {
-                    "blob" | "$blob" if is_blob(member) => found.extend(digest_of(member)),
-                    "json" if members.len() == 1 => {}
-                    _ => payloads(member, found),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| payloads(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn is_blob(value: &Value) -> bool {
-    ["digest", "size_bytes", "encoding"].iter().all(|name| value.get(name).is_some())
-}
-
-/// Collects the parcels of all agents that a run's settings pin: its own, those of its plan, and
-/// those of its handoffs.
-fn agents(value: &Value, found: &mut Vec<Digest>) {
-    match value {
-        Value::Object(members) => {
-            let is_agent = ["name", "version", "digest"].iter().all(|n| members.contains_key(*n));
-            if is_agent {
-                found.extend(digest_of(value));
-            }
-            for (name, member) in members {
-                // An agent's input is its own data.
-                if !(name == "json" && members.len() == 1) {
-                    agents(member, found);
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| agents(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn digest_of(value: &Value) -> Option<Digest> {
-    value.get("digest")?.as_str()?.parse().ok()
+    References::of(&event.kind, &event.data).blobs
 }
 
 /// Finds all digests in a text, of any kind and at any place.
@@ -185,6 +120,7 @@ pub fn digests_in(text: &str) -> BTreeSet<Digest> {
 #[cfg(test)]
 mod tests {
     use errand_model::{Hash, Timestamp};
+    use serde_json::Value;
 
     use super::*;
 
