@@ -11,9 +11,10 @@ use errand_store::{Blobs, DocumentChange, DocumentWrite, digests_in, names_of};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Time for which a shared blob counts as renewed: much shorter than the shortest grace period.
+/// Time for which a parcel or a shared blob counts as renewed: much shorter than the shortest grace
+/// period.
 pub(crate) const RENEWED_FOR: Duration = Duration::from_mins(2);
-/// Shared blobs whose renewal is remembered.
+/// Parcels, and shared blobs, whose renewal is remembered.
 const REMEMBERED: usize = 10_000;
 
 /// Renews blobs and parcels before a commit that names them.
@@ -26,11 +27,45 @@ pub(crate) struct Renewal {
     parcels: PathBuf,
     /// Time of the last renewal of each shared blob, since each renewal is a round trip.
     renewed: Mutex<BTreeMap<Digest, Instant>>,
+    renewed_parcels: Mutex<RenewedParcels>,
+}
+
+/// Parcels that this process renewed: each renewal takes a lock on their folder.
+#[derive(Debug, Default)]
+struct RenewedParcels {
+    /// Time at which the last renewal of each began.
+    at: BTreeMap<Digest, Instant>,
+    /// Renewals that began before do not count.
+    forgotten_at: Option<Instant>,
+}
+
+impl RenewedParcels {
+    fn has(&self, digest: &Digest) -> bool {
+        let counts = |at: &Instant| {
+            at.elapsed() < RENEWED_FOR && self.forgotten_at.is_none_or(|forgotten| forgotten < *at)
+        };
+        self.at.get(digest).is_some_and(counts)
+    }
+
+    fn note(&mut self, digest: &Digest, began: Instant) {
+        if self.at.len() >= REMEMBERED {
+            self.at.clear();
+        }
+        self.at.insert(digest.clone(), began);
+    }
 }
 
 impl Renewal {
     pub(crate) fn new(blobs: Blobs, parcels: PathBuf) -> Self {
-        Self { blobs, parcels, renewed: Mutex::default() }
+        let (renewed, renewed_parcels) = (Mutex::default(), Mutex::default());
+        Self { blobs, parcels, renewed, renewed_parcels }
+    }
+
+    /// Forgets past renewals of parcels: from now on, every commit renews those that it names. A
+    /// collection without a grace period begins with this.
+    pub(crate) fn forget(&self) {
+        let mut renewed = self.renewed_parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.forgotten_at = Some(Instant::now());
     }
 
     /// Renews the blobs and parcels that these events and documents name.
@@ -47,8 +82,11 @@ impl Renewal {
             }
         }
         for digest in parcels.iter().chain(&either) {
-            if let Err(error) = parcel::renew(&self.parcels, digest) {
-                tracing::warn!(%digest, %error, "a parcel cannot be renewed");
+            let renewed = self.renewed_parcels.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_renewed = renewed.has(digest);
+            drop(renewed);
+            if !is_renewed {
+                self.renew_parcel(digest);
             }
         }
         blobs.append(&mut either);
@@ -57,12 +95,21 @@ impl Renewal {
 
     /// Renews blobs, and parcels of the same digests.
     pub(crate) fn renew(&self, digests: &BTreeSet<Digest>) {
-        for digest in digests {
-            if let Err(error) = parcel::renew(&self.parcels, digest) {
-                tracing::warn!(%digest, %error, "a parcel cannot be renewed");
-            }
-        }
+        digests.iter().for_each(|digest| self.renew_parcel(digest));
         self.renew_blobs(digests.clone());
+    }
+
+    /// Renews a parcel, if it exists.
+    fn renew_parcel(&self, digest: &Digest) {
+        let began = Instant::now();
+        match parcel::renew(&self.parcels, digest) {
+            Ok(true) => {
+                let renewed = self.renewed_parcels.lock();
+                renewed.unwrap_or_else(PoisonError::into_inner).note(digest, began);
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%digest, %error, "a parcel cannot be renewed"),
+        }
     }
 
     fn renew_blobs(&self, mut digests: BTreeSet<Digest>) {

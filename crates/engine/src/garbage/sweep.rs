@@ -109,6 +109,9 @@ pub async fn unnamed(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
 }
 
 async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Result<Freed, Error> {
+    if grace < SHORTEST_GRACE {
+        engine.renewal().forget();
+    }
     // Read before the names: a name that comes later was renewed later.
     let now = engine.now();
     let before = moment(now).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
