@@ -36,9 +36,11 @@ pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> RunRecord {
 fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) -> RunRecord {
     let registry = engine.registry();
     let session = registry.run_session(&run.id);
+    // The first attempt makes it.
+    let has_session = !run.attempts.is_empty() && session.exists();
     let places = Places {
         log_path: registry.run_log(&run.id).display().to_string(),
-        session_file: session.exists().then(|| session.display().to_string()),
+        session_file: has_session.then(|| session.display().to_string()),
         supervisor: holder.map(|holder| errand_agent::os::pid_and_group(&holder.process)),
     };
     project(run, head, places)

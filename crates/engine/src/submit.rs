@@ -2,7 +2,7 @@
 
 use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
-use errand_store::{Admission, Admitted, Lease};
+use errand_store::{Admission, Admitted, Lease, Stored};
 
 use crate::admit;
 use crate::admit::{admission, admission_as};
@@ -28,6 +28,15 @@ operation_error! {
     }
 }
 
+/// Result of a submission.
+#[derive(Clone, Debug)]
+pub enum SubmittedRun {
+    /// The run was admitted: as it is stored, unless another process changed it since.
+    Created(Box<Stored>),
+    /// Another run stands in for it.
+    Existing(RunId),
+}
+
 /// Admits a checked submission that another process will run.
 ///
 /// # Errors
@@ -37,6 +46,20 @@ pub async fn admit(
     engine: &Engine,
     submission: CheckedSubmission,
 ) -> Result<(RunId, Admitted), Error> {
+    let admission = admission(engine, submission).await?;
+    let run_id = admission.run.id.clone();
+    Ok(match admit_prepared(engine, admission).await? {
+        SubmittedRun::Created(_) => (run_id, Admitted::Created),
+        SubmittedRun::Existing(existing) => (run_id, Admitted::Existing(existing)),
+    })
+}
+
+/// Admits a checked submission that another process will run, and returns the run without loading it.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit`].
+pub async fn submit(engine: &Engine, submission: CheckedSubmission) -> Result<SubmittedRun, Error> {
     admit_prepared(engine, admission(engine, submission).await?).await
 }
 
@@ -45,24 +68,27 @@ pub async fn admit(
 /// # Errors
 ///
 /// As [`errand_store::Store::admit`].
-pub async fn admit_prepared(
-    engine: &Engine,
-    admission: Admission,
-) -> Result<(RunId, Admitted), Error> {
-    let (run, head) = (admission.run.clone(), admission.head);
+pub async fn admit_prepared(engine: &Engine, admission: Admission) -> Result<SubmittedRun, Error> {
     let admitted = loop {
         match engine.store().admit(admission.clone()).await {
             Ok(admitted) => break admitted,
-            Err(error) => settled(engine, &run.id, error).await?,
+            Err(error) => settled(engine, &admission.run.id, error).await?,
         }
     };
-    if admitted == Admitted::Created {
-        engine.metrics().committed(&run, &admission.events);
-        record_file::write_quietly(engine, &run, head, None);
-        // The run is admitted even if the runs before it cannot be ended.
-        drop(ask::supersede(engine, &run).await);
+    if let Admitted::Existing(existing) = admitted {
+        return Ok(SubmittedRun::Existing(existing));
     }
-    Ok((run.id, admitted))
+    let Admission { run, head, events, .. } = admission;
+    engine.metrics().committed(&run, &events);
+    // The record file of a queued run is written by the process that takes it out of the queue: of
+    // all that an admission costs, a new file costs most.
+    if run.spec.placement.is_none() {
+        record_file::write_quietly(engine, &run, head, None);
+    }
+    // The run is admitted even if the runs before it cannot be ended.
+    drop(ask::supersede(engine, &run).await);
+    let stored = Stored { run, head, lease: None, epoch: 0, open_requests: 0 };
+    Ok(SubmittedRun::Created(Box::new(stored)))
 }
 
 /// Admits a checked submission that this process runs itself.

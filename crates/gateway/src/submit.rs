@@ -9,13 +9,13 @@ use errand_engine::agents::{self, Version};
 use errand_engine::payload;
 use errand_engine::run_options::{NAME_LIMIT_CHARS, RunOptions, check_variable, is_name};
 use errand_engine::submission::{CheckedSubmission, Submission};
-use errand_engine::submit;
+use errand_engine::submit::{self, SubmittedRun};
 use errand_engine::trace_context;
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Placement, PlacementDemands};
 use errand_model::{RunId, Timestamp, parse_duration};
-use errand_store::{Admitted, Stored};
+use errand_store::Stored;
 use serde_json::Value;
 
 use crate::Gateway;
@@ -56,14 +56,13 @@ pub(crate) async fn admit(
     gateway: &Gateway,
     submission: CheckedSubmission,
 ) -> Result<Submitted, Refusal> {
-    let engine = gateway.engine();
-    let (run_id, admitted) = submit::admit(engine, submission).await?;
-    let (run_id, is_old) = match admitted {
-        Admitted::Created => (run_id, false),
-        Admitted::Existing(existing) => (existing, true),
-    };
-    let stored = stored(gateway, &run_id).await?;
-    Ok(Submitted { stored: Box::new(stored), is_old })
+    Ok(match submit::submit(gateway.engine(), submission).await? {
+        SubmittedRun::Created(stored) => Submitted { stored, is_old: false },
+        SubmittedRun::Existing(existing) => {
+            let stored = Box::new(stored(gateway, &existing).await?);
+            Submitted { stored, is_old: true }
+        }
+    })
 }
 
 /// Loads a run.

@@ -8,6 +8,9 @@ use errand_store::Stored;
 
 use super::Metrics;
 
+/// Type of the event that admits a run.
+const CREATED: &str = "run.created";
+
 impl Metrics {
     /// Counts committed events; `run` is the run after them.
     pub(crate) fn committed(&self, run: &Run, events: &[Event]) {
@@ -17,7 +20,10 @@ impl Metrics {
                 self.transitions.get_or_create(&[("status", status.into())]).inc();
                 is_transition = true;
             }
-            if is_counted(&event.kind)
+            if event.kind == CREATED {
+                // Its data, the longest of all, counts for nothing.
+                self.admitted.inc();
+            } else if is_counted(&event.kind)
                 && let Ok(body) = event.body()
             {
                 self.told(&body);
@@ -30,14 +36,14 @@ impl Metrics {
 
     fn told(&self, body: &EventBody) {
         match body.group() {
-            EventGroup::Run(RunEvent::Created(_)) => drop(self.admitted.inc()),
             EventGroup::Run(RunEvent::DeadLettered(_)) => drop(self.dead_lettered.inc()),
             EventGroup::Run(RunEvent::Requeued(requeued)) => {
                 let reason = reason(requeued.reason);
                 self.requeued.get_or_create(&[("reason", reason.into())]).inc();
             }
             EventGroup::Run(
-                RunEvent::Started(_)
+                RunEvent::Created(_)
+                | RunEvent::Started(_)
                 | RunEvent::Paused(_)
                 | RunEvent::Resumed(_)
                 | RunEvent::CancelRequested(_)
@@ -91,7 +97,7 @@ impl Metrics {
 /// Returns the status that an event of that type leads to.
 fn leads_to(kind: &str, run: &Run) -> Option<&'static str> {
     Some(match kind {
-        "run.created" | "run.requeued" => "pending",
+        CREATED | "run.requeued" => "pending",
         "run.started" => "running",
         "run.paused" => "paused",
         // Running, or pending if the attempt was parked.
@@ -107,8 +113,7 @@ fn leads_to(kind: &str, run: &Run) -> Option<&'static str> {
 fn is_counted(kind: &str) -> bool {
     matches!(
         kind,
-        "run.created"
-            | "run.dead_lettered"
+        "run.dead_lettered"
             | "run.requeued"
             | "attempt.started"
             | "attempt.failed"
