@@ -126,7 +126,7 @@ fn submission(
         engine,
         Submission {
             options: options(run, own_timeout, now),
-            parcel,
+            parcel: parcel.into(),
             source: agent.path.clone(),
             kind: RunKind::Job,
             trigger: trigger(run, requested),

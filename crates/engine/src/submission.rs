@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use errand_agent::parcel::{self, Parcel};
 use errand_agent::secret;
@@ -41,7 +42,7 @@ operation_error! {
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// Agent that is to run.
-    pub parcel: Parcel,
+    pub parcel: Arc<Parcel>,
     /// Place that the parcel was built from, for people.
     pub source: String,
     /// Kind of the run.
@@ -68,14 +69,14 @@ impl Submission {
     /// Returns the submission of a run without input, which is no service, belongs to no other run and
     /// repeats none.
     pub fn new(
-        parcel: Parcel,
+        parcel: impl Into<Arc<Parcel>>,
         source: String,
         kind: RunKind,
         trigger: Trigger,
         options: RunOptions,
     ) -> Self {
         Self {
-            parcel,
+            parcel: parcel.into(),
             source,
             kind,
             trigger,

@@ -20,6 +20,7 @@ use crate::parcels::Parcels;
 use crate::rate::Rates;
 use crate::refusal::Refusal;
 use crate::schema_check::Checked;
+use crate::versions::VersionLookups;
 
 /// A gateway on one registry. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ struct Inner {
     rates: Rates,
     metrics: Arc<Metrics>,
     parcels: Parcels,
+    versions: VersionLookups,
 }
 
 impl Gateway {
@@ -73,6 +75,7 @@ impl Gateway {
                 openapi: openapi::document(),
                 closing,
                 parcels: Parcels::default(),
+                versions: VersionLookups::default(),
             }),
         }
     }
@@ -148,6 +151,11 @@ impl Gateway {
     /// Returns the parcel of a version, which is read at most once.
     pub(crate) fn parcel(&self, version: &Version) -> Result<Arc<Parcel>, Refusal> {
         self.inner.parcels.open(self.engine(), version)
+    }
+
+    /// Returns the lookups of agents' versions.
+    pub(crate) fn versions(&self) -> &VersionLookups {
+        &self.inner.versions
     }
 
     /// Notifies all waiting tasks that the gateway is shutting down.

@@ -36,6 +36,7 @@ mod server;
 mod sse;
 mod submit;
 mod tls;
+mod versions;
 
 pub use config::Config;
 pub use exposition::serve_metrics;

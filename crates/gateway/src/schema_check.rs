@@ -33,6 +33,10 @@ impl Checked {
 
     /// Returns the first mistake of a document.
     pub(crate) fn misfit(&self, document: &Value) -> Option<DocumentMistake> {
+        // Most documents fit, and a search for errors costs more.
+        if self.validator.is_valid(document) {
+            return None;
+        }
         let error = self.validator.iter_errors(document).next()?;
         let pointer = error.instance_path().to_string();
         let holder = Holder::of(&self.schema, &error);

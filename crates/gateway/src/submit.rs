@@ -90,7 +90,6 @@ async fn submission(
     }
     let options = options(gateway, caller, headers, request)?;
     let trigger = Trigger { kind: TriggerKind::Manual, source: Some(caller.name()), payload: None };
-    let parcel = parcel.as_ref().clone();
     let submission = Submission::new(parcel, version.source, kind, trigger, options);
     check(gateway, Submission { input, ..submission })
 }
@@ -121,7 +120,8 @@ pub(crate) async fn version(
         let detail = format!("{reference:?} names another version than {apart:?}");
         return Err(Refusal::field(ErrorCode::RequestInvalid, "/version", detail));
     }
-    let found = agents::find(gateway.engine(), caller.namespace(), name, within.or(apart)).await;
+    let (engine, namespace) = (gateway.engine(), caller.namespace());
+    let found = gateway.versions().find(engine, namespace, name, within.or(apart)).await;
     found.map_err(|error| Refusal::from(error).at("/agent"))
 }
 

@@ -67,5 +67,5 @@ fn with_agent(mut submission: Submission, parcel: Parcel, source: String) -> Sub
         |limit: &Duration, own: Option<u64>| own.map(Duration::from_millis) == Some(*limit);
     options.timeout = options.timeout.filter(|limit| !is_own(limit, run));
     options.queue_timeout = options.queue_timeout.filter(|limit| !is_own(limit, queue));
-    Submission { parcel, source, ..submission }
+    Submission { parcel: parcel.into(), source, ..submission }
 }

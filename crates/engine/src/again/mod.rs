@@ -70,7 +70,7 @@ pub(crate) fn with_parcel(
     let input =
         spec.input.as_ref().map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
     Ok(Submission {
-        parcel,
+        parcel: parcel.into(),
         source,
         kind: spec.kind,
         trigger: spec.trigger.clone(),

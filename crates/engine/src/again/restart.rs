@@ -1,5 +1,6 @@
 //! Restart: a new attempt of a live run, or a new run in place of one that is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use errand_model::RunId;
@@ -105,7 +106,8 @@ pub async fn replace(
     if stored.run.status.is_terminal() {
         return Ok(submission);
     }
-    let (parcel, source) = (Box::new(submission.parcel), submission.source);
+    let parcel = Box::new(Arc::unwrap_or_clone(submission.parcel));
+    let source = submission.source;
     let ended = cancel_run(engine, run_id, cancel).await?;
     // Schedules stand where they stood when it ended.
     let submission = super::submission(engine, &ended.run)?;

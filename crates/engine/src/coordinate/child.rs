@@ -119,7 +119,7 @@ pub(super) async fn admission(
         (origin, lineage.heritage) = found.unzip();
     }
     let submission = Submission {
-        parcel,
+        parcel: parcel.into(),
         source: agent.path.clone(),
         kind: RunKind::Job,
         trigger: trigger(coordinator),

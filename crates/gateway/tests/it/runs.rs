@@ -1,9 +1,9 @@
 //! Runs over HTTP, with a worker.
 
 use errand_testkit::{HttpRequest, LIMIT, TestAgent, wait_for, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{TestGateway, sleeper};
+use crate::support::{TestGateway, json_request, sleeper};
 
 #[test]
 fn a_submitted_run_is_queued_executed_by_the_worker_and_listed() {
@@ -27,6 +27,21 @@ fn a_submitted_run_is_queued_executed_by_the_worker_and_listed() {
         assert_eq!(page["runs"], json!([]), "{query}");
     }
     assert_eq!(server.runs(), [run_id]);
+}
+
+#[test]
+fn requests_that_arrive_together_get_a_run_or_a_refusal_each() {
+    let server = TestGateway::new().having(&TestAgent::shell("true").named("known"));
+    let agents = ["known", "unknown", "known", "known", "unknown"];
+    let request = |agent| json_request("POST", "/v1/runs", &json!({ "agent": agent }));
+    let answers = server.send_together(&agents.map(request));
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [202, 404, 202, 202, 404]);
+    let records = answers.iter().filter(|answer| answer.status == 202);
+    let mut runs: Vec<_> = records.map(|answer| answer.json()["run_id"].clone()).collect();
+    runs.sort_by_key(Value::to_string);
+    runs.dedup();
+    assert_eq!(runs.len(), 3, "no run stands in for another");
 }
 
 #[test]

@@ -157,13 +157,21 @@ impl TestGateway {
 
     /// Sends a request to the router; returns the whole response.
     pub(crate) fn send(&self, request: &HttpRequest) -> Response {
-        self.block_on(async {
-            let response = self.router.clone().oneshot(converted(request)).await.unwrap();
-            let (parts, body) = response.into_parts();
-            let bytes = tokio::time::timeout(LIMIT, body.collect()).await.unwrap().unwrap();
-            let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
-            received(&parts, text)
-        })
+        self.block_on(self.whole_response(request))
+    }
+
+    /// Sends requests together; returns their whole responses.
+    pub(crate) fn send_together(&self, requests: &[HttpRequest]) -> Vec<Response> {
+        let responses = requests.iter().map(|request| self.whole_response(request));
+        self.block_on(futures_util::future::join_all(responses))
+    }
+
+    async fn whole_response(&self, request: &HttpRequest) -> Response {
+        let response = self.router.clone().oneshot(converted(request)).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = tokio::time::timeout(LIMIT, body.collect()).await.unwrap().unwrap();
+        let text = String::from_utf8_lossy(&bytes.to_bytes()).into_owned();
+        received(&parts, text)
     }
 
     /// Sends a request for a stream; returns what comes until it is silent for `silence`.
