@@ -29,11 +29,14 @@ const EVENTS: &str = "INSERT INTO events (run, seq, at_ms, attempt, type, data, 
 
 /// Fails unless it changed all given runs: a run with another end, or a terminal one, was changed
 /// without its lock.
+///
+/// The condition on `ended_at_ms` is written so that it does not match the partial index of live
+/// runs: the planner would read all of them for each given run.
 const HEADS: &str = "WITH changed AS (UPDATE runs r SET head_seq = x.head_seq, \
      head_hash = x.head_hash, epoch = x.epoch, status = x.status, ended_at_ms = x.ended_at_ms \
      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], \
      $7::bigint[]) AS x (run, seen_seq, head_seq, head_hash, epoch, status, ended_at_ms) \
-     WHERE r.run = x.run AND r.head_seq = x.seen_seq AND r.ended_at_ms IS NULL RETURNING 1) \
+     WHERE r.run = x.run AND r.head_seq = x.seen_seq AND num_nulls(r.ended_at_ms) = 1 RETURNING 1) \
      SELECT 1 / (CASE WHEN count(*) = cardinality($1) THEN 1 ELSE 0 END) FROM changed";
 
 const QUEUE: &str = "INSERT INTO queue (run, rank, ready_at_ms, ring, class) \
