@@ -2,7 +2,7 @@
 //!
 //! Each area has an error type of its own, `area::Error`, made by `operation_error!`: its variants are
 //! the errors that an operation of the area can give. An error that says something is a small type
-//! beside the code that finds it. [`Error`] is the sum of those types, for a caller that shows any of
+//! beside the code that finds it. [`enum@Error`] is the sum of those types, for a caller that shows any of
 //! them to a person; the error of every area converts into it.
 
 mod areas;

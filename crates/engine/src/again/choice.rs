@@ -35,7 +35,7 @@ impl AgentChoice {
 ///
 /// # Errors
 ///
-/// [`agents::Error::NotFound`] for a version that is not registered; if its parcel is missing.
+/// [`agents::AgentProblem::NotFound`] for a version that is not registered; if its parcel is missing.
 pub async fn chosen(
     engine: &Engine,
     submission: Submission,
