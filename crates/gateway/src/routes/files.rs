@@ -290,17 +290,14 @@ fn inventory(gateway: &Gateway, generation: u64, digest: &Digest) -> Result<Resp
 
 /// Returns the refusal for an inventory that is gone or was changed.
 fn unreadable(error: bom::Error, digest: &Digest) -> Refusal {
-    match &error {
-        bom::Error::Blob(BlobFailure(BlobError::Missing { .. })) => {
-            let detail = format!("the inventory {digest} is not in the blob store");
-            Refusal::new(ErrorCode::BomNotFound, detail)
-        }
-        bom::Error::Blob(BlobFailure(BlobError::Damaged { .. })) => {
-            let detail = format!("the inventory {digest} was changed since");
-            Refusal::new(ErrorCode::RecordDamaged, detail)
-        }
-        _ => error.into(),
-    }
+    let (code, detail) = if let bom::Error::Blob(BlobFailure(BlobError::Missing { .. })) = &error {
+        (ErrorCode::BomNotFound, format!("the inventory {digest} is not in the blob store"))
+    } else if let bom::Error::Blob(BlobFailure(BlobError::Damaged { .. })) = &error {
+        (ErrorCode::RecordDamaged, format!("the inventory {digest} was changed since"))
+    } else {
+        return error.into();
+    };
+    Refusal::new(code, detail)
 }
 
 /// Lists the generations of an agent's inventory.
