@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::section::Section;
-
 /// Parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -97,11 +95,11 @@ impl Arguments {
 
     /// Returns true if a section is requested; without names all are, but for long ones if it has to be
     /// quick.
-    pub(crate) fn wants(&self, section: &Section) -> bool {
+    pub(crate) fn wants(&self, section: &str, is_long: bool) -> bool {
         if self.sections.is_empty() {
-            return !(self.is_quick && section.is_long);
+            return !(self.is_quick && is_long);
         }
-        self.sections.iter().any(|name| name == section.name)
+        self.sections.iter().any(|name| name == section)
     }
 }
 

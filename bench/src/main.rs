@@ -54,7 +54,7 @@ fn with_known_sections(arguments: Arguments) -> Result<Arguments, String> {
 fn measure(arguments: &Arguments) -> Result<(), Failure> {
     let mut lines = Vec::new();
     for section in section::ALL {
-        if !arguments.wants(section) {
+        if !arguments.wants(section.name, section.is_long) {
             continue;
         }
         tell(&format!("measuring {}: {}", section.name, section.about));
