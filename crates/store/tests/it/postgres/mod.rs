@@ -1,7 +1,6 @@
 //! Tests of the PostgreSQL store alone.
 
 mod changes;
-mod expected;
 mod files;
 mod history;
 mod outages;
