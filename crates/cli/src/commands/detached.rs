@@ -23,7 +23,7 @@ use crate::printer::Printer;
 /// Age from which a helper process frees memory. Short runs do not pay for that.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
-/// What the process has to do after the fork.
+/// Part of the work that is left to this process after the fork.
 pub(crate) enum Role {
     /// End with this exit code.
     Launcher(u8),
@@ -102,7 +102,7 @@ fn exit_code(context: &Context, ended: Result<u8, Failure>) -> u8 {
 
 /// Run that was admitted.
 enum Begun {
-    /// This process holds it.
+    /// The run is held by this process.
     Held(Box<Held>),
     /// Another process runs it; its id is printed.
     Elsewhere(u8),

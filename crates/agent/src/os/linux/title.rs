@@ -1,4 +1,4 @@
-//! What other processes see of a helper that was copied: its arguments and its environment.
+//! Arguments and environment of a copied helper, as other processes see them.
 //!
 //! The kernel shows the memory in which they were when the program started. A copy of a launcher
 //! has the launcher's there, which may have secrets in them, and the marks of another run.
