@@ -233,15 +233,16 @@ pub(crate) async fn commit(
 }
 
 /// Writes the terminal snapshot of events that are not committed yet; it survives the death of this
-/// process. On a full disk, it goes into the space of `reserve`, which is given back in any case.
+/// process, and a loss of power if it is synced. On a full disk, it goes into the space of `reserve`, which is given back in any case.
 pub(crate) fn write_snapshot(
     engine: &Engine,
     run_id: &RunId,
     added: &Additions,
     reserve: Option<DiskReserve>,
+    sync: Sync,
 ) {
     let (registry, snapshot) = (engine.registry(), snapshot(run_id, added));
-    if snapshot.write(registry, Sync::No).is_err()
+    if snapshot.write(registry, sync).is_err()
         && let Some(reserve) = reserve
     {
         // Without the snapshot the registry alone decides; no recorded event is lost.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::draft::Additions;
 use errand_model::run::{Command, Decision, Status};
+use errand_store::files::Sync;
 use errand_store::{Admission, Lease};
 
 use super::state::State;
@@ -33,7 +34,7 @@ impl Journal {
             let (decision, ending) = self.decide_end(&mut state, command)?;
             (decision, state.last_seq(), ending)
         };
-        self.leave_snapshot(ending.as_ref());
+        self.leave_snapshot(ending.as_ref(), Sync::No);
         self.shared.wake.notify_one();
         self.or_sync_snapshot(ending.is_some(), self.durable(seq)).await?;
         Ok(decision)
@@ -58,7 +59,7 @@ impl Journal {
             let (decision, ending) = self.decide_end(&mut state, command)?;
             (decision, state.take_commit(self.shared.epoch, self.shared.engine.now()), ending)
         };
-        self.leave_snapshot(ending.as_ref());
+        self.leave_snapshot(ending.as_ref(), Sync::No);
         let admits = match commit.run.status {
             Status::Completed { .. } if successor.queued.is_some() => Admits::All(vec![successor]),
             Status::Completed { .. } => Admits::Held(Box::new(successor)),
@@ -75,16 +76,25 @@ impl Journal {
         Ok(decision)
     }
 
-    /// Waits for the last commit; syncs the terminal snapshot, if there is one, once that takes long.
-    async fn or_sync_snapshot<T>(&self, has_snapshot: bool, written: impl Future<Output = T>) -> T {
+    /// Waits for the last commit; syncs the terminal snapshot, if there is one, once the commit takes
+    /// long or has failed.
+    async fn or_sync_snapshot<T, E>(
+        &self,
+        has_snapshot: bool,
+        written: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let mut written = std::pin::pin!(written);
-        if has_snapshot {
-            if let Ok(written) = tokio::time::timeout(COMMIT_IS_SOON, &mut written).await {
-                return written;
-            }
+        if !has_snapshot {
+            return written.await;
+        }
+        let soon = tokio::time::timeout(COMMIT_IS_SOON, &mut written).await;
+        if !matches!(soon, Ok(Ok(_))) {
             commit::sync_snapshot(&self.shared.engine, &self.shared.run_id);
         }
-        written.await
+        match soon {
+            Ok(written) => written,
+            Err(_) => written.await,
+        }
     }
 
     fn note_successor(&self, admits: Admits, lease: Option<Lease>) {
@@ -130,10 +140,10 @@ impl Journal {
 
     /// Writes the terminal snapshot, if there is an end to write, and gives back the space that was
     /// set aside for it.
-    pub(super) fn leave_snapshot(&self, ending: Option<&Additions>) {
+    pub(super) fn leave_snapshot(&self, ending: Option<&Additions>, sync: Sync) {
         let reserve = self.state().reserve.take();
         if let Some(added) = ending {
-            commit::write_snapshot(&self.shared.engine, &self.shared.run_id, added, reserve);
+            commit::write_snapshot(&self.shared.engine, &self.shared.run_id, added, reserve, sync);
         }
     }
 }

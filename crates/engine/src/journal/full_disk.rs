@@ -9,6 +9,7 @@ use std::time::Duration;
 use errand_model::Timestamp;
 use errand_model::event::{Failure, ProcessUsage};
 use errand_model::run::{AttemptOutcome, EndAttempt, Run, Status};
+use errand_store::files::Sync;
 
 use super::state::State;
 use super::write::Patience;
@@ -31,7 +32,8 @@ impl Journal {
         self.check()?;
         let Some(commit) = self.last_commit(&mut self.state(), failure)? else { return Ok(false) };
         let has_ended = commit.run.live_attempt().is_none();
-        self.leave_snapshot(has_ended.then_some(&commit.added));
+        // Synced, since it may stay the only record of the end.
+        self.leave_snapshot(has_ended.then_some(&commit.added), Sync::Yes);
         if is_handed_over(&commit.run) {
             // Reconciliation admits its successor, which has to be in the same commit.
             return Ok(false);
