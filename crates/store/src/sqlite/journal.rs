@@ -184,20 +184,24 @@ impl Open {
         Ok(Self { run_id: run_id.clone(), file, last_seq: None })
     }
 
-    /// Adds missing events before `first_seq`, and ends an unfinished line of an earlier writer.
+    /// Removes events that the database lost, adds missing events before `first_seq`, and ends an
+    /// unfinished line of an earlier writer.
     fn complete(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
         let mut end = end_of(&mut self.file)?;
-        if end.last_seq >= first_seq {
-            self.remove_lost(connection, first_seq)?;
+        // The hash covers all events before: one comparison is enough.
+        if let Some(last) = end.last
+            && hash_of(connection, &self.run_id, last.seq)? != Some(last.hash)
+        {
+            self.remove_lost(connection)?;
             end = end_of(&mut self.file)?;
         }
-        let mut last_seq = end.last_seq;
+        let mut last_seq = end.last.map_or(0, |last| last.seq);
         let mut text = String::new();
         if end.is_torn {
             text.push('\n');
         }
-        if end.last_seq + 1 < first_seq {
-            let range = Range { from: end.last_seq, limit: i64::MAX };
+        if last_seq + 1 < first_seq {
+            let range = Range { from: last_seq, limit: i64::MAX };
             let missing =
                 events_after(connection, &self.run_id, range).map_err(FileFailure::Database)?;
             for event in missing.iter().take_while(|event| event.seq < first_seq) {
@@ -212,19 +216,16 @@ impl Open {
         self.last_seq = Some(last_seq);
         Ok(())
     }
-}
 
-impl Open {
-    /// Removes the lines from `first_seq` on, if the database has other events of these numbers.
-    fn remove_lost(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
+    /// Removes the lines from the first event on that the database does not have.
+    fn remove_lost(&mut self, connection: &Connection) -> Result<(), FileFailure> {
         // Read before the database: another process adds only committed events.
-        let lines = lines_from(&mut self.file, first_seq)?;
-        let range = Range { from: first_seq.saturating_sub(1), limit: i64::MAX };
-        let events =
-            events_after(connection, &self.run_id, range).map_err(FileFailure::Database)?;
+        let lines = all_lines(&mut self.file)?;
+        let all = Range { from: 0, limit: i64::MAX };
+        let events = events_after(connection, &self.run_id, all).map_err(FileFailure::Database)?;
         let known: BTreeMap<u64, Hash> =
             events.iter().map(|event| (event.seq, event.hash)).collect();
-        let lost = lines.iter().find(|line| known.get(&line.seq) != Some(&line.hash));
+        let lost = lines.iter().find(|line| known.get(&line.event.seq) != Some(&line.event.hash));
         if let Some(line) = lost {
             self.file.set_len(line.offset)?;
         }
@@ -232,16 +233,29 @@ impl Open {
     }
 }
 
-/// Line of a journal's file with an event in it.
-#[derive(Debug)]
-struct EventLine {
-    offset: u64,
+/// Returns the hash of an event in the database; `None` if there is no event of that number.
+fn hash_of(connection: &Connection, run_id: &RunId, seq: u64) -> Result<Option<Hash>, FileFailure> {
+    let range = Range { from: seq.saturating_sub(1), limit: 1 };
+    let events = events_after(connection, run_id, range).map_err(FileFailure::Database)?;
+    Ok(events.first().filter(|event| event.seq == seq).map(|event| event.hash))
+}
+
+/// Number and hash of an event in a journal's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FiledEvent {
     seq: u64,
     hash: Hash,
 }
 
-/// Returns the lines with an event of a number from `first_seq` on.
-fn lines_from(file: &mut File, first_seq: u64) -> std::io::Result<Vec<EventLine>> {
+/// Line of a journal's file with an event in it.
+#[derive(Debug)]
+struct EventLine {
+    offset: u64,
+    event: FiledEvent,
+}
+
+/// Returns the lines with an event.
+fn all_lines(file: &mut File) -> std::io::Result<Vec<EventLine>> {
     file.rewind()?;
     let mut reader = BufReader::new(file);
     let (mut found, mut offset, mut line) = (Vec::new(), 0_u64, Vec::new());
@@ -251,8 +265,8 @@ fn lines_from(file: &mut File, first_seq: u64) -> std::io::Result<Vec<EventLine>
         if read == 0 {
             return Ok(found);
         }
-        if let Some(event) = event_of(&line).filter(|event| event.seq >= first_seq) {
-            found.push(EventLine { offset, seq: event.seq, hash: event.hash });
+        if let Some(event) = event_of(&line) {
+            found.push(EventLine { offset, event });
         }
         offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
     }
@@ -261,8 +275,8 @@ fn lines_from(file: &mut File, first_seq: u64) -> std::io::Result<Vec<EventLine>
 /// End of a journal's file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct End {
-    /// Number of the event in its last whole line; 0 if it has none.
-    last_seq: u64,
+    /// Event in its last whole line; `None` if it has none.
+    last: Option<FiledEvent>,
     /// True if the last line is unfinished.
     is_torn: bool,
 }
@@ -281,15 +295,16 @@ fn end_of(file: &mut File) -> std::io::Result<End> {
         // read.
         lines.pop();
         let whole = if from > 0 { lines.get(1..).unwrap_or_default() } else { &lines[..] };
-        let last_seq = whole.iter().rev().find_map(|line| event_of(line)).map(|it| it.seq);
-        if last_seq.is_some() || from == 0 {
-            return Ok(End { last_seq: last_seq.unwrap_or(0), is_torn });
+        let last = whole.iter().rev().find_map(|line| event_of(line));
+        if last.is_some() || from == 0 {
+            return Ok(End { last, is_torn });
         }
         tail_bytes = tail_bytes.saturating_mul(2);
     }
 }
 
-fn event_of(line: &[u8]) -> Option<Event> {
+fn event_of(line: &[u8]) -> Option<FiledEvent> {
     let line = std::str::from_utf8(line).ok()?;
-    Event::from_json_line(line.trim_end_matches('\n')).ok()
+    let event = Event::from_json_line(line.trim_end_matches('\n')).ok()?;
+    Some(FiledEvent { seq: event.seq, hash: event.hash })
 }

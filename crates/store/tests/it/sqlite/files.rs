@@ -226,10 +226,20 @@ async fn a_journal_file_loses_events_that_a_loss_of_power_took_from_the_database
     for event in lost.iter().flat_map(|append| &append.events) {
         text.push_str(&(event.to_json_line() + "\n"));
     }
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, &text).unwrap();
 
     let store = fresh.open_sqlite();
     store.append(writer.step("made after that")).await.unwrap();
+    let events = store.events(&writer.run.id, 0, u32::MAX).await.unwrap();
+    let file = JournalFile::read(&fresh.registry, &writer.run.id).unwrap();
+    assert_eq!((file.events, file.problems.len()), (events, 0));
+
+    // That writer died between its commit and the file: the lost lines are older than the next events.
+    std::fs::write(&path, &text).unwrap();
+    let store = fresh.open_sqlite();
+    for key in ["a third writer", "and its next step"] {
+        store.append(writer.step(key)).await.unwrap();
+    }
     let events = store.events(&writer.run.id, 0, u32::MAX).await.unwrap();
     let file = JournalFile::read(&fresh.registry, &writer.run.id).unwrap();
     assert_eq!((file.events, file.problems.len()), (events, 0));
