@@ -55,10 +55,11 @@ impl Operation for AdmitHeld {
     type Output = (Admitted, Option<Lease>);
 
     // The holder acknowledges the run after the start of its attempt, which is synced. A run that may
-    // have to wait for its turn in a session is acknowledged before; one with a key, by any caller.
+    // have to wait for its turn in a session is acknowledged before; one with a key, by any caller. The
+    // answer with an existing run acknowledges that run.
     fn is_synced(&self) -> bool {
         let spec = &self.0.run.spec;
-        spec.session_turn.is_some() || spec.idempotency_key.is_some()
+        self.0.dedup || spec.session_turn.is_some() || spec.idempotency_key.is_some()
     }
 
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {
@@ -91,6 +92,7 @@ pub(super) fn existing(
          WHERE ifnull(namespace, '') = ?2 AND idempotency_key = ?1";
     const BY_FINGERPRINT: &str = "SELECT run_id, fingerprint FROM runs \
          WHERE fingerprint_key = ?1 AND status NOT IN ('failed', 'cancelled') ORDER BY run_id DESC";
+    const TOUCH: &str = "UPDATE runs SET fingerprint = fingerprint WHERE run_id = ?1";
     let spec = &admission.run.spec;
     let (wanted, wanted_key) = fingerprint(&spec.fingerprint);
     if let Some(key) = &spec.idempotency_key {
@@ -111,7 +113,10 @@ pub(super) fn existing(
         let mut rows = statement.query([wanted_key])?;
         while let Some(row) = rows.next()? {
             if row.get::<_, Vec<u8>>(1)? == wanted {
-                return Ok(Some(Admitted::Existing(parse_id(row.get(0)?)?)));
+                let run_id: String = row.get(0)?;
+                // Its admission may not be synced yet. A commit that changes no page would sync nothing.
+                connection.prepare_cached(TOUCH)?.execute([&run_id])?;
+                return Ok(Some(Admitted::Existing(parse_id(run_id)?)));
             }
         }
     }
