@@ -61,6 +61,9 @@ pub struct LauncherPipe {
     pipe: OwnedFd,
 }
 
+/// Exit code of a copy that could not leave its launcher.
+const EXIT_NOT_LEFT: libc::c_int = 1;
+
 /// Reason why a helper reported no exit code.
 #[derive(Debug)]
 pub enum NoReport {
@@ -73,6 +76,7 @@ pub enum NoReport {
 }
 
 /// Copies this process. `None`: it has more than one thread, of which a copy would have only one.
+/// A copy that cannot leave its launcher ends at once.
 ///
 /// # Errors
 ///
@@ -100,11 +104,19 @@ pub fn fork() -> io::Result<Option<Fork>> {
         })));
     }
     drop(read);
+    if become_helper(output, &write).is_err() {
+        // SAFETY: ends this process without code of the launcher, which reads the end of the pipe.
+        unsafe { libc::_exit(EXIT_NOT_LEFT) };
+    }
+    Ok(Some(Fork::Helper(LauncherPipe { pipe: write })))
+}
+
+/// Lets the copy print into the files, and makes it independent of its launcher.
+fn become_helper(output: PrintedFiles, pipe: &OwnedFd) -> io::Result<()> {
     rustix::stdio::dup2_stdout(&output.stdout)?;
     rustix::stdio::dup2_stderr(&output.stderr)?;
     drop(output);
-    leave_launcher(&write)?;
-    Ok(Some(Fork::Helper(LauncherPipe { pipe: write })))
+    leave_launcher(pipe)
 }
 
 /// Returns true if this process has no other thread.
@@ -129,8 +141,25 @@ fn leave_launcher(pipe: &OwnedFd) -> io::Result<()> {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-        spawn::close_range(spawn::FIRST_FD, pipe.saturating_sub(1), 0);
-        spawn::close_range(pipe + 1, libc::c_uint::MAX, 0);
+        let below = spawn::close_range(spawn::FIRST_FD, pipe.saturating_sub(1), 0);
+        if below.and_then(|()| spawn::close_range(pipe + 1, libc::c_uint::MAX, 0)).is_err() {
+            close_all_but(pipe)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes the descriptors above stdio one by one: kernels before 5.9, and some sandboxes, refuse
+/// `close_range`.
+#[expect(unsafe_code, reason = "numbers of files have no safe wrapper")]
+fn close_all_but(pipe: libc::c_uint) -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<libc::c_uint>().ok()));
+    }
+    for number in open.into_iter().filter(|number| *number >= spawn::FIRST_FD && *number != pipe) {
+        // SAFETY: no value of the copy uses the descriptor; that of the read folder is closed already.
+        unsafe { libc::close(libc::c_int::try_from(number).unwrap_or(-1)) };
     }
     Ok(())
 }

@@ -104,7 +104,9 @@ pub fn detach(command: &mut Command) {
             if libc::setsid() < 0 {
                 return Err(io::Error::last_os_error());
             }
-            spawn::close_range(spawn::FIRST_FD, libc::c_uint::MAX, spawn::CLOSE_ON_EXEC);
+            // Where it is refused, close-on-exec of each descriptor does the same.
+            let _refused =
+                spawn::close_range(spawn::FIRST_FD, libc::c_uint::MAX, spawn::CLOSE_ON_EXEC);
         }
         Ok(())
     };

@@ -196,7 +196,7 @@ fn prepare(shared: &Shared) -> Result<(), Stage> {
             }
         }
         // Kernels before 5.11 refuse; there, close-on-exec of each descriptor does the same.
-        close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
+        let _refused = close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
         if libc::chdir(shared.cwd) < 0 {
             return Err(Stage::Directory);
         }
@@ -242,12 +242,19 @@ pub(super) const CLOSE_ON_EXEC: libc::c_uint = libc::CLOSE_RANGE_CLOEXEC;
 /// # Safety
 ///
 /// No value of this process uses a descriptor that is closed.
+///
+/// # Errors
+///
+/// If the kernel or a sandbox refuses the call, as kernels before 5.9 do.
 #[expect(unsafe_code, reason = "a system call without a wrapper")]
-pub(super) unsafe fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) {
+pub(super) unsafe fn close_range(
+    first: libc::c_uint,
+    last: libc::c_uint,
+    flags: libc::c_uint,
+) -> io::Result<()> {
     // SAFETY: the caller's promise; the call has no pointers.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, first, last, flags);
-    }
+    let refused = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if refused == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Converts the variables of an environment for the kernel.
