@@ -41,7 +41,7 @@ use crate::wait::{self, WaitEnd};
 use crate::{Engine, news, people, reconcile, unheld};
 
 /// Number of times that a lost race with a supervisor or another caller is run again.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 /// Time for a supervisor to carry out a command.
 const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
 /// For commands that a supervisor decides as soon as it reads them.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{AgentChoice, Error};
 use crate::again::NotRetryable;
-use crate::ask::{cancel as cancel_run, command, reconciled, still_live};
+use crate::ask::{TRIES, cancel as cancel_run, command, reconciled, still_live};
 use crate::submission::{CheckedSubmission, Submission};
 use crate::wait::{self, WaitEnd};
 use crate::{Engine, unheld};
@@ -31,9 +31,25 @@ pub enum Restarted {
 ///
 /// # Errors
 ///
-/// [`crate::ask::AskProblem::StillLive`] if the next attempt did not begin in time; [`crate::launch::HelperFailed`] and errors of
-/// admission for a new run.
+/// [`crate::ask::AskProblem::StillLive`] if the next attempt did not begin in time;
+/// [`crate::launch::HelperFailed`] and errors of admission for a new run.
 pub async fn restart(
+    engine: &Engine,
+    run_id: &RunId,
+    by: Option<String>,
+    grace: Duration,
+) -> Result<Restarted, Error> {
+    for _ in 1..TRIES {
+        match try_restart(engine, run_id, by.clone(), grace).await {
+            // Another process decided about the run: the restart follows its decision.
+            Err(error) if unheld::is_race(&error) => {}
+            restarted => return restarted,
+        }
+    }
+    try_restart(engine, run_id, by, grace).await
+}
+
+async fn try_restart(
     engine: &Engine,
     run_id: &RunId,
     by: Option<String>,
