@@ -52,7 +52,8 @@ fn with_known_sections(arguments: Arguments) -> Result<Arguments, String> {
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Failure> {
-    let mut lines = Vec::new();
+    let before = arguments.compared_with.as_deref().map(Shares::read).transpose()?;
+    let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for section in section::ALL {
         if !arguments.wants(section.name, section.is_long) {
             continue;
@@ -63,16 +64,19 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
             Err(failure) => {
                 let line = report::Line::failed(section.name, &failure.to_string());
                 lines.push(line);
+                failed.push(section.name);
             }
         }
     }
-    let before = arguments.compared_with.as_deref().map(Shares::read).transpose()?;
     let text = if arguments.json { report::json(&lines)? } else { report::table(&lines) };
     writeln!(std::io::stdout(), "{text}")?;
     if let Some(before) = before {
         writeln!(std::io::stdout(), "{}", before.compared_with(&lines))?;
     }
     if let Some((file, commit)) = &arguments.saved_to {
+        if !failed.is_empty() {
+            return Err(format!("shares are not saved: no figures of {}", failed.join(", ")).into());
+        }
         Shares::of(&lines, commit).write(file)?;
     }
     Ok(())

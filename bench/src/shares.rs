@@ -14,6 +14,9 @@ use crate::report::Line;
 /// Factor from which a share counts as changed: machines are never quiet.
 const CHANGED: f64 = 1.25;
 
+/// Difference from which a share counts as changed: some shares are near zero.
+const CHANGED_BY: f64 = 0.05;
+
 /// Shares by line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shares {
@@ -51,9 +54,9 @@ impl Shares {
         for line in lines {
             let known = self.shares.get(&line.name);
             let (Some(now), Some(before)) = (line.share, known) else { continue };
-            let word = if now > before * CHANGED {
+            let word = if now > before * CHANGED && now > before + CHANGED_BY {
                 "SLOWER"
-            } else if now * CHANGED < *before {
+            } else if now * CHANGED < *before && now + CHANGED_BY < *before {
                 "faster"
             } else {
                 continue;
@@ -81,6 +84,8 @@ mod tests {
         let text = before.compared_with(&now);
         assert_eq!(text, "compared with abc (2 lines in both)\nSLOWER  a: 1.00 before, 1.30 now\n");
         assert!(before.compared_with(&[line("b", Some(0.5))]).contains("faster  b"));
+        let idle = Shares::of(&[line("a", Some(0.0))], "abc");
+        assert!(!idle.compared_with(&[line("a", Some(0.04))]).contains("SLOWER"));
     }
 
     #[test]

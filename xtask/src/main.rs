@@ -20,7 +20,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use bench::Keep;
+use bench::{Extent, SharesFile};
 use test::Missing;
 
 /// Error of a command, as a sentence for the person at the terminal.
@@ -34,9 +34,9 @@ usage: cargo xtask <chore>
   test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
   gen [--check]  writes docs/reference from the built program; --check only compares
-  bench [--quick] [--save]
+  bench [--quick [--save]]
                  builds the release and measures it against bench/shares.json; --quick takes a few
-                 minutes, --save replaces the file
+                 minutes and measures the lines of that file, --save replaces the file
   dist           builds the programs that are shipped, dynamic and static
 ";
 
@@ -50,10 +50,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["gen"] => reference::write(),
         ["gen", "--check"] => reference::check(),
-        ["bench"] => bench::run(false, Keep::Nothing),
-        ["bench", "--quick"] => bench::run(true, Keep::Nothing),
-        ["bench", "--save"] => bench::run(false, Keep::Shares),
-        ["bench", "--quick", "--save"] => bench::run(true, Keep::Shares),
+        ["bench"] => bench::run(Extent::Full),
+        ["bench", "--quick"] => bench::run(Extent::Quick(SharesFile::Compared)),
+        ["bench", "--quick", "--save"] | ["bench", "--save", "--quick"] => {
+            bench::run(Extent::Quick(SharesFile::Replaced))
+        }
         ["dist"] => dist::run(),
         ["help" | "--help" | "-h"] => {
             shell::say(USAGE);
