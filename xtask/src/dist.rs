@@ -6,24 +6,26 @@ use crate::{Failure, shell};
 
 /// Largest program that is shipped.
 const LIMIT_BYTES: u64 = 20_000_000;
-/// Target whose programs need no library.
-const STATIC: &str = "x86_64-unknown-linux-musl";
 
 /// Builds both programs into `target/dist` and says how large they are.
+///
+/// The static program has glibc inside, which comes with any C compiler of Debian, and resolves names
+/// of hosts by itself (`files` and `dns`; no other NSS modules).
 ///
 /// # Errors
 ///
 /// If a build fails or a program is too large.
 pub(crate) fn run() -> Result<(), Failure> {
-    shell::run(shell::tool("rustup", &["target", "add", STATIC]))?;
-    if !shell::has_program("musl-gcc") {
-        shell::run(shell::tool("apt-get", &["install", "--yes", "--quiet", "musl-tools"]))?;
-    }
+    let host = host()?;
     let build = ["build", "--profile", "dist", "--locked", "-p", "errand"];
     shell::run(shell::cargo(&build))?;
-    shell::run(shell::cargo(&[&build[..], &["--target", STATIC]].concat()))?;
+    // Flags of the compiler do not reach build scripts and macros if a target is named.
+    let mut static_build = shell::cargo(&[&build[..], &["--target", &host]].concat());
+    static_build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    shell::run(static_build)?;
+
     let target = shell::root().join("target");
-    let programs = [target.join("dist/errand"), target.join(STATIC).join("dist/errand")];
+    let programs = [target.join("dist/errand"), target.join(&host).join("dist/errand")];
     let mut too_large = Vec::new();
     for program in &programs {
         let bytes = std::fs::metadata(program)?.len();
@@ -36,6 +38,13 @@ pub(crate) fn run() -> Result<(), Failure> {
         return Ok(());
     }
     Err(format!("larger than {LIMIT_BYTES} bytes: {}", too_large.join(", ")).into())
+}
+
+/// Returns the target for which the compiler builds by itself.
+fn host() -> Result<String, Failure> {
+    let version = shell::capture(shell::tool("rustc", &["--version", "--verbose"]))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("`rustc --version --verbose` names no host")?.to_owned())
 }
 
 fn shown(program: &Path) -> String {
