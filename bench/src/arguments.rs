@@ -13,6 +13,10 @@ pub(crate) struct Arguments {
     pub(crate) rounds: u32,
     /// Number of runs in the long registry.
     pub(crate) runs: u32,
+    /// Number of ended runs with which costs are compared with those of an almost empty registry.
+    pub(crate) history: u32,
+    /// Time for which a snapshot of PostgreSQL is pinned, in seconds.
+    pub(crate) pinned_seconds: u32,
     /// Time for which an idle service is watched, in seconds.
     pub(crate) idle_seconds: u32,
     /// Output of the agent in the log measurement, in MiB.
@@ -40,6 +44,8 @@ impl Arguments {
             folder: PathBuf::from("."),
             rounds: 7,
             runs: 10_000,
+            history: 1_000_000,
+            pinned_seconds: 900,
             idle_seconds: 60,
             log_mib: 1024,
             json: false,
@@ -62,6 +68,8 @@ impl Arguments {
                 "--dir" => this.folder = value(&word, words.next())?.into(),
                 "--rounds" => this.rounds = number(&word, words.next())?,
                 "--runs" => this.runs = number(&word, words.next())?,
+                "--history" => this.history = number(&word, words.next())?,
+                "--pinned-seconds" => this.pinned_seconds = number(&word, words.next())?,
                 "--idle-seconds" => this.idle_seconds = number(&word, words.next())?,
                 "--log-mib" => this.log_mib = number(&word, words.next())?,
                 "--help" | "-h" => return Err(usage("")),
@@ -123,6 +131,8 @@ pub(crate) fn usage(complaint: &str) -> String {
          --dir PATH         where registries are made: the disk that is measured (.)\n\
          --rounds N         repetitions of each measurement, floors between (7)\n\
          --runs N           runs in the long registry (10000)\n\
+         --history N        ended runs in the registry of `growth` (1000000)\n\
+         --pinned-seconds N how long `growth` pins a snapshot (900)\n\
          --idle-seconds N   how long an idle service is watched (60)\n\
          --log-mib N        how much an agent prints (1024)\n\
          --quick            3 rounds, 2000 runs, 5 s of idling, 128 MiB of output, no long sections\n\

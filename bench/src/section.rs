@@ -3,6 +3,8 @@
 mod commands;
 mod coordinators;
 mod detached;
+mod growth;
+mod http;
 mod journals;
 mod listener;
 mod listing;
@@ -111,6 +113,18 @@ pub(crate) const ALL: &[Section] = &[
         about: "streams of events: the first, tokens, a thousand clients",
         is_long: false,
         measure: stream::measure,
+    },
+    Section {
+        name: "http",
+        about: "POST /v1/runs of 64 clients, on SQLite and on PostgreSQL",
+        is_long: false,
+        measure: http::measure,
+    },
+    Section {
+        name: "growth",
+        about: "costs with a million runs of history, with many workers, and under a pinned snapshot",
+        is_long: true,
+        measure: growth::measure,
     },
     Section {
         name: "coordinators",

@@ -16,7 +16,7 @@ const MOST_OF_A_HELPER_KIB: u32 = 12 * 1024;
 const MOST_OF_A_SERVICE_KIB: u32 = 15 * 1024;
 
 /// Ticks of the CPU clock per second, which Linux fixes for user space.
-const TICKS_PER_SECOND: u32 = 100;
+pub(super) const TICKS_PER_SECOND: u32 = 100;
 
 /// Allowed share of a core for an idle service.
 const MOST_OF_A_CORE: f64 = 0.001;

@@ -185,7 +185,10 @@ fn later() -> Timestamp {
 }
 
 /// Admits runs from [`SIXTEEN`] concurrent tasks, each waiting for its own.
-async fn submit(store: &Arc<dyn Store>, admissions: Vec<Admission>) -> Result<(), Failure> {
+pub(super) async fn submit(
+    store: &Arc<dyn Store>,
+    admissions: Vec<Admission>,
+) -> Result<(), Failure> {
     let mut left = admissions.into_iter().peekable();
     let mut under_way = JoinSet::new();
     while left.peek().is_some() || !under_way.is_empty() {
@@ -218,7 +221,7 @@ async fn submit_held(
 }
 
 /// Claims as many runs as allowed, and completes all of them, until none is left.
-async fn drain(store: &Arc<dyn Store>, limit: u32) -> Result<(), Failure> {
+pub(super) async fn drain(store: &Arc<dyn Store>, limit: u32) -> Result<(), Failure> {
     loop {
         let claimed = store.claim(claim(limit)).await?;
         if claimed.is_empty() {
@@ -303,6 +306,12 @@ fn cpu_seconds() -> f64 {
     let seconds = u32::try_from(time.tv_sec).unwrap_or(u32::MAX);
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
     f64::from(seconds) + f64::from(nanoseconds) / 1e9
+}
+
+/// Returns the URL of another database of the server.
+pub(super) fn url_of(server: &PostgresServer, database: &str) -> String {
+    let url = server.url();
+    url.rsplit_once('/').map_or(url.clone(), |(base, _)| format!("{base}/{database}"))
 }
 
 /// Returns the number of bytes that the server has written to its log.
