@@ -62,14 +62,17 @@ pub(super) async fn take(
         if !known.run.is_coordinating() {
             return postpone(engine, &documents, NOT_NOW).await;
         }
-        documents = document::together(engine, &known.run, documents).await?;
+        let all = document::together(engine, &known.run, documents.clone()).await?;
+        let is_known_first = fresh && document::are_among(&all, &documents);
+        documents = all;
         documents.sort_by_key(document::order);
         let prepared = prepare(engine, known, &documents).await?;
-        if prepared.commit.added.events.is_empty() && !std::mem::replace(&mut fresh, true) {
-            // A cached state is no proof that there is nothing to do.
+        fresh = true;
+        if prepared.commit.added.events.is_empty() && !is_known_first {
+            // Only a state that was read after the news is a proof that there is nothing to do: an
+            // older one may lack the child that they are of, and no fence refuses their removal.
             continue;
         }
-        fresh = true;
         match write(engine, &prepared).await {
             Ok(()) => {
                 let Prepared { commit, steps, turn, now, .. } = prepared;

@@ -1,5 +1,7 @@
 //! Documents with news for a coordinator: their keys, their order and their bodies.
 
+use std::collections::BTreeSet;
+
 use errand_model::coordination::CoordinatorNews;
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
@@ -173,6 +175,13 @@ pub(crate) async fn together(
         due.extend(all(engine, run).await?.into_iter().filter(|document| !is_own(document)));
     }
     Ok(due)
+}
+
+/// Returns true if all of these documents are also among the others, unchanged.
+pub(crate) fn are_among(documents: &[Document], others: &[Document]) -> bool {
+    let version = |document: &Document| (document.key.clone(), document.revision);
+    let others: BTreeSet<_> = others.iter().map(version).collect();
+    documents.iter().all(|document| others.contains(&version(document)))
 }
 
 /// Returns the sort key of news: messages of a child by their numbers, its end last.
