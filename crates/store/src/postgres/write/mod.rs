@@ -37,6 +37,7 @@ pub(super) use renew::Renew;
 pub(super) use reserve::{Release, Reserve};
 pub(super) use session::{PutSession, RemoveSession};
 pub(super) use turn::{check_admission, check_beginning};
+use usage::Added;
 
 use super::db::Db;
 use super::failure::Failure;
@@ -98,6 +99,33 @@ impl Grown<'_> {
             || self.events.iter().any(|event| {
                 let kind = event.kind.as_str();
                 TYPES.contains(&kind) || PREFIXES.iter().any(|prefix| kind.starts_with(prefix))
+            })
+    }
+
+    /// Returns true if no query is needed to write the events and their projections.
+    pub(super) fn needs_no_query(&self) -> bool {
+        !self.has_projections() || self.adds_only_use()
+    }
+
+    /// Returns true if the events change no table other than those of use, and the sums of use
+    /// follow from the events alone.
+    fn adds_only_use(&self) -> bool {
+        const PREFIXES: [&str; 4] = ["session.", "approval.", "input.", "bom."];
+        let (run, spec) = (self.run, &self.run.spec);
+        let is_plain = spec.session_turn.is_none()
+            && !(self.is_new && spec.origin_run_id.is_some())
+            && run.approvals.is_empty()
+            && run.inputs.is_empty();
+        // A run with limits is reconciled with its journal at its end; working time of earlier
+        // attempts was counted with their ends.
+        let is_counted =
+            (spec.budgets.is_unlimited() || !run.status.is_terminal()) && run.attempts.len() <= 1;
+        is_plain
+            && is_counted
+            && !self.events.iter().any(|event| {
+                let kind = event.kind.as_str();
+                kind == "run.dead_lettered"
+                    || PREFIXES.iter().any(|prefix| kind.starts_with(prefix))
             })
     }
 }

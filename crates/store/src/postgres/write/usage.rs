@@ -106,36 +106,82 @@ impl Added {
         }
     }
 
+    /// Sums up what the events of runs add, if no query is needed for that: see
+    /// [`Grown::needs_no_query`].
+    pub(super) fn of(grown: &[Grown<'_>]) -> Self {
+        let mut added = Self::default();
+        for grown in grown.iter().filter(|grown| !uses_nothing(grown.run)) {
+            let mut additions = Additions::of(grown.events);
+            if additions.ends_attempt {
+                additions.add_time(0, grown.run, grown.events);
+            }
+            added.take(grown, &additions);
+        }
+        added
+    }
+
+    /// Returns the rows to write.
+    pub(super) fn rows(&self) -> AddedRows<'_> {
+        let (settled, settled_runs) =
+            self.settled.iter().map(|(id, run)| (id.as_str(), *run)).unzip();
+        let sums_up = !self.days.is_empty()
+            && COMMITS.fetch_add(1, Ordering::Relaxed) % SUM_UP_EVERY == SUM_UP_EVERY - 1;
+        AddedRows {
+            rows: Rows::of(&self.rows),
+            days: Days::of(&self.days),
+            sums_up,
+            settled,
+            settled_runs,
+            ended: &self.ended,
+        }
+    }
+
     /// Writes all additions; sends nothing if there are none.
     pub(super) async fn write(&self, db: &Db) -> Result<(), Failure> {
-        const SETTLE: &str = "DELETE FROM reservations v \
-             USING unnest($1::text[], $2::bigint[]) AS x (id, run) \
-             WHERE v.id = x.id AND v.run = x.run";
-        const RELEASE: &str = "DELETE FROM reservations WHERE run = ANY($1)";
-        let rows = Rows::of(&self.rows);
-        let days = Days::of(&self.days);
-        let (settled, settled_runs): (Vec<&str>, Vec<i64>) =
-            self.settled.iter().map(|(id, run)| (id.as_str(), *run)).unzip();
-        let mut steps = Vec::new();
-        if !self.rows.is_empty() {
-            steps.push(rows.step());
-        }
-        if !self.days.is_empty() {
-            steps.push(days.step());
-            if COMMITS.fetch_add(1, Ordering::Relaxed) % SUM_UP_EVERY == SUM_UP_EVERY - 1 {
-                steps.push(days.sum_up());
-            }
-        }
-        if !settled.is_empty() {
-            steps.push(Step::Execute(SETTLE, vec![&settled, &settled_runs]));
-        }
-        if !self.ended.is_empty() {
-            steps.push(Step::Execute(RELEASE, vec![&self.ended]));
-        }
+        let rows = self.rows();
+        let steps = rows.steps();
         if !steps.is_empty() {
             db.pipeline(&steps).await?;
         }
         Ok(())
+    }
+}
+
+/// Additions as rows, by columns.
+pub(super) struct AddedRows<'a> {
+    rows: Rows<'a>,
+    days: Days<'a>,
+    /// Set if the additions to these days are to be merged.
+    sums_up: bool,
+    settled: Vec<&'a str>,
+    settled_runs: Vec<i64>,
+    ended: &'a Vec<i64>,
+}
+
+impl AddedRows<'_> {
+    /// Returns the statements that write them; none if there are no additions.
+    pub(super) fn steps(&self) -> Vec<Step<'_>> {
+        const SETTLE: &str = "DELETE FROM reservations v \
+             USING unnest($1::text[], $2::bigint[]) AS x (id, run) \
+             WHERE v.id = x.id AND v.run = x.run";
+        const RELEASE: &str = "DELETE FROM reservations WHERE run = ANY($1)";
+        let mut steps = Vec::new();
+        if !self.rows.runs.is_empty() {
+            steps.push(self.rows.step());
+        }
+        if !self.days.days.is_empty() {
+            steps.push(self.days.step());
+        }
+        if self.sums_up {
+            steps.push(self.days.sum_up());
+        }
+        if !self.settled.is_empty() {
+            steps.push(Step::Execute(SETTLE, vec![&self.settled, &self.settled_runs]));
+        }
+        if !self.ended.is_empty() {
+            steps.push(Step::Execute(RELEASE, vec![self.ended]));
+        }
+        steps
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changes of many runs' journals in one transaction.
 //!
-//! Three round trips to the server: begin and lock; read the rows that the locks protect; write
-//! everything, table by table, and commit. A refused change writes nothing and does not affect the
+//! Two round trips to the server: begin, lock and read the rows that the locks protect; write
+//! everything, table by table, and commit. Projections that read rows need more. A refused change writes nothing and does not affect the
 //! others. No two changes of one batch need the same lock, so they are independent.
 
 mod admit;

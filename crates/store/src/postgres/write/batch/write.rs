@@ -7,7 +7,7 @@ use super::plan::LEASES;
 use crate::Admission;
 use crate::postgres::db::{Db, Step, Value};
 use crate::postgres::failure::Failure;
-use crate::postgres::write::{project, write_documents};
+use crate::postgres::write::{Added, Grown, project, write_documents};
 
 const RUNS: &str = "INSERT INTO runs (run, run_id, kind, agent, name, labels, session_id, \
      parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
@@ -62,16 +62,20 @@ const GIVEN_BACK: &str = "UPDATE runs r SET epoch = x.epoch \
      WHERE r.run = x.run AND r.epoch < x.epoch";
 
 pub(in crate::postgres) const UNQUEUE: &str = "DELETE FROM queue WHERE run = ANY($1)";
-const UNLEASE: &str = "DELETE FROM leases WHERE run = ANY($1)";
+pub(in crate::postgres) const UNLEASE: &str = "DELETE FROM leases WHERE run = ANY($1)";
 pub(in crate::postgres) const UNRESERVE: &str = "DELETE FROM reservations WHERE run = ANY($1)";
 const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
 
-/// Writes a plan and commits it.
+/// Writes a plan and commits it: in one round trip, unless a projection has to read rows.
 pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let is_simple =
-        plan.documents.is_empty() && !plan.grown.iter().any(super::super::Grown::has_projections);
+    let is_simple = plan.documents.is_empty() && plan.grown.iter().all(Grown::needs_no_query);
     if is_simple {
-        return db.pipeline(&steps(plan, Some("COMMIT"))).await.map(drop);
+        let added = Added::of(&plan.grown);
+        let use_rows = added.rows();
+        let mut steps = steps(plan);
+        steps.extend(use_rows.steps());
+        steps.push(Step::Plain("COMMIT"));
+        return db.pipeline(&steps).await.map(drop);
     }
     apply(db, plan).await?;
     db.batch("COMMIT").await
@@ -80,7 +84,7 @@ pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
 /// Writes a plan and its projections. All of it is sent at once, the plan first: projections may
 /// read rows of the plan.
 async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let steps = steps(plan, None);
+    let steps = steps(plan);
     // Otherwise a projection would overtake statements that have to be prepared first.
     db.prepare(&steps).await?;
     let written = async { db.pipeline(&steps).await.map(drop) };
@@ -107,7 +111,7 @@ pub(in crate::postgres) async fn insert(
 }
 
 /// Returns the statements of a plan that have rows.
-fn steps<'a>(plan: &'a Plan<'_>, end: Option<&'a str>) -> Vec<Step<'a>> {
+fn steps<'a>(plan: &'a Plan<'_>) -> Vec<Step<'a>> {
     let mut steps = Steps(Vec::new());
     steps.put(UNQUEUE, vec![&plan.unqueued], !plan.unqueued.is_empty());
     steps.put(UNLEASE, vec![&plan.unleased], !plan.unleased.is_empty());
@@ -134,9 +138,6 @@ fn steps<'a>(plan: &'a Plan<'_>, end: Option<&'a str>) -> Vec<Step<'a>> {
     let values: Vec<Value<'_>> = vec![&asked.id, &asked.run, &asked.at_ms, &asked.kind];
     steps.put(REQUESTS, values, !asked.run.is_empty());
     steps.put(HEADS, heads(plan), !plan.heads.run.is_empty());
-    if let Some(end) = end {
-        steps.0.push(Step::Plain(end));
-    }
     steps.0
 }
 
