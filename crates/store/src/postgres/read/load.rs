@@ -27,6 +27,8 @@ pub(in crate::postgres) struct Partial {
     epoch: u64,
     head: Head,
     state: Option<(u64, Box<Run>)>,
+    /// True if a fold is stored, readable or not.
+    has_state: bool,
     lease: Option<Lease>,
     open_requests: u32,
 }
@@ -50,6 +52,7 @@ impl Partial {
             epoch: number(row.try_get(2)?),
             head,
             state,
+            has_state: row.try_get::<_, Option<i64>>(5)?.is_some(),
             lease: lease(row, 7, &run_id)?,
             open_requests: u32::try_from(row.try_get::<_, i64>(10)?).unwrap_or(u32::MAX),
             run_id,
@@ -83,6 +86,9 @@ impl Partial {
     }
 }
 
+/// Journals by the number of their runs, or why they cannot be read.
+type Journals = BTreeMap<i64, Result<Vec<Event>, Failure>>;
+
 /// Folds the events after the stored folds, of many runs with one query. Returns the runs in order.
 pub(in crate::postgres) async fn complete(
     db: &Db,
@@ -93,26 +99,41 @@ pub(in crate::postgres) async fn complete(
          JOIN events e ON e.run = x.run AND e.seq > x.from_seq AND e.seq <= x.to_seq \
          ORDER BY e.run, e.seq";
     let (mut runs, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new());
-    let mut ids = BTreeMap::new();
     for partial in partials.iter().filter(|partial| partial.folded_to() != partial.head.seq) {
         runs.push(partial.run);
         from.push(integer(partial.folded_to()));
         to.push(integer(partial.head.seq));
-        ids.insert(partial.run, partial.run_id.clone());
     }
-    let mut journals: BTreeMap<i64, Result<Vec<Event>, Failure>> = BTreeMap::new();
+    let mut rows = Vec::new();
     if !runs.is_empty() {
-        for row in db.query(SQL, &[&runs, &from, &to]).await? {
-            let run: i64 = row.try_get(6)?;
-            let Some(run_id) = ids.get(&run) else { continue };
-            let journal = journals.entry(run).or_insert_with(|| Ok(Vec::new()));
-            match (journal.as_mut(), event(&row, run_id)) {
-                (Ok(events), Ok(event)) => events.push(event),
-                (Ok(_), Err(failure)) => *journal = Err(failure),
-                (Err(_), Ok(_) | Err(_)) => {}
-            }
+        rows = db.query(SQL, &[&runs, &from, &to]).await?;
+    }
+    let journals = journals(&rows, &partials)?;
+    fold_all(partials, journals)
+}
+
+/// Reads events of several runs; the number of the run is the last column.
+fn journals(rows: &[Row], partials: &[Partial]) -> Result<Journals, Failure> {
+    let ids: BTreeMap<i64, &RunId> =
+        partials.iter().map(|partial| (partial.run, &partial.run_id)).collect();
+    let mut journals = Journals::new();
+    for row in rows {
+        let run: i64 = row.try_get(6)?;
+        let Some(run_id) = ids.get(&run) else { continue };
+        let journal = journals.entry(run).or_insert_with(|| Ok(Vec::new()));
+        match (journal.as_mut(), event(row, run_id)) {
+            (Ok(events), Ok(event)) => events.push(event),
+            (Ok(_), Err(failure)) => *journal = Err(failure),
+            (Err(_), Ok(_) | Err(_)) => {}
         }
     }
+    Ok(journals)
+}
+
+fn fold_all(
+    partials: Vec<Partial>,
+    mut journals: Journals,
+) -> Result<Vec<Result<Stored, Error>>, Failure> {
     let mut completed = Vec::with_capacity(partials.len());
     for partial in partials {
         completed.push(match journals.remove(&partial.run) {
@@ -148,29 +169,51 @@ pub(in crate::postgres) async fn load(db: &Db, run_id: &RunId) -> Result<Option<
     }
 }
 
+/// Runs by their numbers in this database, or why they cannot be read.
+pub(in crate::postgres) type Numbered = BTreeMap<i64, Result<Stored, Error>>;
+
 /// Reads runs by their numbers in this database: the existing ones, by number.
-pub(in crate::postgres) async fn load_numbers(
-    db: &Db,
-    runs: &[i64],
-) -> Result<BTreeMap<i64, Result<Stored, Error>>, Failure> {
+pub(in crate::postgres) async fn load_numbers(db: &Db, runs: &[i64]) -> Result<Numbered, Failure> {
     let sql = format!("SELECT {COLUMNS} WHERE r.run = ANY($1)");
-    let mut numbers = Vec::new();
-    let mut partials = Vec::new();
-    let mut loaded = BTreeMap::new();
-    for row in db.query(&sql, &[&runs]).await? {
-        match Partial::read(&row) {
-            Ok(partial) => {
-                numbers.push(partial.run);
-                partials.push(partial);
-            }
+    let (partials, mut loaded) = partials(&db.query(&sql, &[&runs]).await?)?;
+    let numbers: Vec<i64> = partials.iter().map(|partial| partial.run).collect();
+    loaded.extend(numbers.into_iter().zip(complete(db, partials).await?));
+    Ok(loaded)
+}
+
+/// Folds runs from rows of [`COLUMNS`], and from all events after the stored folds, with the number
+/// of the run as the last column.
+pub(in crate::postgres) async fn fold_rows(
+    db: &Db,
+    rows: &[Row],
+    events: &[Row],
+) -> Result<Numbered, Failure> {
+    let (partials, mut loaded) = partials(rows)?;
+    // Of a run whose stored fold cannot be read, the events before it are missing.
+    let (partials, unreadable): (Vec<Partial>, Vec<Partial>) =
+        partials.into_iter().partition(|partial| partial.state.is_some() || !partial.has_state);
+    let numbers: Vec<i64> = partials.iter().chain(&unreadable).map(|partial| partial.run).collect();
+    let journals = journals(events, &partials)?;
+    let mut completed = fold_all(partials, journals)?;
+    completed.extend(complete(db, unreadable).await?);
+    loaded.extend(numbers.into_iter().zip(completed));
+    Ok(loaded)
+}
+
+/// Reads rows of [`COLUMNS`]. Runs that cannot be read are apart, by number.
+fn partials(rows: &[Row]) -> Result<(Vec<Partial>, Numbered), Failure> {
+    let mut partials = Vec::with_capacity(rows.len());
+    let mut unreadable = Numbered::new();
+    for row in rows {
+        match Partial::read(row) {
+            Ok(partial) => partials.push(partial),
             Err(Failure::Refused(error)) => {
-                loaded.insert(row.try_get(0)?, Err(error));
+                unreadable.insert(row.try_get(0)?, Err(error));
             }
             Err(failure) => return Err(failure),
         }
     }
-    loaded.extend(numbers.into_iter().zip(complete(db, partials).await?));
-    Ok(loaded)
+    Ok((partials, unreadable))
 }
 
 /// A part of a journal.

@@ -26,7 +26,7 @@ pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use find::find;
 pub(super) use lease::{expired, requests, unqueued};
 pub(super) use list::list;
-pub(super) use load::{Range, events_after, load, load_numbers, steps};
+pub(super) use load::{COLUMNS, Range, events_after, fold_rows, load, load_numbers, steps};
 pub(super) use names::{named, named_elsewhere, named_parcels, names_of_run};
 pub(super) use question::questions;
 pub(super) use session::{

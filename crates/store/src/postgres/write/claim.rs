@@ -12,6 +12,7 @@ use errand_model::placement::{Class, ReadyRuns, UnderLease, choose};
 use futures_util::future::try_join;
 
 use super::Operation;
+use super::claim_plain::{self, ready_runs};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::read;
@@ -30,24 +31,8 @@ const GROUPS: &str = "WITH RECURSIVE groups (class, rank) AS ( \
      WHERE (q.class, q.rank) > (g.class, g.rank) ORDER BY q.class, q.rank LIMIT 1) n) \
      SELECT class, rank FROM groups";
 
-/// Query for the best runs of one class and rank. Runs that would only wait for their turn in a
-/// session are left out, since they would occupy a slot.
-macro_rules! ready {
-    ($lock:literal) => {
-        concat!(
-            "SELECT q.run, q.ready_at_ms FROM queue q \
-             LEFT JOIN session_turns t ON t.run = q.run \
-             WHERE q.class = $1 AND q.rank = $2 AND q.ready_at_ms <= $3 \
-             AND (t.run IS NULL OR t.has_begun OR NOT t.waits OR NOT EXISTS \
-             (SELECT 1 FROM session_turns a WHERE a.session_id = t.session_id \
-             AND a.run <> t.run AND (a.has_begun OR a.run < t.run))) \
-             ORDER BY q.ready_at_ms, q.run LIMIT $4 ",
-            $lock
-        )
-    };
-}
-const READY: &str = ready!("");
-const READY_LOCKED: &str = ready!("FOR UPDATE OF q SKIP LOCKED");
+/// Query for the best runs of one class and rank.
+const READY: &str = concat!("SELECT q.run, q.ready_at_ms ", ready_runs!("$1", "$2", "$3", "$4"));
 
 /// Query for those runs that are still in the queue and that no other worker claims.
 const LOCK_ROWS: &str = "SELECT run FROM queue WHERE run = ANY($1) FOR UPDATE SKIP LOCKED";
@@ -77,6 +62,11 @@ impl Operation for ClaimRuns {
     }
 
     async fn run(&self, db: &Db) -> Result<Self::Output, Failure> {
+        if !self.0.offer.only
+            && let Some(claimed) = claim_plain::claim(db, &self.0).await?
+        {
+            return Ok(claimed);
+        }
         let runs = self.chosen(db).await?;
         if runs.is_empty() {
             return Ok(Vec::new());
@@ -89,12 +79,6 @@ impl ClaimRuns {
     /// Returns the numbers of the runs to claim, in order; their rows in the queue are locked.
     async fn chosen(&self, db: &Db) -> Result<Vec<i64>, Failure> {
         let groups = groups(db).await?;
-        let is_plain = !self.0.offer.only && groups.keys().all(String::is_empty);
-        if is_plain {
-            let ranks = groups.get("").map(Vec::as_slice).unwrap_or_default();
-            let ready = self.ready_of(db, ("", ranks), READY_LOCKED).await?;
-            return Ok(ready.into_iter().map(|(_, _, run)| run).collect());
-        }
         let mut classes = Vec::new();
         for (key, ranks) in &groups {
             let class = Class::from_key(key)
@@ -127,7 +111,7 @@ impl ClaimRuns {
     ) -> Result<Vec<i64>, Failure> {
         let mut ready = Vec::new();
         for (class, key, ranks) in classes {
-            let runs = self.ready_of(db, (key, ranks), READY).await?;
+            let runs = self.ready_of(db, (key, ranks)).await?;
             ready.push(ReadyRuns { class: class.clone(), runs });
         }
         let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
@@ -140,7 +124,6 @@ impl ClaimRuns {
         &self,
         db: &Db,
         (class, ranks): (&str, &[i32]),
-        sql: &str,
     ) -> Result<Vec<(i32, Timestamp, i64)>, Failure> {
         let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
         let now = self.0.now.as_millis();
@@ -150,7 +133,7 @@ impl ClaimRuns {
             if left == 0 {
                 break;
             }
-            for row in db.query(sql, &[&class, rank, &now, &left]).await? {
+            for row in db.query(READY, &[&class, rank, &now, &left]).await? {
                 found.push((!*rank, Timestamp::from_millis(row.try_get(1)?), row.try_get(0)?));
             }
         }

@@ -4,6 +4,7 @@
 pub(super) mod batch;
 mod bom;
 mod claim;
+mod claim_plain;
 mod dead_letter;
 mod document;
 mod import;

@@ -15,7 +15,7 @@ mod write;
 pub(in crate::postgres) use admit::check as check_admitted;
 pub(in crate::postgres) use gathered::{Done, Gathered, Outcome};
 pub(in crate::postgres) use plan::{Leases, Names, Plan};
-pub(in crate::postgres) use write::{NAMES, UNQUEUE, UNRESERVE, insert};
+pub(in crate::postgres) use write::{NAMES, UNLEASE, UNQUEUE, UNRESERVE, insert};
 
 use current::BatchAnswer;
 
