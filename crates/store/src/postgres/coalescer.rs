@@ -14,7 +14,7 @@ use super::db::Db;
 use super::driver::DriverThread;
 use super::failure::{Failure, FailureRemedy};
 use super::patience::Patience;
-use super::write::batch::{BatchTry, Gathered, Outcome, attempt};
+use super::write::batch::{BatchTry, ExpectedRuns, Gathered, Outcome, attempt, attempt_expected};
 use super::{Postgres, Shared};
 use crate::Error;
 
@@ -44,7 +44,8 @@ pub(super) struct Coalescer {
 impl Coalescer {
     pub(super) fn start(shared: &Arc<Shared>, driver: &DriverThread) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX_LIMIT);
-        let worker = Worker { shared: Arc::clone(shared), db: None };
+        let expected = ExpectedRuns::default();
+        let worker = Worker { shared: Arc::clone(shared), db: None, expected };
         driver.handle().begin(worker.run(messages));
         Self { inbox }
     }
@@ -68,6 +69,7 @@ impl Postgres {
 struct Worker {
     shared: Arc<Shared>,
     db: Option<Db>,
+    expected: ExpectedRuns,
 }
 
 impl Worker {
@@ -131,12 +133,12 @@ impl Worker {
     async fn attempt(&mut self, jobs: &[Gathered]) -> Result<Vec<Outcome>, Failure> {
         let mut patience = Patience::new();
         loop {
-            let tried = match self.connection().await {
-                Ok(db) => attempt(db, jobs).await,
-                Err(failure) => BatchTry::Failed(failure),
-            };
+            let tried = self.attempt_once(jobs).await;
             let failure = match tried {
-                BatchTry::Committed(outcomes) => return Ok(outcomes),
+                BatchTry::Committed(outcomes, after) => {
+                    self.expected.note(after);
+                    return Ok(outcomes);
+                }
                 BatchTry::Failed(failure) => failure,
                 BatchTry::Unknown(mark, outcomes) => {
                     self.db = None;
@@ -155,6 +157,23 @@ impl Worker {
                 return Err(failure);
             }
             patience.after(failure, &self.shared.driver).await?;
+        }
+    }
+
+    /// Tries once: at first in one round trip, if the runs are in the expected states.
+    async fn attempt_once(&mut self, jobs: &[Gathered]) -> BatchTry {
+        if let Err(failure) = self.connection().await {
+            return BatchTry::Failed(failure);
+        }
+        let Some(db) = &self.db else {
+            return BatchTry::Failed(Failure::Unexpected("there is no connection"));
+        };
+        let tried = attempt_expected(db, jobs, &self.expected).await;
+        // Nothing is expected of these runs until the commit is noted.
+        self.expected.forget(jobs);
+        match tried {
+            Some(tried) => tried,
+            None => attempt(db, jobs).await,
         }
     }
 

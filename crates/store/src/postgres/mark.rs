@@ -13,8 +13,18 @@ pub(super) const MARK: &str = "INSERT INTO commits (mark, ring) \
 pub(super) struct Mark {
     /// Random, and therefore unique.
     pub(super) mark: i64,
-    /// Transaction number. After a crash of the server another transaction may have it.
-    pub(super) number: String,
+    pub(super) end: EndSign,
+}
+
+/// Sign by which another session sees that the transaction is over.
+#[derive(Clone, Debug)]
+pub(super) enum EndSign {
+    /// Status of the transaction with that number. After a crash of the server another transaction
+    /// may have it.
+    Number(String),
+    /// Locks with those names, which the transaction holds: it was sent as a whole, so that its
+    /// number is unknown.
+    Locks(Vec<String>),
 }
 
 impl Mark {
@@ -29,6 +39,6 @@ impl Mark {
     pub(super) fn read(mark: i64, answer: Option<&Answer>) -> Result<Self, Failure> {
         let number = answer.and_then(|answer| answer.rows.first()?.try_get(0).ok());
         let number = number.ok_or(Failure::Unexpected("a transaction has no number"))?;
-        Ok(Self { mark, number })
+        Ok(Self { mark, end: EndSign::Number(number) })
     }
 }

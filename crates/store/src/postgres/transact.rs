@@ -10,7 +10,7 @@ use futures_util::future::join;
 use super::db::{Db, Step};
 use super::failure::{Failure, FailureRemedy};
 use super::lock::LOCK;
-use super::mark::{MARK, Mark};
+use super::mark::{EndSign, MARK, Mark};
 use super::patience::Patience;
 use super::write::Operation;
 use super::{Postgres, Shared};
@@ -116,16 +116,20 @@ impl Shared {
 
 /// Returns true if a transaction was committed; `None`: it is in progress.
 async fn became(db: &Db, mark: &Mark) -> Result<Option<bool>, Failure> {
-    match db.query_first(STATUS, &[&mark.number]).await {
-        Ok(row) => {
-            let status: Option<String> = row.map_or(Ok(None), |row| row.try_get(0))?;
-            if status.as_deref() == Some("in progress") {
-                return Ok(None);
+    match &mark.end {
+        EndSign::Number(number) => match db.query_first(STATUS, &[number]).await {
+            Ok(row) => {
+                let status: Option<String> = row.map_or(Ok(None), |row| row.try_get(0))?;
+                if status.as_deref() == Some("in progress") {
+                    return Ok(None);
+                }
             }
-        }
-        // After a crash the server has not reached this number: the transaction is lost.
-        Err(failure) if failure.is_out_of_range() => {}
-        Err(failure) => return Err(failure),
+            // After a crash the server has not reached this number: the transaction is lost.
+            Err(failure) if failure.is_out_of_range() => {}
+            Err(failure) => return Err(failure),
+        },
+        // Waits until the transaction releases them.
+        EndSign::Locks(names) => drop(db.query(LOCK, &[names]).await?),
     }
     let row = db.query_first(IS_MARKED, &[&mark.mark]).await?;
     Ok(Some(row.map_or(Ok(false), |row| row.try_get(0))?))

@@ -1,6 +1,7 @@
 //! Tests of the PostgreSQL store alone.
 
 mod changes;
+mod expected;
 mod files;
 mod history;
 mod outages;

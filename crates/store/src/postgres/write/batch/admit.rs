@@ -2,7 +2,7 @@
 
 use errand_model::Head;
 
-use super::current::{BatchAnswer, Numbers};
+use super::current::{BatchAnswer, LockedRun, Numbers};
 use super::{Decided, Done, Plan};
 use crate::change::of_admission;
 use crate::fence::verify;
@@ -89,5 +89,17 @@ pub(super) fn put<'a>(
         expires_at: None,
     };
     plan.leases.put(number, &lease)?;
+    let after = LockedRun {
+        run: number,
+        status: admission.run.status.name().to_owned(),
+        is_over: false,
+        epoch,
+        head: Some(admission.head),
+        leased: Some(epoch),
+        state_seq: 0,
+        open_requests: 0,
+    };
+    let is_live = !admission.run.status.is_terminal();
+    plan.after.push((admission.run.id.clone(), is_live.then_some(after)));
     Ok(Some(lease))
 }

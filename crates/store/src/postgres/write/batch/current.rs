@@ -209,6 +209,16 @@ fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
 }
 
 impl BatchAnswer {
+    /// Returns an answer of these runs alone, by their ids.
+    pub(super) fn of_runs(runs: BTreeMap<String, LockedRun>) -> Self {
+        Self { runs, ..Self::default() }
+    }
+
+    /// Returns the runs by their ids.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&str, &LockedRun)> {
+        self.runs.iter().map(|(run_id, run)| (run_id.as_str(), run))
+    }
+
     /// Returns a run and its standing.
     ///
     /// # Errors

@@ -43,7 +43,10 @@ pub(super) fn give_back(
     epoch: u64,
 ) -> Result<Decided, Failure> {
     match known.run(run_id) {
-        Ok((current, _)) if current.leased == Some(epoch) => plan.give_back(current, epoch),
+        Ok((current, _)) if current.leased == Some(epoch) => {
+            plan.give_back(current, epoch);
+            plan.after.push((run_id.clone(), None));
+        }
         Ok(_) | Err(Failure::Refused(Error::NoRun { .. })) => {}
         Err(failure) => return Err(failure),
     }
@@ -62,6 +65,7 @@ pub(super) fn ask(
         return Err(Error::Sealed { run_id: run_id.clone() }.into());
     }
     let id = numbers.request()?;
+    plan.after.push((run_id.clone(), None));
     plan.requests.put(id, current.run, now.as_millis(), json(command)?);
     Ok((Done::Asked(id), vec![StoreChange::Asked { run_id: run_id.clone() }]))
 }

@@ -1,23 +1,27 @@
 //! Changes of many runs' journals in one transaction.
 //!
 //! Two round trips to the server: begin, lock and read the rows that the locks protect; write
-//! everything, table by table, and commit. Projections that read rows need more. A refused change writes nothing and does not affect the
+//! everything, table by table, and commit. Projections that read rows need more, appends to runs in
+//! an expected state only one (`expected.rs`). A refused change writes nothing and does not affect the
 //! others. No two changes of one batch need the same lock, so they are independent.
 
 mod admit;
 mod append;
 mod current;
+mod expected;
 mod gathered;
 mod lease;
 mod plan;
 mod write;
 
 pub(in crate::postgres) use admit::check as check_admitted;
+pub(in crate::postgres) use expected::{ExpectedRuns, attempt_expected};
 pub(in crate::postgres) use gathered::{Done, Gathered, Outcome};
 pub(in crate::postgres) use plan::{Leases, Names, Plan};
 pub(in crate::postgres) use write::{NAMES, UNLEASE, UNQUEUE, UNRESERVE, insert};
 
-use current::BatchAnswer;
+use current::{BatchAnswer, LockedRun};
+use errand_model::RunId;
 
 use crate::StoreChange;
 use crate::postgres::db::{Db, Step};
@@ -27,7 +31,8 @@ use crate::postgres::mark::{MARK, Mark};
 
 /// Result of a try.
 pub(in crate::postgres) enum BatchTry {
-    Committed(Vec<Outcome>),
+    /// The results, and the states of changed runs.
+    Committed(Vec<Outcome>, Vec<(RunId, Option<LockedRun>)>),
     /// The transaction was rolled back.
     Failed(Failure),
     /// The connection broke during the commit: its mark, and the results if it was committed.
@@ -50,7 +55,7 @@ pub(in crate::postgres) async fn attempt(db: &Db, jobs: &[Gathered]) -> BatchTry
         Err(failure) => return undo(db, failure).await,
     };
     match write::commit(db, &plan).await {
-        Ok(()) => BatchTry::Committed(outcomes),
+        Ok(()) => BatchTry::Committed(outcomes, plan.after),
         Err(failure) if failure.remedy() == FailureRemedy::Reconnect => {
             BatchTry::Unknown(mark, outcomes)
         }
@@ -67,11 +72,17 @@ async fn undo(db: &Db, failure: Failure) -> BatchTry {
     }
 }
 
-/// Begins the transaction, takes the locks and reads the rows that they protect.
-async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, BatchAnswer), Failure> {
+/// Returns the names of all locks that changes need, in order.
+fn lock_names(jobs: &[Gathered]) -> Vec<String> {
     let mut names: Vec<String> = jobs.iter().flat_map(Gathered::locks).collect();
     names.sort();
     names.dedup();
+    names
+}
+
+/// Begins the transaction, takes the locks and reads the rows that they protect.
+async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, BatchAnswer), Failure> {
+    let names = lock_names(jobs);
     let drawn = Mark::draw()?;
     let wanted = current::BatchQuery::of(jobs);
     let mut steps = vec![

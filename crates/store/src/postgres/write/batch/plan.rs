@@ -1,5 +1,6 @@
 //! Rows that a transaction writes, column by column: each table takes all its rows at once.
 
+use errand_model::RunId;
 use errand_model::event::Event;
 use errand_model::run::Run;
 
@@ -56,6 +57,8 @@ pub(in crate::postgres) struct Plan<'a> {
     pub(super) unasked: Vec<i64>,
     pub(super) documents: Vec<DocumentWrite>,
     pub(super) grown: Vec<Grown<'a>>,
+    /// States of changed runs after the commit; `None`: to be read again.
+    pub(super) after: Vec<(RunId, Option<LockedRun>)>,
 }
 
 #[derive(Debug, Default)]
@@ -287,7 +290,9 @@ impl<'a> Plan<'a> {
         heads.ended_at_ms.push(ended_at.map(errand_model::Timestamp::as_millis));
         let is_wanted = append.snapshot || ended_at.is_some();
         let behind = seq.saturating_sub(current.state_seq);
-        if is_behind(run, seq, current.state_seq) || (is_wanted && behind >= FOLD_FROM) {
+        let has_state =
+            is_behind(run, seq, current.state_seq) || (is_wanted && behind >= FOLD_FROM);
+        if has_state {
             self.states.put(number, run, seq)?;
         }
         for id in &append.answered {
@@ -300,6 +305,16 @@ impl<'a> Plan<'a> {
         let answered = u32::try_from(append.answered.len()).unwrap_or(u32::MAX);
         let is_over = run.status.is_terminal();
         let open = if is_over { 0 } else { current.open_requests.saturating_sub(answered) };
+        let after = LockedRun {
+            status: status.to_owned(),
+            head: Some(append.head),
+            state_seq: if has_state { seq } else { current.state_seq },
+            open_requests: open,
+            ..current.clone()
+        };
+        // The next append after a release is another holder's.
+        let is_kept = !is_over && !append.release;
+        self.after.push((run.id.clone(), is_kept.then_some(after)));
         Ok(Appended { open_requests: open })
     }
 
@@ -327,6 +342,9 @@ impl<'a> Plan<'a> {
     /// Adds a new lease: the run leaves the queue, every older lease is void.
     pub(super) fn take(&mut self, current: &LockedRun, lease: &Lease) -> Result<(), Failure> {
         let run = current.run;
+        let (epoch, leased) = (lease.epoch, Some(lease.epoch));
+        let after = LockedRun { epoch, leased, ..current.clone() };
+        self.after.push((lease.run_id.clone(), Some(after)));
         if current.leased.is_some() {
             self.unleased.push(run);
         }

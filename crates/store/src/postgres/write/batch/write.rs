@@ -70,15 +70,26 @@ const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
 pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
     let is_simple = plan.documents.is_empty() && plan.grown.iter().all(Grown::needs_no_query);
     if is_simple {
-        let added = Added::of(&plan.grown);
-        let use_rows = added.rows();
-        let mut steps = steps(plan);
-        steps.extend(use_rows.steps());
-        steps.push(Step::Plain("COMMIT"));
-        return db.pipeline(&steps).await.map(drop);
+        return commit_at_once(db, plan, Vec::new()).await;
     }
     apply(db, plan).await?;
     db.batch("COMMIT").await
+}
+
+/// Writes a plan that needs no query and commits it, in the same round trip as the statements in
+/// `first`.
+pub(super) async fn commit_at_once<'a>(
+    db: &Db,
+    plan: &'a Plan<'_>,
+    first: Vec<Step<'a>>,
+) -> Result<(), Failure> {
+    let added = Added::of(&plan.grown);
+    let use_rows = added.rows();
+    let mut all = first;
+    all.extend(steps(plan));
+    all.extend(use_rows.steps());
+    all.push(Step::Plain("COMMIT"));
+    db.pipeline(&all).await.map(drop)
 }
 
 /// Writes a plan and its projections. All of it is sent at once, the plan first: projections may
