@@ -10,6 +10,7 @@ mod connect;
 mod document_store;
 mod failure;
 mod inspect;
+mod job;
 mod journal;
 mod migrate;
 mod name_store;
@@ -19,6 +20,7 @@ mod row;
 mod session_store;
 mod store;
 mod write;
+mod write_connection;
 mod writer;
 
 use std::sync::Mutex;

@@ -10,14 +10,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use errand_model::RunId;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::ErrorCode;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::connect;
 use super::connect::Identity;
 use super::failure::{Failure, explain_to_many};
+use super::job::{Job, Waiting};
 use super::journal::Files;
-use super::write::Operation;
-use super::{busy, connect};
+use super::write::{Operation, SyncPoint};
+use super::write_connection::WriteConnection;
 use crate::change::CHANGES_LIMIT;
 use crate::{Changes, Error, StoreChange};
 
@@ -37,11 +39,6 @@ const CHECKPOINT_IDLE_PAGES: u32 = 250;
 
 /// Pages of log from which on a busy writer makes a checkpoint too.
 const CHECKPOINT_BUSY_PAGES: u32 = 4_000;
-
-/// Each commit is synced before it is acknowledged.
-const SYNCED: &str = "PRAGMA synchronous = FULL";
-/// Commits are synced by the next synced one, or by a checkpoint.
-const UNSYNCED: &str = "PRAGMA synchronous = NORMAL";
 
 const DOING: &str = "writes";
 
@@ -80,7 +77,7 @@ impl Writer {
     /// Has an operation committed, and waits for the result.
     pub(super) async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
         let (reply, answer) = oneshot::channel();
-        let job = Waiting { operation, reply, outcome: None };
+        let job = Waiting::new(operation, reply);
         self.send(Message::Write(Box::new(job))).await?;
         answer.await.map_err(|_| Error::WriterGone)?
     }
@@ -139,81 +136,11 @@ impl Drop for Writer {
     }
 }
 
-/// An operation of some type with a waiting caller.
-trait Job: Send {
-    /// Executes the operation inside the transaction, and keeps its result.
-    fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
-    /// Returns whether the commit has to be synced.
-    fn is_synced(&self) -> bool;
-    /// Called after the commit: adds the events for the files.
-    fn journal(&self, files: &mut Files);
-    /// Called after the commit and the files: returns the changes to announce.
-    fn changes(&self) -> Vec<StoreChange>;
-    /// Called last: sends the result to the caller.
-    fn acknowledge(self: Box<Self>);
-    /// Called if nothing was committed: sends the reason to the caller.
-    fn fail(self: Box<Self>, error: Error);
-}
-
-struct Waiting<O: Operation> {
-    operation: O,
-    reply: oneshot::Sender<Result<O::Output, Error>>,
-    outcome: Option<Result<O::Output, Error>>,
-}
-
-impl<O: Operation> Job for Waiting<O> {
-    fn run(&mut self, connection: &Connection) -> Result<(), Failure> {
-        self.outcome = match self.operation.run(connection) {
-            Ok(output) => Some(Ok(output)),
-            Err(Failure::Refused(error)) => Some(Err(error)),
-            Err(failure) => return Err(failure),
-        };
-        Ok(())
-    }
-
-    fn is_synced(&self) -> bool {
-        self.operation.is_synced()
-    }
-
-    fn journal(&self, files: &mut Files) {
-        if let Some(Ok(output)) = &self.outcome {
-            self.operation.journal(output, files);
-        }
-    }
-
-    fn changes(&self) -> Vec<StoreChange> {
-        match &self.outcome {
-            Some(Ok(output)) => self.operation.changes(output),
-            Some(Err(_)) | None => Vec::new(),
-        }
-    }
-
-    fn acknowledge(self: Box<Self>) {
-        let outcome = self.outcome.unwrap_or(Err(Error::WriterGone));
-        // The caller may have gone.
-        drop(self.reply.send(outcome));
-    }
-
-    fn fail(self: Box<Self>, error: Error) {
-        // As above.
-        drop(self.reply.send(Err(error)));
-    }
-}
-
-/// A connection, and the identity of its file.
-struct Opened {
-    connection: Connection,
-    path: PathBuf,
-    identity: Option<Identity>,
-    /// True if commits are synced at present (`synchronous = FULL`).
-    is_syncing: bool,
-}
-
 /// State of the thread.
 struct Worker {
     path: PathBuf,
     files: Option<Files>,
-    connection: Option<Opened>,
+    connection: Option<WriteConnection>,
     /// Identity of the file that was written last.
     last: Option<Identity>,
     /// Pages in the log after the last commit, as SQLite reports them.
@@ -251,8 +178,8 @@ impl Worker {
             return;
         }
         let Self { connection: Some(opened), files, path, changes, .. } = self else { return };
-        match commit(opened, &mut jobs) {
-            Ok(()) => acknowledge(&opened.connection, files.as_mut(), changes, jobs),
+        match opened.commit(&mut jobs) {
+            Ok(sync_point) => acknowledge(opened, sync_point, files.as_mut(), (changes, jobs)),
             Err(Failure::Replaced) => {
                 // The file was rebuilt or removed: opening it again shows which.
                 self.connection = None;
@@ -264,8 +191,8 @@ impl Worker {
             Err(_) => {
                 for job in jobs {
                     let mut alone = vec![job];
-                    match commit(opened, &mut alone) {
-                        Ok(()) => acknowledge(&opened.connection, files.as_mut(), changes, alone),
+                    match opened.commit(&mut alone) {
+                        Ok(point) => acknowledge(opened, point, files.as_mut(), (changes, alone)),
                         Err(failure) => fail(alone, &failure, path),
                     }
                 }
@@ -290,8 +217,7 @@ impl Worker {
             .wal_hook(Some(hook))
             .map_err(|source| Error::Database { doing: DOING, source })?;
         self.last = identity;
-        self.connection =
-            Some(Opened { connection, path: self.path.clone(), identity, is_syncing: true });
+        self.connection = Some(WriteConnection::new(connection, self.path.clone(), identity));
         Ok(())
     }
 
@@ -353,38 +279,27 @@ fn sort(messages: impl Iterator<Item = Message>) -> (Vec<Box<dyn Job>>, Syncs) {
     (jobs, syncs)
 }
 
-/// Executes all jobs in one transaction; repeats it while the database is busy.
-fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-    let is_synced = jobs.iter().any(|job| job.is_synced());
-    let Opened { connection, path, identity, is_syncing } = opened;
-    busy::patiently(|| {
-        if *is_syncing != is_synced {
-            connection.execute_batch(if is_synced { SYNCED } else { UNSYNCED })?;
-            *is_syncing = is_synced;
-        }
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Checked under the lock, which a rebuild holds until the new file is in place.
-        if Identity::of(path) != *identity {
-            return Err(Failure::Replaced);
-        }
-        for job in jobs.iter_mut() {
-            job.run(&transaction)?;
-        }
-        Ok(transaction.commit()?)
-    })
-}
-
+/// Writes the files, syncs the commit if that is left to do, and answers the callers.
 fn acknowledge(
-    connection: &Connection,
+    opened: &WriteConnection,
+    sync_point: SyncPoint,
     files: Option<&mut Files>,
-    changes: &broadcast::Sender<StoreChange>,
-    jobs: Vec<Box<dyn Job>>,
+    (changes, jobs): (&broadcast::Sender<StoreChange>, Vec<Box<dyn Job>>),
 ) {
     if let Some(files) = files {
         for job in &jobs {
             job.journal(files);
         }
-        files.flush(connection);
+        files.flush(&opened.connection);
+    }
+    if sync_point == SyncPoint::BeforeAnswer
+        && let Err(failed) = opened.sync()
+    {
+        for job in jobs {
+            let source = std::io::Error::new(failed.kind(), failed.to_string());
+            job.fail(Error::File { doing: "sync", path: opened.path().to_owned(), source });
+        }
+        return;
     }
     let is_heard = changes.receiver_count() > 0;
     for job in jobs {
@@ -422,45 +337,4 @@ fn is_about_the_disk(failure: &Failure) -> bool {
                 | ErrorCode::ReadOnly
         )
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Job that writes nothing.
-    struct Empty {
-        is_synced: bool,
-    }
-
-    impl Job for Empty {
-        fn run(&mut self, _: &Connection) -> Result<(), Failure> {
-            Ok(())
-        }
-        fn is_synced(&self) -> bool {
-            self.is_synced
-        }
-        fn journal(&self, _: &mut Files) {}
-        fn changes(&self) -> Vec<StoreChange> {
-            Vec::new()
-        }
-        fn acknowledge(self: Box<Self>) {}
-        fn fail(self: Box<Self>, _: Error) {}
-    }
-
-    #[test]
-    fn a_commit_is_synced_if_one_of_its_jobs_needs_it() {
-        let connection = Connection::open_in_memory().unwrap();
-        let mut opened =
-            Opened { connection, path: PathBuf::new(), identity: None, is_syncing: true };
-        for jobs in [&[false][..], &[true], &[false, false], &[false, true], &[true], &[false]] {
-            let mut boxed: Vec<Box<dyn Job>> =
-                jobs.iter().map(|&is_synced| Box::new(Empty { is_synced }) as _).collect();
-            commit(&mut opened, &mut boxed).unwrap();
-            let level: i64 =
-                opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
-            // 1 is NORMAL, 2 is FULL.
-            assert_eq!(level, if jobs.contains(&true) { 2 } else { 1 }, "{jobs:?}");
-        }
-    }
 }

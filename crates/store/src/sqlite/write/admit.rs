@@ -4,8 +4,8 @@ use errand_model::Head;
 use errand_model::event::{Event, RunCreated};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::Operation;
 use super::events::{insert_events, put_state};
+use super::{Operation, SyncPoint};
 use super::{dead_letter, document, session_events, turn};
 use crate::change::of_admission;
 use crate::fence::verify;
@@ -57,9 +57,13 @@ impl Operation for AdmitHeld {
     // The holder acknowledges the run after the start of its attempt, which is synced. A run that may
     // have to wait for its turn in a session is acknowledged before; one with a key, by any caller. The
     // answer with an existing run acknowledges that run.
-    fn is_synced(&self) -> bool {
+    fn sync_point(&self) -> SyncPoint {
         let spec = &self.0.run.spec;
-        self.0.dedup || spec.session_turn.is_some() || spec.idempotency_key.is_some()
+        if self.0.dedup || spec.session_turn.is_some() || spec.idempotency_key.is_some() {
+            SyncPoint::BeforeVisible
+        } else {
+            SyncPoint::WithLaterCommit
+        }
     }
 
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {

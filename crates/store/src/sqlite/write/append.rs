@@ -5,7 +5,7 @@ use errand_model::event::EventBody;
 use rusqlite::{Connection, params};
 
 use super::events::{insert_events, put_state};
-use super::{Operation, admit, dead_letter, document, session_events, turn, usage};
+use super::{Operation, SyncPoint, admit, dead_letter, document, session_events, turn, usage};
 use crate::change::{of_admission, of_append, of_family};
 use crate::fence::check_keys;
 use crate::sqlite::failure::Failure;
@@ -23,10 +23,19 @@ pub(in crate::sqlite) struct AppendEvents(pub(in crate::sqlite) Append);
 impl Operation for AppendEvents {
     type Output = Appended;
 
-    fn is_synced(&self) -> bool {
-        let Append { events, documents, answered, .. } = &self.0;
-        let tells_more = |event: &Event| !tells_of_process(event);
-        !documents.is_empty() || !answered.is_empty() || events.iter().any(tells_more)
+    fn sync_point(&self) -> SyncPoint {
+        let Append { events, documents, answered, snapshot, release, .. } = &self.0;
+        if !documents.is_empty() || !answered.is_empty() || *release {
+            SyncPoint::BeforeVisible
+        } else if events.iter().all(tells_of_process) {
+            SyncPoint::WithLaterCommit
+        } else if *snapshot {
+            SyncPoint::BeforeVisible
+        } else {
+            // Work of a live attempt, which only this process carries on: many processes sync the
+            // steps of their runs together.
+            SyncPoint::BeforeAnswer
+        }
     }
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {

@@ -4,7 +4,7 @@ use errand_model::event::Event;
 use errand_model::{Digest, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::Operation;
+use super::{Operation, SyncPoint};
 use crate::StoredBomGeneration;
 use crate::projection::{self, Pinned};
 use crate::sqlite::failure::Failure;
@@ -22,8 +22,8 @@ impl Operation for PutBom {
     type Output = StoredBomGeneration;
 
     // The events of the attempt that name the generation are synced.
-    fn is_synced(&self) -> bool {
-        false
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::WithLaterCommit
     }
 
     fn run(&self, connection: &Connection) -> Result<StoredBomGeneration, Failure> {

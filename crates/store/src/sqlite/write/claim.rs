@@ -4,7 +4,7 @@ use errand_model::Timestamp;
 use errand_model::placement::{Class, ReadyRuns, UnderLease, choose};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Operation, lease};
+use super::{Operation, SyncPoint, lease};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
 use crate::sqlite::row::damaged;
@@ -17,8 +17,8 @@ impl Operation for ClaimRuns {
     type Output = Vec<(Stored, Lease)>;
 
     // The worker syncs the start of the attempt. Without it, the run is in the queue again.
-    fn is_synced(&self) -> bool {
-        false
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::WithLaterCommit
     }
 
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {

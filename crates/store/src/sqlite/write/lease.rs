@@ -3,7 +3,7 @@
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::Operation;
+use super::{Operation, SyncPoint};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{CurrentRow, integer, json};
 use crate::{Error, Holder, Lease, Renewed};
@@ -20,8 +20,8 @@ impl Operation for Take {
     type Output = Lease;
 
     // No process that holds a lease survives a loss of power.
-    fn is_synced(&self) -> bool {
-        false
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::WithLaterCommit
     }
 
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
@@ -81,8 +81,8 @@ impl Operation for GiveBack {
     type Output = ();
 
     // A lease whose holder is gone is taken over.
-    fn is_synced(&self) -> bool {
-        false
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::WithLaterCommit
     }
 
     fn run(&self, connection: &Connection) -> Result<(), Failure> {
@@ -104,8 +104,8 @@ impl Operation for Renew {
     type Output = Renewed;
 
     // No process that holds a lease survives a loss of power.
-    fn is_synced(&self) -> bool {
-        false
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::WithLaterCommit
     }
 
     fn run(&self, connection: &Connection) -> Result<Renewed, Failure> {

@@ -40,6 +40,18 @@ use super::failure::Failure;
 use super::journal::Files;
 use crate::StoreChange;
 
+/// Time at which a commit is synced. A commit that is not durable yet is never lost alone, but with
+/// all later ones and with all processes of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SyncPoint {
+    /// With a later commit, since no caller relies on this one after a loss of power.
+    WithLaterCommit,
+    /// Before the caller is answered, while other processes may read it and commit already.
+    BeforeAnswer,
+    /// Before any process can read it.
+    BeforeVisible,
+}
+
 /// A write of the store.
 ///
 /// An operation may run more than once before it is committed: if a transaction is rolled back because of one
@@ -55,11 +67,9 @@ pub(super) trait Operation: Send + 'static {
     /// [`Failure::Refused`] only before anything is written, [`Failure::Database`] at any time.
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure>;
 
-    /// Returns whether the caller relies on the commit after a loss of power. A commit that need not
-    /// be synced is lost only together with all processes of this machine, and never alone: the next
-    /// synced one makes it durable too.
-    fn is_synced(&self) -> bool {
-        true
+    /// Returns the time at which the commit is synced.
+    fn sync_point(&self) -> SyncPoint {
+        SyncPoint::BeforeVisible
     }
 
     /// Called after the commit: adds events to the files; none by default.
