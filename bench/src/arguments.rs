@@ -101,8 +101,8 @@ impl Arguments {
         self.sections.iter().map(String::as_str).find(|name| !known(name))
     }
 
-    /// Returns true if a section is requested; without names all are, but for long ones if it has to be
-    /// quick.
+    /// Returns true if a section is requested; without names all are, but for long ones if it has
+    /// to be quick.
     pub(crate) fn wants(&self, section: &str, is_long: bool) -> bool {
         if self.sections.is_empty() {
             return !(self.is_quick && is_long);

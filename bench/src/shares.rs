@@ -1,4 +1,5 @@
-//! Shares of an earlier measurement, in a file of the repository: a regression is a share that grew.
+//! Shares of an earlier measurement, in a file of the repository: a regression is a share that
+//! grew.
 //!
 //! Shares are compared and not times: they are of the machine's own floors, so that a file from one
 //! machine says something on another one.

@@ -1,9 +1,9 @@
 //! Commands of callers to live runs.
 //!
 //! `command` is the one way from a caller to a decision, and back. If a supervisor holds the run's
-//! lease, the command is stored as a request, the supervisor is woken and decides it, and the caller
-//! waits until the run is as the command wants it. Otherwise the calling process decides and records
-//! it itself. Each command has a file with what only it needs.
+//! lease, the command is stored as a request, the supervisor is woken and decides it, and the
+//! caller waits until the run is as the command wants it. Otherwise the calling process decides and
+//! records it itself. Each command has a file with what only it needs.
 
 mod approve;
 mod cancel;
@@ -49,13 +49,13 @@ const NO_LIMIT: Option<Duration> = None;
 
 /// Gives a command to a run, and returns the run once it has settled.
 ///
-/// `stored` is the run as just loaded and reconciled. What the command leads to is durable when this
-/// returns.
+/// `stored` is the run as just loaded and reconciled. What the command leads to is durable when
+/// this returns.
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the model refuses the command; [`crate::ask::AskProblem::StillLive`] if the run has not
-/// settled within `limit`: the command is carried out later then.
+/// [`Error::Rejected`] if the model refuses the command; [`AskProblem::StillLive`] if the run has
+/// not settled within `limit`: the command is carried out later then.
 pub(crate) async fn command(
     engine: &Engine,
     mut stored: Stored,
@@ -135,8 +135,8 @@ pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored
     Ok(reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?)
 }
 
-/// Loads the run that a person means who answers run `run_id`, and reconciles it. `id` is that of the
-/// question, where it is given.
+/// Loads the run that a person means who answers run `run_id`, and reconciles it. `id` is that of
+/// the question, where it is given.
 ///
 /// # Errors
 ///

@@ -7,9 +7,9 @@ use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::Engine;
 
-/// Returns the folder that errand shares with the agent of the last attempt. Each further attempt of
-/// a run that any worker may claim has a folder of its own: a worker that lost the run may not know
-/// of it yet, and must not disturb the next attempt.
+/// Returns the folder that errand shares with the agent of the last attempt. Each further attempt
+/// of a run that any worker may claim has a folder of its own: a worker that lost the run may not
+/// know of it yet, and must not disturb the next attempt.
 pub(crate) fn scratch(engine: &Engine, run: &Run) -> PathBuf {
     let folder = engine.registry().run_scratch(&run.id);
     match run.spec.placement {

@@ -218,7 +218,7 @@ pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomG
 ///
 /// # Errors
 ///
-/// If there is no blob of that digest, or it is damaged.
+/// [`InventoryProblem`] if there is no blob of that digest, or it is damaged; if it cannot be read.
 pub fn content(engine: &Engine, digest: &Digest) -> Result<Value, Error> {
     let bytes = engine.blobs().get(digest)?;
     Ok(serde_json::from_slice(&bytes)

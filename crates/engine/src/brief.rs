@@ -13,7 +13,8 @@ use crate::error::{AgentUnsupported, IoFailure};
 ///
 /// # Errors
 ///
-/// [`crate::error::AgentUnsupported`], which names the missing one and the paths that were searched.
+/// [`crate::error::AgentUnsupported`], which names the missing one and the paths that were
+/// searched.
 pub fn check(agent: &Agent, files: &Path) -> Result<(), AgentUnsupported> {
     let skills = agent.skills.iter().map(|slug| (slug, skill_places(slug)));
     let configs = agent.configs.iter().map(|slug| (slug, config_places(slug)));

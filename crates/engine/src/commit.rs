@@ -5,7 +5,8 @@
 //! 1. the terminal snapshot, a file that says how the run ends should this process die before 3;
 //! 2. the append: events, steps, the place in the queue, and documents (deadlines, reports to
 //!    callback addresses, news for the coordinator), all in one atomic step of the store;
-//! 3. the record file, a copy for people.
+//! 3. the record file, a copy for people; a supervisor may write it up to 20 ms later, once for
+//!    several commits (`journal/record.rs`).
 //!
 //! Starting a helper comes after that and is the caller's. A process may die between any two of
 //! these: reconciliation, or a rebuild of the registry from files, continues from there.
@@ -233,7 +234,8 @@ pub(crate) async fn commit(
 }
 
 /// Writes the terminal snapshot of events that are not committed yet; it survives the death of this
-/// process, and a loss of power if it is synced. On a full disk, it goes into the space of `reserve`, which is given back in any case.
+/// process, and a loss of power if it is synced. On a full disk, it goes into the space of
+/// `reserve`, which is given back in any case.
 pub(crate) fn write_snapshot(
     engine: &Engine,
     run_id: &RunId,

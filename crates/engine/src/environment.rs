@@ -62,8 +62,8 @@ fn recordable(around: &EngineContext, secrets: &[FoundSecret]) -> CallerEnvironm
 }
 
 /// Returns the environment that all attempts of a new run see, unless the caller says otherwise:
-/// [`recordable`], if this process acts for its caller alone and carries the run out itself. Secrets
-/// of its agent, and of the agents that it names, are masked.
+/// [`recordable`], if this process acts for its caller alone and carries the run out itself.
+/// Secrets of its agent, and of the agents that it names, are masked.
 pub(crate) fn of_caller(
     engine: &Engine,
     parcel: &Parcel,

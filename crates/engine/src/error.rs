@@ -1,9 +1,11 @@
 //! Errors of the engine.
 //!
-//! Each area has an error type of its own, `area::Error`, made by `operation_error!`: its variants are
-//! the errors that an operation of the area can give. An error that says something is a small type
-//! beside the code that finds it. [`enum@Error`] is the sum of those types, for a caller that shows any of
-//! them to a person; the error of every area converts into it.
+//! Most areas have an error type of their own, `area::Error`, made by `operation_error!`: its
+//! variants are the errors that an operation of the area can give. An error that says something is
+//! a small type beside the code that finds it. [`enum@Error`] is the sum of those types, for a
+//! caller that shows any of them to a person; the error of every area converts into it. Hooks,
+//! schedules, export, coordination, supervision and views return it themselves: they call most
+//! other areas.
 
 mod areas;
 pub mod code;
@@ -96,7 +98,7 @@ pub enum Error {
     /// A secret is missing, or the secret store cannot be read.
     #[error(transparent)]
     Secret(#[from] errand_agent::secret::Error),
-    /// A live run does not do as it is asked.
+    /// A command to a live run failed, or was not carried out in time.
     #[error(transparent)]
     Ask(#[from] AskProblem),
     /// A secret's value was given in a place that is recorded.

@@ -10,8 +10,8 @@ use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
 
 use crate::Engine;
 
-/// Label that binds the runs of a family to the process that works for it: the id of the coordinator
-/// at its top.
+/// Label that binds the runs of a family to the process that works for it: the id of the
+/// coordinator at its top.
 pub(crate) const FAMILY: &str = "errand.dev/family";
 
 /// Returns the coordinator at the top of the family that a run belongs to, if one process works for

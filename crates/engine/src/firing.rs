@@ -1,7 +1,7 @@
 //! Run input from a trigger that fired: the slot of a schedule, or a request from outside.
 //!
-//! Wakes of services, schedules and hooks of servers all make the submission of a run here. What is due
-//! is decided by [`errand_model::schedule`].
+//! Wakes of services, schedules and hooks of servers all make the submission of a run here. What is
+//! due is decided by [`errand_model::schedule`].
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,8 @@ impl Firing {
     ///
     /// # Errors
     ///
-    /// [`agents::Error::NotFound`], [`crate::schema::SchemaProblem::Input`], and other errors of agent and input.
+    /// [`agents::AgentProblem::NotFound`], [`crate::schema::SchemaProblem::Input`], and other
+    /// errors of agent and input.
     pub(crate) async fn check(&self, engine: &Engine) -> Result<CheckedSubmission, Error> {
         let (name, version) = agents::split_reference(&self.agent);
         let namespace = self.namespace.as_deref();

@@ -180,7 +180,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if the model refuses; otherwise the journal is lost to this process, and
+    /// [`Error::Draft`] if the model refuses; otherwise the journal is lost to this process, and
     /// the agent that it supervises must be stopped.
     pub(crate) async fn command(&self, command: &Command) -> Result<Decision, Error> {
         let (decision, seq) = self.record(command, &[])?;
@@ -227,7 +227,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if the model refuses, [`crate::error::RunEnding`] once the last events are decided.
+    /// [`Error::Draft`] if the model refuses, [`crate::error::RunEnding`] once the last events are
+    /// decided.
     pub(crate) fn record(
         &self,
         command: &Command,
@@ -353,7 +354,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`crate::journal::JournalProblem::LeaseOver`].
+    /// [`JournalProblem::LeaseOver`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
     }

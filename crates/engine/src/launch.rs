@@ -71,7 +71,7 @@ pub struct Needs {
 ///
 /// # Errors
 ///
-/// [`crate::launch::HelperFailed`] if it cannot be started or ended without a word.
+/// [`HelperFailed`] if it cannot be started or ended without a word.
 pub fn launch(
     engine: &Engine,
     run_id: &RunId,

@@ -1,7 +1,7 @@
 //! Reader of a run's log for other programs, in the log's own format.
 //!
-//! The log is read on demand, so that a slow reader delays no other process and nothing grows. If a run's
-//! agent may be on another machine, a copy is read ([`crate::logs`]).
+//! The log is read on demand, so that a slow reader delays no other process and nothing grows. If a
+//! run's agent may be on another machine, a copy is read ([`crate::logs`]).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};

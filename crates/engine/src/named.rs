@@ -31,7 +31,7 @@ pub(crate) trait Definition: Serialize + DeserializeOwned + Send + Sync {
     /// Kind of definition.
     const KIND: DefinitionKind;
 
-    /// Returns when something is to be done about it; `None`: nothing.
+    /// Returns the next time at which the server handles the definition; `None`: never.
     fn due_at(&self) -> Option<Timestamp>;
 }
 
@@ -135,7 +135,8 @@ impl CodedError for Error {
     }
 }
 
-/// Returns true if a text can be a name: 1 to 63 of `a-z 0-9 - _ .`, beginning with a letter or digit.
+/// Returns true if a text can be a name: 1 to 63 of `a-z 0-9 - _ .`, beginning with a letter or
+/// digit.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     text.len() <= 63

@@ -162,8 +162,8 @@ fn looks_shortened(data: &Value) -> Option<&str> {
 ///
 /// # Errors
 ///
-/// [`crate::error::PayloadRefused`] if the data is still too long, or looks moved already; if the blob store
-/// cannot be written.
+/// [`crate::error::PayloadRefused`] if the data is still too long, or looks moved already; if the
+/// blob store cannot be written.
 pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
     if let Some(name) = looks_shortened(data) {
         return Err(PayloadRefused {

@@ -322,7 +322,8 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
     Ok(())
 }
 
-/// Ends the agent of the run, and everything that it left behind, as far as this machine reaches it.
+/// Ends the agent of the run, and everything that it left behind, as far as this machine reaches
+/// it.
 async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     let Some(target) = engine.target_of(run) else { return Ok(()) };
     let known: Vec<_> = run.live_attempt().and_then(RunAttempt::locator).into_iter().collect();

@@ -29,9 +29,9 @@ operation_error! {
         Store(errand_store::Error),
         /// The run cannot be reconciled.
         Reconcile(reconcile::Error),
-        /// Another run does not do as it is asked.
+        /// A command to a live run failed, or was not carried out in time.
         Asks(ask::Error),
-        /// A workspace cannot be created.
+        /// The workspace cannot be removed.
         Workspace(workspace::Error),
         /// Reports of the run cannot be removed.
         Outbox(outbox::Error),

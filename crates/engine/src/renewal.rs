@@ -12,12 +12,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 /// Time for which a parcel or a shared blob counts as renewed: much shorter than the shortest grace
-/// period.
+/// period ([`crate::garbage::SHORTEST_GRACE`]).
 pub(crate) const RENEWED_FOR: Duration = Duration::from_mins(2);
 /// Parcels, and shared blobs, whose renewal is remembered.
 const REMEMBERED: usize = 10_000;
 
-/// Renews blobs and parcels before a commit that names them.
+/// Renews blobs and parcels before a commit that names them, parcels and shared blobs at most once
+/// in [`RENEWED_FOR`].
 ///
 /// A missing one is no error here: a run whose blob is lost must be able to end, and `verify`
 /// reports the loss.

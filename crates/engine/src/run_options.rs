@@ -61,7 +61,8 @@ pub struct RunOptions {
     /// Vendors' entries of that trace, as in the header `tracestate`.
     pub tracestate: Option<String>,
     /// Environment that all attempts see; `None`: that of this process, if it acts for one caller
-    /// ([`crate::Engine::recording_environment`]), or else that of the process that starts an attempt.
+    /// ([`crate::Engine::recording_environment`]), or else that of the process that starts an
+    /// attempt.
     pub caller_env: Option<Box<CallerEnvironment>>,
     /// User or program that asks, if known.
     pub by: Option<String>,

@@ -26,8 +26,8 @@ pub(crate) fn check_schemas(agent: &Agent) -> Result<(), SchemaProblem> {
 ///
 /// # Errors
 ///
-/// [`SchemaProblem::Input`] with the place of the first violation, [`SchemaProblem::Malformed`] if the schema
-/// itself is invalid.
+/// [`SchemaProblem::Input`] with the place of the first violation, [`SchemaProblem::Malformed`] if
+/// the schema itself is invalid.
 pub(crate) fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), SchemaProblem> {
     let Some(schema) = &agent.input_schema else { return Ok(()) };
     let text = |bytes| Value::String(String::from_utf8_lossy(bytes).into_owned());

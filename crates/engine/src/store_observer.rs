@@ -1,4 +1,5 @@
-//! Renewal before each change of the store, and its duration after it.
+//! Observer of an engine's store: renews blobs and parcels before a change names them, and measures
+//! the duration of each change.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -66,8 +66,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Returns the submission of a run without input, which is no service, belongs to no other run and
-    /// repeats none.
+    /// Returns the submission of a run without input, which is no service, belongs to no other run
+    /// and repeats none.
     pub fn new(
         parcel: impl Into<Arc<Parcel>>,
         source: String,
@@ -155,8 +155,8 @@ pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Er
     Ok(DraftCheck(()))
 }
 
-/// Checks the agents that one names by path, as far as their parcels are here already. Their input is
-/// not known yet.
+/// Checks the agents that one names by path, as far as their parcels are here already. Their input
+/// is not known yet.
 fn check_named(around: &EngineContext, draft: &Draft<'_>) -> Result<(), Error> {
     for named in draft.agent.named_agents() {
         let Some(digest) = &named.digest else { continue };
@@ -169,8 +169,8 @@ fn check_named(around: &EngineContext, draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks a run that a worker of another machine may carry out: programs and secrets of that machine
-/// are not known here.
+/// Checks a run that a worker of another machine may carry out: programs and secrets of that
+/// machine are not known here.
 ///
 /// # Errors
 ///

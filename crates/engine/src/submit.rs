@@ -17,7 +17,7 @@ operation_error! {
         Admission(admit::Error),
         /// The store failed or refused.
         Store(errand_store::Error),
-        /// Another run does not do as it is asked.
+        /// A command to a live run failed, or was not carried out in time.
         Asks(ask::Error),
         /// The session is busy.
         Sessions(sessions::Error),
@@ -54,7 +54,8 @@ pub async fn admit(
     })
 }
 
-/// Admits a checked submission that another process will run, and returns the run without loading it.
+/// Admits a checked submission that another process will run, and returns the run without loading
+/// it.
 ///
 /// # Errors
 ///
@@ -124,7 +125,8 @@ pub async fn admit_held_as(
     match (admitted, lease) {
         (Admitted::Created, Some(lease)) => {
             engine.metrics().committed(&run, &admission.events);
-            // A run in the foreground is not shown to its caller yet; its supervisor writes the file.
+            // A detached run is shown to its caller at once. The supervisor of another run writes
+            // the file.
             if run.spec.detached {
                 record_file::write_quietly(engine, &run, head, Some(engine.holder()));
             }

@@ -34,15 +34,15 @@ pub(crate) fn is_free(stored: &Stored) -> bool {
 }
 
 /// Decides and records a command; then starts a helper if another attempt follows. The events are
-/// durable, and the next attempt has begun, when this returns. A run that any worker may claim is in
-/// the queue instead.
+/// durable, and the next attempt has begun, when this returns. A run that any worker may claim is
+/// in the queue instead.
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the model refuses; [`errand_store::Error::Fenced`] or
+/// [`Error::Draft`] if the model refuses; [`errand_store::Error::Fenced`] or
 /// [`errand_store::Error::Conflict`] if another process was faster: load the run again.
-/// [`crate::launch::HelperFailed`] if no helper could be started: the decision is recorded, and reconciliation
-/// tries again.
+/// [`crate::launch::HelperFailed`] if no helper could be started: the decision is recorded, and
+/// reconciliation tries again.
 pub(crate) async fn command(
     engine: &Engine,
     stored: &Stored,

@@ -1,4 +1,4 @@
-//! One connection of a client, HTTP/1 or HTTP/2.
+//! Serving of a client's connection, HTTP/1 or HTTP/2.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Wake-ups for followers of runs.
 //!
-//! A single task receives all changes and wakes followers by run id, so that a thousand followers cost
-//! one receiver. A wake-up has no content: followers read the store. Deliberately absent: a timer per
-//! follower.
+//! A single task receives all changes and wakes followers by run id, so that a thousand followers
+//! cost one receiver. A wake-up has no content: followers read the store. Deliberately absent: a
+//! timer per follower.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 /// Namespace, name and version of an agent, as a request names it.
 type LookupKey = (Option<String>, String, Option<String>);
 
-/// Lookups that are about to begin, each with the requests that wait for it: no more than the server
-/// has requests.
+/// Lookups that are about to begin, each with the requests that wait for it: no more than the
+/// server has requests.
 #[derive(Debug, Default)]
 pub(crate) struct VersionLookups {
     waiting: Mutex<HashMap<LookupKey, Vec<oneshot::Sender<Version>>>>,

@@ -4,8 +4,8 @@ use errand_model::{RunId, Timestamp};
 
 use crate::Namespaces;
 
-/// A failed run without attempts left. The published `DeadLetter` lays the fate out in three fields,
-/// of which the stored one allows only the combinations that exist.
+/// A failed run without attempts left. The published `DeadLetter` lays the fate out in three
+/// fields, of which the stored one allows only the combinations that exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDeadLetter {
     /// Id of the run.

@@ -14,7 +14,7 @@ pub trait ChangeObserver: fmt::Debug + Send + Sync {
     /// Called before a change is made, with all events and documents that it adds.
     fn before(&self, events: &[Event], documents: &[DocumentWrite]);
 
-    /// Called after each change that the store made durable, or did not make.
+    /// Called after each change that the store committed, synced or not, or did not make.
     fn after(&self, change: Result<(), &Error>, took: Duration);
 }
 

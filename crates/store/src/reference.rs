@@ -1,4 +1,5 @@
-//! References of an event's data to blobs and parcels, read in one pass: every commit looks for them.
+//! References of an event's data to blobs and parcels, read in one pass: every commit looks for
+//! them.
 
 use std::fmt;
 
@@ -37,8 +38,9 @@ impl References {
 
 /// Reader of one JSON value.
 ///
-/// A blob is the member `blob` or `$blob` of any object, an agent is an object with a name, a version
-/// and a digest. The contents of payloads (`{"json": …}`) are an agent's own data and name nothing.
+/// A blob is the member `blob` or `$blob` of any object, an agent is an object with a name, a
+/// version and a digest. The contents of payloads (`{"json": …}`) are an agent's own data and name
+/// nothing.
 struct ReferenceWalk<'a> {
     found: &'a mut References,
     /// True for the value of a member `digest`.

@@ -94,8 +94,8 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal>;
 }
 
-/// A step that an agent wants to begin: `BeginStep` of the protocol after its checks, with digest and
-/// time limit parsed. The protocol's JSON is published and stays as it is.
+/// A step that an agent wants to begin: `BeginStep` of the protocol after its checks, with digest
+/// and time limit parsed. The protocol's JSON is published and stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepCall {
     /// Kind of step, for people.

@@ -28,8 +28,9 @@ pub struct Bind {
     /// Folder for files that are being uploaded. It exists and is on the file system of the blob
     /// store, so that a finished file only has to be renamed.
     pub uploads: PathBuf,
-    /// Set if the file of the socket stays when no process listens any more, because the folder that it
-    /// is in is removed some day: file systems create files slowly where many were just removed.
+    /// Set if the file of the socket stays when no process listens any more, because the folder
+    /// that it is in is removed some day: file systems create files slowly where many were just
+    /// removed.
     pub leaves_file: bool,
 }
 
@@ -60,8 +61,8 @@ impl Revoke {
 }
 
 impl AgentApiServer {
-    /// Listens. Connections are accepted once [`AgentApiServer::serve`] runs; until then they wait. Needs a
-    /// tokio runtime with I/O and time.
+    /// Listens. Connections are accepted once [`AgentApiServer::serve`] runs; until then they wait.
+    /// Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
 //! Stored parcels: their list, and the removal of those without names.
 //!
 //! A parcel's modification time is the time at which it was built or renewed last. A parcel is
-//! renewed before anything that names it is committed, and when it is built again, under the
-//! builders' lock in shared mode; parcels are removed under that lock in exclusive mode, and only
-//! if they were not renewed. Deliberately absent: knowledge of the names of parcels.
+//! renewed before anything that names it is committed, unless it was a moment ago, and when it is
+//! built again, under the builders' lock in shared mode; parcels are removed under that lock in
+//! exclusive mode, and only if they were not renewed. Deliberately absent: knowledge of the names
+//! of parcels.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -181,8 +181,8 @@ impl ParcelPlan {
     }
 }
 
-/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`ParcelPlan::publish`], repeated
-/// if the source changed in between.
+/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`ParcelPlan::publish`],
+/// repeated if the source changed in between.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Atomic creation of a parcel.
 //!
-//! A parcel is built beside its final path and renamed. A process that loses a race uses the winner's
-//! parcel. The next builder removes what a dead one left behind: builders hold a lock in shared
-//! mode, so that a holder in exclusive mode knows that no parcel is being built.
+//! A parcel is built beside its final path and renamed. A process that loses a race uses the
+//! winner's parcel. The next builder removes what a dead one left behind: builders hold a lock in
+//! shared mode, so that a holder in exclusive mode knows that no parcel is being built.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};

@@ -1,8 +1,8 @@
 //! The target `process`: an agent as a process of this machine.
 //!
 //! The agent has its own session, dies with its supervisor, inherits nothing that is not in its
-//! [`Spec`](crate::target::LaunchSpec), and is over only when none of its processes lives. Deliberately
-//! absent: records and retries.
+//! [`LaunchSpec`](crate::target::LaunchSpec), and is over only when none of its processes is alive.
+//! Deliberately absent: records and retries.
 
 mod conversation;
 mod memory;

@@ -130,8 +130,8 @@ impl RunningProcess {
     }
 
     /// Sends SIGTERM to all processes of the attempt. SIGKILL follows for those that live after
-    /// `grace`, while [`RunningProcess::wait`] waits. A shorter grace period in a later call counts.
-    /// Without a grace period, SIGKILL is sent at once.
+    /// `grace`, while [`RunningProcess::wait`] waits. A shorter grace period in a later call
+    /// counts. Without a grace period, SIGKILL is sent at once.
     pub fn begin_stop(&self, grace: Duration) {
         let now = Instant::now();
         let kill_at = now + grace;

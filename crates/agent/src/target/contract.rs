@@ -15,8 +15,8 @@ use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
 ///
 /// Every call is idempotent by run and attempt: repeated, it has no further effect.
 ///
-/// Deliberately absent: taking over the agent of another supervisor. An agent that is a process ends
-/// with its supervisor, so nothing could be taken over, and the next holder of the lease calls
+/// Deliberately absent: taking over the agent of another supervisor. An agent that is a process
+/// ends with its supervisor, so nothing could be taken over, and the next holder of the lease calls
 /// [`Target::end`]. The first target whose agents outlive their supervisor (containers) adds the
 /// method, together with its caller in the engine's reconciliation.
 #[async_trait]
@@ -105,7 +105,8 @@ pub trait Live: Debug + Send + Sync {
     /// Continues everything that was frozen.
     async fn thaw(&self);
 
-    /// Returns how the limit of [`LaunchSpec::memory_limit_bytes`] is enforced; `None` without a limit.
+    /// Returns how the limit of [`LaunchSpec::memory_limit_bytes`] is enforced; `None` without a
+    /// limit.
     fn memory_enforcement(&self) -> Option<MemoryEnforcement>;
 
     /// Waits until the attempt uses more memory than its limit; forever without a limit, or if the

@@ -3,7 +3,7 @@ use errand_api::error_code::ErrorCode;
 
 use crate::agent_file::{FULL, with_spec};
 
-/// What is said about a file.
+/// Returns the problems of a file.
 fn bad(text: &str) -> String {
     bad_bytes(text.as_bytes())
 }
@@ -19,7 +19,7 @@ fn bad_bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// What is said about each of several `spec`s.
+/// Returns the problems of each `spec`.
 fn bad_specs(specs: &[&str]) -> String {
     specs.iter().map(|spec| bad(&with_spec(&format!("  {spec}\n")))).collect::<Vec<_>>().join("\n")
 }

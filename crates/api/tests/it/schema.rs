@@ -11,7 +11,7 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft202012::new(&schema::agent_file()).unwrap()
 }
 
-/// What the schema has against a file.
+/// Returns the schema's errors for a file.
 fn complaints(text: &str) -> Vec<String> {
     let json = to_json("agent.yaml", text.as_bytes()).unwrap();
     let validator = validator();

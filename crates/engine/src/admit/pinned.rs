@@ -30,7 +30,7 @@ pub(super) struct Parts {
 ///
 /// # Errors
 ///
-/// [`Error::Member`] if an agent does not exist; [`crate::admit::NestedTooDeep`].
+/// [`Error::Member`] if an agent does not exist; [`super::NestedTooDeep`].
 pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
     let agent = &submission.parcel.agent;
     let depth = submission.member.as_ref().map_or(0, |member| member.depth);

@@ -35,7 +35,8 @@ impl AgentChoice {
 ///
 /// # Errors
 ///
-/// [`agents::AgentProblem::NotFound`] for a version that is not registered; if its parcel is missing.
+/// [`agents::AgentProblem::NotFound`] for a version that is not registered; if its parcel is
+/// missing.
 pub async fn chosen(
     engine: &Engine,
     submission: Submission,

@@ -33,7 +33,7 @@ operation_error! {
         Unheld(unheld::Error),
         /// The run cannot be reconciled.
         Reconcile(reconcile::Error),
-        /// Another run does not do as it is asked.
+        /// A command to a live run failed, or was not carried out in time.
         Asks(ask::Error),
         /// No helper process carries the run on.
         Launch(launch::Error),

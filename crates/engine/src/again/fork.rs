@@ -14,7 +14,7 @@ use crate::submission::Submission;
 ///
 /// # Errors
 ///
-/// [`Error::Inherit`] if the step does not exist, [`crate::again::NotRetryable`] for a service.
+/// [`Error::Inherit`] if the step does not exist, [`super::NotRetryable`] for a service.
 pub async fn fork(engine: &Engine, run_id: &RunId, key: &str) -> Result<Submission, Error> {
     let run = reconciled(engine, run_id).await?.run;
     let refused = |reason| Err(NotRetryable { run_id: run_id.clone(), reason }.into());

@@ -1,8 +1,8 @@
 //! Repetition of a run in a new run that names it as its origin.
 //!
-//! The new run has the parcel, the input and the settings of the old one, and begins at the start or
-//! where the old run stopped. Inherited steps and files become part of the new run's own journal and workspace, so
-//! that the old run can be removed.
+//! The new run has the parcel, the input and the settings of the old one, and begins at the start
+//! or where the old run stopped. Inherited steps and files become part of the new run's own journal
+//! and workspace, so that the old run can be removed.
 
 mod choice;
 mod error;

@@ -16,7 +16,7 @@ use crate::submission::Submission;
 ///
 /// # Errors
 ///
-/// [`crate::error::RunLive`], or [`crate::again::NotRetryable`] for a service and for a completed run.
+/// [`crate::error::RunLive`], or [`super::NotRetryable`] for a service and for a completed run.
 pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     check(&stored.run)?;

@@ -7,8 +7,8 @@ use errand_model::run::{DecideApproval, QuestionKind, Run};
 use super::{Error, NO_LIMIT, asking, command, new_decision_id};
 use crate::{Engine, people};
 
-/// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision is
-/// durable when this returns, and a run that waited without a process has its next attempt.
+/// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision
+/// is durable when this returns, and a run that waited without a process has its next attempt.
 ///
 /// # Errors
 ///

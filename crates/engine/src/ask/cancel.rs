@@ -18,8 +18,8 @@ use crate::{Engine, lease, news, reconcile, unheld};
 /// Time for a supervisor to report after the grace period. After that it is taken for hung, killed,
 /// and the run reconciled.
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
-/// Time for a supervisor to report after it killed the agent at once: a caller who says `--force` does
-/// not want to wait.
+/// Time for a supervisor to report after it killed the agent at once: a caller who says `--force`
+/// does not want to wait.
 const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Progress of a cancellation.
@@ -36,8 +36,9 @@ enum Step {
 ///
 /// # Errors
 ///
-/// [`crate::ask::AskProblem::Elsewhere`] if it is supervised on another machine that does not answer in time;
-/// [`crate::ask::AskProblem::StillLive`] if its worker, or its coordinator's children, do not end in time.
+/// [`super::AskProblem::Elsewhere`] if it is supervised on another machine that does not answer in
+/// time; [`super::AskProblem::StillLive`] if its worker, or its coordinator's children, do not end
+/// in time.
 pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<Stored, Error> {
     for _ in 0..TRIES {
         let stored = reconciled(engine, run_id).await?;

@@ -11,9 +11,9 @@ use crate::secret_names::spoken as spoken_secrets;
 use crate::{parcels, payload, people, reconcile, unheld};
 
 operation_error! {
-    /// Error: a run is not asked, or does not do as it is asked.
+    /// Error: a command to a run failed, or was not carried out in time.
     pub enum Error {
-        /// The run does not do as it is asked.
+        /// A command to a live run was not carried out, or not in time.
         Problem(AskProblem),
         /// The model refuses the command.
         Rejected(Rejection),
@@ -40,10 +40,10 @@ operation_error! {
     }
 }
 
-/// Error: a live run does not do as it is asked.
+/// Error: a command to a live run was not carried out, or not in time.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum AskProblem {
-    /// The run did not do it in time.
+    /// The run did not carry the command out in time.
     #[error("run {run_id} is still {status} after {waited_ms} ms")]
     StillLive {
         /// Id of the run.

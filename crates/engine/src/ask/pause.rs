@@ -18,7 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 ///
-/// [`Rejection::Terminal`] if it is over; [`crate::ask::AskProblem::StillLive`] if its supervisor does not do it.
+/// [`Rejection::Terminal`] if it is over; [`super::AskProblem::StillLive`] if its supervisor does
+/// not do it.
 pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let pause_run = Pause::by_operator(by.clone()).into();
     carry_out(engine, run_id, &pause_run, by).await
@@ -29,8 +30,8 @@ pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resul
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the model refuses the command; [`crate::ask::AskProblem::StillLive`] if the run's
-/// supervisor does not carry it out.
+/// [`Error::Rejected`] if the model refuses the command; [`super::AskProblem::StillLive`] if the
+/// run's supervisor does not carry it out.
 pub async fn carry_out(
     engine: &Engine,
     run_id: &RunId,

@@ -20,7 +20,8 @@ use crate::{Engine, environment, parcels, reconcile};
 ///
 /// [`Rejection::NotPaused`] if it is not held, [`Rejection::Terminal`] if it is over;
 /// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
-/// [`crate::ask::AskProblem::AwaitsSecrets`] if it waits for secrets that this process does not have either.
+/// [`super::AskProblem::AwaitsSecrets`] if it waits for secrets that this process does not have
+/// either.
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconciled(engine, run_id).await?;
     stored.run.check_live()?;
@@ -37,7 +38,8 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
     command(engine, stored, &resume.into(), LIMIT, |run| !run.is_held()).await
 }
 
-/// Resumes a child of a coordinator without waiting. Returns whether it is not held, or over, already.
+/// Resumes a child of a coordinator without waiting. Returns whether it is not held, or over,
+/// already.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! The list of areas with an error of their own, for programs that show all of them in one way.
 
-/// Implements `From` for each of the areas' errors that every program shows like the same error of the
-/// whole engine. A program with other areas to show adds them itself.
+/// Implements `From` for each of the areas' errors that every program shows like the same error of
+/// the whole engine. A program with other areas to show adds them itself.
 #[macro_export]
 macro_rules! from_area_errors {
     ($to:ty) => {

@@ -33,7 +33,7 @@ impl Family {
     ///
     /// # Errors
     ///
-    /// [`crate::export::ChildRemoved`], [`crate::error::RunLive`]; if a journal cannot be verified.
+    /// [`super::ChildRemoved`], [`crate::error::RunLive`]; if a journal cannot be verified.
     pub(super) async fn of(engine: &Engine, run_id: &RunId, wanted: Wanted) -> Result<Self, Error> {
         let mut family = Self::default();
         let mut named = BTreeSet::new();

@@ -23,7 +23,7 @@ use crate::{Engine, Error, parcels, wait};
 /// # Errors
 ///
 /// [`crate::error::RunLive`] if the run or a descendant is not over and `wanted.live` is not set;
-/// [`crate::export::ChildRemoved`] if a descendant was removed; if something cannot be read or verified, or
+/// [`super::ChildRemoved`] if a descendant was removed; if something cannot be read or verified, or
 /// the file cannot be written.
 pub async fn write_file(
     engine: &Engine,

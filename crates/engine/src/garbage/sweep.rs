@@ -70,8 +70,8 @@ enum Act {
 ///
 /// # Errors
 ///
-/// [`crate::garbage::RegistryInUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses the
-/// registry, or may; if the registry or a file cannot be read or removed.
+/// [`super::RegistryInUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses
+/// the registry, or may; if the registry or a file cannot be read or removed.
 pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
     if grace >= SHORTEST_GRACE || engine.store().shared_blobs().is_some() {
         return sweep(engine, Scope::All, grace, Act::Remove).await;

@@ -24,9 +24,9 @@ const TEMPLATE_LIMIT_BYTES: usize = 64 * 1_024;
 /// Names that routes of the API take.
 const RESERVED: &[&str] = &["deliveries"];
 
-/// Creates a hook, or changes the one of that name. Returns true if it is new. The returned document
-/// has the secret only if it was generated here: it is never shown again. Without a given secret, an
-/// existing hook keeps its own.
+/// Creates a hook, or changes the one of that name. Returns true if it is new. The returned
+/// document has the secret only if it was generated here: it is never shown again. Without a given
+/// secret, an existing hook keeps its own.
 ///
 /// # Errors
 ///

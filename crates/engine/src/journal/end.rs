@@ -76,8 +76,8 @@ impl Journal {
         Ok(decision)
     }
 
-    /// Waits for the last commit; syncs the terminal snapshot, if there is one, once the commit takes
-    /// long or has failed.
+    /// Waits for the last commit; syncs the terminal snapshot, if there is one, once the commit
+    /// takes long or has failed.
     async fn or_sync_snapshot<T, E>(
         &self,
         has_snapshot: bool,
@@ -118,7 +118,8 @@ impl Journal {
         self.state().successor.take()
     }
 
-    /// Waits until everything before the end is durable: the snapshot's events follow the registry's.
+    /// Waits until everything before the end is durable: the snapshot's events follow the
+    /// registry's.
     async fn all_before(&self) -> Result<(), Error> {
         self.close_output()?;
         let before = self.state().last_seq();

@@ -1,8 +1,8 @@
 //! End of an attempt that met a full disk.
 //!
 //! The agent is dead by then. The commit that failed is written again together with the end of the
-//! attempt, into the space that was set aside for that. The same events are left beside the journal,
-//! so that reconciliation records them should there be no space even so.
+//! attempt, into the space that was set aside for that. The same events are left beside the
+//! journal, so that reconciliation records them should there be no space even so.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ impl Journal {
         Ok(has_ended)
     }
 
-    /// Takes all events that are not written, with the end of the attempt; `None` if there are none.
+    /// Takes all events that are not written, with the end of the attempt; `None` if there are
+    /// none.
     fn last_commit(&self, state: &mut State, failure: Failure) -> Result<Option<Commit>, Error> {
         let now = self.shared.engine.now();
         state.put_back_unwritten();

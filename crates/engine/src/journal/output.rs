@@ -2,8 +2,8 @@
 //!
 //! An agent that sends a thousand parts a second does not wait for a thousand commits. A part is
 //! taken in at once and written with those that follow within [`MAY_WAIT`]; any other event that is
-//! recorded meanwhile, a step or the end, is written after it. Text that was not written yet is lost
-//! with the process.
+//! recorded meanwhile, a step or the end, is written after it. Text that was not written yet is
+//! lost with the process.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::{Error, Journal};
 use crate::error::RunEnding;
 
-/// Time for which text may wait for more of it: few enough commits, and soon enough for readers that
-/// follow the journal from another process.
+/// Time for which text may wait for more of it: few enough commits, and soon enough for readers
+/// that follow the journal from another process.
 const MAY_WAIT: Duration = Duration::from_millis(250);
 /// Length from which text is written at once while its sender waits, so that no agent sends faster
 /// than its text is written.
@@ -37,7 +37,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`crate::error::RunEnding`] once the last events are decided; the error that lost the journal.
+    /// [`crate::error::RunEnding`] once the last events are decided; the error that lost the
+    /// journal.
     pub(crate) async fn record_output(
         &self,
         attempt: u32,

@@ -1,5 +1,5 @@
-//! The record file of a supervised run: written at once when the run ends or is let go, and a moment
-//! after any other transition.
+//! The record file of a supervised run: written at once when the run ends or is let go, and a
+//! moment after any other transition.
 //!
 //! The journal has every transition. The file is a copy for people, and most runs make several
 //! transitions in their first and last milliseconds.

@@ -113,7 +113,8 @@ impl State {
         }
     }
 
-    /// Adds the pending text as one event. Drops the text of an attempt that may not report any more.
+    /// Adds the pending text as one event. Drops the text of an attempt that may not report any
+    /// more.
     pub(super) fn flush_output(&mut self, now: Timestamp) -> Result<(), Error> {
         self.output.due_at = None;
         if self.output.text.is_empty() {

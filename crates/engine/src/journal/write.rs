@@ -13,8 +13,8 @@ use crate::journal::JournalProblem;
 /// longer than a restart of a disk's owner, shorter than anyone's patience.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 /// Time for which a full disk may refuse commits before the attempt ends: its agent works on
-/// meanwhile, and nothing of that is recorded. Well below the length of a lease, which is not renewed
-/// then either.
+/// meanwhile, and nothing of that is recorded. Well below the length of a lease, which is not
+/// renewed then either.
 const FULL_DISK_MAY_LAST: Duration = Duration::from_secs(5);
 /// Time for which the start of a step may wait for a commit that is made anyway, such as the one of
 /// its completion: long enough for a quick step, too short to be missed in a record.
@@ -46,8 +46,8 @@ impl Patience {
 }
 
 impl Journal {
-    /// Writes what is recorded, for as long as the journal is open. The supervisor runs it as a task
-    /// and aborts it at the end.
+    /// Writes what is recorded, for as long as the journal is open. The supervisor runs it as a
+    /// task and aborts it at the end.
     pub(crate) async fn write(self) {
         loop {
             tokio::select! {

@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use super::check::Rules;
 use super::error::Error;
 
-/// A listener bound to its address. Clients may connect already; [`BoundListener::serve`] serves them.
+/// A listener bound to its address. Clients may connect already; [`BoundListener::serve`] serves
+/// them.
 #[derive(Debug)]
 pub struct BoundListener {
     listen_addr: String,

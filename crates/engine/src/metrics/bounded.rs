@@ -20,7 +20,7 @@ pub type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 #[derive(Clone, Debug)]
 pub struct BoundedFamily<const N: usize, M> {
     limit: usize,
-    /// Number of label sets that were new when they were used.
+    /// Number of calls that found a label set new: an upper bound of the label sets in `family`.
     used: Arc<AtomicUsize>,
     family: Family<Labels<N>, M>,
 }

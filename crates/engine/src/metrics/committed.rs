@@ -21,7 +21,7 @@ impl Metrics {
                 is_transition = true;
             }
             if event.kind == CREATED {
-                // Its data, the longest of all, counts for nothing.
+                // The body of `run.created` is not parsed: no counter needs it.
                 self.admitted.inc();
             } else if is_counted(&event.kind)
                 && let Ok(body) = event.body()

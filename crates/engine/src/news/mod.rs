@@ -25,8 +25,8 @@ pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), errand_store:
     engine.store().write_documents(vec![asked(run, number, now)]).await
 }
 
-/// Returns true if no process has to hold the run while it continues: its attempt is live, without a
-/// process.
+/// Returns true if no process has to hold the run while it continues: its attempt is live, without
+/// a process.
 pub(crate) fn is_let_go(run: &Run) -> bool {
     let is_up = |attempt: &errand_model::run::RunAttempt| {
         matches!(attempt.state, errand_model::run::AttemptState::Running)

@@ -30,8 +30,8 @@ pub trait ActionOperations<E: Send + 'static>: Send + Sync {
     /// held then, none of its processes executes.
     async fn act(&self, run_id: &RunId, action: RunAction) -> Result<(), E>;
 
-    /// Resumes a paused run with raised limits, if any are given, in the name of `by`. A run that was
-    /// not paused continues with the raised limits.
+    /// Resumes a paused run with raised limits, if any are given, in the name of `by`. A run that
+    /// was not paused continues with the raised limits.
     async fn resume(&self, run_id: &RunId, raise: &[(LimitName, u64)], by: String)
     -> Result<(), E>;
 

@@ -1,9 +1,9 @@
 //! Operations: everything that a client can ask of errand, as one set of traits.
 //!
-//! A trait per area, with documents of `errand-api` as answers. [`LocalOperations`] carries them out
-//! on the registry of this process; the command line has a second implementation that sends them to
-//! a server, whose handlers call the first one again. `E` is the error that the caller shows to
-//! people: it is made of the engine's errors, or of what a server answered.
+//! A trait per area, with documents of `errand-api` as answers. [`LocalOperations`] carries them
+//! out on the registry of this process; the command line has a second implementation that sends
+//! them to a server, whose handlers call the first one again. `E` is the error that the caller
+//! shows to people: it is made of the engine's errors, or of what a server answered.
 //!
 //! Deliberately absent: operations that only one machine can do (supervision of a run in the
 //! foreground, signals, upkeep of the registry), and a server's additions for HTTP (paging by

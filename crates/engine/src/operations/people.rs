@@ -13,8 +13,8 @@ pub trait PeopleOperations<E: Send + 'static>: Send + Sync {
     /// Lists questions of all runs, oldest first: the open ones, or all.
     async fn questions(&self, which: Questions) -> Result<QuestionList, E>;
 
-    /// Applies deadlines of questions that have passed and that no process applied; a server does so
-    /// by itself. Returns the errors of single runs.
+    /// Applies deadlines of questions that have passed and that no process applied; a server does
+    /// so by itself. Returns the errors of single runs.
     async fn apply_due_deadlines(&self) -> Result<Vec<E>, E>;
 }
 

@@ -60,8 +60,8 @@ pub struct RunList<E> {
     pub runs: Vec<RunRecord>,
     /// Set if more runs may match: the value of `after` for the next query.
     pub next: Option<RunId>,
-    /// Errors of single runs: a run that cannot be read is left out, one that cannot be reconciled is
-    /// listed as it is stored.
+    /// Errors of single runs: a run that cannot be read is left out, one that cannot be reconciled
+    /// is listed as it is stored.
     pub errors: Vec<E>,
 }
 

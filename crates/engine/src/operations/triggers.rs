@@ -114,7 +114,8 @@ pub trait TriggerOperations<E: Send + 'static>: Send + Sync {
 }
 
 impl LocalOperations {
-    /// Makes a schedule; `existing` says what happens to one of that name. Returns whether it is new.
+    /// Makes a schedule; `existing` says what happens to one of that name. Returns whether it is
+    /// new.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Receivers of reports: their secrets, failures and state.
 //!
-//! A namespace has one receiver for each origin (scheme, host, port). A receiver that no user added is created when
-//! its first report is sent; its secret is then learnt by rotating it ([`rotate`]).
+//! A namespace has one receiver for each origin (scheme, host, port). A receiver that no user added
+//! is created when its first report is sent; its secret is then learnt by rotating it ([`rotate`]).
 
 use std::time::Duration;
 

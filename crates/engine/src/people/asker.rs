@@ -10,8 +10,8 @@ use errand_store::{Namespaces, Questions};
 use super::{Error, ListedQuestion, OpenQuestion, list};
 use crate::Engine;
 
-/// Returns the run that a person means who answers a coordinator: the only run below it that asks, or
-/// the coordinator itself if none does. `id` is that of the question, where it is given.
+/// Returns the run that a person means who answers a coordinator: the only run below it that asks,
+/// or the coordinator itself if none does. `id` is that of the question, where it is given.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@ const NAMED_CALLS: usize = 5;
 ///
 /// # Errors
 ///
-/// [`crate::replay::ReplayEffects`] if the record has calls with such effects and `allowed_by` is `None`;
+/// [`super::ReplayEffects`] if the record has calls with such effects and `allowed_by` is `None`;
 /// [`crate::error::RunLive`]; [`crate::again::NotRetryable`] for a service.
 pub async fn live(
     engine: &Engine,

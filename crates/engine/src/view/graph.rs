@@ -19,7 +19,7 @@ const PAGE: u32 = 5_000;
 ///
 /// # Errors
 ///
-/// [`crate::view::NotCoordinated`] if the run is neither; [`errand_store::Error::NoRun`]; if the registry
+/// [`super::NotCoordinated`] if the run is neither; [`errand_store::Error::NoRun`]; if the registry
 /// fails.
 pub async fn graph(engine: &Engine, run_id: &RunId) -> Result<Graph, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;

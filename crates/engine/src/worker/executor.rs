@@ -1,4 +1,5 @@
-//! Executors: a claimed run is carried out by supervising its agent's process, or within this process.
+//! Executors: a claimed run is carried out by supervising its agent's process, or within this
+//! process.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,8 +20,8 @@ pub type CarriedOut = Pin<Box<dyn Future<Output = Result<Run, Error>> + Send>>;
 
 /// Carries out runs that a worker claimed.
 pub trait Executor: fmt::Debug + Send + Sync {
-    /// Carries a run on until it is over, or back in the queue. An implementation writes nothing once
-    /// the charge's term is over, and leaves nothing behind that still works for the run.
+    /// Carries a run on until it is over, or back in the queue. An implementation writes nothing
+    /// once the charge's term is over, and leaves nothing behind that still works for the run.
     fn carry_out(
         &self,
         engine: Engine,

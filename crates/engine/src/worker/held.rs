@@ -43,7 +43,8 @@ pub(super) struct HeldRuns {
 }
 
 impl HeldRuns {
-    /// Adds a run for as long as the returned guard lives, and returns the orders to its supervisor.
+    /// Adds a run for as long as the returned guard lives, and returns the orders to its
+    /// supervisor.
     pub(super) fn add(
         self: &Arc<Self>,
         run_id: RunId,

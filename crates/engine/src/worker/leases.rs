@@ -1,5 +1,5 @@
-//! Renewal of leases, on a thread of its own: a worker that lives does not lose its runs even if the
-//! thread that supervises agents is held up.
+//! Renewal of leases, on a thread of its own: a worker that lives does not lose its runs even if
+//! the thread that supervises agents is held up.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

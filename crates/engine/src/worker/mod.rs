@@ -53,8 +53,8 @@ pub struct Options {
     pub resources: Option<Resources>,
     /// Length of its leases, which are renewed every third of it.
     pub lease_for: Duration,
-    /// Time that runs have to end by themselves once the worker is told to end; then their agents are
-    /// asked to.
+    /// Time that runs have to end by themselves once the worker is told to end; then their agents
+    /// are asked to.
     pub drain_timeout: Duration,
     /// Condition under which it ends by itself.
     pub until: Until,
@@ -88,8 +88,8 @@ impl Options {
 ///
 /// # Errors
 ///
-/// If the registry fails for good. Runs that are under way are killed then, and the reaper of another
-/// process brings them back.
+/// If the registry fails for good. Runs that are under way are killed then, and the reaper of
+/// another process brings them back.
 pub async fn work(
     engine: &Engine,
     options: Options,

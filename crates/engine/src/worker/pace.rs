@@ -1,7 +1,7 @@
 //! Times at which a worker looks at the queue.
 //!
-//! A notification of a queued run wakes the worker. Since a notification may be missed, the worker also
-//! looks at intervals, which grow while the queue stays empty.
+//! A notification of a queued run wakes the worker. Since a notification may be missed, the worker
+//! also looks at intervals, which grow while the queue stays empty.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Crashes between the effects of one commit: whatever is on disk by then, the run comes to the same
-//! end.
+//! Crashes between the effects of one commit: whatever is on disk by then, the run comes to the
+//! same end.
 
 use std::path::Path;
 

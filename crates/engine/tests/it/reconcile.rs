@@ -41,7 +41,7 @@ impl World {
         Self { folder, dead, living }
     }
 
-    /// The same world with all commits in the database's own file.
+    /// Returns this world reopened, with all commits in the database's own file.
     pub(crate) fn reopened(self) -> Self {
         Self::at(self.close())
     }

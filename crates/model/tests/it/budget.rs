@@ -36,7 +36,7 @@ fn report(tokens: u64) -> AttemptReport {
     AttemptReport { attempt: 1, events: vec![event] }
 }
 
-/// What a report leads to beside itself: types of events, and effects.
+/// Returns the types of events and the effects that follow a report.
 fn said(journaled: &mut Journaled, tokens: u64) -> (Vec<String>, Vec<Effect>) {
     let now = journaled.now.plus(Duration::from_secs(10));
     let effects = journaled.run.decide(&report(tokens).into(), now).unwrap().effects;

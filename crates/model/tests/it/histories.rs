@@ -1,4 +1,4 @@
-//! What holds for every journal that commands can lead to.
+//! Invariants of every journal that commands can produce.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

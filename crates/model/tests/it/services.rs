@@ -32,7 +32,7 @@ fn lose(epoch: u64) -> Command {
     Lose { epoch }.into()
 }
 
-/// How far away the next attempt is; `None`: there is none.
+/// Returns the delay before the next attempt; `None` without one.
 fn delay(service: &Journaled) -> Option<Duration> {
     let Status::Pending { not_before, .. } = service.run.status else { return None };
     Some(not_before.since(service.now))

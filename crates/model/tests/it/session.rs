@@ -1,4 +1,4 @@
-//! What a run says in its session, and that who waited for a turn loses nothing.
+//! Events of a run in its session; a run that waited for its turn loses nothing.
 
 use errand_model::event::{
     EventBody, OnBusy, ProcessUsage, Replay, ReplayPolicy, RunKind, SessionAppended, SessionMessage,

@@ -206,7 +206,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
     ]
 }
 
-/// What every command leads to in every state.
+/// Returns the table of outcomes: states × commands.
 fn command_table(kind: RunKind, max_retries: u32) -> String {
     let mut table = String::new();
     for (state, journaled) in states(kind, max_retries) {

@@ -170,7 +170,8 @@ impl Sqlite {
         .map_err(|failure| failure.explain(&path, doing))
     }
 
-    /// Executes an operation on the writer thread, and waits until it is durable.
+    /// Executes an operation on the writer thread, and waits until it is committed;
+    /// [`write::Operation::sync_point`] says whether it is synced by then.
     async fn write<O: write::Operation>(&self, operation: O) -> Result<O::Output, Error> {
         self.check_writable()?;
         self.observed.during(self.writer.submit(operation)).await

@@ -1,4 +1,5 @@
-//! Backend of the agent API for tests of harnesses and of the server: it keeps everything in memory.
+//! Backend of the agent API for tests of harnesses and of the server: it keeps everything in
+//! memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! Wakes that are due: slots of schedules, the heartbeat, requests to listeners and requests of people.
+//! Wakes that are due: slots of schedules, the heartbeat, requests to listeners and requests of
+//! people.
 
 use errand_model::event::{ScheduleSpec, Trigger, TriggerKind, WakeReason};
 use errand_model::run::{CallerCommand, WakeService};

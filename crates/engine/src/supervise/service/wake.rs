@@ -15,7 +15,8 @@ use crate::submission::Submission;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WakeSource {
     pub(super) reason: WakeReason,
-    /// The schedule's id, the listener's address asked for, or the interrupted run that is continued.
+    /// The schedule's id, the listener's address asked for, or the interrupted run that is
+    /// continued.
     pub(super) id: Option<String>,
 }
 

@@ -145,7 +145,8 @@ impl Wakes {
         self.active.insert(task.id(), Active { run_id, source, reply });
     }
 
-    /// Returns the admission of a wake's run, and the end of the interrupted wake that it continues.
+    /// Returns the admission of a wake's run, and the end of the interrupted wake that it
+    /// continues.
     async fn admission(
         &self,
         run_id: Option<RunId>,
@@ -190,8 +191,8 @@ impl Wakes {
         let (options, source) = self.journal.look(|run, _| {
             let options = RunOptions {
                 budgets: run.spec.budgets.named().collect(),
-                // No name, which is the service's: a reference by name means the service. No turn in
-                // the session: the wakes of a service run concurrently.
+                // No name, which is the service's: a reference by name means the service. No turn
+                // in the session: the wakes of a service run concurrently.
                 labels: run.spec.labels.clone(),
                 env: run.spec.env.clone(),
                 session_id: run.spec.session_id.clone(),

@@ -1,5 +1,6 @@
-//! Whatever the fan-out, its members' luck and the order of the news: the same output as counting by
-//! hand gives, no more at once than allowed, and never more promised than there is.
+//! Property tests of fan-outs: for any fan-out, outcomes and order of news, the output is that of
+//! counting by hand, no more children run at once than allowed, and never more is promised than
+//! there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +40,7 @@ pub(crate) fn spending(tokens: u64) -> ChildUsage {
 struct Case {
     plan: Plan,
     items: Option<u32>,
-    /// What each child says; `None`: it fails.
+    /// Outputs of the children; `None`: the child fails.
     luck: Vec<Option<u8>>,
     order: Vec<u8>,
     tokens: Option<u64>,
@@ -76,7 +77,7 @@ fn any_case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// How a fan-out ends whose children ended in that order.
+/// Returns the expected end of a fan-out, counted by hand, for children that ended in this order.
 fn by_hand(
     fan_out: &FanOut,
     total: usize,

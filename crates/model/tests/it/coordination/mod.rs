@@ -49,7 +49,7 @@ pub(crate) fn agents(names: &[&str]) -> BTreeMap<String, AgentRef> {
 }
 
 impl Coordinator {
-    /// One whose attempt lives, and that began nothing yet.
+    /// Returns a coordinator with a live attempt that has started no child.
     pub(crate) fn new(
         plan: Plan,
         change: impl FnOnce(&mut errand_model::event::RunCreated),

@@ -29,7 +29,7 @@ struct RunOfNode {
     has_written: bool,
 }
 
-/// What one turn brings.
+/// Outcome of a turn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
     /// Keys and inputs of what is started, in order.
@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
     pub(crate) finish: Option<Result<Value, String>>,
 }
 
-/// What is heard of a run, by its key.
+/// News about a run, by its key.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
     Said {

@@ -1,5 +1,5 @@
-//! Whatever the graph, the agents and the order of the news: the model decides as the naive
-//! interpreter does, and a crash changes nothing.
+//! Property tests of workflows: for any graph, agents and order of news, the model decides as the
+//! naive interpreter does, and a crash changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::reference::{Heard, Outcome, Reference};
 use super::{Coordinator, said, usage, workflow};
 
-/// What an agent does, in this order, before it ends.
+/// Action of an agent before it ends.
 #[derive(Clone, Debug)]
 enum Act {
     Say(u8, MessageType, u8),
@@ -26,7 +26,7 @@ enum Act {
 #[derive(Clone, Debug)]
 struct Behaviour {
     acts: Vec<Act>,
-    /// Whether it ends before it has the first message that it asks for.
+    /// True if the agent ends before it receives the first message that it asks for.
     misses: bool,
     /// `None`: it fails.
     output: Option<u8>,
@@ -142,7 +142,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What one child does next; `None`: it waits for a message.
+    /// Returns the next news of a child; `None` while it waits for a message.
     fn step(&mut self, key: &str, is_stuck: bool) -> Option<(CoordinatorNews, Vec<Heard>)> {
         let child = self.live.get_mut(key).unwrap();
         let run_id = child.run_id.clone();
@@ -276,7 +276,7 @@ impl<'a> World<'a> {
         assert_eq!(names.len(), coordination.live.len(), "a node runs twice at once");
     }
 
-    /// What the journal says of messages, and how often each was delivered.
+    /// Checks the journal's messages and the number of their deliveries.
     fn check_journal(&self) {
         let mut delivered = BTreeSet::new();
         let mut sent = Vec::new();

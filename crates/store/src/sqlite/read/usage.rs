@@ -1,7 +1,7 @@
 //! Sums of the use by calls.
 //!
-//! A query scans the table once in its own order, run by run: columns of a run are read once a run, and
-//! sums are kept by key in memory. Sorting hundreds of thousands of rows by key, as `GROUP BY`
+//! A query scans the table once in its own order, run by run: columns of a run are read once a run,
+//! and sums are kept by key in memory. Sorting hundreds of thousands of rows by key, as `GROUP BY`
 //! does, takes many times as long.
 
 use std::collections::HashMap;

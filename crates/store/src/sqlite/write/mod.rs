@@ -54,8 +54,8 @@ pub(super) enum SyncPoint {
 
 /// A write of the store.
 ///
-/// An operation may run more than once before it is committed: if a transaction is rolled back because of one
-/// operation, each is tried again alone.
+/// An operation may run more than once before it is committed: if a transaction is rolled back
+/// because of one operation, each is tried again alone.
 pub(super) trait Operation: Send + 'static {
     /// Result for the caller.
     type Output: Send + 'static;

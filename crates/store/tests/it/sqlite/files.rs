@@ -234,7 +234,8 @@ async fn a_journal_file_loses_events_that_a_loss_of_power_took_from_the_database
     let file = JournalFile::read(&fresh.registry, &writer.run.id).unwrap();
     assert_eq!((file.events, file.problems.len()), (events, 0));
 
-    // That writer died between its commit and the file: the lost lines are older than the next events.
+    // That writer died between its commit and the file: the lost lines are older than the next
+    // events.
     std::fs::write(&path, &text).unwrap();
     let store = fresh.open_sqlite();
     for key in ["a third writer", "and its next step"] {
