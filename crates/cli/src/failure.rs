@@ -450,9 +450,10 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::ReplayEffects(_) => "add --allow-effects if that is what you want",
         EngineError::Member(member) => member_hint(&member.source),
         EngineError::NestedTooDeep(_) => "an agent that is deep in a coordinator leads back to it",
-        EngineError::Workspace(_) => "",
-        EngineError::Listener(_) => "",
-        EngineError::Schedule(_) => "",
+        EngineError::Inventory(_) => {
+            "`errand export` takes inventories along, and `errand import` brings them back"
+        }
+        EngineError::Workspace(_) | EngineError::Listener(_) | EngineError::Schedule(_) => "",
         EngineError::InUse(_) => {
             "a grace period of 10m or more frees what others cannot be about to name; `errand ps` \
              shows what lives"

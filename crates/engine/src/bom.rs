@@ -8,14 +8,18 @@ use std::path::Path;
 use errand_agent::parcel::{Content, ParcelFile, ParcelPlan};
 use errand_api::agent_file::Agent;
 use errand_api::bom::{self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject};
-use errand_model::coordination::Plan as Coordination;
+use errand_api::error_code::ErrorCode;
 use errand_model::event::{AgentRef, EventBody, RunCreated};
+use errand_model::plan::Plan as Coordination;
 use errand_model::{Digest, RunId};
-use errand_store::StoredBomGeneration;
+use errand_store::{BlobError, StoredBomGeneration};
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::agents::{Version, split_reference};
-use crate::error::{AgentUnsupported, BlobFailure, IoFailure, PayloadRefused, operation_error};
+use crate::error::{
+    AgentUnsupported, BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error,
+};
 use crate::{Engine, brief, parcels};
 
 operation_error! {
@@ -24,15 +28,43 @@ operation_error! {
         /// The store failed or refused.
         Store(errand_store::Error),
         /// A blob cannot be stored or read.
-        Blob(BlobFailure) from errand_store::BlobError,
+        Blob(BlobFailure) from BlobError,
         /// A parcel cannot be fetched or shared.
         Parcels(parcels::Error),
         /// The agent cannot be run by this version.
         Unsupported(AgentUnsupported),
+        /// A stored inventory is missing or damaged.
+        Inventory(InventoryProblem),
         /// A payload is malformed or too large.
         Payload(PayloadRefused),
         /// A file or process operation failed.
         Io(IoFailure),
+    }
+}
+
+/// Error: a stored inventory cannot be returned.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum InventoryProblem {
+    /// The blob was removed, or is on another machine.
+    #[error("the inventory {digest} is not in the blob store")]
+    Missing {
+        /// Digest of the inventory.
+        digest: Digest,
+    },
+    /// The blob has other content than its digest says.
+    #[error("the inventory {digest} was changed since")]
+    Damaged {
+        /// Digest of the inventory.
+        digest: Digest,
+    },
+}
+
+impl CodedError for InventoryProblem {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Missing { .. } => ErrorCode::BomNotFound,
+            Self::Damaged { .. } => ErrorCode::RecordDamaged,
+        }
     }
 }
 
@@ -220,7 +252,11 @@ pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomG
 ///
 /// [`InventoryProblem`] if there is no blob of that digest, or it is damaged; if it cannot be read.
 pub fn content(engine: &Engine, digest: &Digest) -> Result<Value, Error> {
-    let bytes = engine.blobs().get(digest)?;
+    let bytes = engine.blobs().get(digest).map_err(|error| match error {
+        BlobError::Missing { .. } => InventoryProblem::Missing { digest: digest.clone() }.into(),
+        BlobError::Damaged { .. } => InventoryProblem::Damaged { digest: digest.clone() }.into(),
+        error @ (BlobError::File(_) | BlobError::Shared(_)) => Error::from(error),
+    })?;
     Ok(serde_json::from_slice(&bytes)
         .map_err(|error| PayloadRefused { reason: format!("{digest} is no inventory: {error}") })?)
 }

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub(crate) use self::code::is_full_disk;
 pub use self::operation::CodedError;
-pub(crate) use self::operation::operation_error;
+pub(crate) use self::operation::{coded_by_variant, operation_error};
 pub use self::problems::{
     AgentUnsupported, BlobFailure, FoldFailure, IoFailure, MemberError, NoRandomness,
     PayloadRefused, RunEnding, RunLive, SecretExposed,
@@ -28,6 +28,7 @@ use crate::admit::NestedTooDeep;
 use crate::again::NotRetryable;
 use crate::agents::AgentProblem;
 use crate::ask::AskProblem;
+use crate::bom::InventoryProblem;
 use crate::command_line::ProgramProblem;
 use crate::export::ChildRemoved;
 use crate::garbage::RegistryInUse;
@@ -80,6 +81,9 @@ pub enum Error {
     /// A live replay would repeat external side effects.
     #[error(transparent)]
     ReplayEffects(#[from] ReplayEffects),
+    /// An inventory is missing or damaged.
+    #[error(transparent)]
+    Inventory(#[from] InventoryProblem),
     /// A schema is malformed, or the input does not match it.
     #[error(transparent)]
     Schema(#[from] SchemaProblem),
@@ -202,54 +206,44 @@ impl From<AgentProblem> for Error {
     }
 }
 
-impl CodedError for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Store(error) => CodedError::code(error),
-            Self::Blob(error) => CodedError::code(error),
-            Self::Rejected(error) => CodedError::code(error),
-            Self::Fold(error) => CodedError::code(error),
-            Self::Ending(error) => CodedError::code(error),
-            Self::Journal(error) => CodedError::code(error),
-            Self::Step(error) => CodedError::code(error),
-            Self::Report(error) => CodedError::code(error),
-            Self::Payload(error) => CodedError::code(error),
-            Self::NotRetryable(error) => CodedError::code(error),
-            Self::Inherit(error) => CodedError::code(error),
-            Self::NotReplayable(error) => CodedError::code(error),
-            Self::ReplayEffects(error) => CodedError::code(error),
-            Self::Schema(error) => CodedError::code(error),
-            Self::Prices(error) => CodedError::code(error),
-            Self::Unsupported(error) => CodedError::code(error),
-            Self::Program(error) => CodedError::code(error),
-            Self::Parcel(error) => CodedError::code(error),
-            Self::Secret(error) => CodedError::code(error),
-            Self::Ask(error) => CodedError::code(error),
-            Self::SecretExposed(error) => CodedError::code(error),
-            Self::Workspace(error) => CodedError::code(error),
-            Self::Listener(error) => CodedError::code(error),
-            Self::Member(error) => CodedError::code(error),
-            Self::NestedTooDeep(error) => CodedError::code(error),
-            Self::Agents(error) => CodedError::code(error),
-            Self::Definition(error) => CodedError::code(error),
-            Self::Hooks(error) => CodedError::code(error),
-            Self::Outbox(error) => CodedError::code(error),
-            Self::Schedule(error) => CodedError::code(error),
-            Self::Helper(error) => CodedError::code(error),
-            Self::InUse(error) => CodedError::code(error),
-            Self::Live(error) => CodedError::code(error),
-            Self::NotCoordinated(error) => CodedError::code(error),
-            Self::ChildRemoved(error) => CodedError::code(error),
-            Self::Randomness(error) => CodedError::code(error),
-            Self::Io(error) => CodedError::code(error),
-        }
-    }
-
-    fn store(&self) -> Option<&errand_store::Error> {
-        if let Self::Store(error) = self { Some(error) } else { None }
-    }
-
-    fn rejection(&self) -> Option<&Rejection> {
-        if let Self::Rejected(rejection) = self { Some(rejection) } else { None }
-    }
-}
+coded_by_variant!(
+    Error:
+    Store,
+    Blob,
+    Rejected,
+    Fold,
+    Ending,
+    Journal,
+    Step,
+    Report,
+    Payload,
+    NotRetryable,
+    Inherit,
+    NotReplayable,
+    ReplayEffects,
+    Inventory,
+    Schema,
+    Prices,
+    Unsupported,
+    Program,
+    Parcel,
+    Secret,
+    Ask,
+    SecretExposed,
+    Workspace,
+    Listener,
+    Member,
+    NestedTooDeep,
+    Agents,
+    Definition,
+    Hooks,
+    Outbox,
+    Schedule,
+    Helper,
+    InUse,
+    Live,
+    NotCoordinated,
+    ChildRemoved,
+    Randomness,
+    Io,
+);

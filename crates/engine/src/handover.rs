@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::admit;
 use crate::error::{AgentUnsupported, BlobFailure, IoFailure, operation_error};
 use crate::run_options::RunOptions;
-use crate::submission;
-use crate::submission::{CheckedSubmission, Lineage, Submission};
+use crate::submission::{self, CheckedSubmission, Lineage, Submission};
 use crate::{Engine, family, parcels, payload};
 
 operation_error! {

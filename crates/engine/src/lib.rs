@@ -17,6 +17,7 @@ mod commit;
 mod coordinate;
 pub mod cross_site;
 mod deadlines;
+mod documents;
 mod engine;
 pub mod environment;
 pub mod error;

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::documents::read;
 use crate::error::CodedError;
-use crate::outbox::read;
 use crate::{Engine, Error as EngineError};
 
 /// Most definitions of one kind in one namespace.
@@ -72,11 +72,9 @@ pub enum Error {
         /// Reason in words.
         reason: String,
     },
-    /// A definition of that name exists.
-    #[error("there is a {kind} {name} already")]
-    Exists {
-        /// Kind of definition.
-        kind: DefinitionKind,
+    /// A schedule of that name exists, and the request does not replace it.
+    #[error("there is a schedule {name} already")]
+    ScheduleExists {
         /// The name.
         name: String,
     },
@@ -114,7 +112,7 @@ impl Error {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::Invalid { pointer, .. } => Some(pointer),
-            Self::Exists { .. } => Some("/name"),
+            Self::ScheduleExists { .. } => Some("/name"),
             Self::NotFound { .. } | Self::TooMany { .. } | Self::Contended { .. } => None,
         }
     }
@@ -126,7 +124,7 @@ impl CodedError for Error {
         match self {
             Self::Invalid { kind: Schedule, .. } => ErrorCode::ScheduleInvalid,
             Self::Invalid { kind: Hook, .. } => ErrorCode::HookInvalid,
-            Self::Exists { .. } => ErrorCode::ScheduleConflict,
+            Self::ScheduleExists { .. } => ErrorCode::ScheduleConflict,
             Self::NotFound { kind: Schedule, .. } => ErrorCode::ScheduleNotFound,
             Self::NotFound { kind: Hook, .. } => ErrorCode::HookNotFound,
             Self::TooMany { .. } => ErrorCode::TooManyDefinitions,

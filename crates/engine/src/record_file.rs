@@ -70,7 +70,5 @@ pub(crate) fn write(
 /// Writes a run's record file, and ignores errors: the next transition, or a rebuild, writes it
 /// again.
 pub(crate) fn write_quietly(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) {
-    if let Err(error) = write(engine, run, head, holder) {
-        drop(error);
-    }
+    drop(write(engine, run, head, holder));
 }

@@ -4,21 +4,18 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_agent::workspace::Workspaces;
+use errand_agent::workspace::{self, Workspaces};
 use errand_model::event::CancelCause;
 use errand_model::run::{Cancel, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
-use crate::ask;
-use crate::ask::cancel;
+use crate::ask::{self, cancel};
 use crate::error::{CodedError as _, IoFailure, RunEnding, RunLive, operation_error};
-use crate::garbage;
-use crate::garbage::Released;
+use crate::garbage::{self, Released};
 use crate::off_thread::off_thread;
 use crate::{Engine, logs, outbox, reconcile, wait};
-use errand_agent::workspace;
 
 operation_error! {
     /// Error: a run cannot be removed.

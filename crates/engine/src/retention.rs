@@ -13,13 +13,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::error::{CodedError as _, operation_error};
-use crate::remove;
-use crate::remove::{RemovalOutcome, fate, remove};
+use crate::remove::{self, RemovalOutcome, fate, remove};
 use crate::{Engine, audit};
 
 operation_error! {
     /// Error: old runs cannot be removed.
-     enum Error {
+    enum Error {
         /// The store failed or refused.
         Store(errand_store::Error),
         /// A run cannot be removed.

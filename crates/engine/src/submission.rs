@@ -8,9 +8,9 @@ use errand_agent::parcel::{self, Parcel};
 use errand_agent::secret;
 use errand_api::agent_file::Agent;
 use errand_model::RunId;
-use errand_model::coordination::Membership;
 use errand_model::event::{AgentRef, PolicyDecided, Replay, RunKind, ServiceSpec, Trigger};
 use errand_model::inherit::InheritedWork;
+use errand_model::plan::Membership;
 
 use crate::command_line::ProgramProblem;
 use crate::error::{AgentUnsupported, MemberError, SecretExposed, operation_error};

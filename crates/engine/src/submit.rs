@@ -4,8 +4,7 @@ use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease, Stored};
 
-use crate::admit;
-use crate::admit::{admission, admission_as};
+use crate::admit::{self, admission, admission_as};
 use crate::error::{NoRandomness, RunEnding, operation_error};
 use crate::submission::CheckedSubmission;
 use crate::{Engine, ask, record_file, sessions};

@@ -3,16 +3,14 @@
 //! The process that decides writes the journal. Of two that do so at once, the store refuses the
 //! second, since the journal has grown.
 
-use errand_model::draft::JournalDraft;
+use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::run::{Command, Decision, Effect};
 use errand_store::{Lease, Stored};
 
 use crate::commit::{Admits, Commit, Writer, commit};
 use crate::error::{CodedError, RunEnding, operation_error};
-use crate::family;
 use crate::run_to_completion::run_to_completion;
-use crate::{Engine, launch, lease, news};
-use errand_model::draft::DraftError;
+use crate::{Engine, family, launch, lease, news};
 
 operation_error! {
     /// Error: a decision about a run that no process holds cannot be made.

@@ -28,7 +28,7 @@ pub(crate) struct HeadBounds {
 }
 
 /// Serves one connection until it ends, or until its pending answers are sent after `closing`.
-pub(crate) async fn converse<S>(
+pub(crate) async fn serve_connection<S>(
     stream: S,
     peer: SocketAddr,
     router: Router,

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::connection::{HeadBounds, converse};
+use crate::connection::{HeadBounds, serve_connection};
 use crate::folders::Folders;
 use crate::lock::ListenOpen;
 use crate::otlp::{Exporter, Sender};
@@ -153,11 +153,11 @@ impl Bound {
             async move {
                 let closing = gateway.closing();
                 match tls {
-                    None => converse(stream, peer, router, head, closing).await,
+                    None => serve_connection(stream, peer, router, head, closing).await,
                     Some(tls) => {
                         // A client that does not complete the TLS handshake is not served.
                         if let Some(stream) = tls.accept(stream).await {
-                            converse(stream, peer, router, head, closing).await;
+                            serve_connection(stream, peer, router, head, closing).await;
                         }
                     }
                 }

@@ -10,8 +10,13 @@ use errand_engine::Engine;
 use errand_engine::agents::{self, Version};
 use tokio::sync::oneshot;
 
-/// Namespace, name and version of an agent, as a request names it.
-type LookupKey = (Option<String>, String, Option<String>);
+/// An agent as a request names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LookupKey {
+    namespace: Option<String>,
+    name: String,
+    version: Option<String>,
+}
 
 /// Lookups that are about to begin, each with the requests that wait for it: no more than the
 /// server has requests.
@@ -33,7 +38,11 @@ impl VersionLookups {
         name: &str,
         version: Option<&str>,
     ) -> Result<Version, agents::Error> {
-        let key = (namespace.map(str::to_owned), name.to_owned(), version.map(str::to_owned));
+        let key = LookupKey {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+        };
         if let Some(answer) = self.join(&key)
             && let Ok(found) = answer.await
         {

@@ -33,7 +33,7 @@ pub mod millis;
 mod namespace;
 mod payload;
 pub mod placement;
-mod plan;
+pub mod plan;
 pub mod price;
 mod process;
 pub mod replay;

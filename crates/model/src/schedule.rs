@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use thiserror::Error;
 
 use crate::cron::{CronError, CronExpr, TimeZone, time_zone};
-use crate::event::{Missed, Overlap, ScheduleSpec};
+use crate::event::{MissedPolicy, OverlapPolicy, ScheduleSpec};
 use crate::{Digest, Timestamp};
 
 /// The most slots that `missed: fire_all` fires after a pause.
@@ -25,8 +25,8 @@ pub const LATE_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 pub struct ParsedSchedule {
     expr: CronExpr,
     zone: TimeZone,
-    missed: Missed,
-    overlap: Overlap,
+    missed: MissedPolicy,
+    overlap: OverlapPolicy,
 }
 
 /// Due slots of a schedule or a heartbeat that are neither fired nor skipped yet.
@@ -35,7 +35,7 @@ pub struct DueSlots {
     missed: Option<SkippedSlots>,
     /// Oldest first.
     left: VecDeque<Timestamp>,
-    overlap: Overlap,
+    overlap: OverlapPolicy,
 }
 
 /// The next step to be taken with due slots.
@@ -78,7 +78,7 @@ impl ParsedSchedule {
     pub fn parse(
         expr: &str,
         timezone: &str,
-        (missed, overlap): (Missed, Overlap),
+        (missed, overlap): (MissedPolicy, OverlapPolicy),
     ) -> Result<Self, InvalidSchedule> {
         let zone = time_zone(timezone)
             .ok_or_else(|| InvalidSchedule::TimeZone { name: timezone.to_owned() })?;
@@ -120,9 +120,9 @@ impl ParsedSchedule {
         let Some(latest) = passed.last() else { return DueSlots::default() };
         let is_late = now.since(*latest) > LATE_AFTER;
         let fire_from = match self.missed {
-            Missed::Skip if is_late => passed.len(),
-            Missed::Skip | Missed::FireOnce => passed.len() - 1,
-            Missed::FireAll => passed.len().saturating_sub(MISSED_LIMIT),
+            MissedPolicy::Skip if is_late => passed.len(),
+            MissedPolicy::Skip | MissedPolicy::FireOnce => passed.len() - 1,
+            MissedPolicy::FireAll => passed.len().saturating_sub(MISSED_LIMIT),
         };
         let (missed, left) = passed.split_at(fire_from);
         let missed = missed.last().map(|latest| SkippedSlots {
@@ -154,16 +154,18 @@ impl DueSlots {
     /// comes while the one before it still runs is skipped.
     pub fn of_heartbeat(due_at: Timestamp, now: Timestamp) -> Self {
         let left = (due_at <= now).then_some(now).into_iter().collect();
-        Self { missed: None, left, overlap: Overlap::Skip }
+        Self { missed: None, left, overlap: OverlapPolicy::Skip }
     }
 
     /// Returns the next step, and takes its slots away; `None` if no slot is left. `is_busy` tells that
     /// the run that was fired before is not over.
     pub fn next_step(&mut self, is_busy: bool) -> Option<SlotStep> {
         let may_fire = match self.overlap {
-            Overlap::Queue if is_busy && !self.left.is_empty() => return Some(SlotStep::Wait),
-            Overlap::Skip => !is_busy,
-            Overlap::Queue | Overlap::Allow => true,
+            OverlapPolicy::Queue if is_busy && !self.left.is_empty() => {
+                return Some(SlotStep::Wait);
+            }
+            OverlapPolicy::Skip => !is_busy,
+            OverlapPolicy::Queue | OverlapPolicy::Allow => true,
         };
         if let Some(missed) = self.missed.take() {
             return Some(SlotStep::Skip(missed));

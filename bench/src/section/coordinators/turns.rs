@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use errand_model::coordination::{
-    Aggregation, ChildEnded, ChildOutcome, CoordinatorNews, FanOut, Membership, OnFailure, Pattern,
-    Plan, StatedValue,
-};
+use errand_model::coordination::{ChildEnded, ChildOutcome, CoordinatorNews, StatedValue};
 use errand_model::event::{AgentRef, ChildUsage, EventBody, RunCreated};
+use errand_model::plan::{Aggregation, FanOut, Membership, OnFailure, Pattern, Plan};
 use errand_model::run::{AttemptUp, Command, Run, StartAttempt};
 use errand_model::{Digest, Event, EventContext, Head, Payload, RunId, Timestamp};
 use errand_store::{Admission, Append, Fence, Pending, Store};

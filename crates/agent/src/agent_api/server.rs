@@ -46,7 +46,7 @@ pub struct AgentApiServer {
     listener: UnixListener,
     context: Arc<Context>,
     // Dropped last: the socket exists for as long as it is served.
-    _file: SocketFile,
+    socket_file: SocketFile,
 }
 
 /// Handle that ends the authority of a token once the attempt is over.
@@ -82,13 +82,13 @@ impl AgentApiServer {
         Ok(Self {
             listener,
             context: Arc::new(context),
-            _file: SocketFile { path: bind.socket, stays: bind.leaves_file },
+            socket_file: SocketFile { path: bind.socket, stays: bind.leaves_file },
         })
     }
 
     /// Returns the value of `ERRAND_API` for this socket.
     pub fn url(&self) -> String {
-        format!("unix://{}", self._file.path.display())
+        format!("unix://{}", self.socket_file.path.display())
     }
 
     /// Returns a handle that ends the token's authority.
@@ -100,7 +100,7 @@ impl AgentApiServer {
     /// under way. Owns every connection: none is left when this returns or is dropped.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         // The socket's file exists until all calls have ended.
-        let Self { listener, context, _file } = self;
+        let Self { listener, context, socket_file } = self;
         let bounds = ServeBounds { connections: limit::CONNECTIONS, drain: limit::DRAIN_TIME };
         let closing = async {
             shutdown.await;
@@ -108,14 +108,15 @@ impl AgentApiServer {
             context.close.send_replace(true);
         };
         accept::serve(listener, bounds, closing, |(stream, _)| {
-            converse(stream, Arc::clone(&context))
+            serve_connection(stream, Arc::clone(&context))
         })
         .await;
+        drop(socket_file);
     }
 }
 
 /// Serves one connection to its end. Its errors do not concern other connections.
-async fn converse(stream: UnixStream, context: Arc<Context>) {
+async fn serve_connection(stream: UnixStream, context: Arc<Context>) {
     let mut closing = context.closing.clone();
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::Digest;
-use errand_model::coordination::Pattern;
+use errand_model::plan::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// Cooperation of the agents of a coordinated run.

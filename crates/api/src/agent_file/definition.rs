@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{Missed, Overlap, ServiceRestart};
+use errand_model::event::{MissedPolicy, OverlapPolicy, ServiceRestart};
 use errand_model::retry::RetryPolicy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -286,10 +286,10 @@ pub struct AgentSchedule {
     pub input: Value,
     /// Treatment of slots that passed while no process could fire them: `fire_once` if left out.
     #[serde(default)]
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// Treatment of a slot while the wake before it still runs: `skip` if left out.
     #[serde(default)]
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
 }
 
 impl AgentSchedule {

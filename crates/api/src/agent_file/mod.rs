@@ -35,7 +35,7 @@ pub use definition::{
 };
 pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
-pub use errand_model::event::{Missed, Overlap};
+pub use errand_model::event::{MissedPolicy, OverlapPolicy};
 pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use file::{AgentFile, AgentKind, ApiVersion, Metadata};
 pub use http::{

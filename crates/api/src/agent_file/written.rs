@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use errand_model::coordination::{Aggregation, Edge, Join, OnFailure};
 use errand_model::event::MessageType;
+use errand_model::plan::{Aggregation, Edge, Join, OnFailure};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::RunId;
-use errand_model::event::{Missed, Overlap};
+use errand_model::event::{MissedPolicy, OverlapPolicy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,10 +38,10 @@ pub struct ScheduleRequest {
     pub input: Option<Value>,
     /// Treatment of slots that passed while no server was running; by default `fire_once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missed: Option<Missed>,
+    pub missed: Option<MissedPolicy>,
     /// Treatment of a slot while the run before it is not over; by default `skip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<Overlap>,
+    pub overlap: Option<OverlapPolicy>,
     /// Labels of the runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
@@ -70,9 +70,9 @@ pub struct Schedule {
     #[serde(default)]
     pub input: Option<Value>,
     /// Treatment of slots that passed while no server was running.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// Treatment of a slot while the run before it is not over.
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
     /// The conversation that the runs belong to.

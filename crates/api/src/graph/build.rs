@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use errand_model::coordination::{COORDINATOR, END, Pattern, Plan, SELF, START};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{
     AgentRef, ChildUsage, ChildWaiting, CoordinationEvent, Event, MessageSent, StepCompleted,
     StepEvent, StepFailed, StepStarted, WorkEvent,
 };
+use errand_model::plan::{COORDINATOR, END, Pattern, Plan, SELF, START};
 use errand_model::run::Status;
 use errand_model::{RunId, Timestamp};
 

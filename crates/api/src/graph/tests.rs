@@ -1,5 +1,5 @@
-use errand_model::coordination::Plan;
 use errand_model::event::{AgentRef, Event};
+use errand_model::plan::Plan;
 use errand_model::run::Status;
 use errand_model::{Hash, RunId, Timestamp};
 use serde_json::{Value, json};

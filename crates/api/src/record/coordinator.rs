@@ -1,7 +1,7 @@
 //! Coordinators, their children, and runs that were handed over, in the record.
 
-use errand_model::coordination::Membership;
 use errand_model::event::AgentUsage;
+use errand_model::plan::Membership;
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 use schemars::JsonSchema;

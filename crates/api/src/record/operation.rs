@@ -1,7 +1,9 @@
 //! Command of a run, and the wake-ups of a service.
 
 use errand_model::Timestamp;
-use errand_model::event::{Missed, Overlap, Respond, RunKind, ScheduleSource, ServiceRestart};
+use errand_model::event::{
+    MissedPolicy, OverlapPolicy, Respond, RunKind, ScheduleSource, ServiceRestart,
+};
 use errand_model::run::{Run, SessionListener, SessionSchedule};
 use errand_model::schedule::ParsedSchedule;
 use schemars::JsonSchema;
@@ -65,9 +67,9 @@ pub struct ScheduleRecord {
     /// Input of the agent.
     pub payload: Value,
     /// Treatment of missed slots.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// Treatment of a slot while the wake before it still runs.
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
     /// Source of the schedule.
     pub source: ScheduleSource,
 }

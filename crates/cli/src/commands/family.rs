@@ -3,12 +3,12 @@
 use errand_engine::family_worker;
 use errand_engine::supervise::SignalListener;
 use errand_engine::{Engine, payload};
-use errand_model::coordination::END;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{
     CoordinationEvent, EventBody, MessageSent, StepCompleted, StepEvent, StepFailed, StepStarted,
     WorkEvent,
 };
+use errand_model::plan::END;
 use errand_model::{Event, RunId};
 use errand_store::{StoreChange, Stored};
 use tokio::time::{Duration, timeout};

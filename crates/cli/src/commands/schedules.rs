@@ -7,7 +7,7 @@ use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::schedule::{Schedule, ScheduleRequest};
 use errand_model::Timestamp;
-use errand_model::event::{Missed, Overlap};
+use errand_model::event::{MissedPolicy, OverlapPolicy};
 use serde_json::json;
 
 use super::submit::{pairs, payload};
@@ -64,10 +64,10 @@ pub(crate) struct Add {
     input: Option<String>,
     /// Slots that passed while no server was there: fire_once, skip or fire_all
     #[arg(long, value_name = "POLICY", value_parser = missed)]
-    missed: Option<Missed>,
+    missed: Option<MissedPolicy>,
     /// A slot while the run before it is not over: skip, queue or allow
     #[arg(long, value_name = "POLICY", value_parser = overlap)]
-    overlap: Option<Overlap>,
+    overlap: Option<OverlapPolicy>,
     /// A label of the runs; may be given again
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
@@ -90,11 +90,11 @@ pub(crate) struct Names {
     names: Vec<String>,
 }
 
-fn missed(text: &str) -> Result<Missed, String> {
+fn missed(text: &str) -> Result<MissedPolicy, String> {
     serde_json::from_value(text.into()).map_err(|_| "fire_once, skip or fire_all".to_owned())
 }
 
-fn overlap(text: &str) -> Result<Overlap, String> {
+fn overlap(text: &str) -> Result<OverlapPolicy, String> {
     serde_json::from_value(text.into()).map_err(|_| "skip, queue or allow".to_owned())
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use errand_api::agent_file::Member;
-use errand_model::coordination::{DEPTH_LIMIT, Plan};
+use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
+use errand_model::plan::Plan;
 use errand_model::{Digest, RunId};
 
 use super::Error;

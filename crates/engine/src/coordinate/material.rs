@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use errand_model::Payload;
-use errand_model::coordination::{InputMaterial, Pattern, Reference};
+use errand_model::coordination::{InputMaterial, Reference};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{Failure, MessageType};
+use errand_model::plan::Pattern;
 use errand_model::run::Run;
 use errand_model::template;
 use errand_store::Blobs;

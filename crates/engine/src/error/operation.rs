@@ -33,8 +33,29 @@ impl<E: CodedError> CodedError for Box<E> {
     }
 }
 
-/// Defines the error type of an area: each variant has the error of one thing that the area calls or
-/// finds. The error has the text and the code of that one, and converts into [`crate::Error`].
+/// Implements [`CodedError`] for an enum whose variants each have an error with a code.
+macro_rules! coded_by_variant {
+    ($name:ident: $($variant:ident),+ $(,)?) => {
+        impl $crate::error::CodedError for $name {
+            fn code(&self) -> errand_api::error_code::ErrorCode {
+                match self { $(Self::$variant(error) => $crate::error::CodedError::code(error),)+ }
+            }
+
+            fn store(&self) -> Option<&errand_store::Error> {
+                match self { $(Self::$variant(error) => $crate::error::CodedError::store(error),)+ }
+            }
+
+            fn rejection(&self) -> Option<&errand_model::run::Rejection> {
+                match self {
+                    $(Self::$variant(error) => $crate::error::CodedError::rejection(error),)+
+                }
+            }
+        }
+    };
+}
+
+/// Defines the error type of an area: each variant has the error of one thing that the area calls
+/// or finds. The error has the text and the code of that one, and converts into [`crate::Error`].
 /// `from` names a cause that converts into the error of the variant.
 macro_rules! operation_error {
     (
@@ -57,21 +78,7 @@ macro_rules! operation_error {
             }
         )?)+
 
-        impl $crate::error::CodedError for $name {
-            fn code(&self) -> errand_api::error_code::ErrorCode {
-                match self { $(Self::$variant(error) => $crate::error::CodedError::code(error),)+ }
-            }
-
-            fn store(&self) -> Option<&errand_store::Error> {
-                match self { $(Self::$variant(error) => $crate::error::CodedError::store(error),)+ }
-            }
-
-            fn rejection(&self) -> Option<&errand_model::run::Rejection> {
-                match self {
-                    $(Self::$variant(error) => $crate::error::CodedError::rejection(error),)+
-                }
-            }
-        }
+        $crate::error::coded_by_variant!($name: $($variant),+);
 
         impl From<$name> for $crate::Error {
             fn from(error: $name) -> Self {
@@ -81,4 +88,5 @@ macro_rules! operation_error {
     };
 }
 
+pub(crate) use coded_by_variant;
 pub(crate) use operation_error;

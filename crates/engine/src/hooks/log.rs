@@ -13,8 +13,8 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::documents::read;
 use crate::named::{DefinitionKey, put};
-use crate::outbox::read;
 use crate::{Engine, Error as EngineError};
 
 /// Accepted requests kept per hook.

@@ -15,10 +15,10 @@ use super::log::{DedupedRun, known_key, to_write, trim};
 use super::reference::{Request, RequestField};
 use super::template::{render, render_text};
 use super::{Error, verify};
+use crate::documents::read;
 use crate::firing::{FiredTrigger, Firing, is_session};
 use crate::listener::mask;
 use crate::named::{self, DefinitionKey, is_changed, put};
-use crate::outbox::read;
 use crate::payload::input_of_value;
 use crate::{Engine, Error as EngineError, admit, submit};
 

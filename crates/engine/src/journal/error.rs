@@ -39,7 +39,9 @@ pub enum JournalProblem {
     },
     /// The lease has expired or was taken over: nothing is written, and no process of the run may
     /// go on here.
-    #[error("the lease of run {run_id} is over: it was not renewed in time, or is somebody else's")]
+    #[error(
+        "the lease of run {run_id} is over: it was not renewed in time, or another process holds it"
+    )]
     LeaseOver {
         /// Id of the run.
         run_id: RunId,

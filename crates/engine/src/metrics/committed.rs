@@ -6,7 +6,7 @@ use errand_model::run::{Run, Status};
 use errand_model::{Event, Timestamp};
 use errand_store::Stored;
 
-use super::Metrics;
+use super::{DeliveryOutcome, Metrics};
 
 /// Type of the event that admits a run.
 const CREATED: &str = "run.created";
@@ -26,15 +26,15 @@ impl Metrics {
             } else if is_counted(&event.kind)
                 && let Ok(body) = event.body()
             {
-                self.told(&body);
+                self.count_event(&body);
             }
         }
         if is_transition {
-            self.ended(run);
+            self.observe_duration(run);
         }
     }
 
-    fn told(&self, body: &EventBody) {
+    fn count_event(&self, body: &EventBody) {
         match body.group() {
             EventGroup::Run(RunEvent::DeadLettered(_)) => drop(self.dead_lettered.inc()),
             EventGroup::Run(RunEvent::Requeued(requeued)) => {
@@ -70,7 +70,8 @@ impl Metrics {
         }
     }
 
-    fn ended(&self, run: &Run) {
+    /// Records the duration of a run that is over.
+    fn observe_duration(&self, run: &Run) {
         if let Some(at) = run.status.ended_at() {
             let agent = ("agent", run.spec.agent_key().into());
             let histogram = self.durations.of([agent, ("status", run.status.name().into())]);
@@ -88,9 +89,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a try to deliver a report of a run; `outcome` is one of [`super::DELIVERIES`].
-    pub(crate) fn tried_delivery(&self, outcome: &'static str) {
-        self.deliveries.get_or_create(&[("outcome", outcome.into())]).inc();
+    /// Counts a try to deliver a report of a run.
+    pub(crate) fn count_delivery(&self, outcome: DeliveryOutcome) {
+        self.deliveries.get_or_create(&[("outcome", outcome.word().into())]).inc();
     }
 }
 

@@ -63,8 +63,29 @@ pub struct Metrics {
 /// Statuses of runs.
 const STATUSES: [&str; 6] = ["pending", "running", "paused", "completed", "failed", "cancelled"];
 
-/// Results of a delivery try: delivered, to be tried again, given up.
-const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
+/// Outcome of a try to deliver a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeliveryOutcome {
+    /// The receiver took the report.
+    Delivered,
+    /// The report will be tried again.
+    Failed,
+    /// The report is given up.
+    Abandoned,
+}
+
+impl DeliveryOutcome {
+    const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Abandoned];
+
+    /// Returns the value of the label `outcome`.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -104,11 +125,11 @@ impl Default for Metrics {
             deliveries: to.add(
                 "errand_webhook_deliveries",
                 "Tries to report a run to its callback address",
-                with_each("outcome", DELIVERIES),
+                with_each("outcome", DeliveryOutcome::ALL.map(DeliveryOutcome::word)),
             ),
             commits: to.add(
                 "errand_store_commit_seconds",
-                "How long the store took to make a change durable",
+                "Duration of a commit of the store, synced to disk or not",
                 short_durations(),
             ),
             commits_failed: to.count(

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, Membership, StatedValue,
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, StatedValue,
 };
 use errand_model::event::{AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent};
+use errand_model::plan::Membership;
 use errand_model::run::{Run, Status};
 use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
 use errand_store::{Blobs, Document, DocumentChange, DocumentKind, DocumentWrite, Expect};

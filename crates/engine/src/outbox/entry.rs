@@ -1,12 +1,13 @@
 //! Documents of reports, and of the tries to deliver them.
 
-use super::Error;
-use crate::error::PayloadRefused;
 use errand_model::callback::CallbackEvent;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::Error;
+use crate::documents::{read, write};
 
 /// Tries kept per entry; older ones are removed. Redelivery has no limit.
 pub(super) const KEPT_TRIES: u32 = 50;
@@ -83,7 +84,7 @@ impl OutboxEntry {
     }
 
     pub(super) fn read(document: &Document) -> Result<Self, Error> {
-        read(document)
+        Ok(read(document)?)
     }
 
     pub(super) fn write(
@@ -132,19 +133,4 @@ pub(super) fn key(run_id: &RunId, seq: u64) -> String {
 /// Returns `<run-id>/<seq>/<number>`, which sorts by number.
 pub(super) fn try_key(run_id: &RunId, seq: u64, number: u32) -> String {
     format!("{}/{number:06}", key(run_id, seq))
-}
-
-pub(crate) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, Error> {
-    Ok(serde_json::from_value(document.body.clone()).map_err(|error| PayloadRefused {
-        reason: format!("{} {:?} cannot be read: {error}", document.kind.word(), document.key),
-    })?)
-}
-
-pub(crate) fn write(
-    kind: DocumentKind,
-    namespace: Option<&str>,
-    key: String,
-    (expect, change): (Expect, DocumentChange),
-) -> DocumentWrite {
-    DocumentWrite { kind, namespace: namespace.map(str::to_owned), key, expect, change }
 }

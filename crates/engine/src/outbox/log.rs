@@ -6,9 +6,10 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::entry::{DeliveryAttempt, EntryState, KEPT_TRIES, OutboxEntry, id_of, key, read, write};
+use super::entry::{DeliveryAttempt, EntryState, KEPT_TRIES, OutboxEntry, id_of, key};
 use super::{CallbackProblem, CallbackUrl, Error};
 use crate::Engine;
+use crate::documents::{read, write};
 
 /// Entries read at once.
 const PAGE: u32 = 500;

@@ -23,7 +23,6 @@ pub use address::{AddressRule, Addresses, MalformedAddressRule};
 pub use announce::documents;
 pub use client::{Names, SystemNames};
 pub use deliver::{DeliverySettings, Outbox};
-pub(crate) use entry::read;
 pub use entry::{DeliveryAttempt, EntryState, OutboxEntry};
 pub use error::{CallbackProblem, Error};
 pub use log::{LoggedReport, deliveries, entries, forget, redeliver};

@@ -8,6 +8,7 @@ use super::client::Answer;
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry, key};
 use super::{Error, target};
 use crate::Engine;
+use crate::metrics::DeliveryOutcome;
 
 /// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
@@ -84,10 +85,10 @@ pub(super) async fn settle(engine: &Engine, tried: FinishedTry) -> Result<(), Er
 
 /// Counts a try by the state of the report after it.
 pub(super) fn count(engine: &Engine, state: EntryState) {
-    engine.metrics().tried_delivery(match state {
-        EntryState::Delivered => "delivered",
-        EntryState::Waiting | EntryState::Held => "failed",
-        EntryState::Abandoned => "abandoned",
+    engine.metrics().count_delivery(match state {
+        EntryState::Delivered => DeliveryOutcome::Delivered,
+        EntryState::Waiting | EntryState::Held => DeliveryOutcome::Failed,
+        EntryState::Abandoned => DeliveryOutcome::Abandoned,
     });
 }
 

@@ -1,12 +1,13 @@
 //! Signatures of Standard Webhooks: `v1,` and the base64 of HMAC-SHA256(secret,
 //! `id.timestamp.body`).
 
-use super::Error;
-use crate::error::NoRandomness;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+
+use super::Error;
+use crate::error::NoRandomness;
 
 /// Prefix of a secret, which people and scanners recognise.
 const PREFIX: &str = "whsec_";

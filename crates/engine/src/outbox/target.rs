@@ -13,9 +13,10 @@ use errand_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::entry::{EntryState, OutboxEntry, read, write};
+use super::entry::{EntryState, OutboxEntry};
 use super::{CallbackProblem, CallbackUrl, Error, SigningSecret, log};
 use crate::Engine;
+use crate::documents::{read, write};
 use crate::error::PayloadRefused;
 
 /// Most receivers of one namespace.

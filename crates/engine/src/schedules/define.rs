@@ -4,7 +4,7 @@ use errand_api::gateway::schedule::Schedule;
 
 use super::schedule::{RegisteredSchedule, ScheduleDefinition};
 use crate::firing::is_session;
-use crate::named::{self, Definition as _, Error, is_name};
+use crate::named::{self, Error, is_name};
 use crate::{Engine, Error as EngineError};
 
 /// Treatment of an existing schedule of that name.
@@ -35,8 +35,7 @@ pub async fn define(
         let (definition, now) = (definition.clone(), engine.now());
         Ok(match before {
             Some(_) if existing == Existing::Refuse => {
-                let kind = RegisteredSchedule::KIND;
-                return Err(Error::Exists { kind, name: name.to_owned() }.into());
+                return Err(Error::ScheduleExists { name: name.to_owned() }.into());
             }
             Some(before) => {
                 let same_slots = before.definition.cron == definition.cron

@@ -6,15 +6,15 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{Document, Expect};
 
 use super::schedule::RegisteredSchedule;
+use crate::documents::read;
 use crate::named::{self, DefinitionKey, is_changed};
-use crate::outbox::read;
 use crate::{Engine, Error, admit, submit};
 
 /// Result of handling a due schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScheduleOutcome {
     /// Due slots were fired or skipped, by this process or another.
-    To,
+    Handled,
     /// A slot waits until the previous run is over.
     Waits,
 }
@@ -63,7 +63,7 @@ pub(super) async fn fire_due(
             },
         };
         if !is_ours {
-            return Ok(ScheduleOutcome::To);
+            return Ok(ScheduleOutcome::Handled);
         }
     }
     if open.schedule.next_slot().is_some_and(|next| next <= now) {
@@ -71,7 +71,7 @@ pub(super) async fn fire_due(
         // refreshed, so that it is not found again and again.
         open.save().await?;
     }
-    Ok(ScheduleOutcome::To)
+    Ok(ScheduleOutcome::Handled)
 }
 
 /// Returns true if the run that was fired last is not over.

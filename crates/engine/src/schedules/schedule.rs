@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_api::gateway::schedule::{Schedule, ScheduleRequest, ScheduleSlot};
-use errand_model::event::{Missed, Overlap};
+use errand_model::event::{MissedPolicy, OverlapPolicy};
 use errand_model::schedule::{InvalidSchedule, ParsedSchedule};
 use errand_model::{RunId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,9 @@ pub struct ScheduleDefinition {
     /// Input of the runs; `None` for no input.
     pub input: Option<Value>,
     /// Treatment of slots that passed while no server ran.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// Treatment of a slot while the previous run is not over.
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
     /// Session of the runs.

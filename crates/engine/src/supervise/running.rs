@@ -20,8 +20,7 @@ use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, Stop
 use super::replay::Replayed;
 use super::{SupervisorChannels, outcome, requests};
 use crate::error::IoFailure;
-use crate::journal::Journal;
-use crate::journal::JournalProblem;
+use crate::journal::{Journal, JournalProblem};
 use crate::{Engine, Error};
 
 /// Longest wait for answers to the agent's last calls.

@@ -13,11 +13,9 @@ use errand_model::{RunId, Timestamp};
 use errand_store::SessionTurn;
 
 use super::{Next, SupervisorChannels, requests};
-use crate::ask;
-use crate::journal::Journal;
-use crate::journal::JournalProblem;
+use crate::journal::{Journal, JournalProblem};
 use crate::launch::HelperReport;
-use crate::{Engine, Error, reconcile};
+use crate::{Engine, Error, ask, reconcile};
 
 /// Interval of checks on the run ahead without a change of its file: its supervisor may have died
 /// without a write.

@@ -13,8 +13,9 @@ use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{self, CheckedSubmission, Draft, Submission};
 use errand_engine::{Engine, Error};
 use errand_model::RunId;
-use errand_model::coordination::{DEPTH_LIMIT, Membership, Pattern};
+use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::event::{RunCreated, RunKind};
+use errand_model::plan::{Membership, Pattern};
 
 use crate::outbox::{SetClock, engine};
 use crate::support::{agent, job};

@@ -12,9 +12,10 @@ use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Executor, InProcess, Options, Processes, Until, work};
 use errand_engine::{Engine, reconcile};
-use errand_model::coordination::{ChildOutcome, CoordinatorNews, Membership};
+use errand_model::coordination::{ChildOutcome, CoordinatorNews};
 use errand_model::event::CancelCause;
 use errand_model::placement::Placement;
+use errand_model::plan::Membership;
 use errand_model::run::{AttemptOutcome, Cancel};
 use errand_model::{Digest, Payload, ProcessIdentity, RunId, canonical};
 use errand_store::{

@@ -12,7 +12,9 @@ use errand_engine::audit::{self, AuditedAction};
 use errand_engine::named;
 use errand_engine::schedules::{self, Existing, ScheduleDefinition, Scheduler};
 use errand_engine::{Engine, Error};
-use errand_model::event::{AttemptRunning, CancelCause, EventBody, Missed, Overlap, TriggerKind};
+use errand_model::event::{
+    AttemptRunning, CancelCause, EventBody, MissedPolicy, OverlapPolicy, TriggerKind,
+};
 use errand_model::run::Cancel;
 use errand_model::{Event, EventContext, RunId, Timestamp};
 use errand_store::{Append, Fence, Filter, Page, Stored};
@@ -156,8 +158,8 @@ fn definition(cron: &str, timezone: &str) -> ScheduleDefinition {
         cron: cron.to_owned(),
         timezone: timezone.to_owned(),
         input: Some(json!({ "a": 1 })),
-        missed: Missed::FireOnce,
-        overlap: Overlap::Allow,
+        missed: MissedPolicy::FireOnce,
+        overlap: OverlapPolicy::Allow,
         labels: BTreeMap::from([("team".to_owned(), "x".to_owned())]),
         session_id: None,
         enabled: true,
@@ -201,7 +203,8 @@ async fn a_slot_fires_a_run_with_schedule_and_slot_in_its_trigger() {
 #[tokio::test]
 async fn a_run_that_is_damaged_stops_no_schedule() {
     let world = World::new("2026-06-01T11:59:30Z").await;
-    let skips = ScheduleDefinition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") };
+    let skips =
+        ScheduleDefinition { overlap: OverlapPolicy::Skip, ..definition("* * * * *", "UTC") };
     world.define(&skips).await;
     schedules::define(&world.engine, None, ("other", Existing::Change), &skips).await.unwrap();
     world.pass(Duration::from_secs(30));
@@ -246,7 +249,7 @@ async fn the_audit_log_of_every_namespace_is_bounded() {
 async fn several_schedulers_at_once_fire_each_slot_once() {
     let world = World::new("2026-06-01T12:00:00Z").await;
     let mut every = definition("@every 1s", "UTC");
-    every.missed = Missed::FireAll;
+    every.missed = MissedPolicy::FireAll;
     world.define(&every).await;
     for _ in 0..5 {
         world.pass(Duration::from_secs(4));
@@ -262,14 +265,16 @@ async fn several_schedulers_at_once_fire_each_slot_once() {
 
 #[tokio::test]
 async fn missed_slots_are_fired_once_skipped_or_all_fired_by_policy() {
-    for (missed, expected) in [(Missed::FireOnce, 1), (Missed::Skip, 0), (Missed::FireAll, 3)] {
+    for (missed, expected) in
+        [(MissedPolicy::FireOnce, 1), (MissedPolicy::Skip, 0), (MissedPolicy::FireAll, 3)]
+    {
         let world = World::new("2026-06-01T11:30:00Z").await;
         world.define(&ScheduleDefinition { missed, ..definition("0 * * * *", "UTC") }).await;
         world.set("2026-06-01T14:30:00Z");
         world.look().await;
         let fired = slots(&world.runs().await);
         assert_eq!(fired.len(), expected, "{missed:?}");
-        if missed == Missed::FireOnce {
+        if missed == MissedPolicy::FireOnce {
             assert_eq!(fired[0], at("2026-06-01T14:00:00Z").as_millis(), "the latest");
         }
         let view = schedules::get(&world.engine, None, "mine").await.unwrap();
@@ -283,7 +288,10 @@ async fn missed_slots_are_fired_once_skipped_or_all_fired_by_policy() {
 async fn a_slot_during_the_previous_run_is_skipped_or_waits_by_policy() {
     let world = World::new("2026-06-01T11:59:30Z").await;
     world
-        .define(&ScheduleDefinition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") })
+        .define(&ScheduleDefinition {
+            overlap: OverlapPolicy::Skip,
+            ..definition("* * * * *", "UTC")
+        })
         .await;
     for _ in 0..3 {
         world.pass(Duration::from_secs(60));
@@ -293,7 +301,10 @@ async fn a_slot_during_the_previous_run_is_skipped_or_waits_by_policy() {
     let view = schedules::get(&world.engine, None, "mine").await.unwrap();
     assert_eq!(view.recent[0].skipped.as_deref(), Some("the run before it is not over"));
     world
-        .define(&ScheduleDefinition { overlap: Overlap::Queue, ..definition("* * * * *", "UTC") })
+        .define(&ScheduleDefinition {
+            overlap: OverlapPolicy::Queue,
+            ..definition("* * * * *", "UTC")
+        })
         .await;
     world.pass(Duration::from_secs(60));
     assert!(world.look().await.waits);
@@ -312,7 +323,7 @@ async fn a_wall_clock_slot_fires_once_across_a_dst_change() {
         ("2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z", "2026-10-25T00:30:00Z"),
     ] {
         let world = World::new(from).await;
-        let missed = Missed::FireAll;
+        let missed = MissedPolicy::FireAll;
         let half = ScheduleDefinition { missed, ..definition("30 2 * * *", "Europe/Zurich") };
         world.define(&half).await;
         while world.engine.now() < at(to) {
@@ -326,7 +337,8 @@ async fn a_wall_clock_slot_fires_once_across_a_dst_change() {
 #[tokio::test]
 async fn a_paused_schedule_fires_when_asked_and_its_slots_are_gone() {
     let world = World::new("2026-06-01T11:59:30Z").await;
-    let all = ScheduleDefinition { missed: Missed::FireAll, ..definition("* * * * *", "UTC") };
+    let all =
+        ScheduleDefinition { missed: MissedPolicy::FireAll, ..definition("* * * * *", "UTC") };
     world.define(&all).await;
     let paused = schedules::pause(&world.engine, None, "mine").await.unwrap();
     assert!(paused.next_fires_ms.is_empty());

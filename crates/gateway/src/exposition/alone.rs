@@ -14,7 +14,7 @@ use errand_engine::accept::{self, ServeBounds};
 use tokio::net::TcpListener;
 
 use super::{RegistryFigures, render};
-use crate::connection::{HeadBounds, converse};
+use crate::connection::{HeadBounds, serve_connection};
 use crate::metrics::Format;
 
 /// Bounds of the server: scrapers are few.
@@ -35,7 +35,7 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
         .with_state(engine);
     let socket = TcpListener::from_std(socket)?;
     accept::serve(socket, BOUNDS, std::future::pending(), |(stream, peer)| {
-        converse(stream, peer, router.clone(), HEAD, std::future::pending())
+        serve_connection(stream, peer, router.clone(), HEAD, std::future::pending())
     })
     .await;
     Ok(())

@@ -14,13 +14,11 @@ use errand_api::bom::document;
 use errand_api::bom_page::BomPage;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LOG_OFFSET_HEADER, LogQuery};
-use errand_engine::error::BlobFailure;
 use errand_engine::log::{Lines, LogFollower, WholeLog};
 use errand_engine::operations::RunOperations as _;
 use errand_engine::{Error as EngineError, bom, record_file};
 use errand_model::run::Run;
 use errand_model::{Digest, Timestamp, scoped};
-use errand_store::BlobError;
 use futures_util::{StreamExt as _, stream};
 
 use crate::Gateway;
@@ -282,22 +280,9 @@ pub(crate) async fn get_bom(
 }
 
 fn inventory(gateway: &Gateway, generation: u64, digest: &Digest) -> Result<Response, Refusal> {
-    let content =
-        bom::content(gateway.engine(), digest).map_err(|error| unreadable(error, digest))?;
+    let content = bom::content(gateway.engine(), digest)?;
     let document = document(&content, digest, Some(generation));
     Ok(([(ETAG, tag(digest))], Json(document)).into_response())
-}
-
-/// Returns the refusal for an inventory that is gone or was changed.
-fn unreadable(error: bom::Error, digest: &Digest) -> Refusal {
-    let (code, detail) = if let bom::Error::Blob(BlobFailure(BlobError::Missing { .. })) = &error {
-        (ErrorCode::BomNotFound, format!("the inventory {digest} is not in the blob store"))
-    } else if let bom::Error::Blob(BlobFailure(BlobError::Damaged { .. })) = &error {
-        (ErrorCode::RecordDamaged, format!("the inventory {digest} was changed since"))
-    } else {
-        return error.into();
-    };
-    Refusal::new(code, detail)
 }
 
 /// Lists the generations of an agent's inventory.

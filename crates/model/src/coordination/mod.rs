@@ -23,11 +23,6 @@ pub use turn::{
     MessageDelivery, Start, StatedValue,
 };
 
-pub use crate::plan::{
-    Aggregation, COORDINATOR, Chain, Condition, END, Edge, FanOut, Join, Link, Membership, NEXT,
-    Node, OnFailure, PREV, Pattern, Plan, ROLES, SELF, START, Test, When, Workflow,
-};
-
 /// Agents that one plan may have.
 pub const AGENTS_LIMIT: usize = 256;
 /// Children that one coordinator may start.

@@ -43,8 +43,8 @@ pub use run::{
     Trigger, TriggerKind,
 };
 pub use service::{
-    ListenerBound, ListenerSpec, Missed, Overlap, Respond, ScheduleSource, ScheduleSpec,
-    ServiceRestart, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped,
+    ListenerBound, ListenerSpec, MissedPolicy, OverlapPolicy, Respond, ScheduleSource,
+    ScheduleSpec, ServiceRestart, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped,
 };
 pub use session::{
     SessionAppended, SessionCached, SessionLoaded, SessionMessage, SessionRolledBack,

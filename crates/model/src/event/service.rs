@@ -100,9 +100,9 @@ pub struct ScheduleSpec {
     /// Input of the agent; `None`: the slot itself.
     pub payload: Option<Payload>,
     /// Treatment of slots that passed while the service was down.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
     /// Treatment of a slot while the wake before it still runs.
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
     /// Source of the schedule.
     pub source: ScheduleSource,
     /// Slots until then are none of this run's: the run that it repeats saw to them. `None`: those
@@ -114,8 +114,7 @@ pub struct ScheduleSpec {
 /// Policy for slots that passed while nothing could fire them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "MissedPolicy")]
-pub enum Missed {
+pub enum MissedPolicy {
     /// A single run stands for all missed slots, with the time of the latest.
     #[default]
     FireOnce,
@@ -128,9 +127,8 @@ pub enum Missed {
 /// Policy for a slot that comes while the run before it is not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "OverlapPolicy")]
-pub enum Overlap {
-    /// The slot is skipped, and record or schedule show it.
+pub enum OverlapPolicy {
+    /// The slot is skipped; the record of the service or the schedule shows it.
     #[default]
     Skip,
     /// The run starts when the one before it is over.

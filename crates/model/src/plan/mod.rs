@@ -113,6 +113,32 @@ pub struct FanOut {
     pub on_failure: OnFailure,
 }
 
+impl FanOut {
+    /// Returns the number of children.
+    pub(crate) fn total(&self, items: Option<u32>) -> u32 {
+        match self.partition {
+            Some(_) => items.unwrap_or(0),
+            None => u32::try_from(self.members.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Returns the key of the step at `place`, from 0.
+    pub(crate) fn key_at(&self, place: u32) -> Option<String> {
+        let (name, number) = self.member_at(place)?;
+        Some(key_of(name, number))
+    }
+
+    /// Returns the member at `place`, from 0, and the number of its child there, from 1.
+    pub(crate) fn member_at(&self, place: u32) -> Option<(&str, u32)> {
+        let members = u32::try_from(self.members.len()).ok().filter(|members| *members > 0)?;
+        if self.partition.is_none() && place >= members {
+            return None;
+        }
+        let name = self.members.get(usize::try_from(place % members).ok()?)?;
+        Some((name, place / members + 1))
+    }
+}
+
 /// Aggregation of members' outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

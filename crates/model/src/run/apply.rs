@@ -135,7 +135,7 @@ impl Run {
             EventGroup::Reported(reported) => self.count(reported),
         }
         self.apply_coordination(context, event);
-        self.tick(context.at, event);
+        self.meter_working_time(context.at, event);
         Ok(())
     }
 

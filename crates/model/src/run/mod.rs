@@ -31,8 +31,8 @@ mod session;
 mod start_attempt;
 mod state;
 mod status;
-mod tick;
 mod wake;
+mod working_time;
 
 pub use apply::IllegalTransition;
 pub use approve::{DecideApproval, QUESTION_LIMIT, RequestApproval};

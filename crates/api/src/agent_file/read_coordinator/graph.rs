@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_model::coordination::{END, PREV, SELF, Workflow};
+use errand_model::plan::{END, PREV, SELF, Workflow};
 
 use super::super::at::{At, field_of};
 use super::super::reader::Reader;
@@ -73,7 +73,7 @@ fn edges(workflow: &Workflow) -> Edges<'_> {
                 SELF => drop(targets.insert(name)),
                 PREV => answering.push(name.as_str()),
                 // `__next__` is the other edges of the node.
-                errand_model::coordination::NEXT => {}
+                errand_model::plan::NEXT => {}
                 to => drop(targets.insert(to)),
             }
         }

@@ -8,9 +8,8 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use errand_model::coordination::{
-    Chain, DEFAULT_MAX_MESSAGES, FanOut, Link, OnFailure, Pattern, Reference,
-};
+use errand_model::coordination::{DEFAULT_MAX_MESSAGES, Reference};
+use errand_model::plan::{Chain, FanOut, Link, OnFailure, Pattern};
 use errand_model::template;
 use serde_json::Value;
 

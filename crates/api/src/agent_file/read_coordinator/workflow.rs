@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_model::coordination::{DEFAULT_MAX_MESSAGES, Edge, Node, Pattern, ROLES, Workflow};
+use errand_model::coordination::DEFAULT_MAX_MESSAGES;
 use errand_model::event::MessageType;
+use errand_model::plan::{Edge, Node, Pattern, ROLES, Workflow};
 use serde_json::{Map, Value, json};
 
 use super::super::at::{At, field_of};

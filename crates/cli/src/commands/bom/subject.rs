@@ -8,7 +8,6 @@ use errand_api::bom_page::BomGeneration;
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, bom, view, wait};
 use errand_model::{Digest, RunId};
-use errand_store::BlobError;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -72,13 +71,13 @@ pub(super) async fn find(
         }
     };
     if let Some(digest) = by_digest {
-        let content = kept(engine, &digest)?;
+        let content = bom::content(engine, &digest)?;
         return Ok(NamedInventory::here(text.to_owned(), &content, digest, None));
     }
     if let Some((agent, generation)) = generation(text) {
         let boms = view::boms(engine.store().boms(agent, u32::MAX).await?);
         let digest = of_agent(&boms, agent, generation)?;
-        let content = kept(engine, &digest)?;
+        let content = bom::content(engine, &digest)?;
         return Ok(NamedInventory::here(text.to_owned(), &content, digest, Some(generation)));
     }
     let run_id = place.resolve(context, text).await?;
@@ -135,25 +134,6 @@ async fn of_path(context: &Context, text: &str) -> Result<NamedInventory, Failur
     Ok(NamedInventory::here(text.to_owned(), &content, taken.digest, Some(generation)))
 }
 
-/// Returns the stored content of a digest.
-fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
-    use errand_engine::bom::Error::Blob;
-    use errand_engine::error::BlobFailure;
-    let error = match bom::content(engine, digest) {
-        Ok(content) => return Ok(content),
-        Err(error) => error,
-    };
-    let (code, message) = if let Blob(BlobFailure(BlobError::Missing { .. })) = &error {
-        (ErrorCode::BomNotFound, format!("the inventory {digest} is not in the blob store"))
-    } else if let Blob(BlobFailure(BlobError::Damaged { .. })) = &error {
-        (ErrorCode::RecordDamaged, format!("the inventory {digest} was changed since"))
-    } else {
-        return Err(error.into());
-    };
-    let hint = "`errand export` takes inventories along, and `errand import` brings them back";
-    Err(Failure::new(code, message).hint(hint))
-}
-
 /// Returns the bill of materials that a run has pinned.
 async fn of_run(
     context: &Context,
@@ -169,7 +149,7 @@ async fn of_run(
         None => last,
     };
     if let Some((generation, digest)) = pinned {
-        let content = kept(engine, &digest)?;
+        let content = bom::content(engine, &digest)?;
         let name = format!("{}@{generation}", agent.name);
         return Ok(NamedInventory::here(name, &content, digest, Some(generation)));
     }

@@ -14,8 +14,8 @@ use errand_api::agent_protocol::{
     AgentMessage, HandOver, HandOverAnswer, MessageAnswer, SendMessage, limit,
 };
 use errand_api::error_code::ErrorCode;
-use errand_model::coordination::{COORDINATOR, END, Membership, NEXT, PREV, SELF, START};
 use errand_model::event::{EventBody, MessageReceived, MessageSent, UnknownEvent};
+use errand_model::plan::{COORDINATOR, END, Membership, NEXT, PREV, SELF, START};
 use errand_model::run::{AttemptReport, Command};
 use errand_model::{Event, Payload};
 use errand_store::{

@@ -30,14 +30,13 @@ pub use echo::wake_label;
 pub use holder::{AddressHolder, address_holder};
 pub use plan::{listener_spec, schedule_spec, service_spec};
 
+use self::wakes::Wakes;
 use crate::error::CodedError as _;
-use crate::journal::Journal;
-use crate::journal::JournalProblem;
+use crate::journal::{Journal, JournalProblem};
 use crate::launch::HelperReport;
 use crate::listener::BoundListener;
 use crate::supervise::{SupervisorChannels, answer_requests};
 use crate::{Engine, Error};
-use wakes::Wakes;
 
 /// Heartbeat interval by default.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use errand_api::agent_file::{self, Agent, Listen};
 use errand_model::Payload;
 use errand_model::event::{
-    ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceRestart, ServiceSpec,
+    ListenerSpec, MissedPolicy, OverlapPolicy, ScheduleSource, ScheduleSpec, ServiceRestart,
+    ServiceSpec,
 };
 use errand_model::schedule::{InvalidSchedule, ParsedSchedule, merge, schedule_id};
 use sha2::Digest as _;
@@ -28,8 +29,8 @@ pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, InvalidSchedule> {
         schedule_expr: expr.trim().to_owned(),
         timezone: agent_file::AgentSchedule::DEFAULT_TIMEZONE.to_owned(),
         payload: None,
-        missed: Missed::default(),
-        overlap: Overlap::default(),
+        missed: MissedPolicy::default(),
+        overlap: OverlapPolicy::default(),
         source: ScheduleSource::Flag,
         settled_until: None,
     })

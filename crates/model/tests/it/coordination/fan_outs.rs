@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::budget::{BudgetLimits, LimitName};
 use errand_model::coordination::{
-    Aggregation, ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, FanOut, Finish,
-    InputMaterial, OnFailure, Pattern, Plan, Start,
+    ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial, Start,
 };
 use errand_model::event::{AgentUsage, ChildUsage, Failure};
+use errand_model::plan::{Aggregation, FanOut, OnFailure, Pattern, Plan};
 use errand_model::run::Run;
 use errand_model::{Payload, RunId};
 use proptest::prelude::*;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use errand_model::budget::{BudgetLimits, LimitName, OnExceed};
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END, Edge,
-    Finish, InputMaterial, Node, OnFailure, Pattern, Test, When,
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial,
 };
 use errand_model::event::{
     CancelCause, EventBody, Failure, MessageType, PauseReason, ProcessUsage, RequeueReason,
     RunCreated, StepInherited,
 };
+use errand_model::plan::{Condition, END, Edge, Node, OnFailure, Pattern, Test, When};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::{
     AttemptOutcome, Cancel, EndAttempt, Lose, Pause, Restart, Resume, Run, Status,
@@ -23,7 +23,7 @@ use super::fan_outs::{fan_out, spending};
 use super::{Coordinator, chain, said, to, types, usage, workflow};
 use crate::table::{start, up};
 
-fn fork() -> errand_model::coordination::Plan {
+fn fork() -> errand_model::plan::Plan {
     let nodes = [("a", to(&["b", "c"])), ("b", to(&[END])), ("c", to(&[END]))];
     workflow("a", &nodes)
 }
@@ -479,7 +479,7 @@ fn a_partition_without_a_list_fails_and_one_without_items_is_done() {
 #[test]
 fn the_first_success_ends_the_others_and_what_they_say_later_changes_nothing() {
     let plan = fan_out(&["a", "b", "c"], |it| {
-        it.aggregation = errand_model::coordination::Aggregation::FirstSuccess;
+        it.aggregation = errand_model::plan::Aggregation::FirstSuccess;
     });
     assert!(matches!(plan.pattern, Pattern::FanOut(_)));
     let mut it = Coordinator::new(plan, |_| {});

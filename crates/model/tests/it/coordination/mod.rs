@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_model::coordination::{
-    Chain, ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, END, Edge, Finish,
-    InputMaterial, Link, Node, Pattern, Plan, StatedValue, Workflow,
+    ChildEnded, ChildOutcome, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial, StatedValue,
 };
 use errand_model::event::{AgentRef, AgentUsage, ChildUsage, EventBody, RunKind};
+use errand_model::plan::{Chain, END, Edge, Link, Node, Pattern, Plan, Workflow};
 use errand_model::run::{Command, Run};
 use errand_model::{Digest, Event, EventContext, Head, Payload, RunId, Timestamp, canonical};
 use serde_json::{Value, json};

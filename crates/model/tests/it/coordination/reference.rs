@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_model::coordination::{END, Edge, Join, NEXT, Node, PREV, SELF, START, Workflow};
 use errand_model::event::MessageType;
+use errand_model::plan::{END, Edge, Join, NEXT, Node, PREV, SELF, START, Workflow};
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,12 @@
 //! The rules of messages, joins, bounds and failures, one by one.
 
 use errand_model::coordination::{
-    Chain, ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END,
-    Edge, Finish, InputMaterial, Join, Link, NEXT, Node, PREV, Pattern, SELF, Test, When,
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial,
 };
 use errand_model::event::{EventBody, MessageType, PauseReason};
+use errand_model::plan::{
+    Chain, Condition, END, Edge, Join, Link, NEXT, Node, PREV, Pattern, SELF, Test, When,
+};
 use errand_model::{Payload, Timestamp};
 use serde_json::{Value, json};
 
@@ -125,7 +127,7 @@ fn a_chain_maps_inputs_and_a_link_may_send_something_back() {
     let link = |name: &str, input| Link { name: name.to_owned(), input };
     let links = vec![link("a", None), link("b", Some(template.clone()))];
     let pattern = Pattern::Chain(Chain { links, max_messages: 1 });
-    let plan = errand_model::coordination::Plan { agents: agents(&["a", "b"]), pattern };
+    let plan = errand_model::plan::Plan { agents: agents(&["a", "b"]), pattern };
     let mut it = Coordinator::new(plan, |_| {});
     assert_eq!(it.began().starts[0].previous, None);
     let turn = it.completes("a#1", json!(1));

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, ChildSaid, Condition, CoordinatorNews, CoordinatorTurn, END, Edge,
-    Finish, InputMaterial, Join, NEXT, Node, PREV, Plan, SELF, Test, When, Workflow,
+    ChildEnded, ChildOutcome, ChildSaid, CoordinatorNews, CoordinatorTurn, Finish, InputMaterial,
 };
 use errand_model::event::{EventBody, Failure, MessageType};
+use errand_model::plan::{
+    Condition, END, Edge, Join, NEXT, Node, PREV, Plan, SELF, Test, When, Workflow,
+};
 use errand_model::run::Run;
 use errand_model::{Payload, RunId};
 use proptest::prelude::*;
@@ -82,7 +84,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             let nodes: Vec<(&str, Node)> =
                 names.iter().map(String::as_str).zip(list.iter().cloned()).collect();
             let mut plan = workflow("n0", &nodes);
-            if let errand_model::coordination::Pattern::Workflow(workflow) = &mut plan.pattern {
+            if let errand_model::plan::Pattern::Workflow(workflow) = &mut plan.pattern {
                 workflow.max_messages = max_messages;
             }
             plan
@@ -327,7 +329,7 @@ fn any_choice() -> impl Strategy<Value = Choice> {
 }
 
 fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
-    let errand_model::coordination::Pattern::Workflow(workflow) = &plan.pattern else { return };
+    let errand_model::plan::Pattern::Workflow(workflow) = &plan.pattern else { return };
     let mut world = World::new(plan, workflow, behaviours);
     let turn = world.it.began();
     let expect = world.reference.begin(&json!("in"));

@@ -6,8 +6,8 @@ use crate::error_code::ErrorCode;
 use crate::event::{EventBody, RunKind};
 
 impl Run {
-    /// Starts or stops the watch as the run stands after `event`.
-    pub(super) fn tick(&mut self, at: Timestamp, event: &EventBody) {
+    /// Starts or stops the stopwatch of working time according to the state after `event`.
+    pub(super) fn meter_working_time(&mut self, at: Timestamp, event: &EventBody) {
         // A service's supervision is no work of its agent; its wakes are runs of their own, and so
         // are the children of a coordinator.
         let works = self.spec.kind != RunKind::Service
