@@ -92,7 +92,7 @@ pub struct AuditEntry {
     pub at_ms: Timestamp,
     /// The action.
     pub action: Action,
-    /// To what: a name or an id.
+    /// Object of the action: a name or an id.
     pub object: String,
     /// Author of the action.
     pub by: Actor,

@@ -1,7 +1,7 @@
 //! The JSON Schema of the agent file: what `errand schema` prints and editors complete from.
 //!
-//! The types of [`agent_file`](crate::agent_file) give the schema, and files are read by it. The parser
-//! knows more: dates, names of time zones, what goes together.
+//! The types of [`agent_file`](crate::agent_file) give the schema, and files are read by it. The
+//! parser knows more: dates, names of time zones, what goes together.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;

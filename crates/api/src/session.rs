@@ -37,7 +37,7 @@ pub struct SessionSummary {
     pub results: u64,
     /// Runs that are there.
     pub runs: u64,
-    /// Of these, runs that are not over.
+    /// Runs of these that are not over.
     pub live_runs: u64,
 }
 
@@ -63,7 +63,7 @@ pub struct SessionDetail {
     pub results: Vec<ToolResult>,
     /// Number of runs.
     pub total_runs: u64,
-    /// Of these, runs that are not over.
+    /// Runs of these that are not over.
     pub live_runs: u64,
     /// The newest of them, newest first.
     pub runs: Vec<SessionRun>,

@@ -35,7 +35,7 @@ pub struct UsageSums {
     pub runs: u64,
     /// Calls of models.
     pub model_calls: u64,
-    /// Of these, calls whose cost is not known.
+    /// Calls of these whose cost is not known.
     pub unpriced_calls: u64,
     /// Calls of tools.
     pub tool_calls: u64,
@@ -43,9 +43,9 @@ pub struct UsageSums {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Of the input, read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached_tokens: u64,
-    /// Of the output, spent on reasoning.
+    /// Output tokens that were spent on reasoning.
     pub reasoning_tokens: u64,
     /// Known cost in millionths of a US dollar; `null` where no call's cost is known.
     pub cost_micro_usd: Option<u64>,

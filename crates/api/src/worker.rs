@@ -45,7 +45,7 @@ pub struct WorkerRun {
     pub run_id: RunId,
     /// Namespace of the run.
     pub namespace: String,
-    /// Of which agent.
+    /// Name of the agent.
     pub agent: String,
 }
 

@@ -36,9 +36,9 @@ pub fn time_zone_names() -> impl Iterator<Item = &'static str> {
 /// week are restricted, either is enough, as in cron. `@every` counts from the Unix epoch, so that
 /// its slots do not move when a service restarts.
 ///
-/// On days when clocks change, a line that names hours fires once for every slot that the clock names: a
-/// slot that is skipped fires right after the gap, one that the clock shows twice fires the first
-/// time. A line with `*` for the hour follows real time instead.
+/// On days when clocks change, a line that names hours fires once for every slot that the clock
+/// names: a slot that is skipped fires right after the gap, one that the clock shows twice fires
+/// the first time. A line with `*` for the hour follows real time instead.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CronExpr {

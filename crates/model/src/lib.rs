@@ -2,8 +2,8 @@
 //!
 //! `event` has the entries of a journal, `run` their fold and the commands that add entries,
 //! `draft` a run with events that no store has yet, `step` the finality of completed steps,
-//! `accounting` the counts of calls and `price` their cost, `plan` the plans of runs that consist of
-//! runs, `coordination` the state of such a run and `coordinator` its turns, `template` the
+//! `accounting` the counts of calls and `price` their cost, `plan` the plans of runs that consist
+//! of runs, `coordination` the state of such a run and `coordinator` its turns, `template` the
 //! composition of inputs, `chain` the hashes that make a journal tamper-evident.
 //!
 //! The modules form no import circle: `event` uses the values that events carry (`hash`, `plan`,

@@ -10,7 +10,7 @@ use crate::Timestamp;
 /// from the journals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
-    /// Of the runs of one namespace that are ready, the highest goes first.
+    /// Priority: of the ready runs of one namespace, the highest goes first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
     /// Earliest time of a claim.

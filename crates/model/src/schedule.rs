@@ -1,9 +1,9 @@
 //! Due slots: the one place that decides when a schedule or a heartbeat fires.
 //!
-//! Services and the schedules of servers both ask it which slots are due ([`ParsedSchedule::due`]), and
-//! then step by step what to do with them ([`DueSlots::next_step`]): missed slots and overlap are
-//! policies of the schedule. Pure: the same schedule at the same moment gives the same slots, so a
-//! process that was killed between deciding and recording decides the same again.
+//! Services and the schedules of servers both ask it which slots are due ([`ParsedSchedule::due`]),
+//! and then step by step what to do with them ([`DueSlots::next_step`]): missed slots and overlap
+//! are policies of the schedule. Pure: the same schedule at the same moment gives the same slots,
+//! so a process that was killed between deciding and recording decides the same again.
 
 use std::collections::VecDeque;
 
@@ -99,8 +99,8 @@ impl ParsedSchedule {
         self.expr.next_after(after, self.zone)
     }
 
-    /// Returns the slots due at `now`: those after `settled_until`, up to which all slots were fired or
-    /// skipped, or passed before the schedule was in force.
+    /// Returns the slots due at `now`: those after `settled_until`, up to which all slots were
+    /// fired or skipped, or passed before the schedule was in force.
     pub fn due(&self, settled_until: Timestamp, now: Timestamp) -> DueSlots {
         let mut passed = Vec::new();
         let mut last = settled_until;
@@ -150,15 +150,15 @@ impl ParsedSchedule {
 }
 
 impl DueSlots {
-    /// Returns the slot of a heartbeat at `now`. Beats that passed are not made up for, and a beat that
-    /// comes while the one before it still runs is skipped.
+    /// Returns the slot of a heartbeat at `now`. Beats that passed are not made up for, and a beat
+    /// that comes while the one before it still runs is skipped.
     pub fn of_heartbeat(due_at: Timestamp, now: Timestamp) -> Self {
         let left = (due_at <= now).then_some(now).into_iter().collect();
         Self { missed: None, left, overlap: OverlapPolicy::Skip }
     }
 
-    /// Returns the next step, and takes its slots away; `None` if no slot is left. `is_busy` tells that
-    /// the run that was fired before is not over.
+    /// Returns the next step, and takes its slots away; `None` if no slot is left. `is_busy` tells
+    /// that the run that was fired before is not over.
     pub fn next_step(&mut self, is_busy: bool) -> Option<SlotStep> {
         let may_fire = match self.overlap {
             OverlapPolicy::Queue if is_busy && !self.left.is_empty() => {

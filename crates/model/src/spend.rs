@@ -205,7 +205,7 @@ impl Book {
 pub struct Want {
     /// Kind of the spending.
     pub kind: WantKind,
-    /// At most so much; zero where that is not known.
+    /// Upper bound of the amounts; zero where that is not known.
     pub amounts: Amounts,
 }
 
@@ -238,7 +238,7 @@ impl WantKind {
 /// A limit that leaves no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// Of what.
+    /// Measure of the amounts.
     pub measure: BudgetMeasure,
     /// Spent so far.
     pub used: u64,

@@ -1,9 +1,9 @@
 //! Input templates: JSON in which strings may refer to what is known when they are filled.
 //!
 //! `"{{ body.a }}"` alone is replaced by what stands there, whatever it is; within other text it
-//! becomes text. `{{ body.a | null }}` has a default, which is JSON. What a reference may be, and what
-//! stands there, is the caller's. What is filled in is never a template itself. Deliberately absent:
-//! loops, conditions, functions.
+//! becomes text. `{{ body.a | null }}` has a default, which is JSON. What a reference may be, and
+//! what stands there, is the caller's. What is filled in is never a template itself. Deliberately
+//! absent: loops, conditions, functions.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,8 @@ pub fn check(
     walk(template, &mut String::new(), &mut look).map(drop)
 }
 
-/// The template with what `find` has for its references; where that has nothing, with their defaults.
+/// The template with what `find` has for its references; where that has nothing, with their
+/// defaults.
 ///
 /// # Errors
 ///

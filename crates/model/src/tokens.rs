@@ -9,9 +9,9 @@ pub struct Tokens {
     pub input: u64,
     /// Written, those spent on reasoning included.
     pub output: u64,
-    /// Of the input, read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached: u64,
-    /// Of the output, spent on reasoning.
+    /// Output tokens that were spent on reasoning.
     pub reasoning: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Form of an API key: `errand_<public>_<secret>`.
 //!
-//! The prefix of a key makes leaked keys easy to find. The public part names the key in lists and logs; only
-//! its owner knows the secret part.
+//! The prefix of a key makes leaked keys easy to find. The public part names the key in lists and
+//! logs; only its owner knows the secret part.
 
 use std::fmt;
 use std::str::FromStr;

@@ -22,8 +22,8 @@ pub enum KeyScope {
     /// To answer what agents ask people.
     #[serde(rename = "approvals:decide")]
     ApprovalsDecide,
-    /// To manage what runs come from: agents, schedules, hooks, keys; and to read what was managed.
-    /// The scope contains no other one.
+    /// To manage the sources of runs: agents, schedules, hooks, keys; and to read the audit log.
+    /// `admin` does not include the other scopes.
     #[serde(rename = "admin")]
     Admin,
 }

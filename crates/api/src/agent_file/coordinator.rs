@@ -28,8 +28,8 @@ pub struct Member {
     /// A registered name, `name@version`, or a path relative to the agent file.
     pub agent: String,
     /// The parcel of an agent that is named by a path: known once that is built, and so covered by
-    /// the digest of the agent that names it. `None` for a registered one, whose version is looked up
-    /// when a run is admitted.
+    /// the digest of the agent that names it. `None` for a registered one, whose version is looked
+    /// up when a run is admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
 }

@@ -1,11 +1,12 @@
 //! The agent: what its file says, checked, with every default filled in.
 //!
-//! [`Agent`] has three forms. Its JSON is the normalised definition, which a parcel's digest covers:
-//! every field is present, maps are sorted by key, durations are milliseconds, sizes bytes, money
-//! millionths of a US dollar; no floats, and no second way to write the same thing. Its JSON Schema is
-//! that of `spec` in an agent file, where a field may have another name or be text: `schemars` says
-//! so, and `alias` is the file's name of a field that the definition calls after its unit. Its serde
-//! form reads both: what a file says has been made JSON by its [`Shape`](super::shape::Shape).
+//! [`Agent`] has three forms. Its JSON is the normalised definition, which a parcel's digest
+//! covers: every field is present, maps are sorted by key, durations are milliseconds, sizes bytes,
+//! money millionths of a US dollar; no floats, and no second way to write the same thing. Its JSON
+//! Schema is that of `spec` in an agent file, where a field may have another name or be text:
+//! `schemars` says so, and `alias` is the file's name of a field that the definition calls after
+//! its unit. Its serde form reads both: what a file says has been made JSON by its
+//! [`Shape`](super::shape::Shape).
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,7 @@ pub const DEFAULT_VERSION: &str = "0.0.0";
 /// that this errand does not know is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Spec", description = "What the agent is.")]
+#[schemars(rename = "Spec", description = "The definition of an agent.")]
 pub struct Agent {
     /// `metadata.name`: lower-case letters, digits, `-` and `_`, at most 63 characters.
     #[schemars(skip)]
@@ -57,8 +58,8 @@ pub struct Agent {
     pub description: Option<String>,
     /// Harness that drives the agent: `command` if left out, and the only one in this version.
     pub harness: HarnessKind,
-    /// Program and arguments. A relative path is looked up in the agent's folder first. A coordinator
-    /// has none.
+    /// Program and arguments. A relative path is looked up in the agent's folder first. A
+    /// coordinator has none.
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
     /// Target of the agent's process: a process of this machine if left out.
@@ -67,15 +68,16 @@ pub struct Agent {
     /// The directory that an attempt works in: a fresh one if left out.
     #[schemars(with = "Section<Workspace>")]
     pub workspace: Workspace,
-    /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call it.
+    /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call
+    /// it.
     #[schemars(with = "Section<Model>")]
     pub model: Option<Model>,
-    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, which
-    /// have to be there. The brief holds their text.
+    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder,
+    /// which have to be there. The brief holds their text.
     #[schemars(with = "Vec<SkillName>", extend("uniqueItems" = true))]
     pub skills: Vec<String>,
-    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the agent's
-    /// folder, which have to be there. The brief holds their text.
+    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the
+    /// agent's folder, which have to be there. The brief holds their text.
     #[schemars(with = "Vec<ConfigName>", extend("uniqueItems" = true))]
     pub configs: Vec<String>,
     /// Names of secrets, set in the environment of the agent and masked everywhere: from the
@@ -85,12 +87,12 @@ pub struct Agent {
     /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
     #[schemars(with = "Environment")]
     pub env: BTreeMap<String, String>,
-    /// Tools that the agent calls, for its inventory (`errand bom`) alone: errand neither runs them nor
-    /// keeps the agent from calling others.
+    /// Tools that the agent calls, for its inventory (`errand bom`) alone: errand neither runs them
+    /// nor keeps the agent from calling others.
     #[schemars(with = "Vec<Section<ToolForm>>")]
     pub tools: Vec<Tool>,
-    /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not start
-    /// or reach them.
+    /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not
+    /// start or reach them.
     #[schemars(with = "Vec<Section<McpServer>>")]
     pub mcp_servers: Vec<McpServer>,
     /// Not supported by this version of errand: runs are not dispatched to tiers.
@@ -143,7 +145,8 @@ pub struct Agent {
     /// Makes this a run whose steps are other agents' runs.
     #[schemars(with = "Section<CoordinatorForm>")]
     pub coordinator: Option<Coordinator>,
-    /// Agents that a run may be handed over to when it ends well, by the names that it has for them.
+    /// Agents that a run may be handed over to when it ends well, by the names that it has for
+    /// them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Section<Handoffs>")]
     pub handoffs: BTreeMap<String, Member>,
@@ -162,9 +165,9 @@ impl Agent {
         coordinated.chain(self.handoffs.values_mut())
     }
 
-    /// Returns the fields of the definition that this version of errand cannot honour, for people. A
-    /// definition that was read from a file has none of them; one that an older errand stored may.
-    /// Programs differ in the harnesses and targets that they have: those are not among them.
+    /// Returns the fields of the definition that this version of errand cannot honour, for people.
+    /// A definition that was read from a file has none of them; one that an older errand stored
+    /// may. Programs differ in the harnesses and targets that they have: those are not among them.
     pub fn unsupported(&self) -> Vec<String> {
         let lists = [("policies", self.policies.len()), ("dependencies", self.dependencies.len())];
         let given = lists.iter().filter(|(_, count)| *count > 0).map(|(name, _)| *name);
@@ -179,7 +182,8 @@ impl Agent {
 #[schemars(extend("x-unsupported" = ["acp", "react"]))]
 #[schemars(rename = "Harness")]
 pub enum HarnessKind {
-    /// Any program: payload on stdin and in `$ERRAND_INPUT`, output from `$ERRAND_OUTPUT` or stdout.
+    /// Any program: payload on stdin and in `$ERRAND_INPUT`, output from `$ERRAND_OUTPUT` or
+    /// stdout.
     #[default]
     Command,
     /// A coding agent that speaks the Agent Client Protocol on stdio.

@@ -120,8 +120,8 @@ fn reader_of(name: &str) -> Option<ReadNamed> {
     }
 }
 
-/// The agent that `root` defines, or everything that is wrong with it. `known` is asked for what the
-/// file refers to.
+/// The agent that `root` defines, or everything that is wrong with it. `known` is asked for what
+/// the file refers to.
 pub(super) fn read(root: &Node, known: &mut Known<'_>) -> Result<Agent, Vec<AgentFileProblem>> {
     let mut reader = Reader::default();
     let agent = definition(&mut reader, &At::root(root));

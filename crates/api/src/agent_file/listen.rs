@@ -34,8 +34,8 @@ pub struct Listen {
     /// Time of the answer to a request: `at_end` if left out.
     #[serde(skip_serializing_if = "is_at_end")]
     pub respond: Respond,
-    /// Names of hosts for which requests are taken without a secret, beside `localhost` and loopback
-    /// addresses: what a proxy in front of it passes on in `Host`.
+    /// Names of hosts for which requests are taken without a secret, beside `localhost` and
+    /// loopback addresses: what a proxy in front of it passes on in `Host`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<HostName>", extend("uniqueItems" = true))]
     pub hosts: Vec<String>,

@@ -4,7 +4,8 @@
 pub(super) const AGENT_HINT: &str = "lower-case letters, digits, '-' and '_', at most 63 \
                                      characters, a letter or digit first and last";
 
-/// Reports whether `text` could be the name of an agent: a part of addresses, and of `name@version`.
+/// Reports whether `text` could be the name of an agent: a part of addresses, and of
+/// `name@version`.
 pub(super) fn is_agent_name(text: &str) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
@@ -51,8 +52,8 @@ pub(super) fn is_slug(text: &str) -> bool {
 pub(super) const MEMBER_HINT: &str =
     "letters, digits, '-' and '_', at most 63 characters, a letter or digit first";
 
-/// Reports whether `text` could be what an agent is called within a coordinator: part of the keys of steps,
-/// of references in templates, and of addresses.
+/// Reports whether `text` could be what an agent is called within a coordinator: part of the keys
+/// of steps, of references in templates, and of addresses.
 pub(super) fn is_member_name(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -89,8 +89,8 @@ pub fn parse_memory_bytes(text: &str) -> Option<u64> {
     parse_memory(text).filter(|bytes| (1..=MAX_MEMORY_BYTES).contains(bytes))
 }
 
-/// Cores as text such as `2`, `0.5` or `500m`, in thousandths; `None` if it is none, or more than any
-/// machine has.
+/// Cores as text such as `2`, `0.5` or `500m`, in thousandths; `None` if it is none, or more than
+/// any machine has.
 pub fn parse_cpu_millis(text: &str) -> Option<u64> {
     parse_cpu(text).filter(|millis| (1..=MAX_CPU_MILLIS).contains(millis))
 }

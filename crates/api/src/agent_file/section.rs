@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// A type whose schema is left out of a parser's schema, which only names it: to make the schemas of
-/// all sections takes longer than to read a usual file. A published schema has it like any other.
+/// A type whose schema is left out of a parser's schema, which only names it: to make the schemas
+/// of all sections takes longer than to read a usual file. A published schema has it like any
+/// other.
 #[derive(Debug)]
 pub(crate) struct Section<T>(PhantomData<T>);
 

@@ -5,8 +5,9 @@
 //! are more than the schema can say, such as durations, have a [`ReadNamed`] function of their own,
 //! which is found by the name that the type has in the schema.
 //!
-//! Only what derived schemas use is understood: `$ref`, `anyOf`, `oneOf` of words or of objects with a
-//! tag, objects, lists, whole numbers, text and truth values, and anything where a schema has no type.
+//! Only what derived schemas use is understood: `$ref`, `anyOf`, `oneOf` of words or of objects
+//! with a tag, objects, lists, whole numbers, text and truth values, and anything where a schema
+//! has no type.
 
 use std::collections::HashSet;
 
@@ -19,8 +20,8 @@ use super::reader::Reader;
 use super::section::settings_without_sections;
 use super::yaml::Kind;
 
-/// Mark of what this version refuses: words that an enum will have, an array beside its `oneOf`; beside
-/// a field, what to do instead of using it.
+/// Mark of what this version refuses: words that an enum will have, an array beside its `oneOf`;
+/// beside a field, what to do instead of using it.
 pub(crate) const UNSUPPORTED: &str = "x-unsupported";
 
 /// The schema of what has none.

@@ -1,8 +1,8 @@
 //! Fields that this version of errand refuses by name.
 //!
-//! A field that is read and has no effect is a promise that nothing keeps. Fields that only describe
-//! the agent (`model`, `tools`, `mcp_servers`) are no promises: the schema says so, and the inventory
-//! of the agent shows them.
+//! A field that is read and has no effect is a promise that nothing keeps. Fields that only
+//! describe the agent (`model`, `tools`, `mcp_servers`) are no promises: the schema says so, and
+//! the inventory of the agent shows them.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! Coordinators and handoffs as a file writes them.
 //!
-//! The definition has another form: agents by name, whatever the pattern, and the model's `Pattern`,
-//! in which every name and default is filled in. Types that only describe what a file may say are
-//! named by the fields that are read through them, in `#[schemars(with = "…")]`.
+//! The definition has another form: agents by name, whatever the pattern, and the model's
+//! `Pattern`, in which every name and default is filled in. Types that only describe what a file
+//! may say are named by the fields that are read through them, in `#[schemars(with = "…")]`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ pub enum CoordinatorForm {
         /// In any order.
         #[schemars(with = "Members", extend("examples" = [["first", "second"]]))]
         agents: Vec<NamedMember>,
-        /// The member of the input that is a list: each of its items goes to one agent, in turn. All
-        /// get the whole input if left out.
+        /// The member of the input that is a list: each of its items goes to one agent, in turn.
+        /// All get the whole input if left out.
         partition: Option<String>,
         /// Aggregation of the outputs: `merge_all` if left out.
         #[serde(default)]
@@ -298,7 +298,7 @@ impl JsonSchema for AnyMessage {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = MessageType::json_schema(generator);
-        schema.insert("description".to_owned(), "What a message is.".into());
+        schema.insert("description".to_owned(), "The type of a message.".into());
         schema
     }
 }

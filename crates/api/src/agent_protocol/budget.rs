@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `POST /agent/v1/budget/reservations`. Granted, or refused with `budget_exceeded`. The report of
-/// the call (`model.called`, `tool.called`) settles it with `reservation_id`; what is not settled is
-/// given back at the end of the attempt.
+/// the call (`model.called`, `tool.called`) settles it with `reservation_id`; what is not settled
+/// is given back at the end of the attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reserve {
     /// Kind of the call.
     pub kind: ReserveKind,
-    /// At most so many tokens, in and out.
+    /// Greatest number of tokens, in and out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// Of these, written. Priced apart, where the cost is to be found in the price table.
+    /// Output tokens of these; priced separately if the price table gives the cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-    /// At most so many US dollars: a decimal, or the same as a string.
+    /// Greatest cost in US dollars: a decimal number, or a string with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Value>,
     /// Provider of the model, for the price table.

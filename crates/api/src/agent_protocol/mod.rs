@@ -2,8 +2,9 @@
 //!
 //! HTTP/1.1 with JSON at `$ERRAND_API` (`unix:///…` for local runs), authorised by
 //! `Authorization: Bearer $ERRAND_TOKEN`, which is valid for one attempt. Paths are in [`path`],
-//! limits in [`limit`]. An empty body stands for `{}`; a field that is not known is refused by name;
-//! a call that is refused is answered with a [`AgentApiProblem`]. What was answered with 2xx is durable.
+//! limits in [`limit`]. An empty body stands for `{}`; a field that is not known is refused by
+//! name; a call that is refused is answered with a [`AgentApiProblem`]. What was answered with 2xx
+//! is durable.
 
 mod budget;
 mod checkin;

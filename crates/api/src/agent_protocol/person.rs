@@ -15,7 +15,7 @@ use serde_json::Value;
 pub struct AskApproval {
     /// Action that needs approval.
     pub action: String,
-    /// To what.
+    /// Target of the action.
     pub target: String,
     /// For the person who decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -102,7 +102,8 @@ pub(super) fn of_agent(agent: &Agent) -> Value {
     properties.into_value()
 }
 
-/// Other agents, each by the name that this one has for it: what the agent file has, and the parcel.
+/// Other agents, each by the name that this one has for it: what the agent file has, and the
+/// parcel.
 fn named(properties: &mut Properties, what: &str, agents: &BTreeMap<String, Member>) {
     for (name, member) in agents {
         let digest = member.digest.as_ref().map(|digest| format!(" {digest}"));

@@ -14,7 +14,8 @@ use crate::agent_file::reader::MAX_DURATION_MS;
 pub enum SettingKind {
     /// Any text.
     Text,
-    /// A path; a relative one is looked for beside the file that names it, or in the current folder.
+    /// A path; a relative one is looked for beside the file that names it, or in the current
+    /// folder.
     Path,
     /// A word of this list.
     Choice(&'static [&'static str]),

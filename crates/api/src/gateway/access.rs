@@ -18,14 +18,14 @@ pub const AREA: Area = Area {
         Route::new("create_key", Method::Post, "/v1/keys", KeyScope::Admin)
             .says("Makes a key of the namespace. The answer is the only place where it is shown.")
             .takes(Body::json::<KeyRequest>())
-            .answers(&[Answer::json::<NewKey>(201, "It was made.")])
+            .answers(&[Answer::json::<NewKey>(201, "The key is made.")])
             .errors(&[ErrorCode::KeyConflict, ErrorCode::KeyNotMade]),
         Route::new("revoke_key", Method::Delete, "/v1/keys/{key}", KeyScope::Admin)
             .says("Takes a key back, by its public part or its name. Servers refuse it within seconds.")
-            .answers(&[Answer::json::<KeyRecord>(200, "It was taken back.")])
+            .answers(&[Answer::json::<KeyRecord>(200, "The key is revoked.")])
             .errors(&[ErrorCode::KeyNotFound]),
         Route::new("list_audit", Method::Get, "/v1/audit", KeyScope::Admin)
-            .says("What administrators of the namespace did, newest first, a page at a time.")
+            .says("Lists actions of the namespace's administrators, newest first, a page at a time.")
             .query::<AuditQuery>()
             .answers(&[Answer::json::<AuditPage>(200, "A page.")]),
     ],

@@ -67,7 +67,7 @@ pub struct PushQuery {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
@@ -124,8 +124,9 @@ pub const AREA: Area = Area {
             .query::<PushQuery>()
             .takes(Body::Bytes(ARCHIVE_MEDIA_TYPE))
             .answers(&[
-                Answer::json::<AgentVersion>(201, "It is registered.").with(&[LOCATION]),
-                Answer::json::<AgentVersion>(200, "It was registered already.").with(&[LOCATION]),
+                Answer::json::<AgentVersion>(201, "The version is registered.").with(&[LOCATION]),
+                Answer::json::<AgentVersion>(200, "The version was registered already.")
+                    .with(&[LOCATION]),
             ])
             .errors(REFUSED),
         Route::new("list_agents", Method::Get, "/v1/agents", KeyScope::RunsRead)
@@ -147,12 +148,12 @@ pub const AREA: Area = Area {
             "/v1/agents/{agent}/versions/{version}",
             KeyScope::RunsRead,
         )
-        .says("One version of an agent.")
+        .says("A version of an agent.")
         .answers(&[Answer::json::<AgentVersion>(200, "With its definition.")])
         .errors(&[ErrorCode::AgentNotFound]),
         Route::new("delete_agent", Method::Delete, "/v1/agents/{agent}", KeyScope::Admin)
             .says("Forgets an agent with all its versions; its runs stay.")
-            .answers(&[Answer::empty(204, "It is forgotten.")])
+            .answers(&[Answer::empty(204, "The agent is forgotten.")])
             .errors(&[ErrorCode::AgentNotFound]),
         Route::new(
             "delete_version",
@@ -161,7 +162,7 @@ pub const AREA: Area = Area {
             KeyScope::Admin,
         )
         .says("Forgets one version of an agent; its runs stay.")
-        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .answers(&[Answer::empty(204, "The version is forgotten.")])
         .errors(&[ErrorCode::AgentNotFound]),
     ],
 };

@@ -27,7 +27,7 @@ pub enum CallbackState {
 pub struct Callback {
     /// Id for the receiver: the header `webhook-id`.
     pub id: String,
-    /// Of which run.
+    /// The run's id.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// Event of the run.
@@ -81,7 +81,7 @@ pub struct CallbackQuery {
     /// Only those that stand like that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CallbackState>,
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
@@ -145,7 +145,7 @@ const NO_TARGET: &[ErrorCode] = &[ErrorCode::CallbackTargetNotFound, ErrorCode::
 /// Routes about reports.
 pub const AREA: Area = Area {
     name: "callbacks",
-    says: "Reports of runs to whoever asked for them, and their receivers.",
+    says: "Reports of runs to subscribed URLs, and their receivers.",
     routes: &[
         Route::new(
             "list_deliveries",
@@ -153,7 +153,7 @@ pub const AREA: Area = Area {
             "/v1/runs/{run_id}/deliveries",
             KeyScope::RunsRead,
         )
-        .says("What was reported of a run, and how that went.")
+        .says("The reports of a run, with each try.")
         .answers(&[Answer::json::<CallbackList>(200, "With each try.")])
         .errors(&[ErrorCode::RunNotFound]),
         Route::new("list_callbacks", Method::Get, "/v1/callbacks", KeyScope::RunsRead)
@@ -167,7 +167,7 @@ pub const AREA: Area = Area {
             KeyScope::RunsWrite,
         )
         .says("Delivers a report again, at once and under the same id.")
-        .answers(&[Answer::json::<Callback>(202, "It is due.")])
+        .answers(&[Answer::json::<Callback>(202, "The report is due.")])
         .errors(&[ErrorCode::CallbackNotFound, ErrorCode::ChangedMeanwhile]),
         Route::new("list_callback_targets", Method::Get, "/v1/callback-targets", KeyScope::Admin)
             .says("Lists the receivers of reports.")
@@ -188,7 +188,7 @@ pub const AREA: Area = Area {
             KeyScope::Admin,
         )
         .says("Forgets a receiver and its secret.")
-        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .answers(&[Answer::empty(204, "The receiver is forgotten.")])
         .errors(NO_TARGET),
         Route::new(
             "enable_callback_target",
@@ -197,7 +197,7 @@ pub const AREA: Area = Area {
             KeyScope::Admin,
         )
         .says("Lets a receiver get reports again, those that waited too.")
-        .answers(&[Answer::json::<CallbackTarget>(200, "It is enabled.")])
+        .answers(&[Answer::json::<CallbackTarget>(200, "The receiver is enabled.")])
         .errors(NO_TARGET),
         Route::new(
             "disable_callback_target",
@@ -206,7 +206,7 @@ pub const AREA: Area = Area {
             KeyScope::Admin,
         )
         .says("Keeps reports from a receiver: they wait until it is enabled again.")
-        .answers(&[Answer::json::<CallbackTarget>(200, "It is disabled.")])
+        .answers(&[Answer::json::<CallbackTarget>(200, "The receiver is disabled.")])
         .errors(NO_TARGET),
         Route::new(
             "rotate_callback_secret",

@@ -43,7 +43,7 @@ pub const AREA: Area = Area {
         )
         .says("Takes a dead letter off the list; its run is kept.")
         .takes(Body::maybe_json::<DiscardLetter>())
-        .answers(&[Answer::empty(204, "It is off the list.")])
+        .answers(&[Answer::empty(204, "The dead letter is off the list.")])
         .errors(UNSETTLED),
         Route::new(
             "redrive_dead_letters",
@@ -82,7 +82,7 @@ pub struct DeadLetterQuery {
     /// Only runs that died then or later: epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
@@ -106,7 +106,7 @@ pub struct DeadLetterPage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TailQuery {
-    /// So many lines from the end of the log; 20 unless said.
+    /// The number of lines from the end of the log; 20 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub tail: Option<u32>,
@@ -152,7 +152,7 @@ pub struct RedriveLetters {
     /// Only runs whose last error has that code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// At most so many; 100 unless said.
+    /// The greatest number of entries; 100 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
@@ -180,7 +180,7 @@ pub struct DiscardLetters {
     /// Only runs whose last error has that code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// At most so many; 100 unless said.
+    /// The greatest number of entries; 100 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,

@@ -10,11 +10,11 @@ use crate::error_code::ErrorCode;
 use crate::record::RecordArtifact;
 
 /// Header with the requested part.
-const RANGE: Header = Header { name: "Range", says: "Which bytes are wanted: `bytes=0-99`." };
+const RANGE: Header = Header { name: "Range", says: "The range of bytes: `bytes=0-99`." };
 /// Header with the offset of the log's part.
 const LOG_OFFSET: Header = Header {
     name: LOG_OFFSET_HEADER,
-    says: "How many bytes of the log come before the first one of the answer, where it is followed.",
+    says: "Bytes of the log before the first one of the answer, where the log is followed.",
 };
 /// Header of an answer with a part of a log: its end, from which a client continues.
 pub const LOG_OFFSET_HEADER: &str = "errand-log-offset";
@@ -71,7 +71,7 @@ pub const AREA: Area = Area {
             .answers(VALUE)
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
         Route::new("get_input", Method::Get, "/v1/runs/{run_id}/input", KeyScope::RunsRead)
-            .says("What a run was given, byte for byte, however long.")
+            .says("The input of a run, byte for byte, however long.")
             .headers(&[RANGE])
             .answers(VALUE)
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
@@ -85,7 +85,7 @@ pub const AREA: Area = Area {
                 ErrorCode::RangeUnsatisfiable,
             ]),
         Route::new("get_log", Method::Get, "/v1/runs/{run_id}/log", KeyScope::RunsRead)
-            .says("What a run printed: lines of a time, a stream, F or P, and text.")
+            .says("The log of a run: lines of a time, a stream, F or P, and text.")
             .query::<LogQuery>()
             .headers(&[RANGE])
             .answers(&[
@@ -97,7 +97,7 @@ pub const AREA: Area = Area {
             .says("The inventory of a run's agent: CycloneDX 1.6.")
             .query::<BomQuery>()
             .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])
-            .errors(&[ErrorCode::RunNotFound, ErrorCode::BomNotFound]),
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::BomNotFound, ErrorCode::RecordDamaged]),
         Route::new("list_boms", Method::Get, "/v1/boms/{agent}", KeyScope::RunsRead)
             .says("Lists the generations of an agent's inventory, the latest first.")
             .query::<BomsQuery>()
@@ -108,9 +108,9 @@ pub const AREA: Area = Area {
             "/v1/boms/{agent}/{generation}",
             KeyScope::RunsRead,
         )
-        .says("One generation of an agent's inventory: CycloneDX 1.6.")
+        .says("A generation of an agent's inventory: CycloneDX 1.6.")
         .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])
-        .errors(&[ErrorCode::BomNotFound]),
+        .errors(&[ErrorCode::BomNotFound, ErrorCode::RecordDamaged]),
     ],
 };
 
@@ -126,7 +126,7 @@ pub struct Artifacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
-    /// Only so many lines from the end.
+    /// The number of lines from the end; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<u32>,
     /// Only what was printed then or later: epoch milliseconds.
@@ -140,8 +140,8 @@ pub struct LogQuery {
     /// ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<bool>,
-    /// Only what comes behind so many bytes of the log: where a client goes on whose connection broke.
-    /// Not with `tail` or `since_ms`.
+    /// Only what comes behind so many bytes of the log: where a client goes on whose connection
+    /// broke. Not with `tail` or `since_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
 }
@@ -160,7 +160,7 @@ pub struct BomQuery {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BomsQuery {
-    /// At most so many, the latest; 1,000 unless said.
+    /// The greatest number of entries, the latest; 1,000 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub last: Option<u32>,

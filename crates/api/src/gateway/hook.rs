@@ -225,8 +225,11 @@ pub struct HookAnswer {
 }
 
 const RECEIVED: &[Answer] = &[
-    Answer::json::<HookAnswer>(202, "It fired a run."),
-    Answer::json::<HookAnswer>(200, "An equal request fired a run before, or it does not count."),
+    Answer::json::<HookAnswer>(202, "The request fired a run."),
+    Answer::json::<HookAnswer>(
+        200,
+        "An equal request fired a run before, or this event does not count.",
+    ),
 ];
 
 const NOT_RECEIVED: &[ErrorCode] = &[
@@ -254,8 +257,8 @@ pub const AREA: Area = Area {
             .says("Makes a hook of that name, or changes it.")
             .takes(Body::json::<HookRequest>())
             .answers(&[
-                Answer::json::<Hook>(201, "It is made; with its secret, if that was made up."),
-                Answer::json::<Hook>(200, "It is changed."),
+                Answer::json::<Hook>(201, "The hook is made; with its secret, if errand chose it."),
+                Answer::json::<Hook>(200, "The hook is changed."),
             ])
             .errors(&[
                 ErrorCode::HookInvalid,
@@ -269,7 +272,7 @@ pub const AREA: Area = Area {
             .errors(&[ErrorCode::HookNotFound]),
         Route::new("delete_hook", Method::Delete, "/v1/hooks/{hook}", KeyScope::Admin)
             .says("Forgets a hook; its runs stay.")
-            .answers(&[Answer::empty(204, "It is forgotten.")])
+            .answers(&[Answer::empty(204, "The hook is forgotten.")])
             .errors(&[ErrorCode::HookNotFound, ErrorCode::ChangedMeanwhile]),
         Route::new(
             "list_hook_deliveries",
@@ -277,7 +280,7 @@ pub const AREA: Area = Area {
             "/v1/hooks/{hook}/deliveries",
             KeyScope::RunsRead,
         )
-        .says("What became of requests to a hook, the latest first.")
+        .says("Lists requests to a hook with their outcomes, the latest first.")
         .query::<PageQuery>()
         .answers(&[Answer::json::<HookDeliveryPage>(200, "A page of them.")])
         .errors(&[ErrorCode::HookNotFound]),

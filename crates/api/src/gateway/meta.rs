@@ -12,7 +12,7 @@ pub const METRICS_MEDIA_TYPE: &str = "text/plain";
 /// Routes with information about the gateway itself.
 pub const AREA: Area = Area {
     name: "meta",
-    says: "What the gateway tells of itself.",
+    says: "The gateway itself: health, metrics, this document.",
     routes: &[
         Route::new("get_openapi", Method::Get, "/openapi.json", KeyScope::RunsRead)
             .open()
@@ -20,15 +20,15 @@ pub const AREA: Area = Area {
             .answers(&[Answer::json::<AnyObject>(200, "OpenAPI 3.1.")]),
         Route::new("get_healthz", Method::Get, "/healthz", KeyScope::RunsRead)
             .open()
-            .says("Whether the process lives.")
-            .answers(&[Answer::json::<Health>(200, "It does.")]),
+            .says("Answers while the process is alive.")
+            .answers(&[Answer::json::<Health>(200, "The process is alive.")]),
         Route::new("get_readyz", Method::Get, "/readyz", KeyScope::RunsRead)
             .open()
-            .says("Whether requests can be served: the store answers, and the server is not ending.")
-            .answers(&[Answer::json::<Health>(200, "They can.")])
+            .says("Answers 200 while requests can be served: the store answers, and the server is not ending.")
+            .answers(&[Answer::json::<Health>(200, "Requests can be served.")])
             .errors(&[ErrorCode::ShuttingDown, ErrorCode::RegistryBusy]),
         Route::new("get_metrics", Method::Get, "/metrics", KeyScope::Admin)
-            .says("What this process counted, for Prometheus. Only for keys of the namespace default.")
+            .says("The metrics of this process, for Prometheus. Only for keys of the namespace default.")
             .answers(&[Answer::bytes(200, METRICS_MEDIA_TYPE, "Text format 0.0.4 of Prometheus; OpenMetrics 1.0 if `Accept` asks for it.")]),
     ],
 };

@@ -1,9 +1,9 @@
 //! The gateway's API as plain data: one table of routes, the types of requests and answers, and the
 //! document that is made of them.
 //!
-//! A file per area. Each has its types and its part of the table; [`routes::areas`] lists the parts.
-//! Deliberately absent: carrying anything out. The gateway has a handler for each route of the
-//! table, and none beside it; a test holds the two together.
+//! A file per area. Each has its types and its part of the table; [`routes::areas`] lists the
+//! parts. Deliberately absent: carrying anything out. The gateway has a handler for each route of
+//! the table, and none beside it; a test holds the two together.
 
 pub mod access;
 pub mod agent;

@@ -44,7 +44,8 @@ pub fn document() -> Value {
             "description": "Runs of agents: started, watched, stopped, and their record.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        // Relative to where the document was got; the other is for clients that read it from a file.
+        // Relative to where the document was got; the other is for clients that read it from a
+        // file.
         "servers": [
             { "url": "/", "description": "The server that sent this document." },
             { "url": DEFAULT_SERVER, "description": "`errand up` unless told otherwise." },

@@ -24,7 +24,7 @@ const UNDECIDABLE: &[ErrorCode] = &[
 /// Routes of questions to people.
 pub const AREA: Area = Area {
     name: "people",
-    says: "What agents ask people: approvals and questions.",
+    says: "Approvals and questions that agents ask people.",
     routes: &[
         Route::new("list_approvals", Method::Get, "/v1/approvals", KeyScope::RunsRead)
             .says("Lists what people are asked, across all runs, oldest first.")
@@ -77,7 +77,7 @@ pub struct QuestionQuery {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "DecideApproval")]
 pub struct DecideApprovalBody {
-    /// Yes or no.
+    /// The decision.
     pub decision: ApprovalVerdict,
     /// A word for the agent and the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,11 +96,11 @@ pub struct DecideApprovalBody {
 /// A decision that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
-    /// Of which run.
+    /// Id of the run.
     pub run_id: String,
-    /// About what.
+    /// Id of the approval.
     pub approval_id: String,
-    /// Yes or no.
+    /// The decision.
     pub decision: ApprovalVerdict,
     /// Person who decided, as in the record.
     pub decided_by: String,
@@ -128,9 +128,9 @@ pub struct ProvideInputBody {
 /// An answer that was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provided {
-    /// Of which run.
+    /// Id of the run.
     pub run_id: String,
-    /// To what.
+    /// Id of the question.
     pub input_id: String,
     /// Person who answered, as in the record.
     pub answered_by: String,

@@ -11,7 +11,7 @@ use crate::story::Comparison;
 /// Routes with other views of a run.
 pub const AREA: Area = Area {
     name: "proof",
-    says: "What a run did, told in other ways than by its record.",
+    says: "Other views of a run than its record: manifests and comparisons.",
     routes: &[
         Route::new("get_manifest", Method::Get, "/v1/runs/{run_id}/manifest", KeyScope::RunsRead)
             .says("A run as a manifest: kind Run, with metadata, spec and status.")
@@ -23,8 +23,8 @@ pub const AREA: Area = Area {
             "/v1/runs/{run_id}/comparison",
             KeyScope::RunsRead,
         )
-        .says("What came of a strict replay that is over.")
-        .answers(&[Answer::json::<Comparison>(200, "What was compared, and what differs.")])
+        .says("The result of a strict replay that is over.")
+        .answers(&[Answer::json::<Comparison>(200, "The compared parts, and their differences.")])
         .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ReplayRefused]),
     ],
 };

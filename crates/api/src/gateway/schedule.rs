@@ -126,7 +126,7 @@ pub struct FiredRun {
     pub run_id: RunId,
 }
 
-const LOCATION: Header = Header { name: "Location", says: "The path of what was made." };
+const LOCATION: Header = Header { name: "Location", says: "The path of the schedule or run." };
 
 const REFUSED: &[ErrorCode] = &[
     ErrorCode::ScheduleInvalid,
@@ -155,18 +155,18 @@ pub const AREA: Area = Area {
         Route::new("create_schedule", Method::Post, "/v1/schedules", KeyScope::RunsWrite)
             .says("Makes a schedule; without a name it gets one.")
             .takes(Body::json::<ScheduleRequest>())
-            .answers(&[Answer::json::<Schedule>(201, "It is made.").with(&[LOCATION])])
+            .answers(&[Answer::json::<Schedule>(201, "The schedule is made.").with(&[LOCATION])])
             .errors(REFUSED),
         Route::new("get_schedule", Method::Get, "/v1/schedules/{schedule}", KeyScope::RunsRead)
-            .says("A schedule, with its next slots and what became of the latest.")
+            .says("A schedule, with its next slots and the outcome of the latest.")
             .answers(&[Answer::json::<Schedule>(200, "The schedule.")])
             .errors(NOT_FOUND),
         Route::new("put_schedule", Method::Put, "/v1/schedules/{schedule}", KeyScope::RunsWrite)
             .says("Makes a schedule of that name, or changes it.")
             .takes(Body::json::<ScheduleRequest>())
             .answers(&[
-                Answer::json::<Schedule>(201, "It is made.").with(&[LOCATION]),
-                Answer::json::<Schedule>(200, "It is changed."),
+                Answer::json::<Schedule>(201, "The schedule is made.").with(&[LOCATION]),
+                Answer::json::<Schedule>(200, "The schedule is changed."),
             ])
             .errors(REFUSED),
         Route::new(
@@ -176,7 +176,7 @@ pub const AREA: Area = Area {
             KeyScope::RunsWrite,
         )
         .says("Forgets a schedule; its runs stay.")
-        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .answers(&[Answer::empty(204, "The schedule is forgotten.")])
         .errors(NOT_FOUND),
         Route::new(
             "pause_schedule",
@@ -185,7 +185,7 @@ pub const AREA: Area = Area {
             KeyScope::RunsWrite,
         )
         .says("Keeps a schedule from firing; slots that pass meanwhile are gone.")
-        .answers(&[Answer::json::<Schedule>(200, "It is paused.")])
+        .answers(&[Answer::json::<Schedule>(200, "The schedule is paused.")])
         .errors(NOT_FOUND),
         Route::new(
             "resume_schedule",
@@ -194,7 +194,7 @@ pub const AREA: Area = Area {
             KeyScope::RunsWrite,
         )
         .says("Lets a schedule fire from its next slot on.")
-        .answers(&[Answer::json::<Schedule>(200, "It is not paused.")])
+        .answers(&[Answer::json::<Schedule>(200, "The schedule is not paused.")])
         .errors(NOT_FOUND),
         Route::new(
             "fire_schedule",
@@ -203,7 +203,7 @@ pub const AREA: Area = Area {
             KeyScope::RunsWrite,
         )
         .says("Fires a run at once, whatever the slots say.")
-        .answers(&[Answer::json::<FiredRun>(202, "It is queued.").with(&[LOCATION])])
+        .answers(&[Answer::json::<FiredRun>(202, "The run is queued.").with(&[LOCATION])])
         .errors(&[
             ErrorCode::ScheduleNotFound,
             ErrorCode::ChangedMeanwhile,

@@ -16,7 +16,7 @@ const LOCATION: Header = Header { name: "Location", says: "The path of the sessi
 /// Routes of sessions.
 pub const AREA: Area = Area {
     name: "sessions",
-    says: "What outlives the runs of a conversation: history, state, results of tools.",
+    says: "Sessions, which outlive the runs of a conversation: history, state, results of tools.",
     routes: &[
         Route::new("list_sessions", Method::Get, "/v1/sessions", KeyScope::RunsRead)
             .says("Lists sessions, the one used last first.")
@@ -25,10 +25,10 @@ pub const AREA: Area = Area {
         Route::new("create_session", Method::Post, "/v1/sessions", KeyScope::RunsWrite)
             .says("Makes a session; one is also made by its first run.")
             .takes(Body::maybe_json::<CreateSession>())
-            .answers(&[Answer::json::<State>(201, "It is there.").with(&[LOCATION])])
+            .answers(&[Answer::json::<State>(201, "The session is made.").with(&[LOCATION])])
             .errors(&[ErrorCode::NameInvalid, ErrorCode::SessionConflict]),
         Route::new("get_session", Method::Get, "/v1/sessions/{session_id}", KeyScope::RunsRead)
-            .says("Everything that is known of a session.")
+            .says("The whole of a session.")
             .query::<SessionQuery>()
             .answers(&[Answer::json::<SessionDetail>(200, "History, state, results, runs.")])
             .errors(&[ErrorCode::SessionNotFound]),
@@ -40,7 +40,7 @@ pub const AREA: Area = Area {
         )
         .says("Forgets a session; its runs are kept.")
         .query::<ForgetQuery>()
-        .answers(&[Answer::empty(204, "It is gone.")])
+        .answers(&[Answer::empty(204, "The session is removed.")])
         .errors(&[ErrorCode::SessionNotFound, ErrorCode::SessionBusy]),
         Route::new(
             "get_session_history",
@@ -81,7 +81,7 @@ pub struct SessionsQuery {
     /// Only sessions that were not used after that: epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unused_since_ms: Option<i64>,
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
@@ -109,7 +109,7 @@ pub struct CreateSession {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionQuery {
-    /// At most so many messages and runs, the newest; 100 unless said.
+    /// The greatest number of messages and of runs, the newest; 100 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub last: Option<u32>,
@@ -131,7 +131,7 @@ pub struct HistoryQuery {
     /// Only messages with a smaller number: `next_before` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,

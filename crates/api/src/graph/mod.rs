@@ -37,7 +37,8 @@ pub struct Graph {
     pub run_id: RunId,
     /// `name@version` of its agent.
     pub agent: String,
-    /// `chain`, `fan_out`, `workflow`; or `handoff`: the run coordinates nothing, it was handed over.
+    /// `chain`, `fan_out`, `workflow`; or `handoff`: the run coordinates nothing, it was handed
+    /// over.
     pub pattern: String,
     /// The run's status.
     pub status: String,
@@ -148,7 +149,8 @@ impl NodeStatus {
         }
     }
 
-    /// A character that tells it from the others without colour; blank for what has nothing to tell.
+    /// A character that tells it from the others without colour; blank for what has nothing to
+    /// tell.
     pub const fn mark(self) -> &'static str {
         match self {
             Self::Idle => "",

@@ -31,7 +31,7 @@ pub struct RecordChildren {
     pub started: u32,
     /// Live ones.
     pub live: u32,
-    /// Of those that are not over: they wait for people.
+    /// Children that are not over and wait for people.
     pub waiting: u32,
     /// Completed ones.
     pub completed: u32,
@@ -89,7 +89,7 @@ impl From<&Membership> for RecordMember {
     }
 }
 
-/// To whom a run was handed over.
+/// Successor of a run that was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordHandoff {
     /// The agent, as the agent file of this one names it.

@@ -182,9 +182,9 @@ pub struct ManifestTokens {
     pub input: u64,
     /// Written.
     pub output: u64,
-    /// Of the input, read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached: u64,
-    /// Of the output, spent on reasoning.
+    /// Output tokens that were spent on reasoning.
     pub reasoning: u64,
 }
 

@@ -86,7 +86,7 @@ pub struct RunRecord {
     /// State of its children; absent for a run that is no coordinator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<RecordCoordinator>,
-    /// To whom it was handed over; absent where it was not.
+    /// Successor of the run; absent without a handoff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<RecordHandoff>,
     /// The run it repeats.
@@ -109,8 +109,8 @@ pub struct RunRecord {
     /// Time of the admission.
     #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
-    /// From when on a worker may claim it, while it waits in the queue; when its next attempt begins,
-    /// while it waits for that.
+    /// From when on a worker may claim it, while it waits in the queue; when its next attempt
+    /// begins, while it waits for that.
     #[serde(default)]
     #[schemars(with = "Option<i64>")]
     pub ready_at_ms: Option<Timestamp>,
@@ -241,9 +241,9 @@ pub struct RecordUsage {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Of the input, read from a cache.
+    /// Input tokens that were read from a cache.
     pub cached_tokens: u64,
-    /// Of the output, spent on reasoning.
+    /// Output tokens that were spent on reasoning.
     pub reasoning_tokens: u64,
     /// Known cost in US dollars.
     pub cost_usd: Option<f64>,

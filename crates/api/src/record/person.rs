@@ -97,9 +97,9 @@ pub struct RecordApproval {
     pub status: String,
     /// Action that needs approval.
     pub action: String,
-    /// To what.
+    /// Target of the action.
     pub target: String,
-    /// Of exactly what would be done.
+    /// Digest of the exact action.
     #[schemars(with = "String")]
     pub digest: Digest,
     /// For the person who decides.

@@ -30,7 +30,7 @@ impl JsonSchema for TriggerShape {
         a listener, the id of a run."
                 },
                 "payload": {
-                    "description": "What the source said, credentials removed; `null`: nothing."
+                    "description": "Payload from the source, credentials removed; `null`: none."
                 }
             }
         })

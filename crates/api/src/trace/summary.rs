@@ -31,7 +31,7 @@ pub struct Share {
     pub name: String,
     /// Amount: milliseconds, tokens or millionths of a US dollar.
     pub amount: u64,
-    /// Of the whole; more than 100 where it happened in parallel.
+    /// Share of the whole; more than 100 where work was parallel.
     pub percent: u64,
 }
 

@@ -49,9 +49,9 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         .map_err(|error| report(&error))
 }
 
-/// Parses a correct call of a command that is called often, without setting up the others: that takes
-/// longer than all else that such a command does before its work. `None`: the whole parser decides,
-/// and words its refusal.
+/// Parses a valid call of a frequently used command without building the other commands, which
+/// would take most of the start-up time. Returns `None` if the full parser has to decide: another
+/// command, help, or an error.
 fn parse_often_called(words: &[OsString]) -> Option<Cli> {
     let name = words.get(1)?.to_str()?;
     let command = clap::Command::new(name.to_owned());

@@ -12,8 +12,7 @@ use super::{push, submit};
 use crate::failure::Failure;
 use crate::remote::{Remote, RemoteChoice};
 
-// Choice of the agent that repeats a run; the recorded parcel by default. Not a doc comment, which would
-// take the place of the help text of the command.
+// Choice of the agent that repeats a run; the recorded parcel by default.
 #[derive(Debug, Default, clap::Args)]
 #[group(id = "agent_choice", multiple = false)]
 pub(crate) struct AgentFlags {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 /// Option that names a server's database.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Database {
-    /// Which database.
+    /// Database.
     #[arg(
         long,
         value_name = "URL",

@@ -19,7 +19,7 @@ A decision answers exactly one request, once. `errand approvals ls` lists what i
 pub(crate) struct Args {
     /// The run; or a coordinator, for the only approval that is open below it
     run: String,
-    /// Which approval, by its id: needed where the run waits for several
+    /// Approval, by its id: needed where the run waits for several
     #[arg(long, value_name = "ID")]
     approval: Option<String>,
     /// A word for the agent and the record
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Decide only if this is the digest of what would be done
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
-    /// Who decides; by default the user
+    /// Name of the person who decides; by default the user
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Print the decision as JSON

@@ -24,11 +24,12 @@ const SHOWN: u32 = 500;
 pub(crate) enum Command {
     /// List hooks
     Ls(Ls),
-    /// Make a hook, or change the one of that name; prints its path, and the secret if it was made up
+    /// Make a hook, or change the one of that name; prints its path, and the secret if it was made
+    /// up
     Add(Box<Add>),
     /// Forget hooks; their runs are kept
     Rm(Names),
-    /// What became of the latest requests to a hook
+    /// List the latest requests to a hook, with their outcomes
     Deliveries(Deliveries),
 }
 
@@ -47,12 +48,12 @@ Examples:
   errand hooks add alerts --agent triage --type token --dedupe /alert/id --window 10m")]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) struct Add {
-    /// What to call it: the last part of its path
+    /// Name of the hook: the last part of its path
     name: String,
     /// A registered agent: NAME or NAME@VERSION
     #[arg(long)]
     agent: String,
-    /// How requests are signed: hmac_sha256, github, standard_webhooks or token
+    /// Signature scheme of requests: hmac_sha256, github, standard_webhooks or token
     #[arg(long = "type", value_name = "SCHEME", value_parser = scheme)]
     scheme: HookScheme,
     /// The secret: @FILE, or - for stdin; without it one is made up
@@ -61,22 +62,22 @@ pub(crate) struct Add {
     /// The header that has the signature, for hmac_sha256 and token
     #[arg(long, value_name = "NAME")]
     header: Option<String>,
-    /// What that header begins with
+    /// Prefix of the signature in that header
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// What the agent is given: JSON with references, or @FILE with it; the whole body unless said
+    /// Input of the agent: JSON with references, or @FILE; by default the whole body
     #[arg(long, value_name = "JSON")]
     input: Option<String>,
-    /// What tells a repeated request: a JSON pointer (/id), or the name of a header
+    /// Key that identifies a repeated request: a JSON pointer (/id) or a header
     #[arg(long, value_name = "PLACE")]
     dedupe: Option<String>,
-    /// For how long such a request is the same one
+    /// Time during which a repeated key counts as the same request
     #[arg(long, value_name = "DURATION", default_value = "1d", requires = "dedupe")]
     window: String,
     /// Only this event, such as push; may be given again
     #[arg(long = "event", value_name = "NAME")]
     events: Vec<String>,
-    /// Where the name of the event is: a JSON pointer, or the name of a header
+    /// Place of the event's name: a JSON pointer or a header
     #[arg(long, value_name = "PLACE", requires = "events")]
     event_from: Option<String>,
     /// A label of the runs; may be given again

@@ -23,10 +23,10 @@ pub(crate) struct Args {
     /// The answer: a JSON document, @FILE, or - for stdin
     #[arg(allow_hyphen_values = true)]
     answer: String,
-    /// Which question, by its id: needed where the run asks several
+    /// Question, by its id: needed where the run asks several
     #[arg(long, value_name = "ID")]
     input: Option<String>,
-    /// Who answers; by default the user
+    /// Name of the person who answers; by default the user
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }

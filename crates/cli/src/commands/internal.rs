@@ -33,7 +33,7 @@ pub(crate) enum Command {
     },
     /// Print a page of the reference as Markdown
     Reference {
-        /// Which one
+        /// Page
         #[arg(value_enum, default_value_t)]
         page: Page,
     },

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 enum Kind {
     /// Work to do
     Task,
-    /// What came of it
+    /// Result of a task
     Result,
     /// A verdict, or the question for one
     Validation,

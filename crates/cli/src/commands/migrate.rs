@@ -16,7 +16,7 @@ Examples:
   errand migrate --database postgres://errand@db.example/errand
   ERRAND_DATABASE=postgres://errand@db.example/errand errand migrate")]
 pub(crate) struct Args {
-    /// Which database.
+    /// Database.
     #[arg(
         long,
         value_name = "URL",

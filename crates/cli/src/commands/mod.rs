@@ -122,6 +122,8 @@ pub(crate) const GROUPS: [CommandGroup; 7] = [
 ];
 
 /// All commands. The arguments of one are set up only when it is called.
+// Argument types have no doc comments: clap applies them after the variant's and would replace its
+// help text.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Command {
@@ -223,7 +225,7 @@ pub(crate) enum Command {
     /// Requests from outside that fire runs of registered agents
     #[command(subcommand)]
     Hooks(hooks::Command),
-    /// Reports of runs to whoever asked for them, and their receivers
+    /// Reports of runs to subscribed URLs, and their receivers
     #[command(subcommand)]
     Callbacks(callbacks::Command),
     /// Show or check how a server and a worker are configured

@@ -24,10 +24,10 @@ Examples:
 pub(crate) struct Args {
     /// The run
     run: String,
-    /// What it was given instead
+    /// Print the run's input instead
     #[arg(long, conflicts_with = "blob")]
     input: bool,
-    /// What a `$blob` of its record or its events stands for, by its digest
+    /// Print the blob of this digest, from a `$blob` of its record or events
     #[arg(long, value_name = "DIGEST")]
     blob: Option<String>,
     /// Write it to a file

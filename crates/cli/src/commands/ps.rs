@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Only runs of which this is true; may be given again
     #[arg(short, long = "filter", value_name = "KEY=VALUE")]
     filters: Vec<String>,
-    /// Show at most so many, the newest
+    /// Show at most this number, the newest
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
     /// Print the records as a JSON array

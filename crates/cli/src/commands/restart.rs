@@ -24,7 +24,7 @@ pub(crate) struct Args {
     run: String,
     #[command(flatten)]
     agent: AgentFlags,
-    /// How long the current attempt has to end by itself
+    /// Time in which the current attempt may end by itself
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     grace_period_ms: u64,
     /// Kill the current attempt at once

@@ -73,7 +73,7 @@ pub(crate) struct Args {
         requires = "callback_url"
     )]
     callback_events: Vec<CallbackEvent>,
-    /// The same key again gives the same run, not a second one
+    /// Idempotency key: a repeated call gives the same run
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// If an equal run is unfinished or completed, give that one instead
@@ -93,7 +93,7 @@ enum Busy {
     Reject,
     /// Cancel the runs before this one, and go
     Interrupt,
-    /// The same, and undo what they changed in the session
+    /// Cancel the runs before this one, go, and undo what they changed in the session
     Rollback,
 }
 

@@ -48,7 +48,7 @@ Examples:
   errand schedules add pulse --agent check --cron '@every 30s' --overlap queue")]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) struct Add {
-    /// What to call it
+    /// Name of the schedule
     name: String,
     /// A registered agent: NAME or NAME@VERSION
     #[arg(long)]
@@ -59,7 +59,7 @@ pub(crate) struct Add {
     /// An IANA time zone
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     timezone: String,
-    /// What the agent is given: text, @FILE, or - for stdin
+    /// Input of the agent: text, @FILE, or - for stdin
     #[arg(long, value_name = "PAYLOAD")]
     input: Option<String>,
     /// Slots that passed while no server was there: fire_once, skip or fire_all

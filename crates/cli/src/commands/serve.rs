@@ -33,8 +33,8 @@ pub(crate) struct Args {
     schedules: Vec<String>,
     #[command(flatten)]
     listeners: listeners::ListenFlags,
-    /// When the service comes back although nobody asked for that: always, on_failure (after the death
-    /// of its process and a reboot; the default with -d), or no (the default in the foreground)
+    /// Restart policy: always, on_failure (after the death of its process and a reboot; the default
+    /// with -d), or no (the default in the foreground)
     #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
     restart: Option<ServiceRestart>,
     /// Wake the agent every so often; without schedules and listeners: every 30000

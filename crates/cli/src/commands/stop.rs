@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// The runs
     #[arg(required = true)]
     runs: Vec<String>,
-    /// How long they have to end by themselves
+    /// Time in which the runs may end by themselves
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     grace_period_ms: u64,
     /// Kill at once

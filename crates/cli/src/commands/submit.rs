@@ -25,8 +25,7 @@ use crate::user::user;
 /// Largest payload.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-// Options that `run` and `serve` share. Not a doc comment, which
-// would take the place of the help text of the command.
+// Options that `run` and `serve` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
     /// The agent: its folder, or its agent file

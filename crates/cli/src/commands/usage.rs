@@ -26,7 +26,7 @@ Examples:
   errand usage --by label=team --json      for the controller
 Days are those of UTC. Calls whose cost nobody knows are counted as unpriced, never as free.")]
 pub(crate) struct Args {
-    /// One row for each: run, agent, model, session, day, step, tool, or label=KEY
+    /// Subject of each row: run, agent, model, session, day, step, tool, or label=KEY
     #[arg(long, value_name = "WHAT", default_value = "agent")]
     by: By,
     /// Only from this day on: 2025-03-31, or so long ago, such as 7d

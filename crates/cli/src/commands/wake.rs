@@ -22,13 +22,13 @@ Examples:
 pub(crate) struct Args {
     /// The service: its id, a unique part of it, or its name
     service: String,
-    /// What the agent is given: text, @FILE, or - for stdin; nothing, as at a heartbeat, if absent
+    /// Input of the agent: text, @FILE, or - for stdin; without it none, as at a heartbeat
     #[arg(allow_hyphen_values = true)]
     payload: Option<String>,
     /// Wait until the wake ends, and exit with its exit code
     #[arg(short, long)]
     wait: bool,
-    /// Who wakes it; by default the user
+    /// Name of the person who wakes it; by default the user
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Print the record of the wake's run as JSON

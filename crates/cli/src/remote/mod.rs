@@ -1,7 +1,7 @@
 //! Client of a server that carries commands out.
 //!
-//! Each area of the API has a file. Requests and answers are the types of `errand-api`; a refusal of
-//! the server becomes the `Failure` of the same command on this machine. Deliberately absent:
+//! Each area of the API has a file. Requests and answers are the types of `errand-api`; a refusal
+//! of the server becomes the `Failure` of the same command on this machine. Deliberately absent:
 //! rendering. A command without a server builds nothing of this.
 
 mod actions;

@@ -51,7 +51,8 @@ impl TokenUsage {
         }
     }
 
-    /// Adds what one `tool.called` cost. A tool that says nothing of a cost has none: most have none.
+    /// Adds what one `tool.called` cost. A tool that says nothing of a cost has none: most have
+    /// none.
     pub(crate) fn add_tool(&mut self, call: &ToolCall) {
         let costs = [self.cost_micro_usd, call.cost_micro_usd];
         self.cost_micro_usd = costs.into_iter().flatten().reduce(u64::saturating_add);

@@ -21,8 +21,8 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Reads `input`, `input.a.0`, `input#/a/0`, the same with `output` and `outputs.<name>`, `from`
-    /// and `type`.
+    /// Reads `input`, `input.a.0`, `input#/a/0`, the same with `output` and `outputs.<name>`,
+    /// `from` and `type`.
     ///
     /// # Errors
     ///

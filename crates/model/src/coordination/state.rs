@@ -202,8 +202,8 @@ impl LiveChild {
         self.said.iter().any(|letter| letter.id == id)
     }
 
-    /// The message that was brought to it and that it does not have, if it received that many of those
-    /// that it asked for.
+    /// The message that was brought to it and that it does not have, if it received that many of
+    /// those that it asked for.
     pub fn not_received(&self, received: u32) -> Option<MessageDelivery> {
         // The first that it got is what it began with.
         let number = self.got.checked_sub(1).filter(|number| received < *number)?;

@@ -15,8 +15,8 @@ use crate::{Digest, Payload, RunId};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CoordinatorNews {
-    /// The coordinator's attempt lives: nothing was started in it yet. With the number of items of a partitioned
-    /// input.
+    /// The coordinator's attempt is live and has started nothing yet; with the number of items of a
+    /// partitioned input.
     Began {
         /// Number of items; `None`: the input is not partitioned.
         items: Option<u32>,

@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Result of a request for a share of the budgets.
 pub(super) enum Share {
-    /// So much of each limit.
+    /// Share of each limit.
     Granted(Vec<(LimitName, u64)>),
     /// Nothing is left: the child waits until others leave some, or for a person.
     Waits,

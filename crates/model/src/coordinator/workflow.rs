@@ -92,8 +92,8 @@ impl TurnContext<'_> {
 
     /// The messages that the next run of a node begins with; `None`: they are not there yet.
     ///
-    /// A join waits for those that have edges to it. What others say is no part of that: it runs for
-    /// such a message alone.
+    /// A join waits for those that have edges to it. What others say is no part of that: it runs
+    /// for such a message alone.
     fn next_letters(&self, name: &str) -> Option<Vec<CoordinatedMessage>> {
         let queue = &self.state.routing.nodes.get(name)?.queue;
         let graph = self.graph.as_ref()?;

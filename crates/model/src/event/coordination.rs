@@ -10,8 +10,8 @@ use crate::{Payload, RunId};
 /// agent's own run if the agent sent it itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageSent {
-    /// Unique in the coordinated run. One that an agent sent itself has the same id in both journals:
-    /// `<run-id>/<seq>` of the agent's run; others count: `m1`, `m2`, …
+    /// Unique in the coordinated run. One that an agent sent itself has the same id in both
+    /// journals: `<run-id>/<seq>` of the agent's run; others count: `m1`, `m2`, …
     pub id: String,
     /// A name within the plan; `__start__` for the run's own input, `__coordinator__` for what the
     /// coordination says itself.

@@ -15,9 +15,9 @@ pub struct ApprovalRequested {
     pub approval_id: String,
     /// Action that needs approval.
     pub action: String,
-    /// To what.
+    /// Target of the action.
     pub target: String,
-    /// Of exactly what would be done: the decision covers nothing else.
+    /// Digest of the exact action: the decision covers nothing else.
     pub digest: Digest,
     /// For the person who decides.
     pub summary: Option<String>,

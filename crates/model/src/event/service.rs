@@ -34,8 +34,8 @@ pub struct ServiceSpec {
 pub enum ServiceRestart {
     /// After every end but one that a person asked for.
     Always,
-    /// After the death of its supervising process and the reboot of its machine, unless it dies again
-    /// and again.
+    /// After the death of its supervising process and the reboot of its machine, unless it dies
+    /// again and again.
     OnFailure,
     /// Never.
     // The default: journals from before there was a policy mean this.
@@ -120,7 +120,7 @@ pub enum MissedPolicy {
     FireOnce,
     /// Missed slots are skipped.
     Skip,
-    /// One run for each of the latest hundred missed slots, oldest first.
+    /// A run for each of the latest hundred missed slots, oldest first.
     FireAll,
 }
 
@@ -190,7 +190,8 @@ pub struct WakeFired {
     pub reason: WakeReason,
     /// The wake's run.
     pub run_id: RunId,
-    /// The schedule's id, the listener's address asked for, or the interrupted run that is taken up.
+    /// The schedule's id, the listener's address asked for, or the interrupted run that is taken
+    /// up.
     pub source: Option<String>,
     /// The slot, for a schedule.
     pub slot_ms: Option<Timestamp>,

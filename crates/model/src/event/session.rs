@@ -12,7 +12,7 @@ use crate::{Digest, Payload, RunId, Timestamp};
 pub struct SessionLoaded {
     /// The session.
     pub session_id: String,
-    /// Of the state document; 0: it was never written.
+    /// Revision of the state document; 0: it was never written.
     pub revision: u64,
     /// Number of messages.
     pub messages: u64,
@@ -56,7 +56,7 @@ pub struct SessionCached {
     pub session_id: String,
     /// The tool.
     pub tool: String,
-    /// Of the canonical JSON of what it was given.
+    /// Digest of the tool's input as canonical JSON.
     pub input_digest: Digest,
     /// Result of the tool.
     pub result: Payload,

@@ -91,8 +91,8 @@ pub struct Link {
 pub struct FanOut {
     /// Names in [`Plan::agents`], in this order, at least one.
     pub members: Vec<String>,
-    /// The member of the input that is a list; each of its items goes to one agent, in turn. `None`:
-    /// all get the whole input.
+    /// The member of the input that is a list; each of its items goes to one agent, in turn.
+    /// `None`: all get the whole input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
     /// Aggregation of the outputs.
@@ -208,8 +208,8 @@ pub enum Join {
     /// For each message.
     #[default]
     Any,
-    /// Once there is a message from each node that has an edge to it: its input is an object of their
-    /// payloads, by sender.
+    /// Once there is a message from each node that has an edge to it: its input is an object of
+    /// their payloads, by sender.
     All,
 }
 

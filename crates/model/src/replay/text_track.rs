@@ -1,9 +1,9 @@
 //! Text that came in parts, and may come again in other parts.
 //!
-//! Boundaries between parts of text say nothing: a journal keeps what an agent sends in quick succession as one
-//! event. Otherwise the rules are those of [`super::track`]: an attempt may have been left at any
-//! point, with the next one starting again, and what came while a step was under way may come or
-//! not.
+//! Boundaries between parts of text say nothing: a journal keeps what an agent sends in quick
+//! succession as one event. Otherwise the rules are those of [`super::track`]: an attempt may have
+//! been left at any point, with the next one starting again, and what came while a step was under
+//! way may come or not.
 
 use std::collections::BTreeSet;
 

@@ -23,9 +23,9 @@ pub struct RequestApproval {
     pub approval_id: String,
     /// Action that needs approval.
     pub action: String,
-    /// To what.
+    /// Target of the action.
     pub target: String,
-    /// Of exactly what would be done.
+    /// Digest of the exact action.
     pub digest: Digest,
     /// For the person who decides.
     pub summary: Option<String>,
@@ -126,9 +126,9 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// [`Rejection::NoneAsked`], [`Rejection::NotAsked`], [`Rejection::Several`] if it cannot be told
-    /// which is meant; [`Rejection::Decided`], [`Rejection::Expired`], [`Rejection::Terminal`] if it
-    /// is not open any more.
+    /// [`Rejection::NoneAsked`], [`Rejection::NotAsked`], [`Rejection::Several`] if it cannot be
+    /// told which is meant; [`Rejection::Decided`], [`Rejection::Expired`], [`Rejection::Terminal`]
+    /// if it is not open any more.
     pub fn open_approval(&self, id: Option<&str>) -> Result<&Approval, Rejection> {
         const WHAT: QuestionKind = QuestionKind::Approval;
         let run_id = || self.id.clone();

@@ -54,8 +54,8 @@ pub enum Command {
 
 /// Commands that clients may give.
 ///
-/// The JSON is stored with runs that live (column `requests.kind`): a name in it is never changed or
-/// used for something else, and each form that was ever written can be read.
+/// The JSON is stored with runs that live (column `requests.kind`): a name in it is never changed
+/// or used for something else, and each form that was ever written can be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CallerCommand {

@@ -29,14 +29,14 @@ pub struct EndAttempt {
 /// Requests to the run meanwhile (cancel, restart) are in the run's own state, and take precedence.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptOutcome {
-    /// Well, with what it produced beyond the output it set; artifacts are durable.
+    /// The agent ended well; its artifacts are durable.
     Exited {
         /// Takes the place of an output set earlier; `None` leaves that.
         output: Option<Payload>,
     },
-    /// Not well.
+    /// The agent failed.
     Failed(Failure),
-    /// The supervisor was told to end.
+    /// The supervising process was asked to shut down.
     Drained,
 }
 

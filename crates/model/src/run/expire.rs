@@ -18,14 +18,15 @@ const GRACE: Duration = Duration::from_secs(10);
 const NOBODY: &str = "deadline";
 
 impl Run {
-    /// The next moment at which an open approval or question is out of time.
+    /// Returns the earliest deadline of open approvals and inputs; `None` without one.
     pub fn answer_deadline(&self) -> Option<Timestamp> {
         let approvals = self.open_approvals().filter_map(|open| open.request.deadline_ms);
         let inputs = self.open_inputs().filter_map(|open| open.request.deadline_ms);
         approvals.chain(inputs).min()
     }
 
-    /// Nothing if no deadline has passed.
+    /// Decides the expiry of approvals and inputs whose deadline has passed; decides nothing
+    /// before.
     pub(super) fn expire(&self, now: Timestamp) -> Result<Decision, Rejection> {
         if self.status.is_terminal() {
             return Err(self.terminal());

@@ -1,7 +1,7 @@
 //! Runs: the fold of a journal, and the decisions about it.
 //!
-//! `state.rs` has the states, `apply.rs` the only way in which they change, `command.rs` the list of
-//! commands. Each command has a file of its own that decides which events it leads to.
+//! `state.rs` has the states, `apply.rs` the only way in which they change, `command.rs` the list
+//! of commands. Each command has a file of its own that decides which events it leads to.
 
 mod apply;
 mod approve;

@@ -1,7 +1,7 @@
 //! Holding a run.
 //!
-//! A run that waits for a person (`approve.rs`, `input.rs`) may be held as well: it continues once it
-//! is resumed and everything is answered.
+//! A run that waits for a person (`approve.rs`, `input.rs`) may be held as well: it continues once
+//! it is resumed and everything is answered.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,8 +13,8 @@ const ASSISTANT: &str = "assistant";
 
 impl Run {
     /// The messages of a run that ends well with `output`, and whose agent appended none itself:
-    /// what it was given, and what it gave. `None` if there is nothing to say, or nowhere, and for a
-    /// run that only repeats what another one said.
+    /// what it was given, and what it gave. `None` if there is nothing to say, or nowhere, and for
+    /// a run that only repeats what another one said.
     pub(super) fn said(&self, output: Option<&Payload>) -> Option<SessionAppended> {
         let is_repeated = |replay: &Replay| replay.policy == ReplayPolicy::Strict;
         if self.has_spoken || self.spec.replay.as_ref().is_some_and(is_repeated) {

@@ -17,9 +17,9 @@ use crate::event::{
 };
 use crate::{Digest, Locator, Payload, ProcessIdentity, RunId, Timestamp};
 
-/// So many times a run that any worker may claim survives that its worker is lost, beside what its
-/// retry policy allows: a lost worker is no fault of the run. One more counts as a failure of the
-/// run, since a run that ends each of its workers must not go round for ever.
+/// Losses of its worker that a placed run survives in addition to its retries: a lost worker is not
+/// the run's fault. The next loss fails the run, so that a run that kills its workers does not go
+/// round for ever.
 pub const LOSS_LIMIT: u32 = 10;
 
 /// A run: the fold of its journal.
@@ -396,8 +396,8 @@ impl Run {
         self.attempts.last().map_or(0, |attempt| attempt.number)
     }
 
-    /// Attempts that failed. That a worker was lost is no failure of a run that any worker may claim,
-    /// up to [`LOSS_LIMIT`], and never one of a coordinator.
+    /// Attempts that failed. That a worker was lost is no failure of a run that any worker may
+    /// claim, up to [`LOSS_LIMIT`], and never one of a coordinator.
     pub fn failures(&self) -> u32 {
         let forgiven = if self.coordination.is_some() { u32::MAX } else { LOSS_LIMIT };
         self.failed_attempts(|_| true) - self.losses().min(forgiven)

@@ -21,8 +21,8 @@ pub(super) struct Knowledge<'a> {
     pub(super) has_max: bool,
 }
 
-/// Reports nodes that no message reaches, nodes from which none reaches `__end__`, and loops without
-/// a bound, as far as that is known.
+/// Reports nodes that no message reaches, nodes from which none reaches `__end__`, and loops
+/// without a bound, as far as that is known.
 pub(super) fn check<'a>(
     reader: &mut Reader,
     at: &At<'a>,

@@ -141,8 +141,8 @@ pub(super) fn edge_target(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     name_of(reader, at, &ROLES)
 }
 
-/// Reads a name. One that there is not is reported and taken for the one that was probably meant, so
-/// that its other problems can be told at once.
+/// Reads a name. One that there is not is reported and taken for the one that was probably meant,
+/// so that its other problems can be told at once.
 fn name_of(reader: &mut Reader, at: &At<'_>, roles: &[&str]) -> Option<String> {
     let name = reader.text(at)?;
     let names = reader.members.iter().map(String::as_str).chain(roles.iter().copied());

@@ -1,7 +1,7 @@
 //! Examples of the OpenAPI document: one for each JSON document that a client sends or gets.
 //!
-//! `examples.json` has them by the name of the document's schema or, where one route shows something
-//! else, by `<route>.body` and `<route>.<status>`.
+//! `examples.json` has them by the name of the document's schema or, where one route shows
+//! something else, by `<route>.body` and `<route>.<status>`.
 
 use std::sync::LazyLock;
 

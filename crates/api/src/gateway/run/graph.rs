@@ -11,7 +11,7 @@ pub struct MessageQuery {
     /// Only messages after that place in the journal: the `next_after` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// At most so many; 500 unless said.
+    /// The greatest number of entries; 500 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5000))]
     pub limit: Option<u32>,
@@ -61,7 +61,7 @@ impl GraphFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceQuery {
-    /// At most so many spans, those that matter most; all unless said.
+    /// The greatest number of spans, those that matter most; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub limit: Option<u32>,

@@ -37,7 +37,7 @@ pub struct RunQuery {
     /// True to select only runs that are not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
-    /// At most so many; 50 unless said.
+    /// The greatest number of entries; 50 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
@@ -96,18 +96,18 @@ pub struct EventQuery {
     /// Only events after that number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// At most so many; 500 unless said.
+    /// The greatest number of entries; 500 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5000))]
     pub limit: Option<u32>,
     /// Only events of that type; may be given again.
     #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// In a stream: whether parts of the output are told as they come, before they are in the
-    /// journal; they are unless said.
+    /// In a stream: true, as by default, to send parts of the output before they are in the
+    /// journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<bool>,
-    /// In a stream: whether what the agent prints is told as well; it is not unless said.
+    /// In a stream: true to send the agent's log as well; not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<bool>,
 }
@@ -147,8 +147,8 @@ pub struct SetQuery {
     /// Only events of that type (`step.failed`) or noun (`step`); may be given again.
     #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// The last event that the client has, `<run_id>:<seq>`; several, with commas, name the last one
-    /// of each run.
+    /// The last event that the client has, `<run_id>:<seq>`; several, with commas, name the last
+    /// one of each run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -170,7 +170,7 @@ pub struct JournalEvent {
     pub kind: String,
     /// Data of the event; its members depend on the type.
     pub data: Map<String, Value>,
-    /// Of this event and all before it.
+    /// Hash of this event and all before it.
     pub hash: String,
 }
 

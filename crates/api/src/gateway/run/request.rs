@@ -47,7 +47,7 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
     pub env: BTreeMap<String, String>,
-    /// Of the runs of a namespace that are ready, the highest goes first; 0 unless said.
+    /// Priority: of the ready runs of a namespace, the highest goes first; 0 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: Option<i32>,
@@ -118,7 +118,7 @@ pub struct RunTimeouts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitQuery {
-    /// At most so long, such as `30s`; the run goes on all the same.
+    /// The longest wait, such as `30s`; the run goes on afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<crate::schema::DurationText>")]
     pub timeout: Option<String>,

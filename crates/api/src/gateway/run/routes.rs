@@ -21,7 +21,7 @@ use crate::verification::Verification;
 /// The caller's key for a request that creates something.
 const IDEMPOTENCY_KEY: Header = Header {
     name: "Idempotency-Key",
-    says: "The same key again gives the same run, not a second one.",
+    says: "The idempotency key: a repeated request gives the same run.",
 };
 /// Header with the path of the created run.
 const LOCATION: Header = Header { name: "Location", says: "The path of the run." };
@@ -72,8 +72,9 @@ pub const AREA: Area = Area {
             .headers(&[IDEMPOTENCY_KEY])
             .takes(Body::json::<RunRequest>())
             .answers(&[
-                Answer::json::<RunRecord>(202, "It is queued.").with(&[LOCATION]),
-                Answer::json::<RunRecord>(200, "The key was used for it before.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(202, "The run is queued.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(200, "The key was used for this run before.")
+                    .with(&[LOCATION]),
             ])
             .errors(REFUSED),
         Route::new("run_and_wait", Method::Post, "/v1/runs/wait", KeyScope::RunsWrite)
@@ -82,8 +83,9 @@ pub const AREA: Area = Area {
             .query::<WaitQuery>()
             .takes(Body::json::<RunRequest>())
             .answers(&[
-                Answer::json::<RunRecord>(200, "It is over.").with(&[LOCATION]),
-                Answer::json::<RunRecord>(202, "Time is up, and it goes on.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(200, "The run is over.").with(&[LOCATION]),
+                Answer::json::<RunRecord>(202, "The timeout has passed; the run goes on.")
+                    .with(&[LOCATION]),
             ])
             .errors(REFUSED),
         Route::new("run_and_stream", Method::Post, "/v1/runs/stream", KeyScope::RunsWrite)
@@ -91,9 +93,7 @@ pub const AREA: Area = Area {
             .headers(&[IDEMPOTENCY_KEY])
             .query::<FollowQuery>()
             .takes(Body::json::<RunRequest>())
-            .answers(&[
-                Answer::bytes(200, "text/event-stream", "The stream.").with(&[LOCATION])
-            ])
+            .answers(&[Answer::bytes(200, "text/event-stream", "The stream.").with(&[LOCATION])])
             .errors(REFUSED),
         Route::new("list_runs", Method::Get, "/v1/runs", KeyScope::RunsRead)
             .says("Lists runs, newest first.")
@@ -101,15 +101,15 @@ pub const AREA: Area = Area {
             .answers(&[Answer::json::<RunPage>(200, "A page of them.")])
             .errors(&[ErrorCode::LabelInvalid]),
         Route::new("get_run", Method::Get, "/v1/runs/{run_id}", KeyScope::RunsRead)
-            .says("Everything that is known of a run.")
+            .says("The record of a run.")
             .answers(&[Answer::json::<RunRecord>(200, "Its record.")])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("wait_for_run", Method::Get, "/v1/runs/{run_id}/wait", KeyScope::RunsRead)
             .says("Answers once a run is over.")
             .query::<WaitQuery>()
             .answers(&[
-                Answer::json::<RunRecord>(200, "It is over."),
-                Answer::json::<RunRecord>(202, "Time is up, and it goes on."),
+                Answer::json::<RunRecord>(200, "The run is over."),
+                Answer::json::<RunRecord>(202, "The timeout has passed; the run goes on."),
             ])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("list_events", Method::Get, "/v1/runs/{run_id}/events", KeyScope::RunsRead)
@@ -132,7 +132,7 @@ pub const AREA: Area = Area {
             .answers(&[Answer::json::<StepPage>(200, "All of them.")])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("list_messages", Method::Get, "/v1/runs/{run_id}/messages", KeyScope::RunsRead)
-            .says("What the agents of a coordinated run said to each other, in order.")
+            .says("The messages between the agents of a coordinated run, in order.")
             .query::<MessageQuery>()
             .answers(&[Answer::json::<MessagePage>(200, "A page of them.")])
             .errors(&[ErrorCode::RunNotFound]),
@@ -147,12 +147,12 @@ pub const AREA: Area = Area {
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotCoordinated]),
         Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", KeyScope::RunsRead)
-            .says("What a run did with its time, tokens and money, as a tree of spans.")
+            .says("The time, tokens and money of a run, as a tree of spans.")
             .query::<TraceQuery>()
             .answers(&[Answer::json::<Trace>(200, "As `errand trace --json` prints it.")])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("verify_run", Method::Get, "/v1/runs/{run_id}/verify", KeyScope::RunsRead)
-            .says("Whether the journal of a run is what was written.")
+            .says("Compares the journal of a run with the hashes of its events.")
             .answers(&[Answer::json::<Verification>(200, "Good or bad.")])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("export_run", Method::Get, "/v1/runs/{run_id}/export", KeyScope::RunsRead)
@@ -168,18 +168,21 @@ pub const AREA: Area = Area {
             .query::<CancelQuery>()
             .takes(Body::maybe_json::<CancelRequest>())
             .answers(&[
-                Answer::json::<RunRecord>(202, "It is asked to end."),
-                Answer::json::<RunRecord>(200, "It is over, and nothing of it lives."),
+                Answer::json::<RunRecord>(202, "The run is asked to end."),
+                Answer::json::<RunRecord>(
+                    200,
+                    "The run is over, and none of its processes is alive.",
+                ),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunElsewhere]),
         Route::new("pause_run", Method::Post, "/v1/runs/{run_id}/pause", KeyScope::RunsWrite)
             .says("Freezes everything of a run; its time stands still.")
-            .answers(&[Answer::json::<RunRecord>(200, "Nothing of it executes anything.")])
+            .answers(&[Answer::json::<RunRecord>(200, "No process of the run executes.")])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotLive, ErrorCode::RunLive]),
         Route::new("resume_run", Method::Post, "/v1/runs/{run_id}/resume", KeyScope::RunsWrite)
             .says("Lets a paused run go on, or allows a run more.")
             .takes(Body::maybe_json::<ResumeRequest>())
-            .answers(&[Answer::json::<RunRecord>(200, "It goes on.")])
+            .answers(&[Answer::json::<RunRecord>(200, "The run goes on.")])
             .errors(&[
                 ErrorCode::RunNotFound,
                 ErrorCode::RunNotLive,
@@ -191,7 +194,7 @@ pub const AREA: Area = Area {
             .says("Begins a run anew: another attempt while it lives, a new run once it is over.")
             .takes(Body::maybe_json::<RestartRequest>())
             .answers(&[
-                Answer::json::<RunRecord>(200, "It has another attempt, or soon will."),
+                Answer::json::<RunRecord>(200, "The run has another attempt, or soon will."),
                 Answer::json::<RunRecord>(202, "A new run is queued.").with(&[LOCATION]),
             ])
             .errors(NOT_AGAIN),
@@ -218,10 +221,10 @@ pub const AREA: Area = Area {
             .answers(&[Answer::json::<RunRecord>(202, "The new run is queued.").with(&[LOCATION])])
             .errors(NOT_AGAIN),
         Route::new("replay_run", Method::Post, "/v1/runs/{run_id}/replay", KeyScope::RunsWrite)
-            .says("Tells what a run did, proves that its agent still does the same, or does it again.")
+            .says("Shows a run, proves that its agent still does the same, or executes it again.")
             .takes(Body::maybe_json::<ReplayRequest>())
             .answers(&[
-                Answer::json::<Story>(200, "`inspect`: what it did."),
+                Answer::json::<Story>(200, "`inspect`: the recorded run."),
                 Answer::json::<RunRecord>(202, "`strict` or `live`: the new run is queued.")
                     .with(&[LOCATION]),
             ])
@@ -229,7 +232,7 @@ pub const AREA: Area = Area {
         Route::new("delete_run", Method::Delete, "/v1/runs/{run_id}", KeyScope::RunsWrite)
             .says("Removes a run that is over, with everything that belongs to it.")
             .query::<RemoveQuery>()
-            .answers(&[Answer::empty(204, "It is gone.")])
+            .answers(&[Answer::empty(204, "The run is removed.")])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive]),
     ],
 };
@@ -307,7 +310,7 @@ pub struct RestartRequest {
     pub latest: Option<bool>,
 }
 
-/// With which agent a run that went wrong is done again; with the recorded one unless said.
+/// Options of a retry; the agent is the recorded one by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryRequest {
@@ -330,7 +333,7 @@ pub struct WakeRequest {
     pub input: Option<Value>,
 }
 
-/// From where a run is done again.
+/// Options of a fork.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForkRequest {

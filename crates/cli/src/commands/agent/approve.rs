@@ -22,16 +22,16 @@ Exit codes: 0 approved, 1 rejected, 75 parked
 Example:
   errand agent approve --action deploy --target production --digest \"sha256:$SUM\" --park || exit $?")]
 pub(crate) struct Args {
-    /// What would be done
+    /// Action that needs approval
     #[arg(long)]
     action: String,
-    /// To what
+    /// Target of the action
     #[arg(long)]
     target: String,
-    /// What the person who decides should know
+    /// Summary for the person who decides
     #[arg(long, value_name = "TEXT")]
     summary: Option<String>,
-    /// Of exactly what would be done, as sha256:HEX: the decision covers nothing else
+    /// Digest of the exact action, sha256:HEX: the decision covers nothing else
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
     /// The step for which it is asked; by default the one whose command asks
@@ -40,10 +40,10 @@ pub(crate) struct Args {
     /// Tells this question from others of the run with the same action, target and digest
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// How long there is to decide, such as 30m; by default what the agent file says
+    /// Time limit for the decision, such as 30m; by default that of the agent file
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     timeout: Option<Duration>,
-    /// What counts if nobody decides in time
+    /// Decision if no person decides in time
     #[arg(long, value_enum, default_value_t = Default::Reject)]
     default: Default,
     /// Return at once with exit code 75: the agent exits, and the decision starts its next attempt
@@ -54,9 +54,9 @@ pub(crate) struct Args {
 /// Decision if no person decides in time.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Default {
-    /// It may be done
+    /// The action is approved
     Approve,
-    /// It may not
+    /// The action is rejected
     Reject,
     /// The run is stopped
     Cancel,

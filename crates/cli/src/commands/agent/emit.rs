@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What happened, as a noun and a verb: model.called, tool.called, progress.reported
+    /// Type of the event, a noun and a verb: model.called, tool.called, progress.reported
     #[arg(value_name = "TYPE")]
     kind: String,
     /// The event's data: a JSON object, @FILE, or - for stdin

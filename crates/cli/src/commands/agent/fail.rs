@@ -15,12 +15,12 @@ Examples:
   errand agent fail 'the API answers 503' --code rate_limited --retryable true; exit 1
   errand agent fail 'no such customer' --retryable false; exit 1")]
 pub(crate) struct Args {
-    /// One line for people
+    /// Error message, in one line
     message: String,
     /// A word that programs match on: lower case, joined by underscores
     #[arg(long, default_value = "agent_failed", value_parser = code)]
     code: String,
-    /// Whether another attempt may help; by default the retry policy decides
+    /// Retry hint: true if another attempt may help; by default the retry policy decides
     #[arg(long, value_name = "true|false")]
     retryable: Option<bool>,
 }

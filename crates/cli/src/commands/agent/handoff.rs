@@ -17,14 +17,14 @@ pub(crate) struct Args {
     /// The agent, one of the `handoffs` of the agent file
     #[arg(long, value_name = "NAME")]
     to: String,
-    /// What was done, and what is left to do
+    /// Summary of the work done and left
     #[arg(long, value_name = "TEXT")]
     summary: String,
     /// An artifact of this run that the other agent gets
     #[arg(long = "artifact", value_name = "NAME")]
     artifacts: Vec<String>,
-    /// What the other agent is given: a JSON document, @FILE, or - for stdin; by default what this run
-    /// was given
+    /// Input of the other agent: a JSON document, @FILE, or - for stdin; by default this run's
+    /// input
     #[arg(allow_hyphen_values = true)]
     input: Option<String>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Tells this question from others of the run with the same prompt and schema
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// How long there is to answer, such as 2h; by default what the agent file says
+    /// Time limit for the answer, such as 2h; by default that of the agent file
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     timeout: Option<Duration>,
     /// Return at once with exit code 75: the agent exits, and the answer starts its next attempt

@@ -34,10 +34,10 @@ pub(crate) struct SendArgs {
     /// An agent by its name in the coordinator, or __prev__, __next__, __self__, __end__
     #[arg(long, value_name = "NAME")]
     to: String,
-    /// What the message is
+    /// Type of the message
     #[arg(long, value_name = "TYPE", value_enum, ignore_case = true)]
     r#type: Type,
-    /// What is said: a JSON document, @FILE, or - for stdin
+    /// Content: a JSON document, @FILE, or - for stdin
     #[arg(allow_hyphen_values = true)]
     payload: String,
 }
@@ -48,7 +48,7 @@ pub(crate) struct SendArgs {
 enum Type {
     /// Work to do
     Task,
-    /// What came of it
+    /// Result of a task
     Result,
     /// A verdict on a result, or the question for one
     Validation,
@@ -60,7 +60,7 @@ enum Type {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NextArgs {
-    /// How long to wait for it; 0s does not wait
+    /// Longest wait; 0s does not wait
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = wait)]
     timeout: Duration,
 }

@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Message(message::Command),
     /// Let another agent carry on once this run ends well, and print the id of its run
     Handoff(handoff::Args),
-    /// What outlives the run: state, history, and results of tools
+    /// Read and write the session: state, history, and cached results of tools
     #[command(subcommand)]
     Session(session::Command),
     /// Print the brief that the run was given

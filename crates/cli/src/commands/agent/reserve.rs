@@ -20,28 +20,28 @@ Examples:
   errand agent reserve --release \"$id\"
 Exit codes: 0 granted, 1 the budget leaves no room.")]
 pub(crate) struct Args {
-    /// What is about to be called
+    /// Kind of the planned call
     #[arg(required_unless_present = "release")]
     kind: Option<Kind>,
-    /// At most so many tokens, in and out
+    /// Greatest number of tokens, in and out
     #[arg(long, value_name = "N")]
     tokens: Option<u64>,
-    /// Of these, written
+    /// Output tokens of these
     #[arg(long, value_name = "N", requires = "tokens")]
     output_tokens: Option<u64>,
-    /// At most so many US dollars; without it the price table says how much
+    /// Greatest cost in US dollars; without it the price table gives the cost
     #[arg(long, value_name = "USD")]
     cost_usd: Option<String>,
-    /// Whose model
+    /// Provider of the model
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Which model
+    /// Name of the model
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Which tool
+    /// Name of the tool
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
-    /// What the tool is given: JSON, @FILE, or - for stdin
+    /// Arguments of the tool: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON", requires = "tool")]
     arguments: Option<String>,
     /// The step that the call belongs to; by default the one it is made in

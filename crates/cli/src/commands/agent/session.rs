@@ -46,9 +46,9 @@ pub(crate) enum Command {
     },
     /// Append a message to the history
     Append {
-        /// Who says it: user, assistant, system, tool, or a word of your own
+        /// Role of the author: user, assistant, system, tool, or a word of your own
         role: String,
-        /// What is said: text, @FILE, or - for stdin
+        /// Content: text, @FILE, or - for stdin
         #[arg(allow_hyphen_values = true)]
         content: String,
         /// The content is a JSON document
@@ -66,7 +66,7 @@ pub(crate) enum Cache {
     Get {
         /// The tool
         tool: String,
-        /// What it was given: a JSON document, @FILE, or - for stdin
+        /// Input of the tool: a JSON document, @FILE, or - for stdin
         #[arg(allow_hyphen_values = true, default_value = "null")]
         input: String,
     },
@@ -74,13 +74,13 @@ pub(crate) enum Cache {
     Put {
         /// The tool
         tool: String,
-        /// What it was given: a JSON document, @FILE, or - for stdin
+        /// Input of the tool: a JSON document, @FILE, or - for stdin
         #[arg(allow_hyphen_values = true)]
         input: String,
-        /// What it gave: a JSON document, @FILE, or - for stdin
+        /// Result of the tool: a JSON document, @FILE, or - for stdin
         #[arg(allow_hyphen_values = true)]
         result: String,
-        /// How long it counts, such as 10m; a day unless said
+        /// Lifetime of the entry, such as 10m; a day by default
         #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
         ttl: Option<Duration>,
     },

@@ -35,10 +35,10 @@ const TELLING_LINE_BYTES: usize = 200;
 pub(crate) struct Args {
     /// The step's key: unique in the run, the same in every attempt
     key: String,
-    /// How long the command may take, such as 30s; by default what the agent file says
+    /// Time limit of the command, such as 30s; by default that of the agent file
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     timeout: Option<Duration>,
-    /// What it is: a budget that is spent holds up steps of kind model or tool
+    /// Kind of the step: a spent budget holds up steps of kind model or tool
     #[arg(long, value_name = "KIND", default_value = "command")]
     kind: Kind,
     /// The command and its arguments

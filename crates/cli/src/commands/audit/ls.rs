@@ -17,10 +17,10 @@ const PAGE: u32 = 500;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Whose
+    /// Namespace whose log is shown
     #[arg(long, value_name = "NAME", default_value = DEFAULT_NAMESPACE)]
     namespace: String,
-    /// Show at most so many, the newest
+    /// Show at most this number, the newest
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     last: usize,
     #[command(flatten)]

@@ -24,7 +24,7 @@ Examples:
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Sub>,
-    /// What to show: a run, a path, AGENT@GENERATION or a digest
+    /// Subject: a run, a path, AGENT@GENERATION or a digest
     #[arg(value_name = "RUN|PATH", required_unless_present = "diff")]
     of: Option<String>,
     /// Compare two inventories, component by component

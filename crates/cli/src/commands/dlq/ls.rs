@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Print ids only
     #[arg(short, long)]
     quiet: bool,
-    /// Show at most so many, the newest
+    /// Show at most this number, the newest
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
     /// Print them as a JSON array

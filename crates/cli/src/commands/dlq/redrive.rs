@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// With the agent in that folder, or of that agent file
     #[arg(long, value_name = "PATH", group = "with")]
     with_agent: Option<PathBuf>,
-    /// On this machine: how many of them are under way at once, the others begin as those end; one for
-    /// each core unless said, at least 4
+    /// On this machine: how many of them are under way at once, the others begin as those end; one
+    /// for each core unless said, at least 4
     #[arg(long, value_name = "N")]
     at_once: Option<NonZeroUsize>,
     /// Print what was redriven as a JSON array

@@ -20,7 +20,7 @@ const SHOWN_CHARS: usize = 2_000;
 pub(crate) struct Args {
     /// The run: its id, a unique part of it, or its name
     run: String,
-    /// So many lines from the end of its log
+    /// Number of lines from the end of its log
     #[arg(short = 'n', long, value_name = "N", default_value_t = LOG_LINES)]
     tail: usize,
     /// Print it as JSON

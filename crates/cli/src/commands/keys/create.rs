@@ -13,16 +13,16 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What to call it, in lists and in the audit log
+    /// Name of the key, for lists and the audit log
     #[arg(long)]
     name: String,
-    /// What it allows: runs:read, runs:write, approvals:decide, admin; may be repeated
+    /// Scopes of the key: runs:read, runs:write, approvals:decide, admin; may be repeated
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
     scopes: Vec<KeyScope>,
-    /// Whose runs and agents it opens
+    /// Namespace that the key opens
     #[arg(long, value_name = "NAME", default_value = errand_model::DEFAULT_NAMESPACE)]
     namespace: String,
-    /// How long it is good, such as 90d; without it: until it is revoked
+    /// Lifetime of the key, such as 90d; without it until it is revoked
     #[arg(long, value_name = "DURATION", value_parser = crate::commands::submit::duration)]
     expires: Option<Duration>,
     #[command(flatten)]

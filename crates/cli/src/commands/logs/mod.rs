@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Go on until the run ends
     #[arg(short, long)]
     follow: bool,
-    /// Only so many lines from the end
+    /// Number of lines from the end; all by default
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<usize>,
     /// Only what was printed since: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z

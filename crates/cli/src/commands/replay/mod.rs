@@ -46,7 +46,7 @@ at the first difference, which it shows with both sides.")]
 pub(crate) struct Args {
     /// The run
     run: String,
-    /// How
+    /// Policy of the replay
     #[arg(long, value_enum, default_value_t)]
     policy: Policy,
     /// Another agent than the recorded one: its folder, or its agent file

@@ -13,8 +13,7 @@ use errand_model::event::{ListenerSpec, Respond};
 use crate::context::Context;
 use crate::failure::Failure;
 
-// Flags about listeners. Not a doc comment, which
-// would take the place of the help text of the command.
+// Flags about listeners.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(super) struct ListenFlags {
@@ -27,14 +26,15 @@ pub(super) struct ListenFlags {
     /// A method that is answered; may be given again
     #[arg(long = "listen-method", value_name = "METHOD")]
     listen_methods: Vec<String>,
-    /// When a request is answered: at_end of its wake, or at_once when the wake is durable
+    /// Time of the answer: at_end of the wake, or at_once when it is durable
     #[arg(long, value_name = "WHEN", value_parser = respond)]
     listen_respond: Option<Respond>,
-    /// The name of a host, other than localhost, for which requests are taken without a secret: what
-    /// a proxy passes on; may be given again
+    /// The name of a host, other than localhost, for which requests are taken without a secret:
+    /// what a proxy passes on; may be given again
     #[arg(long = "listen-host", value_name = "NAME")]
     listen_hosts: Vec<String>,
-    /// What callers must know; better: name a secret in the agent file [env: ERRAND_LISTEN_SECRET]
+    /// Secret that callers must send; better: name one in the agent file [env:
+    /// ERRAND_LISTEN_SECRET]
     #[arg(long, value_name = "SECRET")]
     listen_shared_secret: Option<String>,
     /// The largest body that is read

@@ -41,28 +41,28 @@ pub struct Run {
     /// The number of the last attempt; 0 before the first.
     #[prost(uint32, tag = "13")]
     pub attempt: u32,
-    /// What the agent produced, as JSON; empty: nothing so far.
+    /// Output of the agent, as JSON; empty: none so far.
     #[prost(string, tag = "14")]
     pub output_json: ::prost::alloc::string::String,
-    /// What went wrong last.
+    /// Latest error.
     #[prost(message, optional, tag = "15")]
     pub last_error: ::core::option::Option<Failure>,
     /// The whole record: the same JSON that REST answers with.
     #[prost(string, tag = "100")]
     pub record_json: ::prost::alloc::string::String,
 }
-/// Which agent a run executes.
+/// Agent that a run executes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Agent {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
-    /// Of its parcel: sha256: and 64 hex digits.
+    /// Digest of its parcel: sha256: and 64 hex digits.
     #[prost(string, tag = "3")]
     pub digest: ::prost::alloc::string::String,
 }
-/// What went wrong.
+/// Error of a run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Failure {
     /// Stable.
@@ -77,16 +77,16 @@ pub struct Failure {
     #[prost(string, tag = "4")]
     pub stderr_tail: ::prost::alloc::string::String,
 }
-/// A run that somebody wants. What is left out is as the agent says.
+/// Request of a run. The agent's settings hold for what is left out.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateRunRequest {
     /// A registered agent: its name, or name@version.
     #[prost(string, tag = "1")]
     pub agent: ::prost::alloc::string::String,
-    /// Which version of it; empty: the current one.
+    /// Version of the agent; empty: the current one.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
-    /// What the agent is given, as JSON; empty: nothing.
+    /// Input of the agent, as JSON; empty: none.
     #[prost(string, tag = "3")]
     pub input_json: ::prost::alloc::string::String,
     /// job or heartbeat; empty: job.
@@ -123,10 +123,10 @@ pub struct CreateRunRequest {
     /// Limits on what it may spend, as JSON: the field `budgets` of REST.
     #[prost(string, tag = "13")]
     pub budgets_json: ::prost::alloc::string::String,
-    /// Where its end is reported.
+    /// URL to which the end is reported.
     #[prost(string, tag = "14")]
     pub callback_url: ::prost::alloc::string::String,
-    /// It is not begun before: RFC 3339.
+    /// Earliest start, RFC 3339.
     #[prost(string, tag = "15")]
     pub scheduled_at: ::prost::alloc::string::String,
     /// Labels that the worker must have.
@@ -135,19 +135,19 @@ pub struct CreateRunRequest {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The same key again gives the same run, not a second one.
+    /// Idempotency key: a repeated request gives the same run.
     #[prost(string, tag = "17")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-/// A run that somebody wants to watch.
+/// Request of a run and of the stream of its events.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateAndStreamRequest {
     #[prost(message, optional, tag = "1")]
     pub run: ::core::option::Option<CreateRunRequest>,
-    /// Whether the run is cancelled if the client goes away; it goes on otherwise.
+    /// True to cancel the run if the client disconnects.
     #[prost(bool, tag = "2")]
     pub cancel_on_disconnect: bool,
-    /// Whether what the agent prints is told as well.
+    /// True to send the agent's log as well.
     #[prost(bool, tag = "3")]
     pub log: bool,
 }
@@ -156,7 +156,7 @@ pub struct GetRunRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
 }
-/// Which runs to list. All that is given must hold.
+/// Filters of a list of runs. All that are given must hold.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRunsRequest {
     /// pending, running, paused, completed, failed or cancelled.
@@ -180,7 +180,7 @@ pub struct ListRunsRequest {
     /// Only runs that are not over.
     #[prost(bool, tag = "8")]
     pub live: bool,
-    /// At most so many; 0: 50.
+    /// Greatest number of runs; 0: 50.
     #[prost(uint32, tag = "9")]
     pub limit: u32,
     /// The next_cursor of the page before.
@@ -207,13 +207,13 @@ pub struct WaitRunRequest {
 pub struct CancelRunRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// How long the agent has to end by itself, such as 10s.
+    /// Time in which the agent may end by itself, such as 10s.
     #[prost(string, tag = "2")]
     pub grace_period: ::prost::alloc::string::String,
-    /// Whether to answer only once nothing of the run lives.
+    /// True to answer only once no process of the run is alive.
     #[prost(bool, tag = "3")]
     pub wait: bool,
-    /// Whether it is killed at once.
+    /// True to kill at once.
     #[prost(bool, tag = "4")]
     pub force: bool,
 }
@@ -226,7 +226,7 @@ pub struct PauseRunRequest {
 pub struct ResumeRunRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// What may be spent from now on, as JSON: the field `raise` of REST.
+    /// Raised limits, as JSON: the field `raise` of REST.
     #[prost(string, tag = "2")]
     pub raise_json: ::prost::alloc::string::String,
 }
@@ -235,7 +235,7 @@ pub struct WakeRequest {
     /// The service.
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// What the agent is given, as JSON; empty: nothing, as at a heartbeat.
+    /// Input of the agent, as JSON; empty: none, as at a heartbeat.
     #[prost(string, tag = "2")]
     pub input_json: ::prost::alloc::string::String,
 }
@@ -243,10 +243,10 @@ pub struct WakeRequest {
 pub struct DecideApprovalRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// Which; empty: the only one that is open.
+    /// Id of the approval; empty: the only one that is open.
     #[prost(string, tag = "2")]
     pub approval_id: ::prost::alloc::string::String,
-    /// Whether what is asked may be done.
+    /// True to approve.
     #[prost(bool, tag = "3")]
     pub approve: bool,
     #[prost(string, tag = "4")]
@@ -262,10 +262,10 @@ pub struct DecideApprovalResponse {
     pub run_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub approval_id: ::prost::alloc::string::String,
-    /// Whether it may be done.
+    /// True if it was approved.
     #[prost(bool, tag = "3")]
     pub approved: bool,
-    /// Who decided, as the record has it.
+    /// Name of the person who decided.
     #[prost(string, tag = "4")]
     pub decided_by: ::prost::alloc::string::String,
 }
@@ -273,7 +273,7 @@ pub struct DecideApprovalResponse {
 pub struct ProvideInputRequest {
     #[prost(string, tag = "1")]
     pub run_id: ::prost::alloc::string::String,
-    /// Which; empty: the only one that is open.
+    /// Id of the question; empty: the only one that is open.
     #[prost(string, tag = "2")]
     pub input_id: ::prost::alloc::string::String,
     /// The answer, as JSON.
@@ -287,7 +287,7 @@ pub struct ProvideInputResponse {
     pub run_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub input_id: ::prost::alloc::string::String,
-    /// Who answered, as the record has it.
+    /// Name of the person who answered.
     #[prost(string, tag = "3")]
     pub answered_by: ::prost::alloc::string::String,
 }
@@ -301,14 +301,14 @@ pub struct StreamEventsRequest {
     /// Types of events (step.failed) or nouns (step); none: all.
     #[prost(string, repeated, tag = "3")]
     pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Whether parts of the output are left out that are not in the journal yet.
+    /// True to leave out parts of the output that are not in the journal yet.
     #[prost(bool, tag = "4")]
     pub no_output: bool,
-    /// Whether what the agent prints is told as well.
+    /// True to send the agent's log as well.
     #[prost(bool, tag = "5")]
     pub log: bool,
 }
-/// One thing that a stream tells.
+/// Item of a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamItem {
     #[prost(oneof = "stream_item::Told", tags = "1, 2, 3, 4, 5")]
@@ -324,13 +324,13 @@ pub mod stream_item {
         /// A part of the output, before it is in the journal.
         #[prost(message, tag = "2")]
         Output(super::Output),
-        /// What the agent printed.
+        /// Output that the agent printed.
         #[prost(message, tag = "3")]
         Log(super::Log),
         /// The client was too slow for parts that are in no journal.
         #[prost(message, tag = "4")]
         Lagged(super::Lagged),
-        /// The last thing that a stream tells.
+        /// The last item of a stream.
         #[prost(message, tag = "5")]
         End(super::End),
     }
@@ -364,13 +364,13 @@ pub struct Event {
 pub struct Output {
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
-    /// Where the text begins in the output of its attempt, in bytes of UTF-8.
+    /// Offset of the text in the attempt's output, in bytes of UTF-8.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
     #[prost(string, tag = "3")]
     pub text: ::prost::alloc::string::String,
 }
-/// What an agent printed.
+/// Output that an agent printed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Log {
     #[prost(uint32, tag = "1")]
@@ -384,7 +384,7 @@ pub struct Log {
 /// Something was left out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Lagged {
-    /// How many live parts, at least.
+    /// Least number of live parts left out.
     #[prost(uint64, tag = "1")]
     pub missed: u64,
     #[prost(uint64, tag = "2")]
@@ -398,7 +398,7 @@ pub struct End {
     pub reason: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub last_seq: u64,
-    /// When to come again, where more is to come; 0: never.
+    /// Delay before the client reconnects; 0: do not.
     #[prost(uint64, tag = "3")]
     pub retry_ms: u64,
     /// The run, where it is over.
@@ -437,12 +437,12 @@ pub mod runs_server {
             tonic::Response<Self::CreateAndStreamStream>,
             tonic::Status,
         >;
-        /// Everything that is known of a run.
+        /// Returns the record of a run.
         async fn get_run(
             &self,
             request: tonic::Request<super::GetRunRequest>,
         ) -> std::result::Result<tonic::Response<super::Run>, tonic::Status>;
-        /// Runs, newest first, a page at a time.
+        /// Lists runs, newest first, a page at a time.
         async fn list_runs(
             &self,
             request: tonic::Request<super::ListRunsRequest>,
@@ -450,7 +450,7 @@ pub mod runs_server {
             tonic::Response<super::ListRunsResponse>,
             tonic::Status,
         >;
-        /// Answers once a run is over, or time is up.
+        /// Answers once a run is over or the timeout has passed.
         async fn wait_run(
             &self,
             request: tonic::Request<super::WaitRunRequest>,
@@ -497,7 +497,7 @@ pub mod runs_server {
             >
             + std::marker::Send
             + 'static;
-        /// What happens in a run, after a certain event and without gap or repeat, to its end.
+        /// Streams the events of a run after a given one, without gap or repeat, to its end.
         async fn stream_events(
             &self,
             request: tonic::Request<super::StreamEventsRequest>,
