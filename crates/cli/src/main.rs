@@ -55,15 +55,20 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         os::use_one_arena();
     }
     let context = Context::from_process(cli.global.root, cli.global.server, printer.clone())?;
-    let departure =
-        if let Command::Run(args) = &cli.command { run::departure(&context, args)? } else { None };
-    let Some(departure) = departure else {
+    let draft = if let Command::Run(args) = &cli.command {
+        run::check_detached(&context, args)?
+    } else {
+        None
+    };
+    let Some(draft) = draft else {
         return finish(run(&context, cli.command, Cli::command));
     };
-    match detached::split(printer)? {
+    match detached::fork_helper(printer)? {
         Role::Launcher(code) => Ok(code),
-        Role::Helper(pipe) => finish(async { Ok(detached::help(&context, departure, pipe).await) }),
-        Role::Alone => finish(run::depart(&context, departure)),
+        Role::Helper(pipe) => {
+            finish(async { Ok(detached::run_as_helper(&context, draft, pipe).await) })
+        }
+        Role::Alone => finish(run::launch_detached(&context, draft)),
     }
 }
 

@@ -15,7 +15,7 @@ use errand_engine::{Engine, launch};
 use errand_model::RunId;
 use errand_store::Lease;
 
-use super::run::{self, Departure};
+use super::run::{self, DetachedRunDraft};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -34,7 +34,7 @@ pub(crate) enum Role {
 }
 
 /// Copies this process. In the launcher, waits for the helper's report, and prints its output.
-pub(crate) fn split(printer: &Printer) -> Result<Role, Failure> {
+pub(crate) fn fork_helper(printer: &Printer) -> Result<Role, Failure> {
     match os::fork() {
         Ok(Some(Fork::Helper(pipe))) => Ok(Role::Helper(pipe)),
         Ok(Some(Fork::Launcher(helper))) => {
@@ -60,24 +60,30 @@ fn not_reported(why: &NoReport) -> String {
 }
 
 /// Does the work of the helper. The launcher prints what is printed here before `pipe` is told.
-pub(crate) async fn help(context: &Context, departure: Departure, pipe: LauncherPipe) -> u8 {
-    let json = departure.json;
-    match begin(context, departure).await {
-        Ok(Begun::Held(held)) => {
+pub(crate) async fn run_as_helper(
+    context: &Context,
+    draft: DetachedRunDraft,
+    pipe: LauncherPipe,
+) -> u8 {
+    let json = draft.json;
+    match begin(context, draft).await {
+        Ok(DetachedRun::HeldHere(held)) => {
             let Held { engine, signals, run_id, lease } = *held;
             let tell = async |report| {
                 let printed = match report {
                     HelperReport::Began => run::print_run(context, &engine, &run_id, json).await,
-                    HelperReport::Failed { .. } => run::began(&engine, &run_id, report).await,
+                    HelperReport::Failed { .. } => {
+                        run::check_report(&engine, &run_id, report).await
+                    }
                 };
                 pipe.report(exit_code(context, printed.map(|()| 0)));
             };
-            match until_over(&engine, &run_id, lease, &signals, tell).await {
+            match supervise_and_report(&engine, &run_id, lease, &signals, tell).await {
                 Ok(()) => 0,
                 Err(failure) => failure.exit_code(),
             }
         }
-        Ok(Begun::Elsewhere(code)) => {
+        Ok(DetachedRun::HeldElsewhere(code)) => {
             pipe.report(code);
             code
         }
@@ -101,11 +107,11 @@ fn exit_code(context: &Context, ended: Result<u8, Failure>) -> u8 {
 }
 
 /// Run that was admitted.
-enum Begun {
+enum DetachedRun {
     /// The run is held by this process.
-    Held(Box<Held>),
+    HeldHere(Box<Held>),
     /// Another process runs it; its id is printed.
-    Elsewhere(u8),
+    HeldElsewhere(u8),
 }
 
 /// Run under the lease of this process.
@@ -116,22 +122,26 @@ struct Held {
     lease: Lease,
 }
 
-async fn begin(context: &Context, departure: Departure) -> Result<Begun, Failure> {
-    let Departure { checked, json } = departure;
+async fn begin(context: &Context, draft: DetachedRunDraft) -> Result<DetachedRun, Failure> {
+    let DetachedRunDraft { checked, json } = draft;
     let signals = SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = context.engine_or_create()?;
     run::refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine)?;
     let run_id = engine.new_run_id()?;
-    if is_of_family(&submission) || !show(&engine, &run_id, &submission) {
-        return run::detach(context, &engine, submission, json).await.map(Begun::Elsewhere);
+    if is_of_family(&submission) || !retitle_process(&engine, &run_id, &submission) {
+        return run::detach(context, &engine, submission, json)
+            .await
+            .map(DetachedRun::HeldElsewhere);
     }
     match admit_held_as(&engine, run_id, submission).await? {
-        (run_id, Ok(lease)) => Ok(Begun::Held(Box::new(Held { engine, signals, run_id, lease }))),
+        (run_id, Ok(lease)) => {
+            Ok(DetachedRun::HeldHere(Box::new(Held { engine, signals, run_id, lease })))
+        }
         (_, Err(existing)) => {
             run::print_run(context, &engine, &existing, json).await?;
-            Ok(Begun::Elsewhere(0))
+            Ok(DetachedRun::HeldElsewhere(0))
         }
     }
 }
@@ -144,13 +154,13 @@ fn is_of_family(submission: &CheckedSubmission) -> bool {
 
 /// Shows this process as the helper of the run. Returns false if that is not possible: an agent that
 /// started this command would take the helper for a process of its own run.
-fn show(engine: &Engine, run_id: &RunId, submission: &CheckedSubmission) -> bool {
+fn retitle_process(engine: &Engine, run_id: &RunId, submission: &CheckedSubmission) -> bool {
     let secrets = &submission.submission().parcel.agent.secrets;
     os::show_as_helper(run_id, &helper_environment(engine, run_id, secrets)).is_ok()
 }
 
 /// Supervises a run until it is over, and tells once that its first attempt began, or why not.
-pub(super) async fn until_over(
+pub(super) async fn supervise_and_report(
     engine: &Engine,
     run_id: &RunId,
     lease: Lease,

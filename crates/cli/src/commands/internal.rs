@@ -10,7 +10,7 @@ use errand_engine::launch::HelperReport;
 use errand_engine::supervise::{HangUp, SignalListener};
 use errand_model::RunId;
 
-use super::detached::until_over;
+use super::detached::supervise_and_report;
 use super::reference::{self, Page};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
             return Ok(failure.exit_code());
         }
     };
-    until_over(&engine, run_id, lease, &signals, async |report| say(&report)).await?;
+    supervise_and_report(&engine, run_id, lease, &signals, async |report| say(&report)).await?;
     Ok(0)
 }
 

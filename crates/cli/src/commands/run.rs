@@ -109,27 +109,33 @@ impl From<Busy> for OnBusy {
 }
 
 /// Checked run that is to be left running.
-pub(crate) struct Departure {
+pub(crate) struct DetachedRunDraft {
     pub(super) checked: CheckedRunDraft,
     pub(super) json: bool,
 }
 
 /// Checks a run that is to be left running by a helper on this machine. `None` for any other one, and
 /// for a path without an agent file.
-pub(crate) fn departure(context: &Context, args: &Args) -> Result<Option<Departure>, Failure> {
+pub(crate) fn check_detached(
+    context: &Context,
+    args: &Args,
+) -> Result<Option<DetachedRunDraft>, Failure> {
     if !args.common.detach || context.server()?.is_some() {
         return Ok(None);
     }
     context.check_owner()?;
     match check(context, args) {
         Err(failure) if failure.code() == ErrorCode::AgentFileMissing => Ok(None),
-        checked => Ok(Some(Departure { checked: checked?, json: args.common.json })),
+        checked => Ok(Some(DetachedRunDraft { checked: checked?, json: args.common.json })),
     }
 }
 
-/// Runs what was checked as [`departure`] says, with a helper that is started as a program.
-pub(crate) async fn depart(context: &Context, departure: Departure) -> Result<u8, Failure> {
-    let Departure { checked, json } = departure;
+/// Runs what was checked as [`check_detached`] says, with a helper that is started as a program.
+pub(crate) async fn launch_detached(
+    context: &Context,
+    draft: DetachedRunDraft,
+) -> Result<u8, Failure> {
+    let DetachedRunDraft { checked, json } = draft;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine)?;
@@ -269,7 +275,7 @@ pub(crate) async fn detach(
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {
-                began(engine, &run_id, launch::launch(engine, &run_id, 0, &needs)?).await?;
+                check_report(engine, &run_id, launch::launch(engine, &run_id, 0, &needs)?).await?;
             }
             run_id
         }
@@ -293,7 +299,7 @@ pub(super) async fn print_run(
 }
 
 /// Returns the failure that a helper reported.
-pub(super) async fn began(
+pub(super) async fn check_report(
     engine: &Engine,
     run_id: &RunId,
     report: HelperReport,
