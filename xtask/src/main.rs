@@ -33,7 +33,7 @@ usage: cargo xtask <chore>
                  generated files, documentation, tests
   test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
-  gen [--check]  writes docs/reference from the built program; --check only compares
+  gen [--check]  writes docs/reference and the gRPC types; --check only compares
   bench [--quick [--save]]
                  builds the release and measures it against bench/shares.json; --quick takes a few
                  minutes and measures the lines of that file, --save replaces the file

@@ -1,4 +1,5 @@
-//! `cargo xtask gen`: the pages under `docs/reference`, printed by the program itself.
+//! `cargo xtask gen`: the pages under `docs/reference`, printed by the program itself, and the
+//! types of the gRPC definition, made by a test of the gateway.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,28 @@ const PAGES: &[Page] = &[
     Page { file: "agent-file.schema.json", arguments: &["schema"] },
 ];
 
-/// Writes all pages.
+/// Test that compares the generated gRPC types with their definition.
+const GRPC_TEST: [&str; 7] = [
+    "test",
+    "--quiet",
+    "--locked",
+    "--package",
+    "errand-gateway",
+    "--lib",
+    "generated_files_are_those_of_the_definition",
+];
+/// Variable that makes that test write the types first.
+const GRPC_WRITE: &str = "ERRAND_GENERATE";
+
+/// Writes all generated files.
 ///
 /// # Errors
 ///
 /// If the program does not build or does not print a page, or a file cannot be written.
 pub(crate) fn write() -> Result<(), Failure> {
+    let mut test = shell::cargo(&GRPC_TEST);
+    test.env(GRPC_WRITE, "1");
+    shell::run(test)?;
     let program = build()?;
     fs::create_dir_all(folder())?;
     for page in PAGES {
@@ -37,12 +54,15 @@ pub(crate) fn write() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compares all pages with the present output of the program.
+/// Compares all generated files with what would be written now.
 ///
 /// # Errors
 ///
-/// If a page is missing, differs, or is superfluous.
+/// If a file is missing or differs, or a page is superfluous.
 pub(crate) fn check() -> Result<(), Failure> {
+    let mut test = shell::cargo(&GRPC_TEST);
+    test.env_remove(GRPC_WRITE);
+    shell::run(test)?;
     let program = build()?;
     let mut stale = Vec::new();
     for page in PAGES {

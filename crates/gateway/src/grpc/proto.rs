@@ -2,7 +2,7 @@
 //!
 //! The generated files are part of the repository: their compiler would be a tenth of a build from
 //! scratch. A test compares them with the definition, and writes them anew if `ERRAND_GENERATE` is
-//! set.
+//! set, as `cargo xtask gen` does.
 
 #![expect(
     clippy::allow_attributes,
@@ -12,7 +12,7 @@
     clippy::too_many_lines,
     unreachable_pub,
     unused_qualifications,
-    reason = "the build makes them"
+    reason = "tonic-prost-build generates them"
 )]
 
 include!("generated/errand.v1.rs");
@@ -47,7 +47,7 @@ mod tests {
             }
             assert!(
                 std::fs::read(made).unwrap() == std::fs::read(kept).unwrap(),
-                "{name} is out of date: run this test with ERRAND_GENERATE=1"
+                "{name} is out of date: run `cargo xtask gen`"
             );
         }
     }
