@@ -14,7 +14,7 @@ use super::db::Db;
 use super::driver::DriverThread;
 use super::failure::{Failure, FailureRemedy};
 use super::patience::Patience;
-use super::write::batch::{BatchTry, ExpectedRuns, Gathered, Outcome, attempt, attempt_expected};
+use super::write::batch::{BatchTry, Gathered, Outcome, attempt, attempt_expected};
 use super::{Postgres, Shared};
 use crate::Error;
 
@@ -44,8 +44,7 @@ pub(super) struct Coalescer {
 impl Coalescer {
     pub(super) fn start(shared: &Arc<Shared>, driver: &DriverThread) -> Self {
         let (inbox, messages) = mpsc::channel(INBOX_LIMIT);
-        let expected = ExpectedRuns::default();
-        let worker = Worker { shared: Arc::clone(shared), db: None, expected };
+        let worker = Worker { shared: Arc::clone(shared), db: None };
         driver.handle().begin(worker.run(messages));
         Self { inbox }
     }
@@ -69,7 +68,6 @@ impl Postgres {
 struct Worker {
     shared: Arc<Shared>,
     db: Option<Db>,
-    expected: ExpectedRuns,
 }
 
 impl Worker {
@@ -136,7 +134,7 @@ impl Worker {
             let tried = self.attempt_once(jobs).await;
             let failure = match tried {
                 BatchTry::Committed(outcomes, after) => {
-                    self.expected.note(after);
+                    self.shared.expected().note(after);
                     return Ok(outcomes);
                 }
                 BatchTry::Failed(failure) => failure,
@@ -168,13 +166,15 @@ impl Worker {
         let Some(db) = &self.db else {
             return BatchTry::Failed(Failure::Unexpected("there is no connection"));
         };
-        let tried = attempt_expected(db, jobs, &self.expected).await;
+        let known = self.shared.expected().of(jobs);
         // Nothing is expected of these runs until the commit is noted.
-        self.expected.forget(jobs);
-        match tried {
-            Some(tried) => tried,
-            None => attempt(db, jobs).await,
+        self.shared.expected().forget(jobs);
+        if let Some(known) = known
+            && let Some(tried) = attempt_expected(db, jobs, &known).await
+        {
+            return tried;
         }
+        attempt(db, jobs).await
     }
 
     async fn connection(&mut self) -> Result<&Db, Failure> {

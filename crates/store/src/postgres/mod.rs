@@ -35,8 +35,8 @@ mod tls;
 mod transact;
 mod write;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
@@ -47,6 +47,7 @@ use connect::Purpose;
 use driver::DriverThread;
 pub use migrate::{Migrated, known_version};
 use pool::Pool;
+use write::batch::ExpectedRuns;
 
 use crate::change::CHANGES_LIMIT;
 use crate::observer::Observed;
@@ -72,7 +73,16 @@ struct Shared {
     /// Number of transactions that this process committed.
     commits: AtomicU64,
     notices: Notices,
+    /// States of runs after this process's last changes of them.
+    expected: Mutex<ExpectedRuns>,
     driver: driver::Handle,
+}
+
+impl Shared {
+    fn expected(&self) -> MutexGuard<'_, ExpectedRuns> {
+        // A state that is noted wrongly only costs a round trip.
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Options for opening a registry.
@@ -113,6 +123,7 @@ impl Postgres {
             outbox: announce::Outbox::default(),
             commits: AtomicU64::new(0),
             notices: options.notices,
+            expected: Mutex::default(),
             driver: driver.handle(),
             address,
         });

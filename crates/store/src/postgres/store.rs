@@ -91,7 +91,10 @@ impl Store for Postgres {
         if claim.limit == 0 {
             return Ok(Vec::new());
         }
-        self.write(ClaimRuns(claim)).await
+        let claimed = self.write(ClaimRuns(claim)).await?;
+        // The next append to each of them needs one round trip.
+        self.shared.expected().note(claimed.states);
+        Ok(claimed.runs)
     }
 
     async fn take(

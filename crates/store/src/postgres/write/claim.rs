@@ -12,7 +12,7 @@ use errand_model::placement::{Class, ReadyRuns, UnderLease, choose};
 use futures_util::future::try_join;
 
 use super::Operation;
-use super::claim_plain::{self, ready_runs};
+use super::claim_plain::{self, ClaimedRuns, ready_runs};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::read;
@@ -53,7 +53,7 @@ pub(in crate::postgres) struct ClaimRuns(pub(in crate::postgres) Claim);
 
 #[async_trait]
 impl Operation for ClaimRuns {
-    type Output = Vec<(Stored, Lease)>;
+    type Output = ClaimedRuns;
 
     const DOING: &'static str = "claims runs";
 
@@ -69,9 +69,10 @@ impl Operation for ClaimRuns {
         }
         let runs = self.chosen(db).await?;
         if runs.is_empty() {
-            return Ok(Vec::new());
+            return Ok(ClaimedRuns::default());
         }
-        self.grant(db, &runs).await
+        let runs = self.grant(db, &runs).await?;
+        Ok(ClaimedRuns { runs, states: Vec::new() })
     }
 }
 

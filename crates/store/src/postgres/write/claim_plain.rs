@@ -4,13 +4,15 @@
 //! setting of the transaction, from which the others take them: each of those sees the state that
 //! the locks protect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use errand_model::RunId;
 
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::read;
-use crate::postgres::row::{integer, json};
-use crate::postgres::write::batch::UNLEASE;
+use crate::postgres::row::{integer, json, number};
+use crate::postgres::write::batch::{LockedRun, UNLEASE};
 use crate::{Claim, Error, Lease, Stored};
 
 /// Condition for the best runs of one class and rank, without runs that would only wait for their
@@ -76,8 +78,16 @@ const EVENTS: &str = "SELECT e.seq, e.at_ms, e.attempt, e.type, e.data, e.hash, 
      JOIN events e ON e.run = r.run AND e.seq > coalesce(s.seq, 0) AND e.seq <= r.head_seq \
      ORDER BY e.run, e.seq";
 
+/// Claimed runs.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct ClaimedRuns {
+    pub(in crate::postgres) runs: Vec<(Stored, Lease)>,
+    /// Their states under their leases, as far as they are known.
+    pub(in crate::postgres) states: Vec<(RunId, Option<LockedRun>)>,
+}
+
 /// Claims runs. `None`: queued runs have demands, and none was claimed.
-pub(super) async fn claim(db: &Db, claim: &Claim) -> Result<Option<Vec<(Stored, Lease)>>, Failure> {
+pub(super) async fn claim(db: &Db, claim: &Claim) -> Result<Option<ClaimedRuns>, Failure> {
     let (now, limit) = (claim.now.as_millis(), integer(u64::from(claim.limit)));
     let expires_at = claim.lease_for.map(|length| claim.now.plus(length).as_millis());
     let holder = json(&claim.holder)?;
@@ -105,14 +115,21 @@ pub(super) async fn claim(db: &Db, claim: &Claim) -> Result<Option<Vec<(Stored, 
     let granted: BTreeSet<i64> =
         granted.rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     let mut loaded = read::fold_rows(db, &runs.rows, &events.rows).await?;
-    let (mut claimed, mut unreadable) = (Vec::new(), Vec::new());
+    let folded_to: BTreeMap<i64, Option<i64>> = runs
+        .rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(5)?)))
+        .collect::<Result<_, Failure>>()?;
+    let (mut claimed, mut unreadable) = (ClaimedRuns::default(), Vec::new());
     for run in picked.try_get::<_, Vec<i64>>(1)? {
         match loaded.remove(&run) {
             Some(Ok(stored)) if granted.contains(&run) => {
                 let Some(lease) = stored.lease.clone() else {
                     return Err(Failure::Unexpected("a claimed run has no lease"));
                 };
-                claimed.push((stored, lease));
+                let state_seq = folded_to.get(&run).copied().flatten().map_or(0, number);
+                claimed.states.push((lease.run_id.clone(), Some(state(run, &stored, state_seq))));
+                claimed.runs.push((stored, lease));
             }
             // An unreadable run must not block the queue: it is still listed, with its error,
             // and can be removed.
@@ -125,4 +142,18 @@ pub(super) async fn claim(db: &Db, claim: &Claim) -> Result<Option<Vec<(Stored, 
         db.execute(UNLEASE, &[&unreadable]).await?;
     }
     Ok(Some(claimed))
+}
+
+/// Returns the state of a claimed run, with the number of events that its stored fold covers.
+fn state(run: i64, stored: &Stored, state_seq: u64) -> LockedRun {
+    LockedRun {
+        run,
+        status: stored.run.status.name().to_owned(),
+        is_over: false,
+        epoch: stored.epoch,
+        head: Some(stored.head),
+        leased: stored.lease.as_ref().map(|lease| lease.epoch),
+        state_seq,
+        open_requests: stored.open_requests,
+    }
 }

@@ -24,9 +24,8 @@ use async_trait::async_trait;
 pub(super) use bom::PutBom;
 pub(super) use claim::ClaimRuns;
 pub(super) use dead_letter::{DiscardDeadLetter, check as check_redrive};
-pub(super) use document::{
-    WriteDocuments, check as check_documents, locks as document_locks, write as write_documents,
-};
+use document::{DocumentRows, FoundDocuments, WantedDocuments};
+pub(super) use document::{WriteDocuments, check as check_documents, locks as document_locks};
 use errand_model::event::Event;
 use errand_model::run::Run;
 use futures_util::future::{try_join, try_join3};

@@ -72,6 +72,23 @@ pub(crate) async fn a_document_has_the_content_written_last(factory: &impl Store
     store.write_documents(Vec::new()).await.unwrap();
 }
 
+pub(crate) async fn changes_of_one_document_are_made_in_their_order(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let (put, remove) =
+        (|body: u64| put("a", Expect::Anything, json!(body)), || remove("a", Expect::Anything));
+    for (writes, expected) in [
+        (vec![put(1), put(2)], Some((2, json!(2)))),
+        (vec![put(3)], Some((3, json!(3)))),
+        (vec![remove(), put(4)], Some((1, json!(4)))),
+        (vec![put(5), remove()], None),
+        (vec![remove(), put(6), put(7)], Some((2, json!(7)))),
+        (vec![put(8), remove(), put(9)], Some((1, json!(9)))),
+    ] {
+        store.write_documents(writes.clone()).await.unwrap();
+        assert_eq!(read(&*store, "a").await, expected, "{writes:?}");
+    }
+}
+
 pub(crate) async fn documents_change_together_or_not_at_all(factory: &impl StoreFactory) {
     let store = factory.open();
     let first = vec![

@@ -97,6 +97,7 @@ macro_rules! conforms {
                 one_redrive_wins_among_several_processes;
             documents:
                 a_document_has_the_content_written_last
+                changes_of_one_document_are_made_in_their_order
                 documents_change_together_or_not_at_all
                 one_of_sixteen_concurrent_document_writers_wins
                 sixteen_concurrent_increments_lose_none

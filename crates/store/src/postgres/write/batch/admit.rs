@@ -26,7 +26,8 @@ pub(super) async fn admit<'a>(
     if let Some(standing_in) = existing(known, admission)? {
         return Ok((Done::Admitted(standing_in, None), Vec::new()));
     }
-    check(db, admission).await?;
+    check_run(db, admission).await?;
+    known.check_documents(&admission.documents)?;
     check_redrive(db, admission).await?;
     let lease = put(numbers, plan, admission, holder)?;
     Ok((Done::Admitted(Admitted::Created, lease), of_admission(admission)))
@@ -65,10 +66,7 @@ pub(super) async fn check_run(db: &Db, admission: &Admission) -> Result<(), Fail
 /// Checks an admission as [`check_run`] does; also refuses documents in an unexpected state.
 pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
     check_run(db, admission).await?;
-    if !admission.documents.is_empty() {
-        check_documents(db, &admission.documents).await?;
-    }
-    Ok(())
+    check_documents(db, &admission.documents).await
 }
 
 /// Adds the run to the plan, with a first lease if there is a holder. All checks are done.

@@ -3,11 +3,10 @@
 use super::current::{BatchAnswer, LockedRun, Numbers};
 use super::{Decided, Done, Plan, admit};
 use crate::change::{of_admission, of_append, of_family};
-use crate::document::Expect;
 use crate::fence::check_keys;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
-use crate::postgres::write::{check_beginning, check_documents};
+use crate::postgres::write::check_beginning;
 use crate::{Admission, Admitted, Append, Appended, Error, Holder};
 
 /// Decides [`crate::Store::append`].
@@ -24,12 +23,11 @@ pub(super) async fn append<'a>(
     }
     standing.check_held(append)?;
     check_beginning(db, append, current.run).await?;
-    write(db, plan, append, current).await
+    write(known, plan, append, current)
 }
 
 /// Decides [`crate::Store::append_at_rest`].
-pub(super) async fn append_at_rest<'a>(
-    db: &Db,
+pub(super) fn append_at_rest<'a>(
     known: &BatchAnswer,
     plan: &mut Plan<'a>,
     append: &'a Append,
@@ -40,7 +38,7 @@ pub(super) async fn append_at_rest<'a>(
         return Ok((Done::Appended(appended), Vec::new()));
     }
     standing.check_at_rest(append)?;
-    write(db, plan, append, current).await
+    write(known, plan, append, current)
 }
 
 /// A parent with the child that it admits.
@@ -63,8 +61,9 @@ pub(super) async fn append_and_admit<'a>(
     let (current, standing) = known.run(&parent.run.id)?;
     standing.check_held(parent)?;
     check_child(known, child)?;
-    admit::check(db, child).await?;
-    let (_, mut changes) = write(db, plan, parent, current).await?;
+    admit::check_run(db, child).await?;
+    known.check_documents(&child.documents)?;
+    let (_, mut changes) = write(known, plan, parent, current)?;
     let Some(lease) = admit::put(numbers, plan, child, Some(holder))? else {
         return Err(Failure::Unexpected("a child has no lease"));
     };
@@ -93,10 +92,9 @@ pub(super) async fn append_and_admit_all<'a>(
     for child in children {
         check_child(known, child)?;
         admit::check_run(db, child).await?;
+        known.check_documents(&child.documents)?;
     }
-    let documents = children.iter().flat_map(|child| &child.documents).chain(&parent.documents);
-    let conditional = documents.filter(|write| write.expect != Expect::Anything);
-    check_documents(db, &conditional.cloned().collect::<Vec<_>>()).await?;
+    known.check_documents(&parent.documents)?;
     let appended = plan.append(parent, current)?;
     for child in children {
         admit::put(numbers, plan, child, None)?;
@@ -113,15 +111,13 @@ fn check_child(known: &BatchAnswer, child: &Admission) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn write<'a>(
-    db: &Db,
+fn write<'a>(
+    known: &BatchAnswer,
     plan: &mut Plan<'a>,
     append: &'a Append,
     current: &LockedRun,
 ) -> Result<Decided, Failure> {
-    if !append.documents.is_empty() {
-        check_documents(db, &append.documents).await?;
-    }
+    known.check_documents(&append.documents)?;
     let appended = plan.append(append, current)?;
     Ok((Done::Appended(appended), of_append(append)))
 }

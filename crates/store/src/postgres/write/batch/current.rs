@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use errand_model::{Head, RunId};
 
 use super::Gathered;
-use crate::Error;
 use crate::fence::FenceState;
 use crate::postgres::db::{Answer, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
 use crate::postgres::text::indexed;
+use crate::postgres::write::{FoundDocuments, WantedDocuments};
+use crate::{DocumentWrite, Error};
 
 /// A run under its lock.
 #[derive(Clone, Debug)]
@@ -60,6 +61,7 @@ pub(super) struct BatchQuery {
     namespaces: Vec<String>,
     keys: Vec<String>,
     fingerprints: Vec<i64>,
+    documents: WantedDocuments,
     admissions: i32,
     requests: i32,
 }
@@ -70,6 +72,7 @@ pub(in crate::postgres) struct BatchAnswer {
     runs: BTreeMap<String, LockedRun>,
     by_key: BTreeMap<(String, String), (RunId, Vec<u8>)>,
     by_fingerprint: BTreeMap<Vec<u8>, RunId>,
+    documents: FoundDocuments,
     run_numbers: Vec<i64>,
     request_numbers: Vec<i64>,
 }
@@ -98,14 +101,14 @@ impl BatchQuery {
             match job {
                 Gathered::Admit { admission, .. } => wanted.admission(admission),
                 Gathered::Append { append, .. } | Gathered::AppendAtRest { append, .. } => {
-                    wanted.runs.push(append.run.id.to_string());
+                    wanted.append(append);
                 }
                 Gathered::AppendAndAdmit { parent, child, .. } => {
-                    wanted.runs.push(parent.run.id.to_string());
+                    wanted.append(parent);
                     wanted.admission(child);
                 }
                 Gathered::AppendAndAdmitAll { parent, children, .. } => {
-                    wanted.runs.push(parent.run.id.to_string());
+                    wanted.append(parent);
                     children.iter().for_each(|child| wanted.admission(child));
                 }
                 Gathered::Take { run_id, .. } | Gathered::GiveBack { run_id, .. } => {
@@ -120,9 +123,15 @@ impl BatchQuery {
         wanted
     }
 
+    fn append(&mut self, append: &crate::Append) {
+        self.runs.push(append.run.id.to_string());
+        self.documents.add(&append.documents);
+    }
+
     fn admission(&mut self, admission: &crate::Admission) {
         let spec = &admission.run.spec;
         self.admissions += 1;
+        self.documents.add(&admission.documents);
         if let Some(key) = &spec.idempotency_key {
             self.namespaces.push(spec.namespace.clone().unwrap_or_default());
             self.keys.push(indexed(key).into_owned());
@@ -143,6 +152,7 @@ impl BatchQuery {
         if !self.fingerprints.is_empty() {
             steps.push(Step::Query(BY_FINGERPRINT, vec![&self.fingerprints]));
         }
+        steps.extend(self.documents.step());
         if self.admissions > 0 {
             steps.push(Step::Query(RUN_NUMBERS, vec![&self.admissions]));
         }
@@ -171,6 +181,9 @@ impl BatchQuery {
                 let newest = run_id(row.try_get(0)?)?;
                 known.by_fingerprint.entry(row.try_get(1)?).or_insert(newest);
             }
+        }
+        if let Some(answer) = next(self.documents.step().is_some()) {
+            known.documents = self.documents.read(&answer)?;
         }
         if let Some(answer) = next(self.admissions > 0) {
             known.run_numbers = read_numbers(&answer)?;
@@ -249,6 +262,11 @@ impl BatchAnswer {
     /// Returns the newest run with that fingerprint that neither failed nor was cancelled.
     pub(super) fn by_fingerprint(&self, fingerprint: &[u8]) -> Option<&RunId> {
         self.by_fingerprint.get(fingerprint)
+    }
+
+    /// Refuses changes of documents in an unexpected state.
+    pub(super) fn check_documents(&self, writes: &[DocumentWrite]) -> Result<(), Failure> {
+        self.documents.check(writes)
     }
 
     pub(super) fn numbers(&self) -> Numbers {

@@ -12,6 +12,7 @@ use errand_model::RunId;
 use super::current::{BatchAnswer, LockedRun};
 use super::{BatchTry, Gathered, Plan, decide, lock_names, write};
 use crate::Append;
+use crate::document::Expect;
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::FailureRemedy;
 use crate::postgres::lock::LOCK;
@@ -64,7 +65,7 @@ impl ExpectedRuns {
 
     /// Returns the states of the runs of these changes; `None` if one is not known, or a change has
     /// to read other rows.
-    fn of(&self, jobs: &[Gathered]) -> Option<BatchAnswer> {
+    pub(in crate::postgres) fn of(&self, jobs: &[Gathered]) -> Option<BatchAnswer> {
         let mut runs = BTreeMap::new();
         for job in jobs {
             let run_id = plain_append(job)?.run.id.as_str();
@@ -78,7 +79,8 @@ impl ExpectedRuns {
 fn plain_append(job: &Gathered) -> Option<&Append> {
     match job {
         Gathered::Append { append, .. } | Gathered::AppendAtRest { append, .. } => {
-            let is_plain = append.documents.is_empty() && append.run.spec.session_turn.is_none();
+            let is_plain = append.run.spec.session_turn.is_none()
+                && append.documents.iter().all(|write| write.expect == Expect::Anything);
             is_plain.then_some(append)
         }
         Gathered::Admit { .. }
@@ -90,15 +92,14 @@ fn plain_append(job: &Gathered) -> Option<&Append> {
     }
 }
 
-/// Commits appends if all runs are in the expected states. `None`: nothing was written.
+/// Commits appends if all runs are in the states that [`ExpectedRuns::of`] returned. `None`: nothing was written.
 pub(in crate::postgres) async fn attempt_expected(
     db: &Db,
     jobs: &[Gathered],
-    expected: &ExpectedRuns,
+    known: &BatchAnswer,
 ) -> Option<BatchTry> {
-    let known = expected.of(jobs)?;
     let mut plan = Plan::default();
-    let outcomes = decide(db, jobs, &known, &mut plan).await.ok()?;
+    let outcomes = decide(db, jobs, known, &mut plan).await.ok()?;
     // A refusal, and an append that was made before, are decided by the state as it is.
     let is_made = plan.after.len() == jobs.len() && plan.grown.iter().all(Grown::needs_no_query);
     if !is_made {
@@ -106,7 +107,7 @@ pub(in crate::postgres) async fn attempt_expected(
     }
     let drawn = Mark::draw().ok()?;
     let names = lock_names(jobs);
-    let states = States::of(&known);
+    let states = States::of(known);
     let begin = vec![
         Step::Plain("BEGIN"),
         Step::Query(MARK, vec![&drawn]),

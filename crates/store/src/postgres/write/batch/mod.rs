@@ -2,8 +2,8 @@
 //!
 //! Two round trips to the server: begin, lock and read the rows that the locks protect; write
 //! everything, table by table, and commit. Projections that read rows need more, appends to runs in
-//! an expected state only one (`expected.rs`). A refused change writes nothing and does not affect the
-//! others. No two changes of one batch need the same lock, so they are independent.
+//! an expected state only one (`expected.rs`). A refused change writes nothing and does not affect
+//! the others. No two changes of one batch need the same lock, so they are independent.
 
 mod admit;
 mod append;
@@ -20,7 +20,8 @@ pub(in crate::postgres) use gathered::{Done, Gathered, Outcome};
 pub(in crate::postgres) use plan::{Leases, Names, Plan};
 pub(in crate::postgres) use write::{NAMES, UNLEASE, UNQUEUE, UNRESERVE, insert};
 
-use current::{BatchAnswer, LockedRun};
+use current::BatchAnswer;
+pub(in crate::postgres) use current::LockedRun;
 use errand_model::RunId;
 
 use crate::StoreChange;
@@ -112,9 +113,7 @@ async fn decide<'a>(
                 admit::admit(db, known, &mut numbers, plan, (admission, holder.as_ref())).await
             }
             Gathered::Append { append, .. } => append::append(db, known, plan, append).await,
-            Gathered::AppendAtRest { append, .. } => {
-                append::append_at_rest(db, known, plan, append).await
-            }
+            Gathered::AppendAtRest { append, .. } => append::append_at_rest(known, plan, append),
             Gathered::AppendAndAdmit { parent, child, holder, .. } => {
                 let family = append::Family { parent, child, holder };
                 append::append_and_admit(db, known, &mut numbers, plan, family).await

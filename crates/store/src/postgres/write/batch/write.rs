@@ -1,13 +1,13 @@
 //! Execution of a plan: one statement per table, all sent at once.
 
-use futures_util::future::try_join3;
+use futures_util::future::try_join;
 
 use super::Plan;
 use super::plan::LEASES;
 use crate::Admission;
 use crate::postgres::db::{Db, Step, Value};
 use crate::postgres::failure::Failure;
-use crate::postgres::write::{Added, Grown, project, write_documents};
+use crate::postgres::write::{Added, DocumentRows, Grown, project};
 
 const RUNS: &str = "INSERT INTO runs (run, run_id, kind, agent, name, labels, session_id, \
      parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
@@ -68,8 +68,7 @@ const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
 
 /// Writes a plan and commits it: in one round trip, unless a projection has to read rows.
 pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let is_simple = plan.documents.is_empty() && plan.grown.iter().all(Grown::needs_no_query);
-    if is_simple {
+    if plan.grown.iter().all(Grown::needs_no_query) {
         return commit_at_once(db, plan, Vec::new()).await;
     }
     apply(db, plan).await?;
@@ -85,9 +84,11 @@ pub(super) async fn commit_at_once<'a>(
 ) -> Result<(), Failure> {
     let added = Added::of(&plan.grown);
     let use_rows = added.rows();
+    let documents = DocumentRows::of(&plan.documents);
     let mut all = first;
     all.extend(steps(plan));
     all.extend(use_rows.steps());
+    all.extend(documents.steps());
     all.push(Step::Plain("COMMIT"));
     db.pipeline(&all).await.map(drop)
 }
@@ -95,14 +96,13 @@ pub(super) async fn commit_at_once<'a>(
 /// Writes a plan and its projections. All of it is sent at once, the plan first: projections may
 /// read rows of the plan.
 async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let steps = steps(plan);
+    let documents = DocumentRows::of(&plan.documents);
+    let mut steps = steps(plan);
+    steps.extend(documents.steps());
     // Otherwise a projection would overtake statements that have to be prepared first.
     db.prepare(&steps).await?;
     let written = async { db.pipeline(&steps).await.map(drop) };
-    let documents = async {
-        if plan.documents.is_empty() { Ok(()) } else { write_documents(db, &plan.documents).await }
-    };
-    try_join3(written, documents, project(db, &plan.grown)).await.map(drop)
+    try_join(written, project(db, &plan.grown)).await.map(drop)
 }
 
 /// Imports a run of another registry in the transaction in progress. All checks are done and the
