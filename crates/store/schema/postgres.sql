@@ -28,7 +28,9 @@ CREATE TABLE runs (
     session_id      TEXT    COLLATE "C",
     parent_run_id   TEXT    COLLATE "C",
     idempotency_key TEXT
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+-- Half of each page is room for new versions of its rows: a row that leaves its page costs an entry in
+-- each index, and one transaction may change all runs of a page.
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05, fillfactor = 50);
 
 CREATE UNIQUE INDEX runs_by_id ON runs (run_id);
 CREATE INDEX runs_live ON runs (run_id) WHERE ended_at_ms IS NULL;
@@ -398,7 +400,8 @@ CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON events
 -- Once a statement, however many events it adds.
 CREATE TRIGGER events_end_with_the_run AFTER INSERT ON events
     REFERENCING NEW TABLE AS grown FOR EACH STATEMENT EXECUTE FUNCTION refuse_events_after_the_end();
-CREATE TRIGGER runs_end_for_good BEFORE UPDATE ON runs
+-- After the update: before it, the trigger would lock each row, in the log too, to say nothing.
+CREATE TRIGGER runs_end_for_good AFTER UPDATE ON runs
     FOR EACH ROW WHEN (OLD.ended_at_ms IS NOT NULL) EXECUTE FUNCTION refuse_after_the_end();
 CREATE TRIGGER runs_stay BEFORE DELETE ON runs
     FOR EACH ROW EXECUTE FUNCTION refuse_loss();

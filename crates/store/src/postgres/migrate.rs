@@ -9,6 +9,7 @@ use crate::Error;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("server", include_str!("../../migrations/server/postgres.sql")),
     ("names", include_str!("../../migrations/names/postgres.sql")),
+    ("updates", include_str!("../../migrations/updates/postgres.sql")),
 ];
 
 /// Table of the changes made.
