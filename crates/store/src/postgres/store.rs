@@ -10,7 +10,7 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::shared_files::Files;
-use super::write::batch::Gathered;
+use super::write::batch::{Afterwards, Gathered};
 use super::write::{
     ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
 };
@@ -93,7 +93,8 @@ impl Store for Postgres {
         }
         let claimed = self.write(ClaimRuns(claim)).await?;
         // The next append to each of them needs one round trip.
-        self.shared.expected().note(claimed.states);
+        let after = Afterwards { states: claimed.states, ..Afterwards::default() };
+        self.shared.expected().note(after);
         Ok(claimed.runs)
     }
 

@@ -79,7 +79,10 @@ pub(super) fn put<'a>(
     let number = numbers.run()?;
     let epoch = if holder.is_some() { FIRST_EPOCH } else { 0 };
     plan.admit(number, admission, epoch)?;
-    let Some(holder) = holder else { return Ok(None) };
+    let Some(holder) = holder else {
+        plan.after.states.push((admission.run.id.clone(), None));
+        return Ok(None);
+    };
     let lease = Lease {
         run_id: admission.run.id.clone(),
         epoch: FIRST_EPOCH,
@@ -98,6 +101,6 @@ pub(super) fn put<'a>(
         open_requests: 0,
     };
     let is_live = !admission.run.status.is_terminal();
-    plan.after.push((admission.run.id.clone(), is_live.then_some(after)));
+    plan.after.states.push((admission.run.id.clone(), is_live.then_some(after)));
     Ok(Some(lease))
 }

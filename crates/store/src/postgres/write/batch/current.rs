@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use errand_model::{Head, RunId};
 
 use super::Gathered;
+use crate::document::Expect;
 use crate::fence::FenceState;
 use crate::postgres::db::{Answer, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
 use crate::postgres::text::indexed;
 use crate::postgres::write::{FoundDocuments, WantedDocuments};
-use crate::{DocumentWrite, Error};
+use crate::{Admission, DocumentWrite, Error};
 
 /// A run under its lock.
 #[derive(Clone, Debug)]
@@ -31,6 +32,15 @@ pub(in crate::postgres) struct LockedRun {
     pub(in crate::postgres) state_seq: u64,
     /// Number of unanswered requests.
     pub(in crate::postgres) open_requests: u32,
+}
+
+/// What a commit leaves for later changes.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Afterwards {
+    /// States of changed runs; `None`: to be read again.
+    pub(in crate::postgres) states: Vec<(RunId, Option<LockedRun>)>,
+    /// Numbers for new runs that were drawn and not used.
+    pub(in crate::postgres) numbers: Vec<i64>,
 }
 
 /// Query for [`LockedRun`] by run ids.
@@ -54,6 +64,9 @@ const BY_FINGERPRINT: &str = "SELECT r.run_id, r.fingerprint FROM runs r \
 const RUN_NUMBERS: &str = "SELECT nextval('runs_run_seq') FROM generate_series(1, $1)";
 const REQUEST_NUMBERS: &str = "SELECT nextval('requests_id_seq') FROM generate_series(1, $1)";
 
+/// Numbers for later admissions that one of them draws.
+const NUMBERS_AHEAD: i32 = 64;
+
 /// Rows that a batch needs.
 #[derive(Debug, Default)]
 pub(super) struct BatchQuery {
@@ -63,6 +76,10 @@ pub(super) struct BatchQuery {
     fingerprints: Vec<i64>,
     documents: WantedDocuments,
     admissions: i32,
+    /// Numbers for runs that are drawn for later admissions.
+    ahead: i32,
+    /// Numbers for runs in all.
+    run_numbers: i32,
     requests: i32,
 }
 
@@ -87,6 +104,11 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn run(&mut self) -> Result<i64, Failure> {
         self.runs.pop_front().ok_or(Failure::Unexpected("too few numbers for runs"))
+    }
+
+    /// Returns the numbers of runs that were not used.
+    pub(super) fn spare(self) -> Vec<i64> {
+        self.runs.into()
     }
 
     pub(super) fn request(&mut self) -> Result<i64, Failure> {
@@ -120,6 +142,7 @@ impl BatchQuery {
                 }
             }
         }
+        wanted.run_numbers = wanted.admissions + wanted.ahead;
         wanted
     }
 
@@ -128,9 +151,12 @@ impl BatchQuery {
         self.documents.add(&append.documents);
     }
 
-    fn admission(&mut self, admission: &crate::Admission) {
+    fn admission(&mut self, admission: &Admission) {
         let spec = &admission.run.spec;
         self.admissions += 1;
+        if is_plain_admission(admission) {
+            self.ahead = NUMBERS_AHEAD;
+        }
         self.documents.add(&admission.documents);
         if let Some(key) = &spec.idempotency_key {
             self.namespaces.push(spec.namespace.clone().unwrap_or_default());
@@ -154,7 +180,7 @@ impl BatchQuery {
         }
         steps.extend(self.documents.step());
         if self.admissions > 0 {
-            steps.push(Step::Query(RUN_NUMBERS, vec![&self.admissions]));
+            steps.push(Step::Query(RUN_NUMBERS, vec![&self.run_numbers]));
         }
         if self.requests > 0 {
             steps.push(Step::Query(REQUEST_NUMBERS, vec![&self.requests]));
@@ -217,14 +243,24 @@ pub(in crate::postgres) fn read_current(
     Ok(runs)
 }
 
+/// Returns true if no other run decides about an admission, and no number has to be drawn under a
+/// lock: those of a session follow the order of admission.
+pub(super) fn is_plain_admission(admission: &Admission) -> bool {
+    let spec = &admission.run.spec;
+    let is_alone = spec.idempotency_key.is_none() && !admission.dedup && !admission.redrives;
+    is_alone
+        && spec.session_turn.is_none()
+        && admission.documents.iter().all(|write| write.expect == Expect::Anything)
+}
+
 fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
     answer.rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 impl BatchAnswer {
-    /// Returns an answer of these runs alone, by their ids.
-    pub(super) fn of_runs(runs: BTreeMap<String, LockedRun>) -> Self {
-        Self { runs, ..Self::default() }
+    /// Returns an answer of these runs alone, by their ids, with numbers for new runs.
+    pub(super) fn expected(runs: BTreeMap<String, LockedRun>, run_numbers: Vec<i64>) -> Self {
+        Self { runs, run_numbers, ..Self::default() }
     }
 
     /// Returns the runs by their ids.

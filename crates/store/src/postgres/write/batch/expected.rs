@@ -1,18 +1,16 @@
-//! Appends to runs whose state is expected: one round trip to the server.
+//! Appends to runs whose state is expected, and admissions: one round trip to the server.
 //!
 //! A process that wrote a run last knows its state, and so whether its next append is refused.
-//! The transaction is sent as a whole; under the locks, the server compares the state with the
-//! expected one, and fails the transaction if they differ. Then the state is read, as for any
-//! other change.
+//! A new run needs a number, and those are drawn ahead. The transaction is sent as a whole; under
+//! the locks, the server compares the states with the expected ones, and fails the transaction if
+//! they differ. Then the states are read, as for any other change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use errand_model::RunId;
-
-use super::current::{BatchAnswer, LockedRun};
+use super::current::{Afterwards, BatchAnswer, LockedRun, is_plain_admission};
 use super::{BatchTry, Gathered, Plan, decide, lock_names, write};
 use crate::Append;
-use crate::document::Expect;
+use crate::document::{DocumentWrite, Expect};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::FailureRemedy;
 use crate::postgres::lock::LOCK;
@@ -22,6 +20,9 @@ use crate::postgres::write::Grown;
 
 /// Runs whose state is remembered; beyond that all are read again once.
 const RUNS_LIMIT: usize = 4_096;
+
+/// Numbers for new runs that are kept.
+const NUMBERS_LIMIT: usize = 256;
 
 /// Fails unless each run is in the given state.
 const EXPECTED: &str = "SELECT 1 / (CASE WHEN count(*) = cardinality($1) THEN 1 ELSE 0 END) \
@@ -36,55 +37,77 @@ const EXPECTED: &str = "SELECT 1 / (CASE WHEN count(*) = cardinality($1) THEN 1 
      AND coalesce(s.seq, 0) = x.state_seq \
      AND (SELECT count(*) FROM requests q WHERE q.run = r.run) = x.requests";
 
-/// States of live runs after this process's last change of them.
+/// States of live runs after this process's last change of them, and numbers for new runs.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct ExpectedRuns(BTreeMap<String, LockedRun>);
+pub(in crate::postgres) struct ExpectedRuns {
+    runs: BTreeMap<String, LockedRun>,
+    numbers: VecDeque<i64>,
+}
 
 impl ExpectedRuns {
-    /// Notes the states after a commit.
-    pub(in crate::postgres) fn note(&mut self, after: Vec<(RunId, Option<LockedRun>)>) {
-        for (run_id, state) in after {
+    /// Notes what a commit left.
+    pub(in crate::postgres) fn note(&mut self, after: Afterwards) {
+        for (run_id, state) in after.states {
             match state {
                 Some(state) => {
-                    self.0.insert(run_id.to_string(), state);
+                    self.runs.insert(run_id.to_string(), state);
                 }
-                None => drop(self.0.remove(run_id.as_str())),
+                None => drop(self.runs.remove(run_id.as_str())),
             }
         }
-        if self.0.len() > RUNS_LIMIT {
-            self.0.clear();
+        if self.runs.len() > RUNS_LIMIT {
+            self.runs.clear();
         }
+        self.numbers.extend(after.numbers);
+        self.numbers.truncate(NUMBERS_LIMIT);
     }
 
     /// Forgets the runs of changes that were not made as expected.
     pub(in crate::postgres) fn forget(&mut self, jobs: &[Gathered]) {
-        for append in jobs.iter().filter_map(plain_append) {
-            self.0.remove(append.run.id.as_str());
+        for job in jobs {
+            if let Some(Plain::Append(append)) = plain(job) {
+                self.runs.remove(append.run.id.as_str());
+            }
         }
     }
 
-    /// Returns the states of the runs of these changes; `None` if one is not known, or a change has
-    /// to read other rows.
-    pub(in crate::postgres) fn of(&self, jobs: &[Gathered]) -> Option<BatchAnswer> {
-        let mut runs = BTreeMap::new();
+    /// Returns the states of the runs of these changes, and numbers for their new runs, which are
+    /// not given out again; `None` if something is not known, or a change has to read other rows.
+    pub(in crate::postgres) fn of(&mut self, jobs: &[Gathered]) -> Option<BatchAnswer> {
+        let (mut runs, mut admitted) = (BTreeMap::new(), 0);
         for job in jobs {
-            let run_id = plain_append(job)?.run.id.as_str();
-            runs.insert(run_id.to_owned(), self.0.get(run_id)?.clone());
+            match plain(job)? {
+                Plain::Append(append) => {
+                    let run_id = append.run.id.as_str();
+                    runs.insert(run_id.to_owned(), self.runs.get(run_id)?.clone());
+                }
+                Plain::Admission => admitted += 1,
+            }
         }
-        Some(BatchAnswer::of_runs(runs))
+        let has_numbers = admitted <= self.numbers.len();
+        has_numbers.then(|| BatchAnswer::expected(runs, self.numbers.drain(..admitted).collect()))
     }
 }
 
-/// Returns the append, if the state of its run is all that decides about it.
-fn plain_append(job: &Gathered) -> Option<&Append> {
+/// A change about which the states of runs alone decide.
+enum Plain<'a> {
+    Append(&'a Append),
+    Admission,
+}
+
+fn plain(job: &Gathered) -> Option<Plain<'_>> {
+    let has_plain = |documents: &[DocumentWrite]| {
+        documents.iter().all(|write| write.expect == Expect::Anything)
+    };
     match job {
         Gathered::Append { append, .. } | Gathered::AppendAtRest { append, .. } => {
-            let is_plain = append.run.spec.session_turn.is_none()
-                && append.documents.iter().all(|write| write.expect == Expect::Anything);
-            is_plain.then_some(append)
+            let is_plain = append.run.spec.session_turn.is_none() && has_plain(&append.documents);
+            is_plain.then_some(Plain::Append(append))
         }
-        Gathered::Admit { .. }
-        | Gathered::AppendAndAdmit { .. }
+        Gathered::Admit { admission, .. } => {
+            is_plain_admission(admission).then_some(Plain::Admission)
+        }
+        Gathered::AppendAndAdmit { .. }
         | Gathered::AppendAndAdmitAll { .. }
         | Gathered::Take { .. }
         | Gathered::GiveBack { .. }
@@ -92,7 +115,8 @@ fn plain_append(job: &Gathered) -> Option<&Append> {
     }
 }
 
-/// Commits appends if all runs are in the states that [`ExpectedRuns::of`] returned. `None`: nothing was written.
+/// Commits changes if all runs are in the states that [`ExpectedRuns::of`] returned. `None`:
+/// nothing was written.
 pub(in crate::postgres) async fn attempt_expected(
     db: &Db,
     jobs: &[Gathered],
@@ -101,19 +125,22 @@ pub(in crate::postgres) async fn attempt_expected(
     let mut plan = Plan::default();
     let outcomes = decide(db, jobs, known, &mut plan).await.ok()?;
     // A refusal, and an append that was made before, are decided by the state as it is.
-    let is_made = plan.after.len() == jobs.len() && plan.grown.iter().all(Grown::needs_no_query);
+    let is_made =
+        plan.after.states.len() == jobs.len() && plan.grown.iter().all(Grown::needs_no_query);
     if !is_made {
         return None;
     }
     let drawn = Mark::draw().ok()?;
     let names = lock_names(jobs);
     let states = States::of(known);
-    let begin = vec![
+    let mut begin = vec![
         Step::Plain("BEGIN"),
         Step::Query(MARK, vec![&drawn]),
         Step::Query(LOCK, vec![&names]),
-        states.step(),
     ];
+    if !states.runs.is_empty() {
+        begin.push(states.step());
+    }
     match write::commit_at_once(db, &plan, begin).await {
         Ok(()) => Some(BatchTry::Committed(outcomes, plan.after)),
         Err(failure) if failure.remedy() == FailureRemedy::Reconnect => {

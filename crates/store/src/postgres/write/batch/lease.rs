@@ -45,7 +45,7 @@ pub(super) fn give_back(
     match known.run(run_id) {
         Ok((current, _)) if current.leased == Some(epoch) => {
             plan.give_back(current, epoch);
-            plan.after.push((run_id.clone(), None));
+            plan.after.states.push((run_id.clone(), None));
         }
         Ok(_) | Err(Failure::Refused(Error::NoRun { .. })) => {}
         Err(failure) => return Err(failure),
@@ -65,7 +65,7 @@ pub(super) fn ask(
         return Err(Error::Sealed { run_id: run_id.clone() }.into());
     }
     let id = numbers.request()?;
-    plan.after.push((run_id.clone(), None));
+    plan.after.states.push((run_id.clone(), None));
     plan.requests.put(id, current.run, now.as_millis(), json(command)?);
     Ok((Done::Asked(id), vec![StoreChange::Asked { run_id: run_id.clone() }]))
 }

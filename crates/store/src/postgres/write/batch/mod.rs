@@ -2,7 +2,7 @@
 //!
 //! Two round trips to the server: begin, lock and read the rows that the locks protect; write
 //! everything, table by table, and commit. Projections that read rows need more, appends to runs in
-//! an expected state only one (`expected.rs`). A refused change writes nothing and does not affect
+//! an expected state and most admissions only one (`expected.rs`). A refused change writes nothing and does not affect
 //! the others. No two changes of one batch need the same lock, so they are independent.
 
 mod admit;
@@ -21,8 +21,7 @@ pub(in crate::postgres) use plan::{Leases, Names, Plan};
 pub(in crate::postgres) use write::{NAMES, UNLEASE, UNQUEUE, UNRESERVE, insert};
 
 use current::BatchAnswer;
-pub(in crate::postgres) use current::LockedRun;
-use errand_model::RunId;
+pub(in crate::postgres) use current::{Afterwards, LockedRun};
 
 use crate::StoreChange;
 use crate::postgres::db::{Db, Step};
@@ -32,8 +31,8 @@ use crate::postgres::mark::{MARK, Mark};
 
 /// Result of a try.
 pub(in crate::postgres) enum BatchTry {
-    /// The results, and the states of changed runs.
-    Committed(Vec<Outcome>, Vec<(RunId, Option<LockedRun>)>),
+    /// The results, and what is known for later changes.
+    Committed(Vec<Outcome>, Afterwards),
     /// The transaction was rolled back.
     Failed(Failure),
     /// The connection broke during the commit: its mark, and the results if it was committed.
@@ -139,5 +138,6 @@ async fn decide<'a>(
             Err(failure) => return Err(failure),
         });
     }
+    plan.after.numbers = numbers.spare();
     Ok(outcomes)
 }

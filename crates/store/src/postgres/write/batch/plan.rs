@@ -1,10 +1,9 @@
 //! Rows that a transaction writes, column by column: each table takes all its rows at once.
 
-use errand_model::RunId;
 use errand_model::event::Event;
 use errand_model::run::Run;
 
-use super::current::LockedRun;
+use super::current::{Afterwards, LockedRun};
 use crate::document::DocumentWrite;
 use crate::names::names_in;
 use crate::postgres::db::{Step, Value};
@@ -57,8 +56,8 @@ pub(in crate::postgres) struct Plan<'a> {
     pub(super) unasked: Vec<i64>,
     pub(super) documents: Vec<DocumentWrite>,
     pub(super) grown: Vec<Grown<'a>>,
-    /// States of changed runs after the commit; `None`: to be read again.
-    pub(super) after: Vec<(RunId, Option<LockedRun>)>,
+    /// What is known after the commit.
+    pub(super) after: Afterwards,
 }
 
 #[derive(Debug, Default)]
@@ -314,7 +313,7 @@ impl<'a> Plan<'a> {
         };
         // The next append after a release is another holder's.
         let is_kept = !is_over && !append.release;
-        self.after.push((run.id.clone(), is_kept.then_some(after)));
+        self.after.states.push((run.id.clone(), is_kept.then_some(after)));
         Ok(Appended { open_requests: open })
     }
 
@@ -344,7 +343,7 @@ impl<'a> Plan<'a> {
         let run = current.run;
         let (epoch, leased) = (lease.epoch, Some(lease.epoch));
         let after = LockedRun { epoch, leased, ..current.clone() };
-        self.after.push((lease.run_id.clone(), Some(after)));
+        self.after.states.push((lease.run_id.clone(), Some(after)));
         if current.leased.is_some() {
             self.unleased.push(run);
         }
