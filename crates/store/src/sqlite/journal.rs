@@ -30,6 +30,9 @@ const OWED_LIMIT: usize = 4_096;
 /// Number of them that one flush tries again.
 const OWED_AT_ONCE: usize = 8;
 
+/// Number of a journal's first event.
+const FIRST_SEQ: u64 = 1;
+
 /// Length of a file's end that is first searched for its last line; doubles until one is found.
 const TAIL_BYTES: u64 = 4 * 1024;
 
@@ -151,7 +154,7 @@ impl Files {
         let used = known.and_then(|index| self.open.remove(index));
         let mut open = match used {
             Some(open) => open,
-            None => Open::of(run_id, &self.registry.run_events(run_id))?,
+            None => Open::of(run_id, &self.registry.run_events(run_id), first_seq)?,
         };
         // Another process wrote the journal in between, and may have died before it wrote the file.
         if open.last_seq.is_none_or(|last| last + 1 != first_seq) {
@@ -178,10 +181,19 @@ impl From<std::io::Error> for FileFailure {
 }
 
 impl Open {
-    /// Opens a journal's file for appending.
-    fn of(run_id: &RunId, path: &Path) -> Result<Self, FileFailure> {
-        let file = private().read(true).append(true).create(true).open(path)?;
-        Ok(Self { run_id: run_id.clone(), file, last_seq: None })
+    /// Opens a journal's file for appending; a new one for the first event.
+    fn of(run_id: &RunId, path: &Path, first_seq: u64) -> Result<Self, FileFailure> {
+        let run_id = run_id.clone();
+        let mut options = private();
+        options.read(true).append(true);
+        if first_seq == FIRST_SEQ
+            && let Ok(file) = options.create_new(true).open(path)
+        {
+            // Nothing has to be read to know that it is empty.
+            return Ok(Self { run_id, file, last_seq: Some(0) });
+        }
+        let file = options.create_new(false).create(true).open(path)?;
+        Ok(Self { run_id, file, last_seq: None })
     }
 
     /// Removes events that the database lost, adds missing events before `first_seq`, and ends an
