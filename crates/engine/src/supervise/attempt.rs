@@ -6,8 +6,10 @@ use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
 use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError};
-use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{AttemptOutcome, EndAttempt};
+use errand_api::agent_file::Workspace;
+use errand_model::Payload;
+use errand_model::event::{Failure, ProcessUsage, TriggerKind};
+use errand_model::run::{AttemptOutcome, EndAttempt, Run};
 use errand_store::Admission;
 use tokio::task::JoinSet;
 
@@ -24,7 +26,7 @@ use crate::launch::HelperReport;
 use crate::live::Printed;
 use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
-use crate::{Engine, Error};
+use crate::{Engine, Error, parcels};
 
 /// Makes the next attempt. The run is then over, or waits for another attempt.
 pub(super) async fn run(
@@ -43,9 +45,7 @@ pub(super) async fn run(
         // The time ran out before the attempt: while the run waited, or while no supervisor lived.
         return fail(journal, channels, failure).await;
     }
-    let preparing = (engine.clone(), run.clone());
-    // A clone of a large repository takes its time.
-    let prepared = match off_thread(move || prepare(&preparing.0, &preparing.1)).await {
+    let prepared = match prepared(engine, &run).await {
         Ok(prepared) => prepared,
         Err(error) => return fail(journal, channels, outcome::of_preparation(&error)).await,
     };
@@ -98,6 +98,34 @@ pub(super) async fn run(
         carrier.finish().await;
     }
     after
+}
+
+/// Prepares the attempt, on another thread if that takes its time, such as a clone of a repository.
+async fn prepared(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
+    if is_prepared_soon(engine, run) {
+        let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+        let has_secrets = !parcel.agent.secrets.is_empty();
+        if matches!(parcel.agent.workspace, Workspace::Temp | Workspace::Cwd) && !has_secrets {
+            return prepare(engine, run, parcel);
+        }
+    }
+    let (engine, run) = (engine.clone(), run.clone());
+    off_thread(move || {
+        let parcel = parcels::open(&engine, &run.spec.agent.digest)?;
+        prepare(&engine, &run, parcel)
+    })
+    .await
+}
+
+/// Returns true if the attempt finds everything on this machine, and has few files to write: the
+/// first one of a run that no worker claims, without files of another run. The thread that it would
+/// otherwise need is started for it alone.
+fn is_prepared_soon(engine: &Engine, run: &Run) -> bool {
+    run.spec.placement.is_none()
+        && run.last_attempt_number() == 1
+        && run.spec.trigger.kind != TriggerKind::Upstream
+        && !matches!(run.spec.input, Some(Payload::Blob(_)))
+        && engine.store().shared_blobs().is_none()
 }
 
 /// Returns the destinations of the agent's printed output.

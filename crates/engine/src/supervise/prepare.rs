@@ -23,7 +23,7 @@ use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
 use crate::{
-    Engine, Error, attempt_paths, brief, command_line, environment, parcels, payload, trace_context,
+    Engine, Error, attempt_paths, brief, command_line, environment, payload, trace_context,
 };
 
 /// Longest payload for the agent's stdin from memory; longer ones come from the file that has them
@@ -73,14 +73,13 @@ impl AttemptFiles {
     }
 }
 
-/// Prepares everything that the current attempt of `run` needs.
+/// Prepares everything that the current attempt of `run`, whose agent is in `parcel`, needs.
 ///
 /// # Errors
 ///
 /// Error with which the attempt fails.
-pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
+pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prepared, Error> {
     let registry = engine.registry();
-    let parcel = parcels::open(engine, &run.spec.agent.digest)?;
     let agent = &parcel.agent;
     let (target, harness) = engine.surroundings().drivers_of(agent)?;
     let secrets = environment::secrets(engine.surroundings(), agent)?;
