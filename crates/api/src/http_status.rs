@@ -30,6 +30,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::CallbackTargetNotFound
         | ErrorCode::HookNotFound
         | ErrorCode::ScheduleNotFound
+        | ErrorCode::DefinitionNotFound
         | ErrorCode::PathNotFound
         | ErrorCode::DeadLetterNotFound
         | ErrorCode::StepNotFound
@@ -61,6 +62,8 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::KeyConflict
         | ErrorCode::CallbackTargetExists
         | ErrorCode::ScheduleConflict
+        | ErrorCode::DefinitionInUse
+        | ErrorCode::DefinitionReadOnly
         | ErrorCode::TooManyDefinitions
         | ErrorCode::ChangedMeanwhile
         | ErrorCode::HookDisabled
@@ -136,6 +139,8 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::HookInvalid
         | ErrorCode::HookRejected
         | ErrorCode::ScheduleInvalid
+        | ErrorCode::ManifestInvalid
+        | ErrorCode::BriefAssemblyFailed
         | ErrorCode::ListenOpen
         | ErrorCode::TlsInvalid
         | ErrorCode::ConfigInvalid

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod bom;
 pub mod bom_page;
 pub mod budget;
+pub mod catalog;
 pub mod config;
 pub mod dead_letter;
 pub mod gateway;

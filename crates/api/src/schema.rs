@@ -5,7 +5,7 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use crate::agent_file::{AgentFile, NULLABLE, UNSUPPORTED};
@@ -16,12 +16,17 @@ pub const ID: &str = "https://errand.dev/schema/v1/agent.json";
 
 /// The JSON Schema (2020-12) of an agent file.
 pub fn agent_file() -> Value {
+    published::<AgentFile>(ID, "errand agent")
+}
+
+/// The JSON Schema (2020-12) of the files that `T` describes.
+pub(crate) fn published<T: JsonSchema>(id: &str, title: &str) -> Value {
     let mut schema =
-        SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<AgentFile>();
+        SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>();
     without_null(&mut schema);
     without_marks(&mut schema);
-    schema.insert("$id".to_owned(), ID.into());
-    schema.insert("title".to_owned(), "errand agent".into());
+    schema.insert("$id".to_owned(), id.into());
+    schema.insert("title".to_owned(), title.into());
     schema.to_value()
 }
 

@@ -2,6 +2,7 @@
 
 mod areas;
 pub(crate) mod awaited_secrets;
+mod files;
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -137,26 +138,6 @@ impl Failure {
         }
         // Parts of it may come from agents, files and servers.
         visible_lines(&text)
-    }
-}
-
-impl From<Problems> for Failure {
-    fn from(problems: Problems) -> Self {
-        Self::of_files(&[problems])
-    }
-}
-
-impl Failure {
-    /// Returns the failure with all problems of agent files.
-    pub(crate) fn of_files(files: &[Problems]) -> Self {
-        let message = files.iter().map(|problems| {
-            let count = problems.problems.len() + problems.omitted;
-            let noun = if count == 1 { "problem" } else { "problems" };
-            format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts())
-        });
-        let message = message.collect::<Vec<_>>().join("\n");
-        Self::new(Problems::code_of(files), message)
-            .hint("`errand schema` prints what an agent file may say")
     }
 }
 
@@ -387,6 +368,9 @@ impl From<EngineError> for Failure {
         if let EngineError::Prices(PriceTableInvalid(problems)) = error {
             return price_table(&problems);
         }
+        if let EngineError::Catalog(problem) = &error {
+            return files::of_catalog(problem);
+        }
         let hint = engine_hint(&error);
         let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {
@@ -479,6 +463,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Prices(_)
         | EngineError::Agents(_)
         | EngineError::Definition(_)
+        | EngineError::Catalog(_)
         | EngineError::Hooks(_)
         | EngineError::Outbox(_)
         | EngineError::Secret(_) => "",

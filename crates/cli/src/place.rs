@@ -45,6 +45,18 @@ impl Context {
         }
     }
 
+    /// Returns the place of the catalog; `None` if there is no registry. A repository may have
+    /// definitions in files and no database yet, which is made then.
+    pub(crate) fn place_of_catalog(&self) -> Result<Option<RegistryOrServer>, Failure> {
+        match self.place_if_any() {
+            Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
+                let has_files = self.registry().is_some_and(|registry| registry.catalog().is_dir());
+                if has_files { self.place_or_create().map(Some) } else { Ok(None) }
+            }
+            place => place,
+        }
+    }
+
     /// Returns the place as [`Context::place`], and makes a registry if there is none.
     pub(crate) fn place_or_create(&self) -> Result<RegistryOrServer, Failure> {
         match self.remote()? {

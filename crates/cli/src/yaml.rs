@@ -1,5 +1,5 @@
 //! JSON values as YAML 1.2, which contains JSON. Strings are always quoted, so that none can be
-//! read as another type.
+//! read as another type; text of several lines is a literal block.
 
 use serde_json::Value;
 
@@ -49,9 +49,52 @@ fn nested(text: &mut String, value: &Value, depth: usize) {
     if is_block {
         text.push('\n');
         block(text, value, depth);
+    } else if let Value::String(lines) = value
+        && is_literal(lines)
+    {
+        literal(text, lines, depth);
     } else {
         text.push(' ');
         text.push_str(&value.to_string());
+        text.push('\n');
+    }
+}
+
+/// Returns true for text of several lines that a literal block reproduces.
+fn is_literal(text: &str) -> bool {
+    let is_plain = |c: char| {
+        matches!(c, '\n' | '\t')
+            || !(c.is_control() || "\u{85}\u{2028}\u{2029}\u{feff}".contains(c))
+    };
+    let is_blank = |line: &str| !line.is_empty() && line.trim().is_empty();
+    text.trim_end_matches('\n').contains('\n')
+        && text.chars().all(is_plain)
+        && !text.split('\n').any(is_blank)
+}
+
+/// Writes text of several lines below its key.
+fn literal(text: &mut String, lines: &str, depth: usize) {
+    let body = lines.trim_end_matches('\n');
+    let chomping = match lines.len() - body.len() {
+        0 => "-",
+        1 => "",
+        _ => "+",
+    };
+    text.push_str(" |");
+    if lines.starts_with([' ', '\t', '\n']) {
+        // Without it, the first line would decide how far all lines are indented.
+        text.push('2');
+    }
+    text.push_str(chomping);
+    text.push('\n');
+    for line in body.split('\n') {
+        if !line.is_empty() {
+            indent(text, depth);
+            text.push_str(line);
+        }
+        text.push('\n');
+    }
+    for _ in 1..lines.len() - body.len() {
         text.push('\n');
     }
 }

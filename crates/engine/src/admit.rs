@@ -49,6 +49,7 @@ pub(crate) async fn admission_as(
 ) -> Result<Admission, Error> {
     let submission = submission.into_submission();
     let parts = pinned::resolve(engine, &submission).await?;
+    let catalog = pinned::definitions(engine, &submission).await?;
     let now = engine.now();
     let (dedup, kind) = (submission.options.dedup, submission.kind);
     if submission.options.placement.is_some() {
@@ -62,6 +63,7 @@ pub(crate) async fn admission_as(
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
     pinned::take_part(&id, &mut created, parts);
+    created.catalog = catalog;
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());
@@ -161,6 +163,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         caller_env,
         by: options.by,
         origin_agent: before.filter(|it| it.digest != parcel.digest).map(Box::new),
+        catalog: Vec::new(),
     })
 }
 

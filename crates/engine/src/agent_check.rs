@@ -1,12 +1,9 @@
 //! Checks of an agent that do not depend on a run of it.
 
-use std::path::Path;
-
 use errand_api::agent_file::Agent;
 
 use crate::error::{AgentUnsupported, operation_error};
-use crate::schema::SchemaProblem;
-use crate::{brief, schema};
+use crate::schema::{self, SchemaProblem};
 
 operation_error! {
     /// Error: the agent cannot be run by this version.
@@ -23,10 +20,9 @@ operation_error! {
 /// # Errors
 ///
 /// First problem that was found.
-pub(crate) fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
+pub(crate) fn check_agent(agent: &Agent) -> Result<(), Error> {
     refuse(&agent.unsupported())?;
-    schema::check_schemas(agent)?;
-    Ok(brief::check(agent, files)?)
+    Ok(schema::check_schemas(agent)?)
 }
 
 /// Refuses an agent that asks for anything in `unsupported`.

@@ -7,20 +7,20 @@ use std::path::Path;
 
 use errand_agent::parcel::{Content, ParcelFile, ParcelPlan};
 use errand_api::agent_file::Agent;
-use errand_api::bom::{self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject};
+use errand_api::bom::{
+    self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject,
+};
 use errand_api::error_code::ErrorCode;
+use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::{AgentRef, EventBody, RunCreated};
-use errand_model::plan::Plan as Coordination;
 use errand_model::{Digest, RunId};
 use errand_store::{BlobError, StoredBomGeneration};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::agents::{Version, split_reference};
-use crate::error::{
-    AgentUnsupported, BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error,
-};
-use crate::{Engine, brief, parcels};
+use crate::error::{BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error};
+use crate::{Engine, catalog, parcels, parts};
 
 operation_error! {
     /// Error: an inventory cannot be made or kept.
@@ -31,8 +31,8 @@ operation_error! {
         Blob(BlobFailure) from BlobError,
         /// A parcel cannot be fetched or shared.
         Parcels(parcels::Error),
-        /// The agent cannot be run by this version.
-        Unsupported(AgentUnsupported),
+        /// A skill or config exists nowhere.
+        Catalog(catalog::Error),
         /// A stored inventory is missing or damaged.
         Inventory(InventoryProblem),
         /// A payload is malformed or too large.
@@ -74,22 +74,19 @@ const PAGE: u32 = 5_000;
 /// shown.
 const AGENT_LIMIT: usize = 4_096;
 
-/// Returns the bill of materials of a run's agent: its parcel and, for a coordinator, the agents
-/// pinned when the run was admitted.
+/// Returns the bill of materials of a run's agent: its parcel, the definitions of the catalog and,
+/// for a coordinator, the agents, as they were pinned when the run was admitted.
 ///
 /// # Errors
 ///
 /// If its parcel is missing, or a skill or config of it cannot be read.
-pub fn of_run(
-    engine: &Engine,
-    agent: &AgentRef,
-    plan: Option<&Coordination>,
-) -> Result<Bom, Error> {
-    let parcel = parcels::open(engine, &agent.digest)?;
+pub fn of_run(engine: &Engine, spec: &RunCreated) -> Result<Bom, Error> {
+    let parcel = parcels::open(engine, &spec.agent.digest)?;
     let none = BTreeMap::new();
-    let pinned = plan.map_or(&none, |plan| &plan.agents);
+    let pinned = spec.plan.as_ref().map_or(&none, |plan| &plan.agents);
     let agents = agents(&parcel.agent, pinned, &|digest| opened(engine, digest));
-    take((&parcel.agent, agents), &parcel.digest, &parcel.files, &parcel.files_path())
+    let parts = (parcel.files.as_slice(), spec.catalog.as_slice());
+    take((&parcel.agent, agents), &parcel.digest, parts, &parcel.files_path())
 }
 
 /// Returns the agent in a parcel; `None` if the parcel is missing: the coordinator then says its
@@ -102,17 +99,17 @@ fn opened(engine: &Engine, digest: &Digest) -> Option<Agent> {
 ///
 /// # Errors
 ///
-/// If a skill or config that it names is missing.
+/// If a skill or config cannot be read.
 pub fn of_plan(plan: &ParcelPlan) -> Result<Bom, Error> {
-    of_source(plan, &BTreeMap::new(), &|_| None)
+    of_source(plan, (&BTreeMap::new(), &[]), &|_| None)
 }
 
-/// Returns the bill of materials of a folder, with the agents that a coordinator names as
-/// registered here now.
+/// Returns the bill of materials of a folder, with the agents that a coordinator names as registered
+/// here now, and with the definitions that the catalog has now.
 ///
 /// # Errors
 ///
-/// As [`of_plan`].
+/// As [`of_plan`], and if a skill or config exists nowhere.
 pub async fn of_plan_here(engine: &Engine, plan: &ParcelPlan) -> Result<Bom, Error> {
     let mut known = BTreeMap::new();
     for (name, member) in plan.agent().coordinator.iter().flat_map(|it| &it.agents) {
@@ -125,21 +122,22 @@ pub async fn of_plan_here(engine: &Engine, plan: &ParcelPlan) -> Result<Bom, Err
             known.insert(name.clone(), AgentRef { name: of, version, digest, path: String::new() });
         }
     }
-    of_source(plan, &known, &|digest| opened(engine, digest))
+    let pins = catalog::pin(engine, None, plan.agent(), &plan.source().folder).await?;
+    of_source(plan, (&known, &pins), &|digest| opened(engine, digest))
 }
 
 fn of_source(
     plan: &ParcelPlan,
-    pinned: &BTreeMap<String, AgentRef>,
+    (pinned, pins): (&BTreeMap<String, AgentRef>, &[CatalogPin]),
     elsewhere: &dyn Fn(&Digest) -> Option<Agent>,
 ) -> Result<Bom, Error> {
-    brief::check(plan.agent(), &plan.source().folder)?;
     let open = |digest: &Digest| {
         let packed = plan.members().iter().find(|member| member.digest() == digest);
         packed.map(|member| member.agent().clone()).or_else(|| elsewhere(digest))
     };
     let agents = agents(plan.agent(), pinned, &open);
-    take((plan.agent(), agents), plan.digest(), plan.files(), &plan.source().folder)
+    let parts = (plan.files(), pins);
+    take((plan.agent(), agents), plan.digest(), parts, &plan.source().folder)
 }
 
 /// Returns the agents of a coordinator, nested ones included. `pinned` are those that were looked
@@ -179,10 +177,11 @@ fn agents(
 fn take(
     (agent, agents): (&Agent, Vec<NamedAgent>),
     parcel: &Digest,
-    files: &[ParcelFile],
+    (files, pins): (&[ParcelFile], &[CatalogPin]),
     folder: &Path,
 ) -> Result<Bom, Error> {
-    let (skills, configs) = brief::parts(agent, folder);
+    let absent = parts::absent(agent, folder);
+    let (skills, configs) = parts::files(agent, folder);
     let named = |parts: Vec<(String, std::path::PathBuf)>| -> Result<Vec<NamedPart>, Error> {
         let part = |(slug, full): (String, std::path::PathBuf)| {
             let path = full.strip_prefix(folder).unwrap_or(&full).display().to_string();
@@ -191,19 +190,31 @@ fn take(
                 // Reached through a link, or left out of the parcel.
                 None => Digest::of(&std::fs::read(&full).map_err(IoFailure::of("read", &full))?),
             };
-            Ok(NamedPart { slug, path, digest })
+            Ok(NamedPart { slug, source: PartSource::Folder { path }, digest: Some(digest) })
         };
         parts.into_iter().map(part).collect()
+    };
+    let with_definitions = |mut parts: Vec<NamedPart>, kind: CatalogKind| {
+        let absent = absent.iter().filter(|(of, _)| *of == kind);
+        parts.extend(absent.map(|(_, slug)| of_catalog(pins, kind, slug)));
+        parts
     };
     Ok(bom::build(&Subject {
         agent,
         parcel,
         files: files.iter().map(packaged).collect(),
-        skills: named(skills)?,
-        configs: named(configs)?,
+        skills: with_definitions(named(skills)?, CatalogKind::Skill),
+        configs: with_definitions(named(configs)?, CatalogKind::Config),
         agents,
         errand_version: env!("CARGO_PKG_VERSION"),
     }))
+}
+
+/// Returns a skill or config of the catalog, with its version if that is pinned.
+fn of_catalog(pins: &[CatalogPin], kind: CatalogKind, slug: &str) -> NamedPart {
+    let pin = pins.iter().find(|pin| pin.kind == kind && pin.name == slug);
+    let source = PartSource::Catalog { version: pin.and_then(|pin| pin.version) };
+    NamedPart { slug: slug.to_owned(), source, digest: pin.map(|pin| pin.blob.digest.clone()) }
 }
 
 fn digest_of(files: &[ParcelFile], path: &str) -> Option<Digest> {
@@ -232,7 +243,7 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
 ///
 /// If the parcel is missing, or the document or its generation cannot be stored.
 pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomGeneration, Error> {
-    let bom = of_run(engine, &spec.agent, spec.plan.as_deref())?;
+    let bom = of_run(engine, spec)?;
     let key = spec.agent_key();
     let blobs = engine.blobs();
     let latest = engine.store().boms(&key, 1).await?.pop();

@@ -1,44 +1,26 @@
 //! The brief: the document that an agent gets at boot.
-
-use std::path::{Path, PathBuf};
+//!
+//! A skill or config is a file of the agent's parcel or, if the parcel has none of that name, the
+//! definition of the catalog that the run has pinned.
 
 use errand_agent::parcel::Parcel;
-use errand_api::agent_file::{Agent, FileReference, PART_LIMIT_BYTES};
+use errand_api::catalog::CatalogSpec;
+use errand_model::catalog::CatalogKind;
 use errand_model::run::Run;
 use serde_json::{Value, json};
 
-use crate::error::{AgentUnsupported, IoFailure};
+use crate::catalog::{self, CatalogProblem};
+use crate::error::{IoFailure, operation_error};
+use crate::{Engine, parts};
 
-/// Checks that every skill and config that the agent names is in its folder.
-///
-/// # Errors
-///
-/// [`crate::error::AgentUnsupported`], which names the missing one and the paths that were
-/// searched.
-pub fn check(agent: &Agent, files: &Path) -> Result<(), AgentUnsupported> {
-    let skills = agent.skills.iter().map(|slug| (slug, skill_places(slug)));
-    let configs = agent.configs.iter().map(|slug| (slug, config_places(slug)));
-    for (slug, places) in skills.chain(configs) {
-        if find(files, &places).is_none() {
-            let places = places.join(", ");
-            return Err(AgentUnsupported {
-                what: format!("{slug:?} is not in the agent's folder (looked for {places})"),
-            });
-        }
+operation_error! {
+    /// Error: a brief cannot be assembled.
+    pub enum Error {
+        /// A pinned definition is missing or damaged.
+        Catalog(catalog::Error),
+        /// A file of the parcel cannot be read.
+        Io(IoFailure),
     }
-    Ok(())
-}
-
-/// Skills or configs: name and file of each.
-type Parts = Vec<(String, PathBuf)>;
-
-/// Returns the files of an agent's skills and configs, as far as they exist.
-pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
-    let found = |slugs: &[String], places: fn(&str) -> Vec<String>| -> Parts {
-        let of = |slug: &String| Some((slug.clone(), find(files, &places(slug))?));
-        slugs.iter().filter_map(of).collect()
-    };
-    (found(&agent.skills, skill_places), found(&agent.configs, config_places))
 }
 
 /// Returns the brief of a run. `input` is the payload as a document.
@@ -46,20 +28,21 @@ pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
 /// # Errors
 ///
 /// If a skill or config cannot be read.
-pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Value, IoFailure> {
+pub(crate) fn assemble(
+    engine: &Engine,
+    parcel: &Parcel,
+    run: &Run,
+    input: &Value,
+) -> Result<Value, Error> {
     let agent = &parcel.agent;
-    let files = parcel.files_path();
-    let read = |places: Vec<String>| -> Result<String, IoFailure> {
-        let file = find(&files, &places).unwrap_or_else(|| files.join(&places[0]));
-        std::fs::read_to_string(&file).map_err(IoFailure::of("read", file))
-    };
-    let mut skills = Vec::new();
-    for slug in &agent.skills {
-        skills.push(json!({ "slug": slug, "instructions": read(skill_places(slug))? }));
-    }
-    let mut configs = Vec::new();
-    for slug in &agent.configs {
-        configs.push(json!({ "slug": slug, "content": read(config_places(slug))? }));
+    let (mut skills, mut configs) = (Vec::new(), Vec::new());
+    for (kind, slug) in parts::named(agent) {
+        let text = text(engine, parcel, run, (kind, slug))?;
+        match kind {
+            CatalogKind::Skill => skills.push(json!({ "slug": slug, "instructions": text })),
+            CatalogKind::Config => configs.push(json!({ "slug": slug, "content": text })),
+            CatalogKind::Service | CatalogKind::Tier | CatalogKind::Dispatcher => {}
+        }
     }
     Ok(json!({
         "task_id": run.id,
@@ -78,16 +61,29 @@ pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Valu
     }))
 }
 
-fn skill_places(slug: &str) -> Vec<String> {
-    FileReference::Skill(slug.to_owned()).places()
-}
-
-fn config_places(slug: &str) -> Vec<String> {
-    FileReference::Config(slug.to_owned()).places()
-}
-
-fn find(files: &Path, places: &[String]) -> Option<PathBuf> {
-    places.iter().map(|place| files.join(place)).find(|file| {
-        file.metadata().is_ok_and(|found| found.is_file() && found.len() <= PART_LIMIT_BYTES)
-    })
+/// Returns the text of a skill or config: of the parcel's file, else of the pinned definition.
+fn text(
+    engine: &Engine,
+    parcel: &Parcel,
+    run: &Run,
+    (kind, slug): (CatalogKind, &String),
+) -> Result<String, Error> {
+    if let Some(file) = parts::find(&parcel.files_path(), kind, slug) {
+        return Ok(std::fs::read_to_string(&file).map_err(IoFailure::of("read", file))?);
+    }
+    let manifest = catalog::manifest_of(engine, &run.spec.catalog, kind, slug)?;
+    match manifest.map(|manifest| manifest.spec) {
+        Some(CatalogSpec::Skill(skill)) => Ok(skill.instructions),
+        Some(CatalogSpec::Config(config)) => Ok(config.content),
+        Some(CatalogSpec::Service(_) | CatalogSpec::Tier(_) | CatalogSpec::Dispatcher(_))
+        | None => {
+            let problem = CatalogProblem::BriefUnassembled {
+                agent: parcel.agent.name.clone(),
+                kind,
+                name: slug.clone(),
+                hint: "the run has pinned none: start a new run".to_owned(),
+            };
+            Err(catalog::Error::from(problem).into())
+        }
+    }
 }

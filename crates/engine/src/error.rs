@@ -126,6 +126,9 @@ pub enum Error {
     /// A schedule or a hook cannot be defined or found.
     #[error(transparent)]
     Definition(#[from] crate::named::Error),
+    /// A definition of the catalog is refused or missing.
+    #[error(transparent)]
+    Catalog(#[from] Box<crate::catalog::CatalogProblem>),
     /// A request to a hook is refused.
     #[error(transparent)]
     Hooks(#[from] crate::hooks::Error),
@@ -175,6 +178,9 @@ impl Error {
         if let Self::Member(member) = self {
             return member.source.file_problems();
         }
+        if let Self::Catalog(problem) = self {
+            return problem.file_problems();
+        }
         None
     }
 }
@@ -203,6 +209,12 @@ impl From<DraftError> for Error {
 impl From<AgentProblem> for Error {
     fn from(error: AgentProblem) -> Self {
         Self::Agents(Box::new(error))
+    }
+}
+
+impl From<crate::catalog::CatalogProblem> for Error {
+    fn from(error: crate::catalog::CatalogProblem) -> Self {
+        Self::Catalog(Box::new(error))
     }
 }
 
@@ -236,6 +248,7 @@ coded_by_variant!(
     NestedTooDeep,
     Agents,
     Definition,
+    Catalog,
     Hooks,
     Outbox,
     Schedule,

@@ -137,7 +137,6 @@ pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Er
         let search_path = environment::search_path(around, None);
         command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
     }
-    crate::brief::check(draft.agent, draft.files)?;
     for secret in environment::secrets(around, draft.agent)? {
         let exposed = |place| Err(SecretExposed { place, name: secret.name.clone() }.into());
         let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
@@ -178,7 +177,6 @@ fn check_named(around: &EngineContext, draft: &Draft<'_>) -> Result<(), Error> {
 pub fn check_elsewhere(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Error> {
     check_supported(around, draft.agent)?;
     check_kind(draft)?;
-    crate::brief::check(draft.agent, draft.files)?;
     match draft.kind {
         RunKind::Job => schema::check_input(draft.agent, draft.input)?,
         RunKind::Heartbeat | RunKind::Service => {}

@@ -99,7 +99,7 @@ impl Refusal {
     }
 
     /// Creates a refusal with all problems in submitted files.
-    fn of_files(code: ErrorCode, files: &[Problems]) -> Self {
+    pub(crate) fn of_files(code: ErrorCode, files: &[Problems]) -> Self {
         let each = files.iter().map(|file| {
             let count = file.problems.len() + file.omitted;
             let noun = if count == 1 { "problem" } else { "problems" };
@@ -148,6 +148,11 @@ impl From<EngineError> for Refusal {
                 Some(hint) => refusal.hint(hint),
                 None => refusal,
             };
+        }
+        if let EngineError::Catalog(problem) = &error
+            && !problem.hint().is_empty()
+        {
+            return refusal.hint(problem.hint());
         }
         if let EngineError::Outbox(outbox::CallbackProblem::Refused(Refused::Address {
             host,

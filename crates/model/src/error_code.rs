@@ -297,6 +297,14 @@ codes! {
     ScheduleInvalid = "schedule_invalid", USAGE, OWN, "a schedule cannot be defined like that";
     ScheduleConflict = "schedule_conflict", ERRAND_FAILED, OWN, "there is a schedule of that name";
     ScheduleNotFound = "schedule_not_found", ERRAND_FAILED, OWN, "there is no such schedule";
+
+    // The catalog.
+    ManifestInvalid = "manifest_invalid", USAGE, OWN, "a manifest has problems";
+    DefinitionNotFound = "definition_not_found", ERRAND_FAILED, OWN, "the catalog has no such definition";
+    DefinitionInUse = "definition_in_use", ERRAND_FAILED, OWN, "other definitions refer to the definition";
+    DefinitionReadOnly = "definition_read_only", ERRAND_FAILED, OWN, "the definition comes from a file";
+    BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "the agent names a skill or config that does not exist";
+
     // Servers.
     ServerUrlInvalid = "server_url_invalid", USAGE, OWN, "the address of a server cannot be read";
     ServerUnreachable = "server_unreachable", ERRAND_FAILED, OWN, "the server does not answer";

@@ -15,6 +15,7 @@ pub mod budget;
 pub mod callback;
 mod callback_event;
 pub mod canonical;
+pub mod catalog;
 mod chain;
 pub mod coordination;
 mod coordinator;

@@ -50,6 +50,10 @@ pub enum DocumentKind {
     /// A message for a child of a coordinator that waits for it; key `<child>/<number>`. Removed
     /// once the child has it.
     Inbox,
+    /// A definition of the catalog: its current version; key `<kind>/<name>`.
+    CatalogItem,
+    /// A version of a definition of the catalog; key `<kind>/<name>@<version>`.
+    CatalogVersion,
 }
 
 impl DocumentKind {
@@ -72,6 +76,8 @@ impl DocumentKind {
             Self::Trail => "trail",
             Self::Turn => "turn",
             Self::Inbox => "inbox",
+            Self::CatalogItem => "catalog_item",
+            Self::CatalogVersion => "catalog_version",
         }
     }
 }

@@ -18,7 +18,7 @@ const DIGITS: usize = 64;
 
 /// Documents whose text may name blobs or parcels. Others are records of past actions, and keep
 /// nothing.
-pub(crate) const NAMING_KINDS: [DocumentKind; 8] = [
+pub(crate) const NAMING_KINDS: [DocumentKind; 10] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
     DocumentKind::Parcel,
@@ -27,6 +27,8 @@ pub(crate) const NAMING_KINDS: [DocumentKind; 8] = [
     DocumentKind::Callback,
     DocumentKind::Turn,
     DocumentKind::Inbox,
+    DocumentKind::CatalogItem,
+    DocumentKind::CatalogVersion,
 ];
 
 /// A blob or parcel that an event names.

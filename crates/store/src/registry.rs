@@ -13,7 +13,8 @@ pub const FOLDER: &str = ".errand";
 /// The longest path a unix socket can have (`sun_path` without its final NUL).
 pub const SOCKET_PATH_LIMIT_BYTES: usize = 107;
 
-const GITIGNORE: &str = "*\n";
+/// Nothing of a registry belongs into git, except definitions that a repository shares.
+const GITIGNORE: &str = "*\n!/catalog/\n!/catalog/**\n";
 /// Text of the marker file, for people who find it.
 const ELSEWHERE: &str = "A server or worker with --database keeps files of its runs in this folder.\n\
     The runs are in the database: `errand --server URL` shows them.\n";
@@ -190,6 +191,11 @@ impl Registry {
     /// The user's own prices of models, if there are any.
     pub fn prices(&self) -> PathBuf {
         self.root.join("prices.yaml")
+    }
+
+    /// Definitions of the catalog that are kept as files, if there are any.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("catalog")
     }
 
     fn run_file(&self, run_id: &RunId, suffix: &str) -> PathBuf {

@@ -9,6 +9,7 @@ use errand_model::Digest;
 use errand_model::coordination::{AGENTS_LIMIT, DEPTH_LIMIT};
 
 use super::error::Error;
+use super::reference::Part;
 use super::source::{Source, locate};
 use super::{ParcelPlan, TRIES, pack, reference};
 
@@ -42,7 +43,8 @@ pub(super) fn plan_pinned(
     pinned: &BTreeMap<String, Digest>,
 ) -> Result<ParcelPlan, Error> {
     repeated(|| {
-        let mut known = |agent: &str| {
+        let mut known = |reference: &FileReference| {
+            let FileReference::Agent(agent) = reference else { return Ok(()) };
             if !is_path(agent) || pinned.contains_key(agent) {
                 return Ok(());
             }
@@ -64,11 +66,12 @@ pub(super) fn plan_pinned(
     })
 }
 
-/// Check for a registered agent.
-pub type KnownAgents<'a> = dyn FnMut(&str) -> Result<(), Unknown> + 'a;
+/// Check for a thing that is in no folder: a registered agent, or a skill or config of the catalog.
+pub type KnownElsewhere<'a> = dyn FnMut(&FileReference) -> Result<(), Unknown> + 'a;
 
 /// Reads and checks the agent file at `path` and those that it refers to by path, with the files of
-/// their folders that they name. `known` is asked for registered agents.
+/// their folders that they name. `known` is asked for registered agents, and for skills and configs
+/// that are not in the folder.
 ///
 /// # Errors
 ///
@@ -76,7 +79,7 @@ pub type KnownAgents<'a> = dyn FnMut(&str) -> Result<(), Unknown> + 'a;
 /// itself comes first.
 pub fn check(
     path: &Path,
-    known: &mut KnownAgents<'_>,
+    known: &mut KnownElsewhere<'_>,
 ) -> Result<Result<Agent, Vec<Problems>>, Error> {
     let mut planner = Planner::default();
     let mut problems = Vec::new();
@@ -106,8 +109,10 @@ impl Planner {
 
     fn pack(&mut self, source: &Source) -> Result<ParcelPlan, Error> {
         let mut found: BTreeMap<String, (Source, PathBuf)> = BTreeMap::new();
-        let mut known = |agent: &str| {
-            if is_path(agent) {
+        let mut known = |reference: &FileReference| {
+            if let FileReference::Agent(agent) = reference
+                && is_path(agent)
+            {
                 let member = self.find(source, agent)?;
                 found.insert(agent.to_owned(), member);
             }
@@ -133,16 +138,17 @@ impl Planner {
     fn check(
         &mut self,
         source: &Source,
-        registered: &mut KnownAgents<'_>,
+        elsewhere: &mut KnownElsewhere<'_>,
         problems: &mut Vec<Problems>,
     ) -> Result<Option<Agent>, Error> {
         let own = identity(source)?;
         self.seen.insert(own.clone());
         self.open.push(own);
         let mut found = BTreeMap::new();
-        let mut known = |agent: &str| {
+        let mut known = |reference: &FileReference| {
+            let FileReference::Agent(agent) = reference else { return elsewhere(reference) };
             if !is_path(agent) {
-                return registered(agent);
+                return elsewhere(reference);
             }
             let (member, identity) = self.find(source, agent)?;
             found.insert(identity, member);
@@ -158,7 +164,7 @@ impl Planner {
         };
         for (identity, member) in found {
             if !self.seen.contains(&identity) && problems.len() < PROBLEMS_LIMIT {
-                self.check(&member, registered, problems)?;
+                self.check(&member, elsewhere, problems)?;
             }
         }
         self.open.pop();
@@ -235,15 +241,19 @@ fn repeated(mut pack: impl FnMut() -> Result<ParcelPlan, Error>) -> Result<Parce
 }
 
 /// Returns the definition, and the digest of the bytes that it was read from.
-fn read(source: &Source, agents: &mut KnownAgents<'_>) -> Result<(Agent, Digest), Error> {
+fn read(source: &Source, elsewhere: &mut KnownElsewhere<'_>) -> Result<(Agent, Digest), Error> {
     let bytes = source.read()?;
     let shown = source.agent_file.display().to_string();
     let mut known = |reference: &FileReference| match reference {
-        FileReference::Agent(agent) => agents(agent),
-        FileReference::Skill(_)
-        | FileReference::Config(_)
-        | FileReference::Program(_)
-        | FileReference::Script(_) => reference::look(&source.folder, reference),
+        FileReference::Agent(_) | FileReference::Definition(..) => elsewhere(reference),
+        FileReference::Skill(_) | FileReference::Config(_) => {
+            match reference::part(&source.folder, reference)? {
+                Part::Here => Ok(()),
+                Part::Absent => elsewhere(reference),
+            }
+        }
+        FileReference::Program(program) => reference::executable(&source.folder, program),
+        FileReference::Script(script) => reference::script(&source.folder, script),
     };
     let agent = agent_file::parse_knowing(&shown, &bytes, &mut known)
         .map_err(|problems| Error::AgentFileInvalid { files: vec![problems] })?;

@@ -39,7 +39,7 @@ pub use arrive::{IncomingParcel, Listing};
 pub use error::Error;
 pub use kept::{KeptParcel, kept, renew, size, sweep, sweep_uploads};
 pub use manifest::{Content, ParcelFile};
-pub use members::{KnownAgents, check};
+pub use members::{KnownElsewhere, check};
 pub use sent::{SENT_LIST, plan_sent, sent_folder, sent_list};
 pub use source::{Source, locate};
 pub use stored::{open, remove, verify};

@@ -6,54 +6,57 @@ use std::path::{Component, Path};
 
 use errand_api::agent_file::{FileReference, PART_LIMIT_BYTES, ProblemKind, Unknown};
 
-/// Checks a file in the agent's folder to which an agent file refers. References to agents are not
-/// checked.
+/// Place of a skill or config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A file of the agent's folder.
+    Here,
+    /// No file of the folder.
+    Absent,
+}
+
+/// Looks for the file of a skill or config, whose text is part of the brief.
 ///
 /// # Errors
 ///
-/// [`Unknown`] if the file is missing or unusable.
-pub(super) fn look(folder: &Path, reference: &FileReference) -> Result<(), Unknown> {
-    match reference {
-        FileReference::Agent(_) => Ok(()),
-        FileReference::Skill(slug) => part(folder, reference, &format!("the skill {slug:?}")),
-        FileReference::Config(slug) => part(folder, reference, &format!("the config {slug:?}")),
-        FileReference::Program(program) => executable(folder, program),
-        FileReference::Script(script) => {
-            if is_file(folder, script) {
-                return Ok(());
-            }
-            Err(unknown(
-                format!("there is no {script} in the agent's folder, nor in an empty workspace"),
-                format!("create {script} beside this file, or name it as it is there"),
-            ))
-        }
-    }
-}
-
-/// Checks a file whose text is part of the brief.
-fn part(folder: &Path, reference: &FileReference, what: &str) -> Result<(), Unknown> {
-    let places = reference.places();
+/// [`Unknown`] if the file is too long.
+pub(super) fn part(folder: &Path, reference: &FileReference) -> Result<Part, Unknown> {
     let mut too_long = None;
-    for place in &places {
-        match fs::metadata(folder.join(place)) {
-            Ok(found) if found.is_file() && found.len() <= PART_LIMIT_BYTES => return Ok(()),
+    for place in reference.places() {
+        match fs::metadata(folder.join(&place)) {
+            Ok(found) if found.is_file() && found.len() <= PART_LIMIT_BYTES => {
+                return Ok(Part::Here);
+            }
             Ok(found) if found.is_file() => too_long = too_long.or(Some(place)),
             Ok(_) | Err(_) => {}
         }
     }
-    if let Some(place) = too_long {
-        return Err(unknown(
-            format!("{what} is longer than {PART_LIMIT_BYTES} bytes: {place}"),
-            "shorten it: the brief holds all of it".to_owned(),
-        ));
+    let Some(place) = too_long else { return Ok(Part::Absent) };
+    let what = if let FileReference::Skill(_) = reference { "skill" } else { "config" };
+    Err(unknown(
+        format!("the {what} is longer than {PART_LIMIT_BYTES} bytes: {place}"),
+        "shorten it: the brief holds all of it".to_owned(),
+    ))
+}
+
+/// Checks a script of the agent's folder that the command's interpreter is to run.
+///
+/// # Errors
+///
+/// [`Unknown`] if the file is missing.
+pub(super) fn script(folder: &Path, script: &str) -> Result<(), Unknown> {
+    if is_file(folder, script) {
+        return Ok(());
     }
-    let hint = format!("create one of {}", places.join(", "));
-    Err(unknown(format!("{what} is not in the agent's folder"), hint))
+    Err(unknown(
+        format!("there is no {script} in the agent's folder, nor in an empty workspace"),
+        format!("create {script} beside this file, or name it as it is there"),
+    ))
 }
 
 /// Checks the program of a command with a relative path. A plain word may be on the search path of
 /// the machine that runs it.
-fn executable(folder: &Path, program: &str) -> Result<(), Unknown> {
+pub(super) fn executable(folder: &Path, program: &str) -> Result<(), Unknown> {
     if !is_file(folder, program) {
         if !program.contains('/') {
             return Ok(());

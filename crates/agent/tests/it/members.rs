@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::{self, Error};
-use errand_api::agent_file::{ProblemKind, Unknown};
+use errand_api::agent_file::{FileReference, ProblemKind, Unknown};
 use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
 use tempfile::TempDir;
@@ -185,12 +185,13 @@ fn all_files_are_checked_at_once() {
     place.agent("a", "command: 5");
     place.agent("b", "coordinator: { type: chain, agents: [c, ../nobody] }");
     place.agent("top", "coordinator: { type: chain, agents: [../a, ../b, d], max_messages: 0 }");
-    let mut known = |agent: &str| match agent {
-        "d" => Ok(()),
-        other => {
-            let message = format!("no {other}");
-            Err(Unknown { message, hint: None, kind: ProblemKind::Invalid })
+    let mut known = |reference: &FileReference| {
+        let FileReference::Agent(agent) = reference else { return Ok(()) };
+        if agent == "d" {
+            return Ok(());
         }
+        let message = format!("no {agent}");
+        Err(Unknown { message, hint: None, kind: ProblemKind::Invalid })
     };
     let problems = parcel::check(&place.folder("top"), &mut known).unwrap().unwrap_err();
     let said: Vec<String> = problems.iter().map(|it| place.shortened(&it.to_string())).collect();
@@ -230,19 +231,23 @@ fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
       hint: remove it; limits in `budgets` are enforced
     a/agent.yaml:5:22: spec.command[1]: there is no summarise.py in the agent's folder, nor in an empty workspace
       hint: create summarise.py beside this file, or name it as it is there
-    a/agent.yaml:6:12: spec.skills[0]: the skill "a" is not in the agent's folder
-      hint: create one of skills/a/SKILL.md, skills/a.md
-    a/agent.yaml:6:18: spec.skills[2]: the skill "long" is longer than 1048576 bytes: skills/long.md
+    a/agent.yaml:6:18: spec.skills[2]: the skill is longer than 1048576 bytes: skills/long.md
       hint: shorten it: the brief holds all of it
-    a/agent.yaml:7:13: spec.configs[0]: the config "c" is not in the agent's folder
-      hint: create one of configs/c, configs/c.md, configs/c.yaml, configs/c.json, configs/c.toml, configs/c.txt
     a/agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
       hint: remove it
     b/agent.yaml:5:13: spec.command[0]: there is no file ./run.sh in the agent's folder
       hint: a program with a relative path is looked up beside this file
     "#);
+    // Skills and configs that are not in the folder are looked up elsewhere.
+    let mut elsewhere = Vec::new();
+    let mut note = |reference: &FileReference| {
+        elsewhere.push(reference.clone());
+        Ok(())
+    };
     // `validate` reports the same problems.
-    let files = parcel::check(&place.folder("top"), &mut |_| Ok(())).unwrap().unwrap_err();
+    let files = parcel::check(&place.folder("top"), &mut note).unwrap().unwrap_err();
+    let (skill, config) = ("a".to_owned(), "c".to_owned());
+    assert_eq!(elsewhere, [FileReference::Skill(skill), FileReference::Config(config)]);
     let files: Vec<String> = files.iter().map(|it| place.shortened(&it.to_string())).collect();
     assert_eq!(said, format!("the agent file has problems\n{}", files.join("\n")));
 

@@ -22,6 +22,9 @@ pub enum KeyScope {
     /// To answer what agents ask people.
     #[serde(rename = "approvals:decide")]
     ApprovalsDecide,
+    /// To apply, read and delete definitions of the catalog.
+    #[serde(rename = "catalog")]
+    Catalog,
     /// To manage the sources of runs: agents, schedules, hooks, keys; and to read the audit log.
     /// `admin` does not include the other scopes.
     #[serde(rename = "admin")]
@@ -30,7 +33,8 @@ pub enum KeyScope {
 
 impl KeyScope {
     /// Every scope, in the order in which they are listed.
-    pub const ALL: &[Self] = &[Self::RunsRead, Self::RunsWrite, Self::ApprovalsDecide, Self::Admin];
+    pub const ALL: &[Self] =
+        &[Self::RunsRead, Self::RunsWrite, Self::ApprovalsDecide, Self::Catalog, Self::Admin];
 
     /// The word.
     pub const fn as_str(self) -> &'static str {
@@ -38,6 +42,7 @@ impl KeyScope {
             Self::RunsRead => "runs:read",
             Self::RunsWrite => "runs:write",
             Self::ApprovalsDecide => "approvals:decide",
+            Self::Catalog => "catalog",
             Self::Admin => "admin",
         }
     }
@@ -60,7 +65,7 @@ impl FromStr for KeyScope {
 
 /// The text names no scope.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is no scope: runs:read, runs:write, approvals:decide, admin")]
+#[error("{text:?} is no scope: runs:read, runs:write, approvals:decide, catalog, admin")]
 pub struct UnknownScope {
     /// Text as given.
     pub text: String,

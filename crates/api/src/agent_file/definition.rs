@@ -72,12 +72,12 @@ pub struct Agent {
     /// it.
     #[schemars(with = "Section<Model>")]
     pub model: Option<Model>,
-    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder,
-    /// which have to be there. The brief holds their text.
+    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, or
+    /// else skills of the catalog. The brief holds their text.
     #[schemars(with = "Vec<SkillName>", extend("uniqueItems" = true))]
     pub skills: Vec<String>,
-    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the
-    /// agent's folder, which have to be there. The brief holds their text.
+    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the agent's
+    /// folder, or else configs of the catalog. The brief holds their text.
     #[schemars(with = "Vec<ConfigName>", extend("uniqueItems" = true))]
     pub configs: Vec<String>,
     /// Names of secrets, set in the environment of the agent and masked everywhere: from the

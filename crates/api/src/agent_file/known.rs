@@ -1,12 +1,14 @@
 //! References of an agent file to things outside of it.
 
+use errand_model::catalog::CatalogKind;
+
 use super::problem::ProblemKind;
 
 /// Tells whether there is what an agent file refers to.
 pub type Known<'a> = dyn FnMut(&FileReference) -> Result<(), Unknown> + 'a;
 
 /// Something outside of an agent file that the file names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileReference {
     /// An agent: its registered name, or its path as the file has it.
     Agent(String),
@@ -14,6 +16,8 @@ pub enum FileReference {
     Skill(String),
     /// A config by its slug.
     Config(String),
+    /// A definition of the catalog.
+    Definition(CatalogKind, String),
     /// The program of the agent's command.
     Program(String),
     /// The script that the command's interpreter is to run. Only where the workspace is an empty
@@ -22,10 +26,11 @@ pub enum FileReference {
 }
 
 impl FileReference {
-    /// Files of the agent's folder, the first of which that exists is meant; empty for an agent.
+    /// Files of the agent's folder, the first of which that exists is meant; empty for what is no
+    /// file.
     pub fn places(&self) -> Vec<String> {
         match self {
-            Self::Agent(_) => Vec::new(),
+            Self::Agent(_) | Self::Definition(..) => Vec::new(),
             Self::Skill(slug) => {
                 vec![format!("skills/{slug}/SKILL.md"), format!("skills/{slug}.md")]
             }

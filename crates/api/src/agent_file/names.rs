@@ -1,12 +1,12 @@
 //! Names that an agent file may give: which texts are one.
 
 /// Hint where [`is_agent_name`] says no.
-pub(super) const AGENT_HINT: &str = "lower-case letters, digits, '-' and '_', at most 63 \
+pub(crate) const AGENT_HINT: &str = "lower-case letters, digits, '-' and '_', at most 63 \
                                      characters, a letter or digit first and last";
 
 /// Reports whether `text` could be the name of an agent: a part of addresses, and of
 /// `name@version`.
-pub(super) fn is_agent_name(text: &str) -> bool {
+pub(crate) fn is_agent_name(text: &str) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
     bytes.len() <= 63
@@ -16,7 +16,7 @@ pub(super) fn is_agent_name(text: &str) -> bool {
 }
 
 /// Reports whether `text` could be a label's key.
-pub(super) fn is_label_key(text: &str) -> bool {
+pub(crate) fn is_label_key(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 63
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
@@ -25,60 +25,60 @@ pub(super) fn is_label_key(text: &str) -> bool {
 }
 
 /// Reports whether `text` could be the name of a variable of the environment.
-pub(super) fn is_env_name(text: &str) -> bool {
+pub(crate) fn is_env_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && text.len() <= 255
 }
 
 /// Reports whether `text` could be the name of a secret: a file of that name is made of it.
-pub(super) fn is_secret_name(text: &str) -> bool {
+pub(crate) fn is_secret_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
         && text.len() <= 128
 }
 
 /// Hint where [`is_slug`] says no.
-pub(super) const SLUG_HINT: &str = "letters, digits, '-', '_' and '.', at most 128 characters";
+pub(crate) const SLUG_HINT: &str = "letters, digits, '-', '_' and '.', at most 128 characters";
 
 /// Reports whether `text` could be the name of a skill, config, policy or tool.
-pub(super) fn is_slug(text: &str) -> bool {
+pub(crate) fn is_slug(text: &str) -> bool {
     text.len() <= 128
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 /// Hint where [`is_member_name`] says no.
-pub(super) const MEMBER_HINT: &str =
+pub(crate) const MEMBER_HINT: &str =
     "letters, digits, '-' and '_', at most 63 characters, a letter or digit first";
 
 /// Reports whether `text` could be what an agent is called within a coordinator: part of the keys
 /// of steps, of references in templates, and of addresses.
-pub(super) fn is_member_name(text: &str) -> bool {
+pub(crate) fn is_member_name(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 /// Reports whether `text` can stand where a program might take it for an option or for two words.
-pub(super) fn is_plain_argument(text: &str) -> bool {
+pub(crate) fn is_plain_argument(text: &str) -> bool {
     !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// Reports whether `text` is an HTTP address that can stand as an argument.
-pub(super) fn is_http_url(text: &str) -> bool {
+pub(crate) fn is_http_url(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty()) && is_plain_argument(text)
 }
 
 /// Reports whether `text` is the path of a request, without query and fragment.
-pub(super) fn is_url_path(text: &str) -> bool {
+pub(crate) fn is_url_path(text: &str) -> bool {
     text.starts_with('/')
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
 }
 
 /// Reports whether `text` is a version by semver.org 2.0.0.
-pub(super) fn is_semantic_version(text: &str) -> bool {
+pub(crate) fn is_semantic_version(text: &str) -> bool {
     let (rest, build) = text.split_once('+').map_or((text, None), |(rest, b)| (rest, Some(b)));
     let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, p)| (core, Some(p)));
     let is_number = |part: &str| {

@@ -22,6 +22,7 @@ use super::yaml::Kind;
 use super::{json_schema as schema_of_json, names};
 use crate::error_code::ErrorCode;
 
+/// Defines types that are read in a way of their own, and the function that finds it by their names.
 macro_rules! scalars {
     ($($(#[doc = $doc:literal])* $name:ident as $published:literal = $schema:tt, $read:expr;)*) => {
         $(
@@ -44,7 +45,7 @@ macro_rules! scalars {
         )*
 
         /// The function that reads the type of that name in the schema.
-        pub(super) fn reader_of(name: &str) -> Option<ReadNamed> {
+        pub(crate) fn reader_of(name: &str) -> Option<ReadNamed> {
             Some(match name {
                 $($published => |_, reader, at, _| $read(reader, at).map(Value::from),)*
                 _ => return None,
@@ -52,6 +53,8 @@ macro_rules! scalars {
         }
     };
 }
+
+pub(crate) use scalars;
 
 scalars! {
     /// A whole number and a unit: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
@@ -133,9 +136,9 @@ scalars! {
     }, secret_name;
     /// Letters, digits, `-`, `_` and `.`, at most 128.
     Slug as "Slug" = { "type": "string" }, slug;
-    /// A skill of the agent's folder by name.
+    /// A skill by name.
     SkillName as "SkillName" = { "type": "string" }, skill;
-    /// A config of the agent's folder by name.
+    /// A config by name.
     ConfigName as "ConfigName" = { "type": "string" }, config;
     /// The name of a tool, and nothing else about it.
     ToolName as "ToolName" = { "type": "string" }, tool_name;

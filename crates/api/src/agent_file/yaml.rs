@@ -1,4 +1,4 @@
-//! The YAML of an agent file as a tree in which every node knows its place.
+//! The YAML of a file as a tree in which every node knows its place.
 //!
 //! Bounds hold while the tree is built: a small file cannot become a large tree.
 
@@ -73,8 +73,25 @@ pub(crate) struct Entry {
 /// Fails with all duplicate keys and unreadable keys at once, or with the first thing after which
 /// the rest cannot be read.
 pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<AgentFileProblem>> {
+    match roots(bytes, Builder::default())?.pop() {
+        Some(Node { kind: Kind::Null, .. }) | None => {
+            Err(vec![YamlPosition::START.problem("the file is empty", Some(MINIMAL_HINT))])
+        }
+        Some(root) => Ok(root),
+    }
+}
+
+/// Reads a file of any number of documents, which `---` lines separate. Empty ones do not count.
+///
+/// Fails as [`load`].
+pub(crate) fn load_all(bytes: &[u8]) -> Result<Vec<Node>, Vec<AgentFileProblem>> {
+    let mut roots = roots(bytes, Builder { takes_many: true, ..Builder::default() })?;
+    roots.retain(|root| !matches!(root.kind, Kind::Null));
+    Ok(roots)
+}
+
+fn roots(bytes: &[u8], mut builder: Builder) -> Result<Vec<Node>, Vec<AgentFileProblem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
-    let mut builder = Builder::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
@@ -85,13 +102,7 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<AgentFileProblem>> {
             return Err(builder.problems);
         }
     }
-    match builder.root {
-        _ if !builder.problems.is_empty() => Err(builder.problems),
-        Some(Node { kind: Kind::Null, .. }) | None => {
-            Err(vec![YamlPosition::START.problem("the file is empty", Some(MINIMAL_HINT))])
-        }
-        Some(root) => Ok(root),
-    }
+    if builder.problems.is_empty() { Ok(builder.roots) } else { Err(builder.problems) }
 }
 
 const MINIMAL_HINT: &str =
@@ -172,7 +183,9 @@ struct Builder {
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
     documents: usize,
-    root: Option<Node>,
+    /// True if the file may have more than one document.
+    takes_many: bool,
+    roots: Vec<Node>,
     problems: Vec<AgentFileProblem>,
 }
 
@@ -208,7 +221,9 @@ impl Builder {
 
     fn start_document(&mut self, place: YamlPosition) -> Result<(), AgentFileProblem> {
         self.documents += 1;
-        if self.documents == 1 {
+        if self.documents == 1 || self.takes_many {
+            // Anchors are those of one document.
+            self.anchors.clear();
             return Ok(());
         }
         Err(place.problem(
@@ -273,7 +288,7 @@ impl Builder {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.stack.last_mut().map(|frame| &mut frame.content) {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map { entries, seen, key }) => match key.take() {
                 None => *key = Some(key_of(node, &mut self.problems)),

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::property::{self, Properties};
 use super::{
-    NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, digest_of, hashes, object,
+    NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject, digest_of, hashes,
+    object,
 };
 use crate::agent_file::{TargetKind, Tool};
 
@@ -99,12 +100,22 @@ fn tool(tool: &Tool) -> Value {
 /// A skill or a config: data whose type is one of the standard's.
 fn part(kind: &str, data_type: &str, part: &NamedPart) -> Value {
     let mut properties = Properties::default();
-    properties.add(&format!("{kind}:path"), &part.path);
+    let version = match &part.source {
+        PartSource::Folder { path } => {
+            properties.add(&format!("{kind}:path"), path);
+            None
+        }
+        PartSource::Catalog { version } => {
+            properties.add(&format!("{kind}:catalog"), &format!("{kind}/{}", part.slug));
+            version.map(|version| version.to_string())
+        }
+    };
     object([
         ("type", json!("data")),
         ("bom-ref", json!(format!("{kind}:{}", part.slug))),
         ("name", json!(part.slug)),
-        ("hashes", hashes(&part.digest)),
+        ("version", json!(version)),
+        ("hashes", part.digest.as_ref().map_or(Value::Null, hashes)),
         ("data", json!([{ "type": data_type, "name": part.slug }])),
         ("properties", properties.into_value()),
     ])

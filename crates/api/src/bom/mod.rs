@@ -75,10 +75,25 @@ pub enum PackagedContent {
 pub struct NamedPart {
     /// Slug in the agent file.
     pub slug: String,
-    /// The file that it was found in, relative to the agent's folder.
-    pub path: String,
-    /// The sha-256 of that file.
-    pub digest: Digest,
+    /// Source of the part.
+    pub source: PartSource,
+    /// The sha-256 of the file or manifest; `None` if it is not known here.
+    pub digest: Option<Digest>,
+}
+
+/// Source of a skill or a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartSource {
+    /// A file of the agent's folder.
+    Folder {
+        /// Path of the file, relative to the folder.
+        path: String,
+    },
+    /// A definition of the catalog.
+    Catalog {
+        /// Version of the definition; `None` if it has none, or if it is not known here.
+        version: Option<u64>,
+    },
 }
 
 /// An agent of a coordinator.

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod agent;
 pub mod callback;
+pub mod catalog;
 pub mod dead_letter;
 pub mod file;
 pub mod hook;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use errand_api::agent_file::{Agent, Dependency, TargetKind};
 use errand_api::bom::{
-    Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, build, diff, document,
+    Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject, build, diff,
+    document,
 };
 use errand_model::Digest;
 use serde_json::{Value, json};
@@ -23,7 +24,8 @@ fn file(path: &str, text: &str) -> PackagedFile {
 
 fn part(slug: &str, path: &str) -> NamedPart {
     let digest = Digest::of(path.as_bytes());
-    NamedPart { slug: slug.to_owned(), path: path.to_owned(), digest }
+    let source = PartSource::Folder { path: path.to_owned() };
+    NamedPart { slug: slug.to_owned(), source, digest: Some(digest) }
 }
 
 fn bom_of(agent: &Agent, files: Vec<PackagedFile>) -> Bom {

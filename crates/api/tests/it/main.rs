@@ -9,6 +9,7 @@
 mod agent_file;
 mod agent_file_bad;
 mod bom;
+mod catalog;
 mod coordinator;
 mod definition;
 mod error_codes;

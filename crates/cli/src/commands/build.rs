@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use errand_agent::parcel;
 
+use super::named_elsewhere;
 use super::packed::{self, Packed};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -21,9 +22,15 @@ pub(crate) struct Args {
 }
 
 /// Packs an agent and prints its digest.
-pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     context.check_own()?;
-    let plan = parcel::plan(&args.path)?;
+    let plan = match parcel::plan(&args.path) {
+        Ok(plan) => plan,
+        Err(error) => {
+            return Err(named_elsewhere::all_problems(context, &args.path, error.into()).await);
+        }
+    };
+    named_elsewhere::check_plan(context, &plan).await?;
     let registry = context.registry_or_place();
     registry.create()?;
     let packed = Packed::of(&plan);

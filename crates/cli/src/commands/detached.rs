@@ -126,6 +126,7 @@ async fn begin(context: &Context, draft: DetachedRunDraft) -> Result<DetachedRun
     let DetachedRunDraft { checked, json } = draft;
     let signals = SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     run::refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine)?;

@@ -10,6 +10,7 @@ mod away;
 pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod callbacks;
+pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
@@ -35,6 +36,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod messages;
 pub(crate) mod migrate;
+mod named_elsewhere;
 pub(crate) mod output;
 mod packed;
 pub(crate) mod pause;
@@ -78,7 +80,7 @@ use crate::failure::Failure;
 use crate::help::CommandGroup;
 
 /// Groups of commands in `errand --help`, by purpose. A command in no group is listed under "More".
-pub(crate) const GROUPS: [CommandGroup; 7] = [
+pub(crate) const GROUPS: [CommandGroup; 8] = [
     ("Run agents", &["run", "serve", "wake", "stop", "wait", "restart", "pause", "resume"]),
     (
         "Look at runs",
@@ -102,6 +104,7 @@ pub(crate) const GROUPS: [CommandGroup; 7] = [
         "Write agents",
         &["validate", "build", "schema", "bom", "secret", "prices", "push", "agents", "agent"],
     ),
+    ("Share definitions", &["apply", "get", "diff", "delete"]),
     (
         "Run a server",
         &[
@@ -205,7 +208,15 @@ pub(crate) enum Command {
     Build(build::Args),
     /// Check an agent file, and report every problem
     Validate(validate::Args),
-    /// Print the JSON Schema of the agent file
+    /// Store skills, configs and other definitions in the catalog: all of them, or none
+    Apply(catalog::apply::Args),
+    /// List definitions of the catalog, or print one
+    Get(catalog::get::Args),
+    /// Show what `errand apply` would change
+    Diff(catalog::diff::Args),
+    /// Delete definitions of the catalog
+    Delete(catalog::delete::Args),
+    /// Print the JSON Schema of the agent file, or of a kind of definition
     Schema(schema::Args),
     /// Keep secrets, encrypted, for agents that name them
     #[command(subcommand)]
@@ -309,8 +320,12 @@ pub(crate) async fn run(
         Command::Output(args) => output::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,
         Command::Bom(args) => bom::run(context, args).await,
-        Command::Build(args) => build::run(context, &args),
+        Command::Build(args) => build::run(context, &args).await,
         Command::Validate(args) => validate::run(context, &args).await,
+        Command::Apply(args) => catalog::apply::run(context, args).await,
+        Command::Get(args) => catalog::get::run(context, args).await,
+        Command::Diff(args) => catalog::diff::run(context, args).await,
+        Command::Delete(args) => catalog::delete::run(context, args).await,
         Command::Schema(args) => schema::run(context, &args),
         Command::Secret(command) => secret::run(context, command),
         Command::Export(args) => export::run(context, args).await,

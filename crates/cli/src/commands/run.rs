@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
-use super::{away, family, held_up};
+use super::{away, family, held_up, named_elsewhere};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -115,7 +115,7 @@ pub(crate) struct DetachedRunDraft {
 }
 
 /// Checks a run that is to be left running by a helper on this machine. `None` for any other one, and
-/// for a path without an agent file.
+/// for a path without an agent file or with one that has problems: [`run`] reports them.
 pub(crate) fn check_detached(
     context: &Context,
     args: &Args,
@@ -125,7 +125,12 @@ pub(crate) fn check_detached(
     }
     context.check_owner()?;
     match check(context, args) {
-        Err(failure) if failure.code() == ErrorCode::AgentFileMissing => Ok(None),
+        Err(failure)
+            if failure.code() == ErrorCode::AgentFileMissing
+                || named_elsewhere::is_about_the_file(&failure) =>
+        {
+            Ok(None)
+        }
         checked => Ok(Some(DetachedRunDraft { checked: checked?, json: args.common.json })),
     }
 }
@@ -136,6 +141,7 @@ pub(crate) async fn launch_detached(
     draft: DetachedRunDraft,
 ) -> Result<u8, Failure> {
     let DetachedRunDraft { checked, json } = draft;
+    checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine)?;
@@ -153,8 +159,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         Err(failure) if failure.code() == ErrorCode::AgentFileMissing => {
             return Err(say_if_registered(context, failure, &args.common.path).await);
         }
-        checked => checked?,
+        Err(failure) => {
+            return Err(named_elsewhere::all_problems(context, &args.common.path, failure).await);
+        }
+        Ok(checked) => checked,
     };
+    checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, detached).await?;
     let submission = checked.pack(&engine)?;

@@ -8,6 +8,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::service::service_spec;
 use errand_model::event::{RunKind, ServiceRestart};
 
+use super::named_elsewhere;
 use super::run::{detach, foreground};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft};
 use crate::context::Context;
@@ -45,7 +46,13 @@ pub(crate) struct Args {
 /// Serves an agent.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
-    let checked = check(context, &args)?;
+    let checked = match check(context, &args) {
+        Ok(checked) => checked,
+        Err(failure) => {
+            return Err(named_elsewhere::all_problems(context, &args.common.path, failure).await);
+        }
+    };
+    checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     let submission = checked.pack(&engine)?;
     if detached {

@@ -18,6 +18,7 @@ use errand_engine::{Engine, service, trace_context};
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
+use super::named_elsewhere;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -278,6 +279,11 @@ impl CheckedRunDraft {
     /// Options of the run.
     pub(crate) const fn options(&self) -> &RunOptions {
         &self.draft.options
+    }
+
+    /// Checks that the skills and configs of the agent exist; creates nothing.
+    pub(crate) async fn check_names(&self, context: &Context) -> Result<(), Failure> {
+        Box::pin(named_elsewhere::check_plan(context, &self.draft.source.plan)).await
     }
 
     /// Packs the agent.

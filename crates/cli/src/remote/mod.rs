@@ -7,6 +7,7 @@
 mod actions;
 mod agents;
 mod answer;
+mod catalog;
 mod connect;
 mod dead_letters;
 mod files;

@@ -98,7 +98,7 @@ impl TriggerOperations<Failure> for Remote {
     }
 }
 
-fn page(after: Option<&str>, limit: u32) -> Vec<(&'static str, String)> {
+pub(super) fn page(after: Option<&str>, limit: u32) -> Vec<(&'static str, String)> {
     let cursor = after.map(|after| ("cursor", after.to_owned()));
     [("limit", limit.to_string())].into_iter().chain(cursor).collect()
 }

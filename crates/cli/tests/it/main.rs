@@ -11,6 +11,7 @@ mod agent_commands;
 mod bad_input;
 mod bom;
 mod budgets;
+mod catalog;
 mod clients;
 mod config;
 mod coordinated;

@@ -10,7 +10,7 @@ use crate::error::{
     AgentUnsupported, CodedError, FoldFailure, MemberError, NoRandomness, RunEnding,
     operation_error,
 };
-use crate::{agents, parcels, payload};
+use crate::{agents, catalog, parcels, payload};
 
 operation_error! {
     /// Error: a run is not admitted.
@@ -23,6 +23,10 @@ operation_error! {
         Member(MemberError),
         /// An agent is not registered.
         Agents(agents::Error),
+        /// A skill or config is neither in the parcel nor in the catalog.
+        Catalog(catalog::Error),
+        /// The store failed or refused.
+        Store(errand_store::Error),
         /// A parcel cannot be fetched or shared.
         Parcels(parcels::Error),
         /// A payload cannot be stored or read.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use errand_api::agent_file::Member;
+use errand_model::catalog::CatalogPin;
 use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
@@ -15,7 +16,7 @@ use crate::admit::NestedTooDeep;
 use crate::error::MemberError;
 use crate::family::FAMILY;
 use crate::submission::Submission;
-use crate::{Engine, agents, parcels};
+use crate::{Engine, agents, catalog, parcels};
 
 /// Agents that a run pins besides its own.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,30 @@ pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<
         parts.handoffs = Box::pin(pin(engine, submission, &agent.handoffs)).await?;
     }
     Ok(parts)
+}
+
+/// Returns the definitions of the catalog that the run uses: those of the run that it repeats, for a
+/// replay, else the current ones.
+///
+/// # Errors
+///
+/// If a skill or config exists neither in the parcel nor in the catalog.
+pub(super) async fn definitions(
+    engine: &Engine,
+    submission: &Submission,
+) -> Result<Vec<CatalogPin>, Error> {
+    let agent = &submission.parcel.agent;
+    if agent.skills.is_empty() && agent.configs.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let (Some(_), Some(origin)) = (&submission.lineage.replay, &submission.origin)
+        && let Some(stored) = engine.store().load(origin).await?
+        && stored.run.spec.agent.digest == submission.parcel.digest
+    {
+        return Ok(stored.run.spec.catalog);
+    }
+    let namespace = submission.options.namespace.as_deref();
+    Ok(catalog::pin(engine, namespace, agent, &submission.parcel.files_path()).await?)
 }
 
 /// Puts the pinned agents into the first event of a run. A coordinator without a placement by its

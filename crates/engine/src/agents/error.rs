@@ -23,6 +23,8 @@ operation_error! {
         Check(agent_check::Error),
         /// An error of an agent that another one names.
         Member(MemberError),
+        /// A skill or config is neither in a folder nor in the catalog.
+        Catalog(crate::catalog::Error),
         /// The system has no randomness to give.
         Randomness(NoRandomness),
         /// The run, or this process, is ending.

@@ -52,6 +52,9 @@ struct Body {
     description: Option<String>,
     registered_at_ms: Timestamp,
     source: String,
+    /// Definitions of the catalog that the agent uses, as `kind/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    uses: Vec<String>,
 }
 
 impl Body {

@@ -1,16 +1,18 @@
 //! Registration of a version of an agent.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use errand_agent::parcel::{self, ParcelPlan};
 use errand_api::agent_file::{self, Agent};
 use errand_api::audit::{Action, Actor};
+use errand_api::catalog::DefinitionName;
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
 use super::{AgentProblem, Body, Error, Version, read, version_key};
 use crate::error::{MemberError, RunEnding};
-use crate::{Engine, audit};
+use crate::{Engine, audit, catalog};
 
 /// Tries of a registration that collides with others of the same agent.
 const TRIES: usize = 8;
@@ -82,10 +84,10 @@ fn checked(
     let here = located.agent_file.display().to_string();
     let plan = plan(folder).map_err(|error| renamed(error, &here, shown))?;
     for member in plan.members() {
-        let checked = crate::agent_check::check_agent(member.agent(), &member.source().folder);
+        let checked = crate::agent_check::check_agent(member.agent());
         checked.map_err(|error| MemberError::new(&member.agent().name, error))?;
     }
-    crate::agent_check::check_agent(plan.agent(), &plan.source().folder)?;
+    crate::agent_check::check_agent(plan.agent())?;
     Ok(plan)
 }
 
@@ -102,7 +104,8 @@ fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
 ///
 /// # Errors
 ///
-/// [`AgentProblem::Conflict`]; nothing was registered then.
+/// [`AgentProblem::Conflict`], or a skill or config that is neither in a folder nor in the catalog;
+/// nothing was registered then.
 pub async fn register(
     engine: &Engine,
     plan: ParcelPlan,
@@ -110,6 +113,7 @@ pub async fn register(
 ) -> Result<(Version, RegistrationOutcome), Error> {
     let found = known(engine, registration.namespace, plan.agent()).await?;
     refuse_other(&registration, &plan, found.as_ref())?;
+    let uses = definitions(engine, registration.namespace, &plan).await?;
     let parcel = plan.publish(&engine.registry().parcels())?;
     // A worker elsewhere that runs a coordinator may need a member's parcel, although no run of it
     // is admitted here.
@@ -135,13 +139,27 @@ pub async fn register(
             Some(_) => RegistrationOutcome::Replaced,
             None => RegistrationOutcome::Created,
         };
-        match write(engine, &registration, &version, found.as_ref()).await {
+        match write(engine, &registration, &version, (found.as_ref(), &uses)).await {
             Ok(()) => return Ok((version, outcome)),
             Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => {}
             Err(error) => return Err(error),
         }
     }
     Err(RunEnding.into())
+}
+
+/// Returns the definitions of the catalog that an agent and its members use.
+async fn definitions(
+    engine: &Engine,
+    namespace: Option<&str>,
+    plan: &ParcelPlan,
+) -> Result<Vec<DefinitionName>, Error> {
+    let mut uses = BTreeSet::new();
+    for plan in plan.members().iter().chain([plan]) {
+        let folder = &plan.source().folder;
+        uses.extend(catalog::check_names(engine, namespace, plan.agent(), folder).await?);
+    }
+    Ok(uses.into_iter().collect())
 }
 
 /// Returns the document of that version, if it is registered.
@@ -177,10 +195,10 @@ async fn write(
     engine: &Engine,
     registration: &Registration<'_>,
     version: &Version,
-    found: Option<&Document>,
+    (found, uses): (Option<&Document>, &[DefinitionName]),
 ) -> Result<(), Error> {
     let key = version_key(&version.name, &version.version);
-    let body = body(version).to_json();
+    let body = Body { uses: catalog::used_by(uses), ..body(version) }.to_json();
     let write = |kind, key: &str, expect| DocumentWrite {
         kind,
         namespace: registration.namespace.map(str::to_owned),
@@ -196,11 +214,12 @@ async fn write(
         by: registration.by,
         detail: json!({ "digest": version.digest, "source": version.source }),
     };
-    let writes = vec![
+    let mut writes = catalog::touched(engine, registration.namespace, uses).await?;
+    writes.extend([
         write(DocumentKind::AgentVersion, &key, expect),
         write(DocumentKind::Agent, &version.name, Expect::Anything),
         audit::write(engine, deed)?,
-    ];
+    ]);
     engine.store().write_documents(writes).await?;
     Ok(())
 }
@@ -215,5 +234,6 @@ pub(super) fn body(version: &Version) -> Body {
         description: version.description.clone(),
         registered_at_ms: version.registered_at,
         source: version.source.clone(),
+        uses: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ macro_rules! from_area_errors {
             $crate::ask::Error,
             $crate::audit::Error,
             $crate::bom::Error,
+            $crate::catalog::Error,
             $crate::error::IoFailure,
             $crate::error::NoRandomness,
             $crate::error::PayloadRefused,

@@ -5,7 +5,8 @@ use errand_store::Namespaces;
 
 use crate::error::{IoFailure, PayloadRefused};
 use crate::{
-    Engine, Error, ask, evidence, logs, outbox, people, reconcile, replay, sessions, values,
+    Engine, Error, ask, catalog, evidence, logs, outbox, people, reconcile, replay, sessions,
+    values,
 };
 
 /// Defines [`LocalError`] as all that the listed errors convert into.
@@ -24,6 +25,7 @@ local_error!(
     errand_store::Error,
     evidence::Error,
     ask::Error,
+    catalog::Error,
     logs::Error,
     outbox::Error,
     people::Error,

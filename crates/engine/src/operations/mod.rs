@@ -10,6 +10,7 @@
 //! cursor, ranges of bytes, streams).
 
 mod actions;
+mod catalog;
 mod dead_letters;
 mod journals;
 mod local;
@@ -19,6 +20,7 @@ mod sessions;
 mod triggers;
 
 pub use actions::{ActionOperations, Stopped};
+pub use catalog::CatalogOperations;
 pub use dead_letters::DeadLetterOperations;
 pub use journals::{
     EventList, JournalOperations, LogFile, LogSelection, More, TakeEvent, TakeLine,
@@ -38,6 +40,7 @@ pub trait Operations<E: Send + 'static>:
     + TriggerOperations<E>
     + PeopleOperations<E>
     + ActionOperations<E>
+    + CatalogOperations<E>
     + std::fmt::Debug
 {
 }
@@ -50,6 +53,7 @@ impl<E: Send + 'static, T> Operations<E> for T where
         + TriggerOperations<E>
         + PeopleOperations<E>
         + ActionOperations<E>
+        + CatalogOperations<E>
         + std::fmt::Debug
 {
 }

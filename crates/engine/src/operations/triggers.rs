@@ -248,7 +248,11 @@ impl<E: LocalError> TriggerOperations<E> for LocalOperations {
 
 /// Cuts a page of `limit` out of the entries that were found: an additional entry means another
 /// page, which begins after the key of this one's last entry.
-fn page<T>(mut found: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+pub(super) fn page<T>(
+    mut found: Vec<T>,
+    limit: u32,
+    key: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;
     found.truncate(limit);

@@ -20,6 +20,7 @@ mod secrets;
 pub mod service;
 mod session;
 mod signals;
+mod skills;
 mod start;
 mod turn;
 

@@ -19,6 +19,7 @@ use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
 
+use super::skills;
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
@@ -100,7 +101,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
-    let own = own_variables(engine, run, (&parcel, &workspace), &files, &token);
+    let own = own_variables(engine, run, (&parcel, &workspace), &files, &token)?;
     let search_path =
         environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
     let spec = LaunchSpec {
@@ -169,7 +170,7 @@ fn written_brief(
     let input = run.spec.input.as_ref();
     let input = input
         .map_or(Ok(serde_json::Value::Null), |input| payload::to_json(&engine.blobs(), input))?;
-    let mut document = brief::assemble(parcel, run, &input)?;
+    let mut document = brief::assemble(engine, parcel, run, &input)?;
     redactor.redact_json(&mut document);
     let brief = errand_model::canonical::to_string(&document).into_bytes();
     write(&files.brief, &brief)?;
@@ -212,7 +213,7 @@ fn own_variables(
     (parcel, workspace): (&Parcel, &Path),
     files: &AttemptFiles,
     token: &str,
-) -> Vec<(&'static str, OsString)> {
+) -> Result<Vec<(&'static str, OsString)>, Error> {
     let mut api = OsString::from("unix://");
     api.push(&files.socket);
     let mut own: Vec<(&'static str, OsString)> = vec![
@@ -236,7 +237,9 @@ fn own_variables(
     if let Some(state) = &run.spec.tracestate {
         own.push(("TRACESTATE", state.into()));
     }
-    own
+    let skills = skills::lay_out(engine, run, &files.folder)?;
+    own.extend(skills.map(|folder| ("ERRAND_SKILLS_DIR", folder.into())));
+    Ok(own)
 }
 
 /// Returns the folder that an agent keeps from run to run. Agents of the same name in two

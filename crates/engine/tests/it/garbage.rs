@@ -86,6 +86,7 @@ fn created(id: &RunId) -> RunCreated {
         caller_env: None,
         by: None,
         origin_agent: None,
+        catalog: Vec::new(),
     }
 }
 

@@ -264,9 +264,9 @@ pub(crate) async fn get_bom(
         Some(attempt) => bom::pinned(gateway.engine(), run_id, attempt).await?,
         None => stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone())),
     };
-    if let (None, None, Some(plan)) = (&pinned, query.attempt, &stored.run.spec.plan) {
+    if let (None, None, Some(_)) = (&pinned, query.attempt, &stored.run.spec.plan) {
         // A coordinator's inventory is known before its first attempt.
-        let taken = bom::of_run(gateway.engine(), &stored.run.spec.agent, Some(plan))?;
+        let taken = bom::of_run(gateway.engine(), &stored.run.spec)?;
         let content = serde_json::from_str(&taken.content).unwrap_or_default();
         let document = document(&content, &taken.digest, None);
         return Ok(([(ETAG, tag(&taken.digest))], Json(document)).into_response());

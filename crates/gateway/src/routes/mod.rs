@@ -12,6 +12,7 @@ mod approvals;
 mod by;
 mod callbacks;
 mod cancel_run;
+mod catalog;
 mod create_run;
 mod dead_letters;
 mod delete_run;
@@ -68,6 +69,7 @@ pub(crate) fn handlers() -> Vec<Handled> {
     all.extend(beside_runs());
     all.extend(dead_letters_and_sessions());
     all.extend(agents());
+    all.extend(catalog());
     all.extend(callbacks());
     all.extend(hooks());
     all.extend(schedules());
@@ -132,6 +134,17 @@ fn agents() -> Vec<Handled> {
         handled("get_version", agents::get_version),
         handled("delete_agent", agents::delete_agent),
         handled("delete_version", agents::delete_version),
+    ]
+}
+
+/// Returns the handlers of the catalog.
+fn catalog() -> Vec<Handled> {
+    vec![
+        handled("apply_catalog", catalog::apply_catalog),
+        handled("list_definitions", catalog::list_definitions),
+        handled("get_definition", catalog::get_definition),
+        handled("put_definition", catalog::put_definition),
+        handled("delete_definition", catalog::delete_definition),
     ]
 }
 

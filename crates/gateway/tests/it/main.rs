@@ -5,6 +5,7 @@
 mod access;
 mod agents;
 mod boms;
+mod catalog;
 mod hooks;
 mod namespaces;
 mod operation;

@@ -11,6 +11,7 @@ use super::ServiceSpec;
 use crate::agent_ref::AgentRef;
 use crate::budget::BudgetLimits;
 use crate::callback_event::CallbackEvent;
+use crate::catalog::CatalogPin;
 use crate::failure::Failure;
 use crate::placement::{Class, Placement};
 use crate::plan::{Membership, Plan};
@@ -168,6 +169,9 @@ pub struct RunCreated {
     /// Agent of the run that it repeats, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_agent: Option<Box<AgentRef>>,
+    /// Definitions of the catalog that it uses, each with its version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalog: Vec<CatalogPin>,
 }
 
 /// Variables of the caller that agents may see.

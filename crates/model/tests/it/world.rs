@@ -72,6 +72,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         caller_env: None,
         by: None,
         origin_agent: None,
+        catalog: Vec::new(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Copy of records that no file holds from the old database into a rebuilt one: keys, agents,
-//! schedules, hooks, callbacks, the audit log.
+//! schedules, hooks, the catalog, callbacks, the audit log.
 //!
 //! Deliberately absent: short-lived records. Workers register again, and turns of coordinators are
 //! found again.
@@ -10,7 +10,7 @@ use super::failure::Failure;
 use crate::DocumentKind;
 
 /// Kinds of documents that are copied.
-const LASTING: [DocumentKind; 12] = [
+const LASTING: [DocumentKind; 14] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
     DocumentKind::Parcel,
@@ -23,6 +23,8 @@ const LASTING: [DocumentKind; 12] = [
     DocumentKind::CallbackTarget,
     DocumentKind::Deadline,
     DocumentKind::Audit,
+    DocumentKind::CatalogItem,
+    DocumentKind::CatalogVersion,
 ];
 
 /// Copies as many documents as can be read. Returns their number, and the reason why others may be

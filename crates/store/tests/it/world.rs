@@ -90,6 +90,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         caller_env: None,
         by: None,
         origin_agent: None,
+        catalog: Vec::new(),
     }
 }
 

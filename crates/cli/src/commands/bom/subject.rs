@@ -164,7 +164,7 @@ async fn of_run(
         let note = format!("run {run_id} has pinned no inventory: this is its parcel's");
         context.printer.note(&note);
     }
-    let taken = bom::of_run(engine, agent, stored.run.spec.plan.as_deref())?;
+    let taken = bom::of_run(engine, &stored.run.spec)?;
     let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
     Ok(NamedInventory::here(run_id.to_string(), &content, taken.digest, None))

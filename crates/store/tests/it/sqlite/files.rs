@@ -45,7 +45,7 @@ fn folders_are_made_once_and_secrets_are_private() {
     let fresh = Fresh::new();
     fresh.registry.create().unwrap();
     let gitignore = fresh.registry.root().join(".gitignore");
-    assert_eq!(std::fs::read_to_string(&gitignore).unwrap(), "*\n");
+    assert_eq!(std::fs::read_to_string(&gitignore).unwrap(), "*\n!/catalog/\n!/catalog/**\n");
     std::fs::write(&gitignore, "mine\n").unwrap();
     fresh.registry.create().unwrap();
     assert_eq!(std::fs::read_to_string(&gitignore).unwrap(), "mine\n");

@@ -1,0 +1,109 @@
+//! Definitions that runs use: found when the run is admitted, and pinned in its first event.
+
+use std::path::Path;
+
+use errand_api::agent_file::Agent;
+use errand_api::catalog::{CatalogManifest, DefinitionName};
+use errand_model::catalog::{CatalogKind, CatalogPin};
+
+use super::files::FiledDefinition;
+use super::find::{load_manifest, not_found};
+use super::{CatalogProblem, Error, files, stored};
+use crate::{Engine, parts};
+
+/// Returns pins of the definitions that an agent names and that are not in its folder `files`.
+/// Reads nothing if there are none.
+///
+/// # Errors
+///
+/// [`CatalogProblem::BriefUnassembled`] for the first name that leads nowhere.
+pub(crate) async fn pin(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+    folder: &Path,
+) -> Result<Vec<CatalogPin>, Error> {
+    let absent = parts::absent(agent, folder);
+    let mut pins = Vec::new();
+    if absent.is_empty() {
+        return Ok(pins);
+    }
+    let filed = files::read(engine, namespace)?;
+    for definition in absent {
+        match find(engine, namespace, &filed, &definition).await? {
+            Some(pin) => pins.push(pin),
+            None => return Err(unassembled(engine, namespace, agent, definition).await?.into()),
+        }
+    }
+    Ok(pins)
+}
+
+/// Checks that the definitions that an agent names exist in its folder or in the catalog. Returns
+/// those of the catalog.
+///
+/// # Errors
+///
+/// As [`pin`].
+pub async fn check_names(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+    folder: &Path,
+) -> Result<Vec<DefinitionName>, Error> {
+    let absent = parts::absent(agent, folder);
+    if absent.is_empty() {
+        return Ok(absent);
+    }
+    let filed = files::read(engine, namespace)?;
+    for definition in &absent {
+        let is_stored = stored::load(engine, namespace, definition)
+            .await?
+            .is_some_and(|(stored, _)| stored.current.is_some());
+        if !is_stored && files::find(&filed, definition).is_none() {
+            let missing = definition.clone();
+            return Err(unassembled(engine, namespace, agent, missing).await?.into());
+        }
+    }
+    Ok(absent)
+}
+
+async fn find(
+    engine: &Engine,
+    namespace: Option<&str>,
+    filed: &[FiledDefinition],
+    definition: &DefinitionName,
+) -> Result<Option<CatalogPin>, Error> {
+    if let Some(filed) = files::find(filed, definition) {
+        return filed.pin(engine).map(Some);
+    }
+    let found = stored::load(engine, namespace, definition).await?;
+    Ok(found.and_then(|(stored, _)| stored.pin()))
+}
+
+async fn unassembled(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+    definition: DefinitionName,
+) -> Result<CatalogProblem, Error> {
+    let missing = not_found(engine, namespace, &definition, None).await?;
+    let (kind, name) = definition;
+    let places = parts::places(kind, &name).join(" or ");
+    let hint = format!("{}; or add {places} to the agent's folder", missing.hint());
+    Ok(CatalogProblem::BriefUnassembled { agent: agent.name.clone(), kind, name, hint })
+}
+
+/// Returns the manifest that a run has pinned.
+///
+/// # Errors
+///
+/// If the blob is missing or damaged.
+pub(crate) fn manifest_of(
+    engine: &Engine,
+    pins: &[CatalogPin],
+    kind: CatalogKind,
+    name: &str,
+) -> Result<Option<CatalogManifest>, Error> {
+    let pin = pins.iter().find(|pin| pin.kind == kind && pin.name == name);
+    pin.map(|pin| load_manifest(engine, &pin.blob.digest)).transpose()
+}
