@@ -280,10 +280,7 @@ pub(crate) async fn run(
     command: Command,
     cli: fn() -> clap::Command,
 ) -> Result<u8, Failure> {
-    refuse_afar(context, &command)?;
-    if reads_registry(&command) && context.server()?.is_none() {
-        context.check_owner()?;
-    }
+    check_place(context, &command)?;
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
@@ -349,6 +346,15 @@ pub(crate) async fn run(
         Command::Man(args) => man::run(context, &args, cli()),
         Command::Internal(command) => internal::run(context, command, cli).await,
     }
+}
+
+/// Refuses a command where it cannot be carried out, and a registry of another user.
+fn check_place(context: &Context, command: &Command) -> Result<(), Failure> {
+    refuse_afar(context, command)?;
+    if reads_registry(command) && context.server()?.is_none() {
+        context.check_owner()?;
+    }
+    Ok(())
 }
 
 /// Returns true if a command reads the registry of this machine, unless it goes to a server.

@@ -1,5 +1,7 @@
 //! `errand diff`: differences between manifests and the catalog.
 
+use std::fmt::Write as _;
+
 use errand_api::catalog::CatalogManifest;
 use errand_api::error_code::ErrorCode;
 use serde_json::json;
@@ -80,7 +82,8 @@ fn rendered(name: &str, before: Option<&str>, after: &str) -> String {
             LineChange::Removed(line) => ('-', line),
             LineChange::Added(line) => ('+', line),
             LineChange::Skipped(count) => {
-                text.push_str(&format!("\n@@ {count} equal lines @@"));
+                // Writing to a string cannot fail.
+                let _written = write!(text, "\n@@ {count} equal lines @@");
                 continue;
             }
         };
