@@ -20,6 +20,9 @@ const PACKAGES: &[Package] = &[
         debian: "postgresql",
         reason: "the registry in PostgreSQL",
     },
+    Package { program: "podman", debian: "podman", reason: "agents in containers" },
+    Package { program: "runc", debian: "runc", reason: "agents in containers" },
+    Package { program: "busybox", debian: "busybox-static", reason: "images for containers" },
     Package { program: "python3", debian: "python3-minimal", reason: "agents written in Python" },
 ];
 

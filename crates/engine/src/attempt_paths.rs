@@ -20,6 +20,17 @@ pub(crate) fn scratch(engine: &Engine, run: &Run) -> PathBuf {
     }
 }
 
+/// Returns the path of the socket of the agent API of the last attempt, if its agent does not see
+/// this machine: the socket has a folder without files of other runs, which the agent is shown.
+pub(crate) fn socket_of_its_own(engine: &Engine, run: &Run) -> PathBuf {
+    let here = scratch(engine, run).join("sock");
+    if here.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES {
+        return here;
+    }
+    let folder = format!("{}.{}.d", run.id, run.last_attempt_number());
+    engine.surroundings().runtime_dir.join(folder).join("sock")
+}
+
 /// Returns the path of the socket of the agent API of the last attempt.
 pub(crate) fn socket(engine: &Engine, run: &Run) -> PathBuf {
     let short = &engine.surroundings().runtime_dir;

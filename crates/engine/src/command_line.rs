@@ -34,6 +34,14 @@ pub(crate) fn resolve(
     Ok(words)
 }
 
+/// Returns the command with full paths of words that name files of the parcel. Other words are for
+/// the place where the agent lives.
+pub(crate) fn resolve_in_parcel(command: &[String], parcel_files: &Path) -> Vec<OsString> {
+    let resolve =
+        |word: &String| in_parcel(word, parcel_files).map_or_else(|| word.into(), Into::into);
+    command.iter().map(resolve).collect()
+}
+
 /// Returns the file of the parcel that `word` names, if there is one.
 fn in_parcel(word: &str, parcel_files: &Path) -> Option<PathBuf> {
     let is_inside = !word.is_empty()

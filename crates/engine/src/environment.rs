@@ -36,6 +36,12 @@ pub const PASSED_ON: &[&str] = &[
 /// Search path of programs if the caller has no `PATH`.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// Returns true if a variable says where the container engine is: helpers need it, agents do not get
+/// it.
+pub(crate) fn is_of_engine(name: &OsStr) -> bool {
+    ["DOCKER_HOST", "ERRAND_ENGINE", "XDG_RUNTIME_DIR"].iter().any(|known| name == *known)
+}
+
 /// Returns true if a variable of the caller is passed on.
 pub fn is_passed_on(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("LC_"))
@@ -163,18 +169,30 @@ pub(crate) fn store_has_all(around: &EngineContext, agent: &Agent) -> bool {
     vault.resolve(&agent.secrets, &|_| None).is_ok()
 }
 
+/// Returns true if a variable of the caller is passed on to an agent that does not see this machine:
+/// one about the person, and not about files or programs of this machine.
+fn is_passed_on_elsewhere(name: &OsStr) -> bool {
+    let general = ["LANG", "LANGUAGE", "NO_COLOR", "TZ"];
+    name.to_str().is_some_and(|name| general.contains(&name) || name.starts_with("LC_"))
+}
+
 /// Returns the environment of one attempt. From weakest to strongest: the caller's passed-on
-/// variables, the agent file's, the run's, the secrets, errand's own.
+/// variables, the agent file's, the run's, the secrets, errand's own. An agent that does not see this
+/// machine gets no search path, home and the like of it.
 pub(crate) fn of_attempt(
     around: &EngineContext,
-    agent: &Agent,
+    (agent, sees_this_machine): (&Agent, bool),
     spec: &RunCreated,
     secrets: &[FoundSecret],
     own: Vec<(&'static str, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let recorded = spec.caller_env.as_deref();
     let mut all = visible(around, recorded);
-    all.insert("PATH".into(), search_path(around, recorded));
+    if sees_this_machine {
+        all.insert("PATH".into(), search_path(around, recorded));
+    } else {
+        all.retain(|name, _| is_passed_on_elsewhere(name));
+    }
     // A parcel must stay as its digest says: an interpreter must not write caches into it.
     all.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
     // The log gets a line when it is printed, not when a buffer is full.

@@ -129,7 +129,7 @@ pub fn helper_environment(
 ) -> Vec<(OsString, OsString)> {
     let is_wanted = |name: &OsStr| {
         let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
-        is_secret || environment::is_passed_on(name)
+        is_secret || environment::is_passed_on(name) || environment::is_of_engine(name)
     };
     let environment = engine.surroundings().environment.iter();
     environment

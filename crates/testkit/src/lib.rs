@@ -17,6 +17,7 @@ pub mod conformance;
 mod filters;
 mod http;
 mod output;
+pub mod podman;
 pub mod postgres;
 mod processes;
 mod receiver;

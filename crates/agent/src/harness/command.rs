@@ -35,6 +35,11 @@ impl AgentFailure {
     /// Returns the failure of a program with this end; `None` if it exited with code 0.
     pub fn of_exit(exit: &Exit) -> Option<Self> {
         let (code, message) = match (exit.signal, exit.code) {
+            (Some(_), _) | (None, Some(1..)) if exit.oom_kills > 0 => {
+                let message = "the kernel ended processes of the agent that used more memory than \
+                               resources.memory";
+                (ErrorCode::OutOfMemory, message.to_owned())
+            }
             (Some(signal), _) => {
                 (ErrorCode::KilledBySignal, format!("the agent was ended by signal {signal}"))
             }
@@ -55,7 +60,8 @@ mod tests {
 
     fn check(code: Option<i32>, signal: Option<i32>, expect: Option<(ErrorCode, &str)>) {
         let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
-        let exit = Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0 };
+        let exit =
+            Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0, oom_kills: 0 };
         let failure = AgentFailure::of_exit(&exit);
         let expect = expect.map(|(code, text)| AgentFailure { code, message: text.to_owned() });
         assert_eq!(failure, expect);
@@ -68,5 +74,19 @@ mod tests {
         let killed = (ErrorCode::KilledBySignal, "the agent was ended by signal 9");
         check(None, Some(9), Some(killed));
         check(None, None, Some((ErrorCode::ExitNonzero, "the agent has no exit code")));
+    }
+
+    #[test]
+    fn an_agent_that_fails_after_the_kernel_killed_in_it_is_out_of_memory() {
+        let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
+        let of = |code, oom_kills| {
+            let (signal, stdout) = (None, stdout.clone());
+            let exit =
+                Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0, oom_kills };
+            AgentFailure::of_exit(&exit).map(|failure| failure.code)
+        };
+        assert_eq!(of(Some(137), 1), Some(ErrorCode::OutOfMemory));
+        assert_eq!(of(Some(137), 0), Some(ErrorCode::ExitNonzero));
+        assert_eq!(of(Some(0), 1), None);
     }
 }

@@ -269,6 +269,8 @@ impl RunningProcess {
             stdout,
             stderr_tail,
             stragglers: state.stragglers.count(),
+            // Memory is limited by the supervisor, not by the kernel.
+            oom_kills: 0,
         };
         state.phase = Phase::Over(exit.clone());
         Ok(exit)

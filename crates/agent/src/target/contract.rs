@@ -16,9 +16,8 @@ use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
 /// Every call is idempotent by run and attempt: repeated, it has no further effect.
 ///
 /// Deliberately absent: taking over the agent of another supervisor. An agent that is a process
-/// ends with its supervisor, so nothing could be taken over, and the next holder of the lease calls
-/// [`Target::end`]. The first target whose agents outlive their supervisor (containers) adds the
-/// method, together with its caller in the engine's reconciliation.
+/// ends with its supervisor. One that outlives it, in a container, is ended by the next holder of
+/// the lease, which calls [`Target::end`].
 #[async_trait]
 pub trait Target: Debug + Send + Sync {
     /// Returns the name that agent files and journals use, such as `process`.

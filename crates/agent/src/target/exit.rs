@@ -21,6 +21,8 @@ pub struct Exit {
     pub stderr_tail: Option<String>,
     /// Processes that the agent left behind and that had to be ended.
     pub stragglers: usize,
+    /// Processes that the kernel killed, because the attempt had used up its memory.
+    pub oom_kills: u64,
 }
 
 /// Time and memory that an attempt used.

@@ -25,10 +25,39 @@ pub struct LaunchSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory at the start.
     pub cwd: PathBuf,
+    /// Files and folders of this machine that the agent needs, the working directory included. A
+    /// target whose agents do not see this machine shows them to the agent, under the same paths.
+    pub shared: Vec<SharedPath>,
+    /// Folder of the attempt, for files of the target. No other user of this machine can enter it.
+    pub folder: PathBuf,
     /// Use of stdin and stdout.
     pub streams: Streams,
     /// Bytes of memory that everything of the attempt may use together; `None`: no limit.
     pub memory_limit_bytes: Option<u64>,
+    /// Thousandths of a core that the attempt may use; `None`: no limit. Only for targets that can
+    /// enforce it.
+    pub cpu_millis: Option<u64>,
+}
+
+/// File or folder of this machine that an agent needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPath {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Access that the agent has.
+    pub access: SharedAccess,
+}
+
+/// Access of an agent to a file or folder of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedAccess {
+    /// The agent reads it.
+    Read,
+    /// The agent reads and writes it, as far as its user may.
+    Write,
+    /// The agent reads and writes it. Errand made it in a folder that no other user can enter, so a
+    /// target may let any user of its own write it.
+    Own,
 }
 
 /// Use of an agent's stdin and stdout, which its harness chooses. Stderr is always log.

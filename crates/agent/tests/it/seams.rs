@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use errand_agent::harness::CommandHarness;
 use errand_agent::process::ProcessTarget;
+use errand_api::agent_file::TargetKind;
 use errand_testkit::conformance::{HarnessSubject, Program, TargetSubject};
 
 fn target() -> TargetSubject {
-    TargetSubject { target: Arc::new(ProcessTarget::default()) }
+    TargetSubject::new(ProcessTarget::default(), TargetKind::Process)
 }
 
 fn harness() -> HarnessSubject {

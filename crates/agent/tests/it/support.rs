@@ -70,6 +70,9 @@ impl Place {
             cwd: self.dir.path().to_owned(),
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
+            cpu_millis: None,
+            shared: Vec::new(),
+            folder: self.dir.path().to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
-use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError};
+use errand_agent::target::{AgentOutput, Live, StdoutSpool, TargetStartError};
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage, TriggerKind};
@@ -22,7 +22,7 @@ use super::running::{RunningAttempt, watch};
 use super::{SupervisorChannels, blame, deadline, session, start};
 use crate::handover;
 use crate::journal::Journal;
-use crate::launch::HelperReport;
+use crate::launch::{HelperReport, READY_LIMIT};
 use crate::live::Printed;
 use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
@@ -65,7 +65,7 @@ pub(super) async fn run(
     let output = output(engine, journal, channels, &prepared);
     // A process that lost the run meanwhile starts nothing.
     journal.check()?;
-    let live = match prepared.target.start(&prepared.spec, output).await {
+    let live = match started(channels, &prepared, output).await {
         Ok(live) => live,
         Err(error) => return not_started(journal, channels, &error).await,
     };
@@ -126,6 +126,23 @@ fn is_prepared_soon(engine: &Engine, run: &Run) -> bool {
         && run.spec.trigger.kind != TriggerKind::Upstream
         && !matches!(run.spec.input, Some(Payload::Blob(_)))
         && engine.store().shared_blobs().is_none()
+}
+
+/// Starts the agent. A launcher is told that the run began before an image is pulled for longer than
+/// the launcher waits.
+async fn started(
+    channels: &mut SupervisorChannels,
+    prepared: &Prepared,
+    output: AgentOutput,
+) -> Result<Box<dyn Live>, TargetStartError> {
+    let mut start = prepared.target.start(&prepared.spec, output);
+    match tokio::time::timeout(READY_LIMIT / 2, &mut start).await {
+        Ok(started) => started,
+        Err(_) => {
+            channels.say(HelperReport::Began);
+            start.await
+        }
+    }
 }
 
 /// Returns the destinations of the agent's printed output.

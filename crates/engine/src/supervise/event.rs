@@ -177,8 +177,15 @@ mod tests {
 
     fn ended() -> AttemptEvent {
         let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
-        let exit =
-            Exit { code: Some(0), signal: None, usage, stdout, stderr_tail: None, stragglers: 0 };
+        let exit = Exit {
+            code: Some(0),
+            signal: None,
+            usage,
+            stdout,
+            stderr_tail: None,
+            stragglers: 0,
+            oom_kills: 0,
+        };
         AttemptEvent::Ended(Box::new(Ended { exit, failure: None, answer: None }))
     }
 

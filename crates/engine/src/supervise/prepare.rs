@@ -11,7 +11,7 @@ use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
-use errand_agent::target::{Input, LaunchSpec, Streams, Target};
+use errand_agent::target::{Input, LaunchSpec, SharedAccess, SharedPath, Streams, Target};
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
@@ -82,8 +82,9 @@ impl AttemptFiles {
 pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prepared, Error> {
     let registry = engine.registry();
     let agent = &parcel.agent;
-    let (target, harness) = engine.surroundings().drivers_of(agent)?;
-    let secrets = environment::secrets(engine.surroundings(), agent)?;
+    let around = engine.surroundings();
+    let (target, harness) = around.drivers_of(agent)?;
+    let secrets = environment::secrets(around, agent)?;
     let token = new_token()?;
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
@@ -94,7 +95,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         log = log.copied_to(Arc::clone(copy));
     }
     log.system(&began(run));
-    let files = attempt_files(engine, run)?;
+    let sees_this_machine = target.sees_this_machine();
+    let files = attempt_files(engine, run, sees_this_machine)?;
     let input = written_input(engine, run, &files)?;
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
     let workspaces = Workspaces::new(registry.workspaces());
@@ -102,24 +104,21 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
     let own = own_variables(engine, run, (&parcel, &workspace), &files, &token)?;
-    let search_path =
-        environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
         place: agent.target.clone(),
-        argv: if target.sees_this_machine() {
-            command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?
-        } else {
-            agent.command.iter().map(OsString::from).collect()
-        },
-        env: environment::of_attempt(engine.surroundings(), agent, &run.spec, &secrets, own),
+        argv: argv(engine, run, &parcel, sees_this_machine)?,
+        env: environment::of_attempt(around, (agent, sees_this_machine), &run.spec, &secrets, own),
+        shared: shared(engine, run, (&parcel, &workspace), &files),
+        folder: files.folder.clone(),
         cwd: workspace,
         streams: match harness.streams() {
             StreamUse::Conversation => Streams::Conversation,
             StreamUse::Payload => Streams::Payload(stdin(input.as_deref(), &files)),
         },
         memory_limit_bytes: agent.resources.memory_bytes,
+        cpu_millis: agent.resources.cpu_millis,
     };
     let brief_digest = Digest::of(&brief);
     let setup = AttemptSetup {
@@ -146,6 +145,49 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
+}
+
+/// Returns the agent's program and arguments. One whose agent does not see this machine is searched
+/// in its target, unless it is a file of the parcel.
+fn argv(
+    engine: &Engine,
+    run: &Run,
+    parcel: &Parcel,
+    sees_this_machine: bool,
+) -> Result<Vec<OsString>, Error> {
+    let (command, files) = (&parcel.agent.command, parcel.files_path());
+    if !sees_this_machine {
+        return Ok(command_line::resolve_in_parcel(command, &files));
+    }
+    let search_path =
+        environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
+    Ok(command_line::resolve(command, &files, &search_path)?)
+}
+
+/// Returns the files and folders of this machine that the agent needs.
+fn shared(
+    engine: &Engine,
+    run: &Run,
+    (parcel, workspace): (&Parcel, &Path),
+    files: &AttemptFiles,
+) -> Vec<SharedPath> {
+    let of_workspace = match &parcel.agent.workspace {
+        Workspace::Temp => SharedAccess::Own,
+        Workspace::Cwd | Workspace::Worktree { .. } | Workspace::Clone { .. } => {
+            SharedAccess::Write
+        }
+    };
+    let mut shared = vec![
+        SharedPath { path: parcel.files_path(), access: SharedAccess::Read },
+        SharedPath { path: workspace.to_owned(), access: of_workspace },
+        SharedPath { path: state_folder(engine, run), access: SharedAccess::Own },
+        SharedPath { path: files.folder.clone(), access: SharedAccess::Own },
+    ];
+    let of_socket = files.socket.parent().filter(|folder| *folder != files.folder);
+    if let Some(folder) = of_socket {
+        shared.push(SharedPath { path: folder.to_owned(), access: SharedAccess::Own });
+    }
+    shared
 }
 
 /// Writes the run's input to its file, if it has one, and returns its bytes.
@@ -254,7 +296,11 @@ fn state_folder(engine: &Engine, run: &Run) -> PathBuf {
     of_namespace.join(&run.spec.agent.name)
 }
 
-fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
+fn attempt_files(
+    engine: &Engine,
+    run: &Run,
+    sees_this_machine: bool,
+) -> Result<AttemptFiles, Error> {
     let registry = engine.registry();
     let folder = attempt_paths::scratch(engine, run);
     remove_older(engine, run)?;
@@ -267,7 +313,11 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         input: run.spec.input.as_ref().map_or_else(|| NO_INPUT.into(), |_| folder.join("input")),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        socket: attempt_paths::socket(engine, run),
+        socket: if sees_this_machine {
+            attempt_paths::socket(engine, run)
+        } else {
+            attempt_paths::socket_of_its_own(engine, run)
+        },
         folder,
     };
     if !files.socket.starts_with(&files.folder) {

@@ -83,6 +83,8 @@ pub struct AttemptRunning {
 pub enum MemoryEnforcement {
     /// The supervisor samples the memory of all processes of the attempt and kills them.
     Rss,
+    /// The kernel keeps the control group of the attempt below the limit, and kills processes in it.
+    Cgroup,
 }
 
 /// Setup of an attempt before the start of its agent.

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use errand_agent::log;
 use errand_agent::os;
 use errand_agent::redact::Redactor;
-use errand_agent::target::{AgentOutput, Input, LaunchSpec, StdoutSpool, Streams};
+use errand_agent::target::{
+    AgentOutput, Input, LaunchSpec, SharedAccess, SharedPath, StdoutSpool, Streams,
+};
 use errand_api::agent_file;
 use errand_model::RunId;
 use tempfile::TempDir;
@@ -54,6 +56,12 @@ impl TestAttempt {
             cwd: self.folder.path().to_owned(),
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
+            cpu_millis: None,
+            shared: vec![SharedPath {
+                path: self.folder.path().to_owned(),
+                access: SharedAccess::Own,
+            }],
+            folder: self.folder.path().to_owned(),
         }
     }
 

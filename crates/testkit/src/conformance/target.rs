@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::os;
-use errand_agent::target::{Exit, Input, Live, Streams, Target, TargetStartError};
+use errand_agent::target::{Exit, Input, LaunchSpec, Live, Streams, Target, TargetStartError};
+use errand_api::agent_file::TargetKind;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 
@@ -18,6 +19,22 @@ use crate::wait::LIMIT;
 pub struct TargetSubject {
     /// The target.
     pub target: Arc<dyn Target>,
+    /// The place as an agent file would describe it.
+    pub place: TargetKind,
+    /// Owner of everything that the target needs while it is tested, such as an engine.
+    pub owner: Option<Arc<dyn Debug + Send + Sync>>,
+}
+
+impl TargetSubject {
+    /// Returns the subject of a target that needs nothing of the test.
+    pub fn new(target: impl Target + 'static, place: TargetKind) -> Self {
+        Self { target: Arc::new(target), place, owner: None }
+    }
+
+    /// Returns the order to start `program` in this target.
+    pub fn spec(&self, attempt: &TestAttempt, program: Program) -> LaunchSpec {
+        LaunchSpec { place: self.place.clone(), ..attempt.spec(program) }
+    }
 }
 
 /// Declares the conformance tests of a target, as a module of that name.
@@ -66,7 +83,7 @@ async fn started(
     attempt: &TestAttempt,
     program: Program,
 ) -> Box<dyn Live> {
-    let spec = attempt.spec(program);
+    let spec = subject.spec(attempt, program);
     soon(subject.target.start(&spec, attempt.output())).await.expect("it starts")
 }
 
@@ -94,7 +111,7 @@ pub async fn exit_code_output_and_log_are_those_of_the_agent(subject: &TargetSub
 /// The run's input is the agent's stdin.
 pub async fn input_reaches_the_agent(subject: &TargetSubject) {
     let attempt = TestAttempt::default();
-    let mut spec = attempt.spec(Program::Copies);
+    let mut spec = subject.spec(&attempt, Program::Copies);
     spec.streams = Streams::Payload(Input::Bytes(b"given\n".to_vec()));
     let live = soon(subject.target.start(&spec, attempt.output())).await.expect("it starts");
     let exit = exit(live.as_ref()).await;
@@ -125,7 +142,7 @@ pub async fn stop_ends_the_agent_and_may_be_repeated(subject: &TargetSubject) {
 /// Waits until the agent has printed something.
 async fn refusing(subject: &TargetSubject, attempt: &TestAttempt) -> Box<dyn Live> {
     let (output, mut taken) = attempt.teed_output();
-    let spec = attempt.spec(Program::Refuses);
+    let spec = subject.spec(attempt, Program::Refuses);
     let live = soon(subject.target.start(&spec, output)).await.expect("it starts");
     soon(taken.recv()).await.expect("it prints that it is ready");
     live
@@ -176,7 +193,7 @@ pub async fn a_frozen_agent_is_frozen_until_it_is_thawed_and_can_be_stopped(
 pub async fn no_attempt_has_a_second_agent(subject: &TargetSubject) {
     let attempt = TestAttempt::default();
     let live = started(subject, &attempt, Program::Sleeps).await;
-    match subject.target.start(&attempt.spec(Program::Sleeps), attempt.output()).await {
+    match subject.target.start(&subject.spec(&attempt, Program::Sleeps), attempt.output()).await {
         Ok(again) => assert_eq!(again.locator(), live.locator()),
         Err(TargetStartError::AlreadyStarted { attempt, .. }) => assert_eq!(attempt, 1),
         Err(other) => panic!("{other:?}"),
@@ -206,10 +223,8 @@ pub async fn a_conversation_is_taken_once_and_its_end_is_end_of_input(subject: &
     assert!(payload.take_conversation().is_none());
     exit(payload.as_ref()).await;
     let attempt = TestAttempt::default();
-    let spec = errand_agent::target::LaunchSpec {
-        streams: Streams::Conversation,
-        ..attempt.spec(Program::Copies)
-    };
+    let spec =
+        LaunchSpec { streams: Streams::Conversation, ..subject.spec(&attempt, Program::Copies) };
     let live = soon(subject.target.start(&spec, attempt.output())).await.expect("it starts");
     let mut conversation = live.take_conversation().expect("its stdin and stdout");
     assert!(live.take_conversation().is_none());

@@ -109,7 +109,7 @@ pub(super) async fn run(
         Kept::Stdout(_) => None,
     };
     let usage = ExitUsage { wall: started.elapsed(), ..ExitUsage::default() };
-    let exit = Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0 };
+    let exit = Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0 };
     shared.exit.send_replace(Some(exit));
 }
 

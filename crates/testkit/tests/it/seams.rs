@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use errand_api::agent_file::TargetKind;
 use errand_testkit::conformance::{HarnessSubject, Program, TargetSubject};
 use errand_testkit::{ScriptedHarness, ScriptedTarget};
 
 fn target() -> TargetSubject {
-    TargetSubject { target: Arc::new(ScriptedTarget::new("scripted")) }
+    TargetSubject::new(ScriptedTarget::new("scripted"), TargetKind::Process)
 }
 
 fn harness() -> HarnessSubject {
