@@ -1,0 +1,33 @@
+//! Names of files in the control folder, and paths inside a container.
+
+/// Pipe of orders to the shim.
+pub const ORDERS: &str = "orders";
+/// Pipe of reports of the shim: output of the command, and its end.
+pub const REPORTS: &str = "reports";
+/// File with the command's input; does not exist for an empty input or a conversation.
+pub const INPUT: &str = "input";
+/// Pipe to the command's stdin, for a conversation.
+pub const STDIN: &str = "stdin";
+/// Pipe from the command's stdout, for a conversation.
+pub const STDOUT: &str = "stdout";
+/// File that exists once the command was started.
+pub const STARTED: &str = "started";
+/// File with the last report, once the command has ended.
+pub const ENDED: &str = "ended";
+
+/// Folder of errand's own files in a container.
+pub const HOME: &str = "/.errand";
+/// The control folder in a container.
+pub const CONTROL: &str = "/.errand/control";
+/// The shim in a container, as the program of its first process.
+pub const SHIM: &str = "/.errand/shim";
+/// Folder in a container that comes first on the search path.
+pub const PROGRAMS: &str = "/.errand/bin";
+/// The shim in a container, as the program that agents call.
+pub const ERRAND: &str = "/.errand/bin/errand";
+/// The whole program in a container, which the shim starts for `errand agent`.
+pub const WHOLE_PROGRAM: &str = "/.errand/whole/errand";
+/// Folder of the libraries of the whole program.
+pub const LIBRARIES: &str = "/.errand/lib";
+/// Loader of the whole program; not there if that needs none.
+pub const LOADER: &str = "/.errand/lib/ld.so";
