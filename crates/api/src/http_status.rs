@@ -176,6 +176,9 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ParcelDamaged
         | ErrorCode::WorkspaceFailed
         | ErrorCode::SpawnFailed
+        | ErrorCode::EngineUnreachable
+        | ErrorCode::ImageNotFound
+        | ErrorCode::ContainerRefused
         | ErrorCode::LauncherDied
         | ErrorCode::ExitNonzero
         | ErrorCode::ChildFailed

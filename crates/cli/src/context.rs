@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use errand_api::error_code::ErrorCode;
+use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
 use errand_engine::EngineContext;
 use errand_store::{ForeignFile, Registry, SOCKET_PATH_LIMIT_BYTES};
 
@@ -106,14 +107,31 @@ impl Context {
     }
 
     pub(crate) fn surroundings(&self) -> EngineContext {
+        let registry = self.registry_or_place();
+        let targets = errand_agent::Targets::default();
         EngineContext {
-            registry: self.registry_or_place(),
+            targets: targets.with(Arc::new(ContainerTarget::new(self.containers(&registry)))),
+            registry,
             environment: self.environment.clone(),
             program: self.program.clone(),
             identity: self.identity(),
             runtime_dir: self.runtime_dir(),
-            targets: errand_agent::Targets::default(),
             harnesses: errand_agent::Harnesses::default(),
+        }
+    }
+
+    /// Returns the settings of the target `container`, which connects to no engine by itself.
+    fn containers(&self, registry: &Registry) -> ContainerSettings {
+        let text = |name: &str| self.variable(name).map(|it| it.to_string_lossy().into_owned());
+        ContainerSettings {
+            engine: EngineAddress {
+                named: text("ERRAND_ENGINE"),
+                docker_host: text("DOCKER_HOST"),
+                user_sockets: self.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+            },
+            folder: registry.root().join("containers"),
+            registry: registry.root().to_owned(),
+            program: self.program.clone(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_api::record::{RecordChildren, RunRecord};
+use errand_api::record::{RecordChildren, RecordPort, RunRecord};
 use errand_model::Timestamp;
 use errand_model::event::{PauseReason, RunKind, ServiceRestart};
 
@@ -177,6 +177,18 @@ pub(crate) fn trigger(record: &RunRecord) -> String {
 fn next_attempt_at(record: &RunRecord) -> Option<Timestamp> {
     let waits = record.status == "pending" && record.attempt > 0 && !is_starting(record);
     record.ready_at_ms.filter(|_| waits)
+}
+
+/// Returns the published ports of a run whose container lives, such as `127.0.0.1:4711->80/tcp`.
+pub(crate) fn ports(record: &RunRecord) -> String {
+    let live = record.attempts.last().filter(|attempt| attempt.status == "running");
+    let ports = live.and_then(|attempt| attempt.container.as_ref()).map(|it| it.ports.as_slice());
+    let one = |port: &RecordPort| {
+        let host = port.host.as_deref().unwrap_or("?");
+        let here = port.port.map_or_else(|| "?".to_owned(), |port| port.to_string());
+        format!("{host}:{here}->{}/{}", port.container_port, port.protocol)
+    };
+    ports.unwrap_or_default().iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the next wake of a service and its addresses, or the time of a run's next attempt.

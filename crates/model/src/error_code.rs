@@ -181,6 +181,9 @@ codes! {
     CommandNotExecutable = "command_not_executable", CANNOT_INVOKE, permanent(Outside), "the agent's program cannot be executed";
     WorkspaceFailed = "workspace_failed", ERRAND_FAILED, permanent(Outside), "the workspace could not be prepared";
     SpawnFailed = "spawn_failed", ERRAND_FAILED, transient(Outside), "the agent's process could not be started";
+    EngineUnreachable = "engine_unreachable", ERRAND_FAILED, transient(Outside), "no container engine answers";
+    ImageNotFound = "image_not_found", NOT_FOUND, permanent(Outside), "the agent's image was not found";
+    ContainerRefused = "container_refused", ERRAND_FAILED, permanent(Outside), "the container engine refuses the container";
     LauncherDied = "launcher_died", ERRAND_FAILED, permanent(Outside), "whoever started the run died before its helper was up";
     ListenAddressInUse = "listen_address_in_use", ERRAND_FAILED, permanent(Outside), "the address to listen on is taken";
 
@@ -330,6 +333,9 @@ impl ErrorCode {
         Self::OutOfMemory,
         Self::TimeoutStep,
         Self::SpawnFailed,
+        Self::EngineUnreachable,
+        Self::ImageNotFound,
+        Self::ContainerRefused,
         Self::DiskFull,
         Self::IoFailed,
         Self::WorkspaceFailed,

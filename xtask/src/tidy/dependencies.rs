@@ -17,6 +17,7 @@ const ALL: &[&str] = &[
     "errand-agent",
     "errand-engine",
     "errand-gateway",
+    "errand-container",
 ];
 
 /// Dependencies of the benchmarks, which also start servers.
@@ -27,6 +28,7 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-agent",
     "errand-engine",
     "errand-gateway",
+    "errand-container",
     TEST_KIT,
 ];
 
@@ -43,6 +45,11 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "errand-gateway",
         may_use: &["errand-model", "errand-api", "errand-store", "errand-engine"],
+    },
+    Layer { name: "errand-shim", may_use: &[] },
+    Layer {
+        name: "errand-container",
+        may_use: &["errand-model", "errand-api", "errand-agent", "errand-shim"],
     },
     Layer { name: "errand", may_use: ALL },
     Layer { name: "errand-bench", may_use: ALL_AND_THE_TEST_KIT },

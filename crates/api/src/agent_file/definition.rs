@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::container::ContainerPlace;
 use super::coordinator::{Coordinator, Member};
 use super::inventory::{Dependency, McpServer, Model, Tool, ToolForm};
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
@@ -205,22 +206,18 @@ impl HarnessKind {
     }
 }
 
-/// Target of the agent's process. The targets `container` and `kubernetes` are not supported by
-/// this version, and refused.
+/// Target of the agent's process. The target `kubernetes` is not supported by this version, and
+/// refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[schemars(extend("x-unsupported" = ["container", "kubernetes"]))]
+#[schemars(extend("x-unsupported" = ["kubernetes"]))]
 #[schemars(rename = "Target")]
 pub enum TargetKind {
     /// A process of this machine.
     #[default]
     Process,
     /// A container of Docker or Podman.
-    #[schemars(skip)]
-    Container {
-        /// The image reference.
-        image: String,
-    },
+    Container(ContainerPlace),
     /// A pod.
     #[schemars(skip)]
     Kubernetes {
@@ -236,7 +233,7 @@ impl TargetKind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Process => "process",
-            Self::Container { .. } => "container",
+            Self::Container(_) => "container",
             Self::Kubernetes { .. } => "kubernetes",
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod at;
 mod command_files;
+mod container;
 mod coordinator;
 mod definition;
 mod file;
@@ -29,6 +30,9 @@ pub(crate) mod yaml;
 use at::At;
 use reader::Reader;
 
+pub use container::{
+    ContainerMount, ContainerNetwork, ContainerPlace, ContainerPort, PortProtocol, PullPolicy,
+};
 pub use coordinator::{Coordinator, Member, is_path};
 pub use definition::{
     API_VERSION, Agent, AgentSchedule, DEFAULT_VERSION, HarnessKind, KIND, TargetKind, Workspace,

@@ -38,6 +38,41 @@ pub(crate) fn is_secret_name(text: &str) -> bool {
         && text.len() <= 128
 }
 
+/// Reports whether `text` could be the name of an image: what an engine makes of it is its affair.
+pub(super) fn is_image(text: &str) -> bool {
+    text.len() <= 512
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !text.contains("//")
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b))
+}
+
+/// Reports whether `text` could be a user of a container, with or without a group.
+pub(super) fn is_container_user(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, it)| (user, Some(it)));
+    text.len() <= 128 && is_name(user) && group.is_none_or(is_name)
+}
+
+/// Reports whether `text` is a path that stays below the folder that it is relative to.
+pub(super) fn is_workspace_path(text: &str) -> bool {
+    use std::path::Component;
+    let mut parts = std::path::Path::new(text).components();
+    !text.is_empty()
+        && !text.contains('\0')
+        && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Reports whether `text` could be the path of a mount in a container.
+pub(super) fn is_container_path(text: &str) -> bool {
+    let relative = text.strip_prefix('/').map(|rest| rest.trim_end_matches('/'));
+    relative.is_some_and(|rest| {
+        is_workspace_path(rest) && !rest.contains(':') && !rest.starts_with(".errand")
+    })
+}
+
 /// Hint where [`is_slug`] says no.
 pub(crate) const SLUG_HINT: &str = "letters, digits, '-', '_' and '.', at most 128 characters";
 

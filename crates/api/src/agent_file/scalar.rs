@@ -148,6 +148,34 @@ scalars! {
     CloneUrl as "CloneUrl" = {
         "type": "string", "examples": ["https://git.example/repository"]
     }, clone_url;
+    /// An image of a registry: name, and tag or digest.
+    ImageReference as "ImageReference" = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 512,
+        "pattern": "^(?!.*//)[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        "examples": ["ghcr.io/org/agent:1.2"]
+    }, image;
+    /// A user by name or number, with or without a group.
+    ContainerUser as "ContainerUser" = {
+        "type": ["string", "integer"],
+        "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
+        "examples": ["1000", "agent:agent"]
+    }, container_user;
+    /// A path below the workspace, without `..`; `.` for the workspace itself.
+    WorkspacePath as "WorkspacePath" = {
+        "type": "string", "pattern": r"^(?!/)(?!(.*/)?\.\.(/|$)).", "examples": ["data"]
+    }, workspace_path;
+    /// A path in the container: it begins with `/`, and has no `..`.
+    ContainerPath as "ContainerPath" = {
+        "type": "string",
+        "pattern": r"^/(?!\.errand)(?!(.*/)?\.\.(/|$))[^:]+$",
+        "examples": ["/data"]
+    }, container_path;
+    /// A runtime by the name that the engine has for it.
+    RuntimeName as "RuntimeName" = {
+        "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "examples": ["runsc"]
+    }, runtime_name;
     /// An address that begins with `https://` or `http://`.
     HttpUrl as "HttpUrl" = { "type": "string", "pattern": "^https?://." }, http_url;
     /// Five fields, six (seconds first) or seven (and the year last), `@yearly`, `@monthly`,
@@ -297,6 +325,39 @@ fn git_ref(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 
 fn clone_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     reader.text_that(at, names::is_plain_argument, "cannot be a URL to clone", PLAIN_HINT)
+}
+
+fn image(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let hint = "write a name, and a tag or digest if you like, such as ghcr.io/org/agent:1.2; no \
+                https:// before it";
+    reader.text_that(at, names::is_image, "is not the name of an image", hint)
+}
+
+fn container_user(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let user = match &at.node.kind {
+        Kind::Text { text } => Some(text).filter(|text| names::is_container_user(text)),
+        Kind::Number { text } => Some(text).filter(|it| it.bytes().all(|b| b.is_ascii_digit())),
+        Kind::Null | Kind::Bool { .. } | Kind::List(_) | Kind::Map(_) => None,
+    };
+    if user.is_none() {
+        let hint = "write a name or a number, such as 1000 or agent:agent";
+        reader.report_hint(at, "that is not a user", hint);
+    }
+    user.cloned()
+}
+
+fn workspace_path(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let hint = "write a path below the workspace, such as data; nothing else can be mounted";
+    reader.text_that(at, names::is_workspace_path, "is outside of the workspace", hint)
+}
+
+fn container_path(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let hint = "begin with '/', without '..', such as /data; /.errand is errand's own";
+    reader.text_that(at, names::is_container_path, "cannot be mounted in a container", hint)
+}
+
+fn runtime_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.text_that(at, names::is_slug, "cannot be a runtime", names::SLUG_HINT)
 }
 
 fn http_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::at::At;
-use super::definition::Agent;
+use super::container::ContainerNetwork;
+use super::definition::{Agent, TargetKind};
 use super::http::parse_address;
 use super::listen::Listen;
 use super::reader::Reader;
@@ -33,6 +34,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     unique_names(reader, spec, "tools", "tool");
     unique_names(reader, spec, "mcp_servers", "server");
     mcp_servers(reader, spec);
+    container(reader, spec, agent);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
 }
@@ -66,6 +68,32 @@ fn mcp_servers(reader: &mut Reader, spec: &At<'_>) {
             (Some(_), Some(url)) => reader.report_hint(&url, message, "remove one of them"),
             (Some(_), None) | (None, Some(_) | None) => {}
         }
+    }
+}
+
+/// Reports ports and mounts of a container that are listed twice, and ports without a network.
+fn container(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let (Some(target), TargetKind::Container(place)) = (spec.field("target"), &agent.target) else {
+        return;
+    };
+    let items = |name: &str| target.field(name).map(|at| at.items()).unwrap_or_default();
+    let mut seen = HashSet::new();
+    for (item, port) in items("ports").iter().zip(&place.ports) {
+        if !seen.insert((port.container_port, port.protocol.name())) {
+            reader.report(item, format!("the port {} is listed twice", port.container_port));
+        }
+    }
+    let mut seen = HashSet::new();
+    for (item, mount) in items("mounts").iter().zip(&place.mounts) {
+        if !seen.insert(mount.target.trim_end_matches('/')) {
+            reader.report(item, format!("two mounts have the target {}", mount.target));
+        }
+    }
+    if place.network == ContainerNetwork::None
+        && let Some(ports) = target.field("ports").filter(|_| !place.ports.is_empty())
+    {
+        let hint = "remove the ports, or write network: bridge";
+        reader.report_hint(&ports, "a container without a network has no ports", hint);
     }
 }
 

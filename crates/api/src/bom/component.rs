@@ -7,7 +7,7 @@ use super::{
     NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject, digest_of, hashes,
     object,
 };
-use crate::agent_file::{TargetKind, Tool};
+use crate::agent_file::{ContainerPlace, TargetKind, Tool};
 
 /// The reference of the agent itself.
 pub(super) const AGENT_REF: &str = "agent";
@@ -46,7 +46,8 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
     all.extend(subject.agents.iter().map(named));
     match &agent.target {
         TargetKind::Process => {}
-        TargetKind::Container { image } | TargetKind::Kubernetes { image, .. } => {
+        TargetKind::Container(ContainerPlace { image, .. })
+        | TargetKind::Kubernetes { image, .. } => {
             all.push(json!({
                 "type": "container", "bom-ref": format!("image:{image}"), "name": image,
             }));

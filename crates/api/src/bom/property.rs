@@ -115,7 +115,7 @@ fn named(properties: &mut Properties, what: &str, agents: &BTreeMap<String, Memb
 fn target(properties: &mut Properties, target: &TargetKind) {
     match target {
         TargetKind::Process => properties.add("target", "process"),
-        TargetKind::Container { .. } => properties.add("target", "container"),
+        TargetKind::Container(_) => properties.add("target", "container"),
         TargetKind::Kubernetes { namespace, .. } => {
             properties.add("target", "kubernetes");
             properties.add_if("target:namespace", namespace.as_ref());

@@ -2,9 +2,10 @@
 
 use errand_model::event::ProcessUsage;
 use errand_model::run::{AttemptEnd, AttemptState, RunAttempt};
-use errand_model::{Digest, Timestamp};
+use errand_model::{Digest, Locator, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::RecordError;
 
@@ -37,6 +38,9 @@ pub struct AttemptRecord {
     /// Target of its process: `process`, `container` or `kubernetes`.
     #[serde(default)]
     pub target: Option<String>,
+    /// The container that its agent lives in, or lived in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<RecordContainer>,
     /// The directory that it worked in.
     #[serde(default)]
     pub workspace: Option<RecordWorkspace>,
@@ -61,6 +65,50 @@ pub struct AttemptRecord {
     pub error: Option<RecordError>,
     /// Resource use; `null` until it ended.
     pub usage: Option<AttemptUsage>,
+}
+
+/// The container of an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RecordContainer {
+    /// Id that the engine gave it.
+    pub id: String,
+    /// Name: `errand-RUN-ATTEMPT`.
+    pub name: String,
+    /// Address of the engine.
+    pub engine: String,
+    /// The image as the agent file names it.
+    pub image: String,
+    /// The image with the digest that the name stood for when the attempt began.
+    pub image_digest: String,
+    /// Published ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<RecordPort>,
+}
+
+/// A published port of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RecordPort {
+    /// Port in the container.
+    pub container_port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Address of this machine at which it is published; `null` if the engine named none.
+    pub host: Option<String>,
+    /// Port of this machine; `null` if the engine named none.
+    pub port: Option<u16>,
+}
+
+impl RecordContainer {
+    /// Returns the container that a locator names; `None` for a locator of another target.
+    fn of(locator: &Locator) -> Option<Self> {
+        if locator.target != "container" {
+            return None;
+        }
+        let fields = locator.fields.clone().into_iter().collect();
+        serde_json::from_value(Value::Object(fields)).ok()
+    }
 }
 
 /// The directory that an attempt worked in.
@@ -115,6 +163,7 @@ impl From<&RunAttempt> for AttemptRecord {
             process_group_id: attempt.process_group_id,
             harness: setup.map(|setup| setup.harness.clone()),
             target: setup.map(|setup| setup.target.clone()),
+            container: attempt.locator().as_ref().and_then(RecordContainer::of),
             workspace: setup.map(|setup| RecordWorkspace {
                 mode: setup.workspace_mode.clone(),
                 path: setup.workspace_path.clone(),

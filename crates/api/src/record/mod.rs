@@ -25,7 +25,7 @@ use crate::usage::UsageSums;
 
 use schema::{RUN_ID, TriggerShape};
 
-pub use attempt::{AttemptRecord, AttemptUsage, RecordWorkspace};
+pub use attempt::{AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordWorkspace};
 pub use coordinator::{
     RecordChildren, RecordCoordinator, RecordHandoff, RecordMember, RecordMemberAgent,
 };

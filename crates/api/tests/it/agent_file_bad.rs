@@ -320,6 +320,10 @@ fn commands_and_surroundings() {
             "target: { type: docker, image: x }",
             "target: { type: container }",
             "target: { type: container, image: '--privileged' }",
+            "target: { type: container, image: a, network: gateway }",
+            "target: { type: container, image: a, network: none, ports: [{ container_port: 1 }, \
+             { container_port: 1, protocol: tcp }] }",
+            "target: { type: container, image: a, mounts: [{ source: ../b, target: c }] }",
             "target: { type: kubernetes, image: x, namespace: My_Space }",
             "workspace: { mode: worktre }",
             "workspace: { mode: temp, ref: main }",
@@ -336,15 +340,24 @@ fn commands_and_surroundings() {
       hint: one of: command
     agent.yaml:6:11: spec.target: expected a mapping, found the text "process"
     agent.yaml:6:11: spec.target: "type" is missing
-      hint: write type: and one of process
+      hint: write type: and one of process, container
     agent.yaml:6:19: spec.target.type: "docker" is not a known word
-      hint: one of: process
-    agent.yaml:6:19: spec.target.type: the target container is not supported by this version of errand
-      hint: supported: process
-    agent.yaml:6:19: spec.target.type: the target container is not supported by this version of errand
-      hint: supported: process
+      hint: one of: process, container
+    agent.yaml:6:11: spec.target: "image" is missing
+      hint: write image: ghcr.io/org/agent:1.2
+    agent.yaml:6:37: spec.target.image: "--privileged" is not the name of an image
+      hint: write a name, and a tag or digest if you like, such as ghcr.io/org/agent:1.2; no https:// before it
+    agent.yaml:6:49: spec.target.network: the network gateway is not supported by this version of errand
+      hint: supported: bridge, none
+    agent.yaml:6:62: spec.target.ports: a container without a network has no ports
+      hint: remove the ports, or write network: bridge
+    agent.yaml:6:86: spec.target.ports[1]: the port 1 is listed twice
+    agent.yaml:6:59: spec.target.mounts[0].source: "../b" is outside of the workspace
+      hint: write a path below the workspace, such as data; nothing else can be mounted
+    agent.yaml:6:73: spec.target.mounts[0].target: "c" cannot be mounted in a container
+      hint: begin with '/', without '..', such as /data; /.errand is errand's own
     agent.yaml:6:19: spec.target.type: the target kubernetes is not supported by this version of errand
-      hint: supported: process
+      hint: supported: process, container
     agent.yaml:6:22: spec.workspace.mode: "worktre" is not a known word
       hint: did you mean "worktree"? One of: temp, cwd, worktree, clone
     agent.yaml:6:28: spec.workspace.ref: unknown field "ref"
@@ -450,7 +463,7 @@ fn limits() {
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
     agent.yaml:6:74: spec.retry_policy.retry_on[2]: "usage" is not a failure that can be retried
-      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
+      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
     agent.yaml:6:46: spec.retry_policy.retry_on[0]: "exit:0" is not a failure that can be retried
       hint: exit codes of failures are 1 to 255: exit:75
     agent.yaml:6:54: spec.retry_policy.retry_on[1]: "exit:256" is not a failure that can be retried
@@ -678,7 +691,7 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
     let problems = parse(
         "agent.yaml",
         &with_spec(
-            "  harness: react\n  target: { image: a, type: container }\n  tier: terminal\n  policies: \
+            "  harness: react\n  target: { image: a, type: kubernetes }\n  tier: terminal\n  policies: \
              [no-external-send]\n  dependencies: [{ agent: scuttlebot, service: irc, port: 6667 }]\n",
         ),
     )
@@ -686,8 +699,8 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
     insta::assert_snapshot!(problems, @r"
     agent.yaml:6:12: spec.harness: the harness react is not supported by this version of errand
       hint: supported: command
-    agent.yaml:7:29: spec.target.type: the target container is not supported by this version of errand
-      hint: supported: process
+    agent.yaml:7:29: spec.target.type: the target kubernetes is not supported by this version of errand
+      hint: supported: process, container
     agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
       hint: remove it
     agent.yaml:9:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use errand_api::agent_file::{Agent, Dependency, TargetKind};
+use errand_api::agent_file::{Agent, ContainerPlace, Dependency, TargetKind};
 use errand_api::bom::{
     Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject, build, diff,
     document,
@@ -118,7 +118,10 @@ impl jsonschema::Retrieve for Folder {
 fn every_inventory_is_valid_by_the_published_schema() {
     let Some(schema) = schema() else { return };
     let mut container = good(&with_spec(""));
-    container.target = TargetKind::Container { image: "ghcr.io/acme/agent:1".to_owned() };
+    container.target = TargetKind::Container(ContainerPlace {
+        image: "ghcr.io/acme/agent:1".to_owned(),
+        ..ContainerPlace::default()
+    });
     let clone = "  workspace: { mode: clone, url: https://me:word@example.org/r.git?k=1 }\n";
     let agents = [full_agent(), good(&with_spec("")), container, good(&with_spec(clone))];
     for agent in agents.iter().chain([&team()]) {

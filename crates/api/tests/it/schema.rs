@@ -54,6 +54,9 @@ fn find_bare(schema: &Value, path: &str, bare: &mut Vec<String>) {
 
 /// `spec`s that the parser takes.
 pub(crate) const GOOD: &[&str] = &[
+    "  target: { type: container, image: 'localhost:5000/a/b:1@sha256:00' }\n",
+    "  target: { type: container, image: a, pull: never, user: 1000, network: none, runtime: runsc }\n",
+    "  target: { type: container, image: a, ports: [{ container_port: 80, protocol: udp }], mounts: [{ source: ., target: /a, read_only: true }] }\n",
     "",
     "  description: x\n  harness: command\n",
     "  env: { A: 1, B: true, C: \"\", D: 1.5 }\n  secrets: [A_B, _C]\n",
@@ -156,7 +159,16 @@ const BAD: &[&str] = &[
     "  tier: a\n",
     "  harness: acp\n",
     "  harness: react\n",
-    "  target: { type: container, image: a/b:1 }\n",
+    "  target: { type: container, image: 'https://a/b' }\n",
+    "  target: { type: container, image: a, pull: sometimes }\n",
+    "  target: { type: container, image: a, network: gateway }\n",
+    "  target: { type: container, image: a, user: '-1' }\n",
+    "  target: { type: container, image: a, runtime: a/b }\n",
+    "  target: { type: container, image: a, ports: [{ container_port: 0 }] }\n",
+    "  target: { type: container, image: a, mounts: [{ source: ../a, target: /a }] }\n",
+    "  target: { type: container, image: a, mounts: [{ source: /a, target: /a }] }\n",
+    "  target: { type: container, image: a, mounts: [{ source: a, target: a }] }\n",
+    "  target: { type: container, image: a, mounts: [{ source: a, target: /.errand }] }\n",
     "  target: { type: kubernetes, namespace: x, image: a }\n",
     "  handoffs: a\n",
     "  handoffs: [{ agent: a, input: 1 }]\n",

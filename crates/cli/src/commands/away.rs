@@ -35,11 +35,10 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 pub(super) async fn run(
     context: &Context,
     remote: &Remote,
-    common: &Common,
+    (path, common): (&Path, &Common),
     asked: &RunInput,
 ) -> Result<u8, Failure> {
     let (detached, json) = (common.detach, common.json);
-    let path = &common.path;
     let agent = if is_path(path) {
         push::push(remote, path).await?.reference()
     } else {

@@ -27,6 +27,7 @@ pub(crate) mod fork;
 pub(crate) mod graph;
 mod held_up;
 pub(crate) mod hooks;
+mod image_agent;
 pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod inspect_run;

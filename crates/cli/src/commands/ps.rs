@@ -176,9 +176,13 @@ fn table(records: &[RunRecord]) -> String {
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["RUN ID", "NAME", "AGENT", "KIND", "STATUS", "TRIGGER", "NEXT WAKE"]);
+    let mut header = vec!["RUN ID", "NAME", "AGENT", "KIND", "STATUS", "TRIGGER", "NEXT WAKE"];
+    // Few agents publish ports: the column is there when one does.
+    let has_ports = records.iter().any(|record| !render::ports(record).is_empty());
+    header.extend(has_ports.then_some("PORTS"));
+    table.set_header(header);
     for record in records {
-        table.add_row([
+        let mut row = vec![
             record.run_id.to_string(),
             render::one_line(record.name.as_deref().unwrap_or("-")),
             format!("{}@{}", record.agent.name, record.agent.version),
@@ -186,7 +190,9 @@ fn table(records: &[RunRecord]) -> String {
             render::status(record, now),
             render::one_line(&render::trigger(record)),
             render::next_wake(record, now),
-        ]);
+        ];
+        row.extend(has_ports.then(|| render::ports(record)));
+        table.add_row(row);
     }
     render::lines(&mut table)
 }

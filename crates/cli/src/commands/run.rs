@@ -1,6 +1,6 @@
 //! `errand run`: runs an agent, in the foreground or detached.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use errand_agent::log::LogStream;
@@ -20,11 +20,12 @@ use errand_model::callback::CallbackEvent;
 use errand_model::event::{CancelCause, OnBusy, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
-use super::{away, family, held_up, named_elsewhere};
+use super::{away, family, held_up, image_agent, named_elsewhere};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -39,8 +40,18 @@ Examples:
   errand run -d --name review examples/code-review    the same in the background
   errand run my-agent --job '{\"task\": \"tidy\"}'        with a payload
   errand run my-agent --job @task.json                with a payload from a file
-  git diff | errand run my-agent --job -              with a payload from stdin")]
+  git diff | errand run my-agent --job -              with a payload from stdin
+  errand run --image alpine:3 -- uname -a             a command in a container")]
 pub(crate) struct Args {
+    /// The agent: its folder, or its agent file
+    #[arg(value_name = "PATH", required_unless_present = "image")]
+    path: Option<PathBuf>,
+    /// Run this image in a container, with COMMAND or the image's own, instead of an agent
+    #[arg(long, value_name = "IMAGE", conflicts_with = "path")]
+    image: Option<String>,
+    /// With --image: the command in the container
+    #[arg(last = true, requires = "image", value_name = "COMMAND")]
+    command: Vec<String>,
     #[command(flatten)]
     common: Common,
     /// The payload: text, @FILE, or - for stdin
@@ -153,14 +164,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
     if let Some(remote) = context.remote()? {
         let asked = args.run_input(context)?;
-        return away::run(context, &remote, &args.common, &asked).await;
+        let made = args.image.as_deref().map(|image| image_agent::write(image, &args.command));
+        let made = made.transpose()?;
+        let path = made.as_ref().map(TempDir::path).or(args.path.as_deref());
+        let path = path.unwrap_or(Path::new("."));
+        return away::run(context, &remote, (path, &args.common), &asked).await;
     }
     let checked = match check(context, &args) {
         Err(failure) if failure.code() == ErrorCode::AgentFileMissing => {
-            return Err(say_if_registered(context, failure, &args.common.path).await);
+            let path = args.path.as_deref().unwrap_or(Path::new("."));
+            return Err(say_if_registered(context, failure, path).await);
         }
         Err(failure) => {
-            return Err(named_elsewhere::all_problems(context, &args.common.path, failure).await);
+            let Some(path) = &args.path else { return Err(failure) };
+            return Err(named_elsewhere::all_problems(context, path, failure).await);
         }
         Ok(checked) => checked,
     };
@@ -243,7 +260,10 @@ impl Args {
 }
 
 fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
-    let source = submit::read_agent(&args.common.path)?;
+    let source = match (&args.image, &args.path) {
+        (Some(image), _) => submit::agent_of_image(image, &args.command)?,
+        (None, path) => submit::read_agent(path.as_deref().unwrap_or(Path::new(".")))?,
+    };
     let RunInput { kind, input, options } = args.run_input(context)?;
     RunDraft { source, kind, input, options, service: None }.check(context)
 }

@@ -2,6 +2,7 @@
 
 mod listeners;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
@@ -27,6 +28,9 @@ its address, or adds one: with what the file says of its only listener, if it ha
 other --listen-... flags are about the listeners that --listen names, or else about all of the
 file. They win over it; methods and hosts are put together.")]
 pub(crate) struct Args {
+    /// The agent: its folder, or its agent file
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
     #[command(flatten)]
     common: Common,
     /// A cron line that wakes the agent; may be given again
@@ -49,7 +53,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let checked = match check(context, &args) {
         Ok(checked) => checked,
         Err(failure) => {
-            return Err(named_elsewhere::all_problems(context, &args.common.path, failure).await);
+            return Err(named_elsewhere::all_problems(context, &args.path, failure).await);
         }
     };
     checked.check_names(context).await?;
@@ -70,7 +74,7 @@ fn restart_policy(text: &str) -> Result<ServiceRestart, String> {
 }
 
 fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
-    let source = submit::read_agent(&args.common.path)?;
+    let source = submit::read_agent(&args.path)?;
     let flags =
         args.schedules.iter().map(|expr| submit::schedule(expr)).collect::<Result<_, _>>()?;
     let listeners = listeners::of(context, &args.listeners, source.agent())?;

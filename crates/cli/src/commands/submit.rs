@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::parcel::{self, Parcel, ParcelPlan};
@@ -17,8 +17,9 @@ use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Subm
 use errand_engine::{Engine, service, trace_context};
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
+use tempfile::TempDir;
 
-use super::named_elsewhere;
+use super::{image_agent, named_elsewhere};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -29,9 +30,6 @@ pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 // Options that `run` and `serve` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
-    /// The agent: its folder, or its agent file
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
     /// Return at once and leave it running; prints the run's id
     #[arg(short, long)]
     pub(crate) detach: bool,
@@ -64,6 +62,8 @@ pub(super) struct RunInput {
 pub(crate) struct Source {
     plan: ParcelPlan,
     shown: String,
+    /// Folder of an agent that was made for this run; removed once it is packed.
+    _made: Option<TempDir>,
 }
 
 impl Source {
@@ -81,7 +81,14 @@ impl Source {
 pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
     let plan = parcel::plan(path)?;
     let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Source { plan, shown: shown.display().to_string() })
+    Ok(Source { plan, shown: shown.display().to_string(), _made: None })
+}
+
+/// Makes and checks an agent that runs a command in a container of `image`.
+pub(super) fn agent_of_image(image: &str, command: &[String]) -> Result<Source, Failure> {
+    let made = image_agent::write(image, command)?;
+    let plan = parcel::plan(made.path())?;
+    Ok(Source { plan, shown: format!("image {image}"), _made: Some(made) })
 }
 
 /// Returns the options that `run` and `serve` share, checked.

@@ -14,6 +14,7 @@ mod budgets;
 mod catalog;
 mod clients;
 mod config;
+mod containers;
 mod coordinated;
 mod coordinator_files;
 mod coordinators;

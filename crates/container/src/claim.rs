@@ -1,0 +1,43 @@
+//! Attempts whose containers this process starts or watches.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_agent::target::{LaunchSpec, TargetStartError};
+use errand_model::RunId;
+
+/// Run and number of an attempt.
+type AttemptKey = (RunId, u32);
+
+/// Attempts whose containers this process starts or watches.
+#[derive(Debug, Default)]
+pub(crate) struct AttemptClaims(Arc<Mutex<BTreeSet<AttemptKey>>>);
+
+impl AttemptClaims {
+    /// Claims an attempt for as long as the claim lives.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetStartError::AlreadyStarted`].
+    pub(crate) fn claim(&self, spec: &LaunchSpec) -> Result<AttemptClaim, TargetStartError> {
+        let (run_id, attempt) = (spec.run_id.clone(), spec.attempt);
+        let mut claimed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !claimed.insert((run_id.clone(), attempt)) {
+            return Err(TargetStartError::AlreadyStarted { run_id, attempt });
+        }
+        Ok(AttemptClaim { claimed: Arc::clone(&self.0), attempt: (run_id, attempt) })
+    }
+}
+
+/// Right of this process to start the container of one attempt.
+#[derive(Debug)]
+pub(crate) struct AttemptClaim {
+    claimed: Arc<Mutex<BTreeSet<AttemptKey>>>,
+    attempt: AttemptKey,
+}
+
+impl Drop for AttemptClaim {
+    fn drop(&mut self) {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
+    }
+}

@@ -1,0 +1,144 @@
+//! Control folder of a container: files and pipes that errand shares with the shim.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use errand_agent::target::{Conversation, Input, LaunchSpec, SharedAccess, Streams};
+use errand_shim::{Order, file};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
+use tokio::sync::Mutex;
+
+/// Capacity of the pipe of orders: the maximum without privileges. Larger orders are written while the
+/// shim reads.
+const ORDERS_BYTES: usize = 1_024 * 1_024;
+
+/// Control folder of one container.
+#[derive(Debug)]
+pub(crate) struct ControlFolder {
+    pub(crate) path: PathBuf,
+}
+
+impl ControlFolder {
+    /// Makes the folder, with the agent's input and all pipes.
+    ///
+    /// # Errors
+    ///
+    /// If a file or pipe cannot be made.
+    pub(crate) fn make(spec: &LaunchSpec) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A folder of its own for each start: another start of the attempt may have one.
+        let name = format!("container-{}-{}-{number}", spec.attempt, std::process::id());
+        let made = Self { path: spec.folder.join(name) };
+        fs::DirBuilder::new().mode(0o700).create(&made.path)?;
+        made.pipe(file::ORDERS)?;
+        made.pipe(file::REPORTS)?;
+        match &spec.streams {
+            Streams::Conversation => {
+                made.pipe(file::STDIN)?;
+                made.pipe(file::STDOUT)?;
+            }
+            Streams::Payload(Input::Empty) => {}
+            Streams::Payload(Input::Bytes(bytes)) => fs::write(made.file(file::INPUT), bytes)?,
+            Streams::Payload(Input::File(path)) => {
+                let input = made.file(file::INPUT);
+                fs::hard_link(path, &input).or_else(|_| fs::copy(path, &input).map(drop))?;
+            }
+        }
+        Ok(made)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn pipe(&self, name: &str) -> io::Result<()> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        Ok(mknodat(CWD, self.file(name), FileType::Fifo, mode, 0)?)
+    }
+
+    /// Opens errand's ends of the pipes.
+    ///
+    /// # Errors
+    ///
+    /// If a pipe cannot be opened.
+    pub(crate) fn open(&self) -> io::Result<(OrderPipe, Receiver)> {
+        let mut both = OpenOptions::new();
+        // The shim opens it later; until then this process is its own reader.
+        let orders = both.read_write(true).open_sender(self.file(file::ORDERS))?;
+        // Only an optimization: a user's pipes have a limit.
+        let _capacity = rustix::pipe::fcntl_setpipe_size(&orders, ORDERS_BYTES);
+        let reports = OpenOptions::new().open_receiver(self.file(file::REPORTS))?;
+        Ok((OrderPipe(Mutex::new(orders)), reports))
+    }
+
+    /// Opens errand's ends of the agent's stdin and stdout. The second value has to live until the
+    /// agent was started: it keeps the pipe to the agent open meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If a pipe cannot be opened.
+    pub(crate) fn converse(&self) -> io::Result<(Conversation, Sender)> {
+        let path = self.file(file::STDIN);
+        let guard = OpenOptions::new().read_write(true).open_sender(&path)?;
+        let to_agent = OpenOptions::new().open_sender(&path)?;
+        let from_agent = OpenOptions::new().open_receiver(self.file(file::STDOUT))?;
+        let conversation =
+            Conversation { to_agent: Box::new(to_agent), from_agent: Box::new(from_agent) };
+        Ok((conversation, guard))
+    }
+
+    /// Lets every user of the container use the folder, and the files that errand made for the agent.
+    /// Other users of this machine cannot enter the folder above.
+    ///
+    /// # Errors
+    ///
+    /// If the access of a file cannot be changed.
+    pub(crate) fn admit_all_users(&self, spec: &LaunchSpec) -> io::Result<()> {
+        open_folder(&self.path)?;
+        let own = spec.shared.iter().filter(|shared| shared.access == SharedAccess::Own);
+        own.map(|shared| shared.path.as_path())
+            .chain([spec.folder.as_path()])
+            .try_for_each(open_folder)
+    }
+
+    /// Removes the folder.
+    pub(crate) fn remove(&self) {
+        // What stays is removed with the run.
+        drop(fs::remove_dir_all(&self.path));
+    }
+}
+
+/// Lets every user read and write a folder and the files in it, folders in it aside.
+fn open_folder(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.file_type()?;
+        if !found.is_dir() && !found.is_symlink() {
+            let mode = entry.metadata()?.permissions().mode() | 0o666;
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode))?;
+        }
+    }
+    Ok(())
+}
+
+/// Pipe of orders to the shim.
+#[derive(Debug)]
+pub(crate) struct OrderPipe(Mutex<Sender>);
+
+impl OrderPipe {
+    /// Sends an order. Waits for the shim only if the order is larger than the pipe.
+    ///
+    /// # Errors
+    ///
+    /// If the pipe is broken.
+    pub(crate) async fn send(&self, order: &Order) -> io::Result<()> {
+        self.0.lock().await.write_all(&order.encode()).await
+    }
+}

@@ -1,0 +1,145 @@
+//! Images: found, pulled, and pinned by digest.
+
+use bollard::errors::Error;
+use bollard::models::ImageInspect;
+use bollard::query_parameters::CreateImageOptions;
+use errand_agent::target::TargetStartError;
+use errand_api::agent_file::{ContainerPlace, PullPolicy};
+use errand_model::error_code::ErrorCode;
+use futures_util::StreamExt as _;
+
+use crate::engine::{ContainerEngine, status, text};
+
+/// Status of an answer about something that does not exist.
+const NOT_FOUND: u16 = 404;
+
+/// Image that the engine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FoundImage {
+    /// Id, by which containers are created: a tag may move meanwhile.
+    pub(crate) id: String,
+    /// Reference with the digest of the registry, or else the id.
+    pub(crate) pinned: String,
+    /// User of the image; empty for root.
+    pub(crate) user: String,
+    /// Command of the image.
+    pub(crate) command: Vec<String>,
+}
+
+/// Returns the image of a place; pulls it as the agent file says.
+///
+/// # Errors
+///
+/// `image_not_found`, `engine_unreachable`.
+pub(crate) async fn find(
+    engine: &ContainerEngine,
+    place: &ContainerPlace,
+) -> Result<FoundImage, TargetStartError> {
+    let ContainerPlace { image, pull, .. } = place;
+    if *pull == PullPolicy::Always {
+        self::pull(engine, image).await?;
+    }
+    match engine.docker.inspect_image(image).await {
+        Ok(found) => return Ok(found_image(image, found)),
+        Err(error) if status(&error) != Some(NOT_FOUND) => {
+            return Err(engine.refusal(&format!("inspect the image {image}"), &error));
+        }
+        Err(_) if *pull != PullPolicy::IfMissing => {
+            let reason = "the engine does not have it, and the agent file says `pull: never`";
+            return Err(not_found(image, reason));
+        }
+        Err(_) => {}
+    }
+    self::pull(engine, image).await?;
+    let found = engine.docker.inspect_image(image).await;
+    found
+        .map(|found| found_image(image, found))
+        .map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))
+}
+
+async fn pull(engine: &ContainerEngine, image: &str) -> Result<(), TargetStartError> {
+    let options =
+        CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
+    let mut progress = engine.docker.create_image(Some(options), None, None);
+    while let Some(step) = progress.next().await {
+        match step {
+            Ok(step) => {
+                if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
+                    return Err(not_found(image, &message));
+                }
+            }
+            Err(
+                error @ (Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. }),
+            ) => {
+                return Err(not_found(image, &text(&error)));
+            }
+            Err(error) => return Err(engine.refusal(&format!("pull the image {image}"), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the reference with the usual tag, if it has none: without one, all tags would be pulled.
+fn with_tag(image: &str) -> String {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    if name.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+}
+
+fn not_found(image: &str, reason: &str) -> TargetStartError {
+    let message = format!("the image {image} was not found: {reason}");
+    TargetStartError::Refused { code: ErrorCode::ImageNotFound, message }
+}
+
+fn found_image(image: &str, found: ImageInspect) -> FoundImage {
+    let id = found.id.unwrap_or_else(|| image.to_owned());
+    let digests = found.repo_digests.unwrap_or_default();
+    let name = image.split('@').next().unwrap_or(image);
+    let repository = match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => name,
+    };
+    let of_name = |digest: &&String| {
+        digest
+            .split('@')
+            .next()
+            .is_some_and(|it| it == repository || it.ends_with(&format!("/{repository}")))
+    };
+    let pinned = digests.iter().find(of_name).or(digests.first()).unwrap_or(&id).clone();
+    let config = found.config.unwrap_or_default();
+    let command = config.entrypoint.into_iter().chain(config.cmd).flatten().collect();
+    FoundImage { pinned, user: config.user.unwrap_or_default(), command, id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(image: &str, digests: &[&str], expect: &str) {
+        let digests = digests.iter().map(|&text| text.to_owned()).collect();
+        let found = ImageInspect {
+            id: Some("sha256:1".to_owned()),
+            repo_digests: Some(digests),
+            ..ImageInspect::default()
+        };
+        assert_eq!(found_image(image, found).pinned, expect);
+    }
+
+    #[test]
+    fn an_image_is_pinned_by_the_digest_that_its_registry_has() {
+        check("ghcr.io/a/b:1", &["ghcr.io/a/b@sha256:2"], "ghcr.io/a/b@sha256:2");
+        check(
+            "b:1",
+            &["x/y@sha256:3", "docker.io/library/b@sha256:2"],
+            "docker.io/library/b@sha256:2",
+        );
+        check("localhost:5000/b", &["localhost:5000/b@sha256:2"], "localhost:5000/b@sha256:2");
+        check("local", &[], "sha256:1");
+    }
+
+    #[test]
+    fn a_reference_without_tag_means_the_latest() {
+        assert_eq!(with_tag("localhost:5000/b"), "localhost:5000/b:latest");
+        assert_eq!(with_tag("b:1"), "b:1");
+        assert_eq!(with_tag("b@sha256:1"), "b@sha256:1");
+    }
+}

@@ -1,0 +1,322 @@
+//! A container in which an agent lives.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
+use errand_agent::target::{Conversation, Exit, ExitUsage, Live, MemoryExceeded, Stdout};
+use errand_model::Locator;
+use errand_model::event::MemoryEnforcement;
+use errand_shim::Order;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::claim::AttemptClaim;
+use crate::control::{ControlFolder, OrderPipe};
+use crate::engine::{ContainerEngine, status, text};
+use crate::output::Reported;
+
+/// Number of SIGTERM.
+const TERM: i32 = 15;
+/// Number of SIGKILL.
+const KILL: i32 = 9;
+/// Time after which the engine is asked to kill a container whose shim killed nothing.
+const SHIM_LIMIT: Duration = Duration::from_secs(2);
+/// Time after the first SIGKILL in which a container may still live.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
+/// Exit code from which it stands for a signal, as shells count.
+const SIGNAL_BASE: i64 = 128;
+/// Highest number of a signal.
+const LAST_SIGNAL: i64 = 64;
+
+/// Parts of a container that was started.
+#[derive(Debug)]
+pub(crate) struct StartedContainer {
+    pub(crate) engine: ContainerEngine,
+    pub(crate) id: String,
+    pub(crate) locator: Locator,
+    pub(crate) control: ControlFolder,
+    pub(crate) orders: Arc<OrderPipe>,
+    pub(crate) conversation: Option<Conversation>,
+    pub(crate) pump: JoinSet<Reported>,
+    pub(crate) has_memory_limit: bool,
+    pub(crate) started_at: Instant,
+    pub(crate) claim: AttemptClaim,
+}
+
+/// A container in which an agent lives. Dropping it leaves the container alone: the next holder of the
+/// run's lease finds it by its labels.
+#[derive(Debug)]
+pub(crate) struct LiveContainer {
+    engine: ContainerEngine,
+    id: String,
+    locator: Locator,
+    control: ControlFolder,
+    orders: Arc<OrderPipe>,
+    conversation: Mutex<Option<Conversation>>,
+    pump: tokio::sync::Mutex<JoinSet<Reported>>,
+    has_memory_limit: bool,
+    started_at: Instant,
+    state: Mutex<State>,
+    /// Wakes the waiting task when the time of SIGKILL has changed.
+    kill_planned: Notify,
+    /// True while the container is paused; held while that changes.
+    is_frozen: tokio::sync::Mutex<bool>,
+    _claim: AttemptClaim,
+}
+
+/// Progress of a container towards its end.
+#[derive(Debug, Default)]
+struct State {
+    kill_at: Option<Instant>,
+    was_asked: bool,
+    killed_at: Option<Instant>,
+    reported: Option<Reported>,
+    exit: Option<Exit>,
+}
+
+/// Next thing to do for the end of a container.
+enum Step {
+    /// Nothing until the container ends or the plan changes.
+    Wait,
+    /// Wait until this time.
+    Until(Instant),
+    /// Ask all processes to end.
+    Ask,
+    /// Kill all processes.
+    Kill,
+    /// Kill the container by the engine.
+    KillByEngine,
+}
+
+impl LiveContainer {
+    pub(crate) fn new(started: StartedContainer) -> Self {
+        let StartedContainer {
+            engine,
+            id,
+            locator,
+            control,
+            orders,
+            conversation,
+            pump,
+            has_memory_limit,
+            started_at,
+            claim,
+        } = started;
+        Self {
+            engine,
+            id,
+            locator,
+            control,
+            orders,
+            conversation: Mutex::new(conversation),
+            pump: tokio::sync::Mutex::new(pump),
+            has_memory_limit,
+            started_at,
+            state: Mutex::default(),
+            kill_planned: Notify::new(),
+            is_frozen: tokio::sync::Mutex::new(false),
+            _claim: claim,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self) -> io::Result<Step> {
+        let state = self.state();
+        let now = Instant::now();
+        let Some(kill_at) = state.kill_at else { return Ok(Step::Wait) };
+        match state.killed_at {
+            Some(at) if now >= at + KILL_LIMIT => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the container {} outlives SIGKILL", self.id),
+            )),
+            Some(at) if now >= at + SHIM_LIMIT => Ok(Step::KillByEngine),
+            Some(at) => Ok(Step::Until(at + SHIM_LIMIT)),
+            None if now >= kill_at => Ok(Step::Kill),
+            None if !state.was_asked => Ok(Step::Ask),
+            None => Ok(Step::Until(kill_at)),
+        }
+    }
+
+    /// Sends a signal to all processes of the container.
+    async fn signal(&self, signal: i32) {
+        // A paused container receives nothing.
+        self.thaw().await;
+        // A broken pipe means that the container has ended.
+        drop(self.orders.send(&Order::Signal(signal)).await);
+    }
+
+    async fn kill_by_engine(&self) {
+        let options = KillContainerOptions { signal: "SIGKILL".to_owned() };
+        // An error means that it does not run, or that it is tried again.
+        drop(self.engine.docker.kill_container(&self.id, Some(options)).await);
+    }
+
+    /// Waits until the container has ended, and performs a planned stop meanwhile.
+    async fn until_reported(&self) -> io::Result<()> {
+        let mut pump = self.pump.lock().await;
+        loop {
+            if self.state().reported.is_some() {
+                return Ok(());
+            }
+            let wait_until = match self.step()? {
+                Step::Wait => None,
+                Step::Until(at) => Some(at),
+                Step::Ask => {
+                    self.state().was_asked = true;
+                    self.signal(TERM).await;
+                    continue;
+                }
+                Step::Kill => {
+                    self.state().killed_at = Some(Instant::now());
+                    self.signal(KILL).await;
+                    continue;
+                }
+                Step::KillByEngine => {
+                    self.kill_by_engine().await;
+                    Some(Instant::now() + SHIM_LIMIT)
+                }
+            };
+            tokio::select! {
+                biased;
+                reported = pump.join_next() => {
+                    let reported = match reported {
+                        Some(Ok(reported)) => reported,
+                        Some(Err(error)) => return Err(io::Error::other(error)),
+                        None => return Err(io::Error::other("the container has no output")),
+                    };
+                    self.state().reported = Some(reported);
+                }
+                () = self.kill_planned.notified() => {}
+                () = sleep_until(wait_until) => {}
+            }
+        }
+    }
+
+    /// Returns the end of a container that reported none: it was killed from outside.
+    async fn end_without_report(&self) -> (Option<i32>, Option<i32>, u64) {
+        let found = self.engine.docker.inspect_container(&self.id, None).await;
+        let state = found.ok().and_then(|found| found.state).unwrap_or_default();
+        let oom_kills = u64::from(state.oom_killed.unwrap_or_default());
+        match state.exit_code {
+            Some(code) if !state.running.unwrap_or_default() => {
+                let signal = code - SIGNAL_BASE;
+                if (1..=LAST_SIGNAL).contains(&signal) {
+                    (None, i32::try_from(signal).ok(), oom_kills)
+                } else {
+                    (i32::try_from(code).ok(), None, oom_kills)
+                }
+            }
+            // Removed, or its first process was killed a moment ago.
+            Some(_) | None => (None, Some(KILL), oom_kills),
+        }
+    }
+
+    async fn exit(&self) -> Exit {
+        let end = self.state().reported.as_ref().and_then(|reported| reported.end);
+        let (code, signal, oom_kills) = match end {
+            Some(end) => (end.code, end.signal, end.oom_kills),
+            None => self.end_without_report().await,
+        };
+        let micros = end.map_or(0, |end| end.cpu_us);
+        let wall =
+            end.map_or_else(|| self.started_at.elapsed(), |end| Duration::from_millis(end.wall_ms));
+        let usage = ExitUsage {
+            wall,
+            cpu: Duration::from_micros(micros),
+            max_rss_bytes: end.map_or(0, |end| end.memory_peak_bytes),
+        };
+        let stragglers = end.map_or(0, |end| usize::try_from(end.stragglers).unwrap_or(usize::MAX));
+        let state = self.state();
+        let (stdout, stderr_tail) = match &state.reported {
+            Some(reported) => (reported.stdout.clone(), reported.stderr_tail.clone()),
+            None => (Stdout::Memory(Vec::new()), None),
+        };
+        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Removes a container, killed if it runs.
+pub(crate) async fn remove(engine: &ContainerEngine, id: &str) -> io::Result<()> {
+    let options =
+        RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+    match engine.docker.remove_container(id, Some(options)).await {
+        Err(error) if status(&error) != Some(404) => {
+            Err(io::Error::other(format!("the container {id} cannot be removed: {}", text(&error))))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Live for LiveContainer {
+    fn locator(&self) -> Locator {
+        self.locator.clone()
+    }
+
+    fn take_conversation(&self) -> Option<Conversation> {
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn wait(&self) -> io::Result<Exit> {
+        self.until_reported().await?;
+        if let Some(exit) = &self.state().exit {
+            return Ok(exit.clone());
+        }
+        let exit = self.exit().await;
+        // What stays is removed by the next process that looks for containers of the run.
+        drop(remove(&self.engine, &self.id).await);
+        self.control.remove();
+        self.state().exit = Some(exit.clone());
+        Ok(exit)
+    }
+
+    fn stop(&self, grace: Duration) {
+        let asked = Instant::now() + grace;
+        let mut state = self.state();
+        state.kill_at = Some(state.kill_at.map_or(asked, |at| at.min(asked)));
+        drop(state);
+        self.kill_planned.notify_one();
+    }
+
+    async fn freeze(&self) -> io::Result<()> {
+        let mut is_frozen = self.is_frozen.lock().await;
+        if !*is_frozen {
+            let paused = self.engine.docker.pause_container(&self.id).await;
+            paused.map_err(|error| io::Error::other(text(&error)))?;
+            *is_frozen = true;
+        }
+        Ok(())
+    }
+
+    async fn thaw(&self) {
+        let mut is_frozen = self.is_frozen.lock().await;
+        if *is_frozen {
+            // A container that has ended is not paused any more.
+            drop(self.engine.docker.unpause_container(&self.id).await);
+            *is_frozen = false;
+        }
+    }
+
+    fn memory_enforcement(&self) -> Option<MemoryEnforcement> {
+        self.has_memory_limit.then_some(MemoryEnforcement::Cgroup)
+    }
+
+    async fn memory_exceeded(&self) -> MemoryExceeded {
+        // The kernel kills in the container, and its exit says so.
+        std::future::pending().await
+    }
+}

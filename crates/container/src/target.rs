@@ -1,0 +1,177 @@
+//! The target `container`: containers of this machine as a [`Target`].
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::query_parameters::{
+    KillContainerOptions, ListContainersOptions, WaitContainerOptions,
+};
+use errand_agent::target::{AgentOutput, LaunchSpec, Live, Target, TargetStartError};
+use errand_model::{Locator, ProcessIdentity, RunId};
+use futures_util::StreamExt as _;
+use tokio::sync::OnceCell;
+
+use crate::claim::AttemptClaims;
+use crate::create::{NAME, REGISTRY_LABEL, RUN_LABEL};
+use crate::engine::{ContainerEngine, EngineAddress, text};
+use crate::live;
+use crate::shim::ContainerPrograms;
+use crate::start::ContainerStart;
+
+/// Settings of the target `container`.
+#[derive(Clone, Debug)]
+pub struct ContainerSettings {
+    /// Addresses of the engine.
+    pub engine: EngineAddress,
+    /// Folder for errand's own files of containers, which the first container makes.
+    pub folder: PathBuf,
+    /// Path of the registry, by which its containers are told from those of others.
+    pub registry: PathBuf,
+    /// Path of this program, for `errand agent` in containers.
+    pub program: PathBuf,
+}
+
+/// The target `container`. Does nothing before an agent needs it.
+#[derive(Debug)]
+pub struct ContainerTarget {
+    settings: ContainerSettings,
+    engine: OnceCell<ContainerEngine>,
+    programs: OnceCell<ContainerPrograms>,
+    claims: AttemptClaims,
+}
+
+impl ContainerTarget {
+    /// Returns the target. Nothing is connected or written yet.
+    pub fn new(settings: ContainerSettings) -> Self {
+        Self {
+            settings,
+            engine: OnceCell::new(),
+            programs: OnceCell::new(),
+            claims: AttemptClaims::default(),
+        }
+    }
+
+    async fn engine(&self) -> Result<&ContainerEngine, TargetStartError> {
+        let connect = || async { ContainerEngine::connect(&self.settings.engine.socket()?).await };
+        self.engine.get_or_try_init(connect).await
+    }
+
+    async fn programs(&self) -> io::Result<&ContainerPrograms> {
+        let prepare = || async {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.settings.folder)?;
+            ContainerPrograms::prepare(&self.settings.folder, &self.settings.program)
+        };
+        self.programs.get_or_try_init(prepare).await
+    }
+
+    /// Returns the engine that has the containers of a run: the one of a locator, or else the one that
+    /// this process uses. `None`: no container of the registry was ever started, and no engine is
+    /// needed.
+    async fn engine_of(&self, known: &[Locator]) -> io::Result<Option<ContainerEngine>> {
+        if !self.settings.folder.exists() {
+            return Ok(None);
+        }
+        let address = known.iter().find_map(|locator| locator.fields.get("engine")?.as_str());
+        let found = match address.and_then(|address| address.strip_prefix("unix://")) {
+            Some(socket) => ContainerEngine::connect(Path::new(socket)).await,
+            None => self.engine().await.cloned(),
+        };
+        found.map(Some).map_err(io::Error::other)
+    }
+
+    /// Returns the containers of a run in this registry, stopped ones included.
+    async fn of_run(
+        &self,
+        engine: &ContainerEngine,
+        run_id: &RunId,
+    ) -> io::Result<Vec<ContainerSummary>> {
+        let labels = vec![
+            format!("{RUN_LABEL}={run_id}"),
+            format!("{REGISTRY_LABEL}={}", self.settings.registry.display()),
+        ];
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), labels)])),
+            ..ListContainersOptions::default()
+        };
+        let found = engine.docker.list_containers(Some(options)).await;
+        found.map_err(|error| {
+            io::Error::other(format!(
+                "the containers of the run cannot be listed: {}",
+                text(&error)
+            ))
+        })
+    }
+}
+
+/// Ends one container and removes it. Returns true if it ran.
+async fn end_one(
+    engine: &ContainerEngine,
+    found: &ContainerSummary,
+    grace: Duration,
+) -> io::Result<bool> {
+    let Some(id) = found.id.as_deref() else { return Ok(false) };
+    let state = found.state;
+    let is_paused = state == Some(ContainerSummaryStateEnum::PAUSED);
+    let runs = is_paused || state == Some(ContainerSummaryStateEnum::RUNNING);
+    let signal = |name: &str| Some(KillContainerOptions { signal: name.to_owned() });
+    // Errors mean that the container has ended meanwhile; its removal finds any other.
+    if is_paused {
+        drop(engine.docker.unpause_container(id).await);
+    }
+    if runs && !grace.is_zero() {
+        drop(engine.docker.kill_container(id, signal("SIGTERM")).await);
+        let mut ended = engine.docker.wait_container(id, None::<WaitContainerOptions>);
+        drop(tokio::time::timeout(grace, ended.next()).await);
+    }
+    if runs {
+        drop(engine.docker.kill_container(id, signal("SIGKILL")).await);
+    }
+    live::remove(engine, id).await?;
+    Ok(runs)
+}
+
+#[async_trait]
+impl Target for ContainerTarget {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn sees_this_machine(&self) -> bool {
+        false
+    }
+
+    async fn start(
+        &self,
+        spec: &LaunchSpec,
+        output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError> {
+        let claim = self.claims.claim(spec)?;
+        let engine = self.engine().await?;
+        let programs = self.programs().await?;
+        let registry = self.settings.registry.display().to_string();
+        let start = ContainerStart { engine, programs, registry: &registry, spec };
+        Ok(Box::new(start.run(output, claim).await?))
+    }
+
+    async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize> {
+        let Some(engine) = self.engine_of(known).await? else { return Ok(0) };
+        let mut ended = 0;
+        for container in self.of_run(&engine, run_id).await? {
+            ended += usize::from(end_one(&engine, &container, grace).await?);
+        }
+        Ok(ended)
+    }
+
+    async fn is_frozen(&self, run_id: &RunId, _: &ProcessIdentity) -> io::Result<bool> {
+        let Some(engine) = self.engine_of(&[]).await? else { return Ok(true) };
+        let found = self.of_run(&engine, run_id).await?;
+        Ok(found.iter().all(|found| found.state != Some(ContainerSummaryStateEnum::RUNNING)))
+    }
+}

@@ -1,0 +1,120 @@
+//! What the container target adds to the promises of targets.
+
+use std::time::Duration;
+
+use errand_agent::target::{Exit, LaunchSpec, Live, TargetStartError};
+use errand_api::agent_file::{ContainerPlace, PullPolicy, TargetKind};
+use errand_model::error_code::ErrorCode;
+use errand_testkit::LIMIT;
+use errand_testkit::conformance::{Program, TestAttempt};
+use tokio::time::timeout;
+
+use crate::support::{World, place, spec};
+
+async fn started(world: &World, attempt: &TestAttempt, spec: &LaunchSpec) -> Box<dyn Live> {
+    let start = world.target.start(spec, attempt.output());
+    timeout(LIMIT, start).await.unwrap().unwrap()
+}
+
+async fn exit(live: &dyn Live) -> Exit {
+    timeout(LIMIT, live.wait()).await.unwrap().unwrap()
+}
+
+async fn refused(world: &World, spec: &LaunchSpec, attempt: &TestAttempt) -> TargetStartError {
+    timeout(LIMIT, world.target.start(spec, attempt.output())).await.unwrap().unwrap_err()
+}
+
+fn shell(attempt: &TestAttempt, script: &str) -> LaunchSpec {
+    let argv = ["/bin/sh", "-c", script].map(Into::into).to_vec();
+    LaunchSpec { argv, ..spec(attempt, Program::Prints) }
+}
+
+#[tokio::test]
+async fn an_agent_sees_its_folder_and_nothing_of_it_is_in_the_configuration_of_its_container() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let mut spec = shell(&attempt, "cat given; echo \"$SECRET\" > made; id -u; sleep 1000");
+    std::fs::write(spec.cwd.join("given"), "from errand\n").unwrap();
+    spec.env.push(("SECRET".into(), "hidden-value".into()));
+    let (output, mut printed) = attempt.teed_output();
+    let live = timeout(LIMIT, world.target.start(&spec, output)).await.unwrap().unwrap();
+    let chunk = timeout(LIMIT, printed.recv()).await.unwrap().unwrap();
+    assert!(chunk.bytes.starts_with(b"from errand\n"));
+    let locator = live.locator();
+    let id = locator.fields["id"].as_str().unwrap();
+    let inspected = world.podman.run(&["inspect", id]);
+    assert!(inspected.contains(attempt.run_id.as_str()), "{inspected}");
+    assert!(!inspected.contains("hidden-value"), "{inspected}");
+    assert!(locator.fields["image_digest"].as_str().unwrap().contains("sha256:"));
+    live.stop(Duration::ZERO);
+    drop(printed);
+    let exit = exit(live.as_ref()).await;
+    assert_eq!((exit.code, exit.signal), (None, Some(9)));
+    assert_eq!(std::fs::read_to_string(spec.cwd.join("made")).unwrap(), "hidden-value\n");
+}
+
+#[tokio::test]
+async fn nothing_of_an_attempt_is_left_when_it_is_over() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let script = "sleep 1000 & trap '' TERM; (trap '' TERM; sleep 1000) & exit 4";
+    let live = started(&world, &attempt, &shell(&attempt, script)).await;
+    let exit = exit(live.as_ref()).await;
+    assert_eq!((exit.code, exit.stragglers >= 2), (Some(4), true), "{exit:?}");
+    let label = format!("dev.errand.run={}", attempt.run_id);
+    assert_eq!(world.podman.with_label(&label), Vec::<String>::new());
+    let left = std::fs::read_dir(attempt.spec(Program::Prints).folder).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["run.log"]);
+}
+
+#[tokio::test]
+async fn a_container_that_uses_more_memory_than_it_may_is_out_of_memory() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let mut spec = shell(&attempt, "exec tail -c 1000000000 /dev/zero");
+    spec.memory_limit_bytes = Some(32 * 1024 * 1024);
+    let live = started(&world, &attempt, &spec).await;
+    let exit = exit(live.as_ref()).await;
+    assert!(exit.oom_kills > 0, "{exit:?}");
+}
+
+#[tokio::test]
+async fn a_user_other_than_root_may_use_the_folder_of_its_attempt() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let mut spec = shell(&attempt, "id -u; echo done > made");
+    let user = Some("1234:1234".to_owned());
+    spec.place = TargetKind::Container(ContainerPlace { user, ..place() });
+    let live = started(&world, &attempt, &spec).await;
+    let exit = exit(live.as_ref()).await;
+    assert_eq!((exit.code, exit.stdout.in_memory()), (Some(0), b"1234\n".as_slice()), "{exit:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_refused_and_leaves_nothing() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let code = |error: &TargetStartError| {
+        if let TargetStartError::Refused { code, .. } = error { Some(*code) } else { None }
+    };
+    let mut missing = spec(&attempt, Program::Prints);
+    missing.argv = vec!["no-such-program".into()];
+    let error = refused(&world, &missing, &attempt).await;
+    assert!(matches!(error, TargetStartError::NotFound { .. }), "{error:?}");
+    let of = |place: ContainerPlace| LaunchSpec {
+        place: TargetKind::Container(place),
+        ..spec(&attempt, Program::Prints)
+    };
+    let image = "localhost/none:1".to_owned();
+    let error = refused(&world, &of(ContainerPlace { image, ..place() }), &attempt).await;
+    assert_eq!(code(&error), Some(ErrorCode::ImageNotFound), "{error:?}");
+    let (image, pull) = ("localhost/none:1".to_owned(), PullPolicy::Never);
+    let error = refused(&world, &of(ContainerPlace { image, pull, ..place() }), &attempt).await;
+    assert_eq!(code(&error), Some(ErrorCode::ImageNotFound), "{error:?}");
+    let runtime = Some("no-such-runtime".to_owned());
+    let error = refused(&world, &of(ContainerPlace { runtime, ..place() }), &attempt).await;
+    assert_eq!(code(&error), Some(ErrorCode::ContainerRefused), "{error:?}");
+    let label = format!("dev.errand.run={}", attempt.run_id);
+    assert_eq!(world.podman.with_label(&label), Vec::<String>::new());
+}
