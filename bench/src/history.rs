@@ -85,6 +85,7 @@ pub(crate) fn admission_with(
         traceparent: None,
         tracestate: None,
         plan: None,
+        catalog: Vec::new(),
         member: None,
         handoffs: BTreeMap::new(),
         caller_env: None,
