@@ -164,15 +164,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
     if let Some(remote) = context.remote()? {
         let asked = args.run_input(context)?;
-        let made = args.image.as_deref().map(|image| image_agent::write(image, &args.command));
-        let made = made.transpose()?;
-        let path = made.as_ref().map(TempDir::path).or(args.path.as_deref());
-        let path = path.unwrap_or(Path::new("."));
+        let write = |image: &String| image_agent::write(image, &args.command);
+        let made = args.image.as_ref().map(write).transpose()?;
+        let made = made.as_ref().map(TempDir::path);
+        let path = made.or(args.path.as_deref()).unwrap_or(Path::new("."));
         return away::run(context, &remote, (path, &args.common), &asked).await;
     }
     let checked = match check(context, &args) {
         Err(failure) if failure.code() == ErrorCode::AgentFileMissing => {
-            let path = args.path.as_deref().unwrap_or(Path::new("."));
+            let Some(path) = &args.path else { return Err(failure) };
             return Err(say_if_registered(context, failure, path).await);
         }
         Err(failure) => {
@@ -260,10 +260,9 @@ impl Args {
 }
 
 fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
-    let source = match (&args.image, &args.path) {
-        (Some(image), _) => submit::agent_of_image(image, &args.command)?,
-        (None, path) => submit::read_agent(path.as_deref().unwrap_or(Path::new(".")))?,
-    };
+    let path = args.path.as_deref().unwrap_or(Path::new("."));
+    let of_image = |image: &String| submit::agent_of_image(image, &args.command);
+    let source = args.image.as_ref().map_or_else(|| submit::read_agent(path), of_image)?;
     let RunInput { kind, input, options } = args.run_input(context)?;
     RunDraft { source, kind, input, options, service: None }.check(context)
 }
