@@ -227,7 +227,7 @@ mod tests {
                 "create_key",
                 json!({"name": "a", "scopes": ["runs"]}),
                 "/scopes/0",
-                "scopes cannot be \"runs\": runs:read, runs:write, approvals:decide or admin",
+                "scopes cannot be \"runs\": runs:read, runs:write, approvals:decide, catalog or admin",
             ),
         ] {
             let schema = openapi::body_schema(openapi::route(route).unwrap()).unwrap();

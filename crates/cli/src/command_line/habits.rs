@@ -7,7 +7,7 @@ use errand_api::error_code::ErrorCode;
 use crate::args::Cli;
 
 /// Words of other programs, each with advice.
-const HABITS: [(&str, &str); 32] = [
+const HABITS: [(&str, &str); 30] = [
     ("attach", "`errand logs -f RUN` follows what a run prints; nothing can be typed into it"),
     ("cancel", "`errand stop RUN` ends a run"),
     ("create", "`errand run PATH` starts a run; `errand push PATH` registers an agent"),
@@ -15,7 +15,6 @@ const HABITS: [(&str, &str); 32] = [
         "dashboard",
         "there is no dashboard yet: `errand ps` shows what lives, `errand up` serves the API",
     ),
-    ("delete", "`errand rm RUN` removes a run that is over"),
     ("describe", "`errand inspect-run RUN` shows everything that is known of a run"),
     (
         "doctor",
@@ -29,7 +28,6 @@ const HABITS: [(&str, &str); 32] = [
         "gc",
         "`errand registry gc` frees what no run names; `errand prune` removes runs that are over",
     ),
-    ("get", "`errand inspect-run RUN` shows one run, `errand ps -a` lists all"),
     ("history", "`errand ps -a` lists all runs, `errand events RUN` shows the journal of one"),
     ("images", "`errand agents ls` lists registered agents"),
     ("init", "an agent is a folder with an agent.yaml: `errand schema` says what it may hold"),

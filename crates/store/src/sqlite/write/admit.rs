@@ -96,7 +96,8 @@ pub(super) fn existing(
          WHERE ifnull(namespace, '') = ?2 AND idempotency_key = ?1";
     const BY_FINGERPRINT: &str = "SELECT run_id, fingerprint FROM runs \
          WHERE fingerprint_key = ?1 AND status NOT IN ('failed', 'cancelled') ORDER BY run_id DESC";
-    const TOUCH: &str = "UPDATE runs SET fingerprint = fingerprint WHERE run_id = ?1";
+    const TOUCH: &str = "UPDATE runs SET fingerprint = fingerprint \
+         WHERE run_id = ?1 AND ended_at_ms IS NULL";
     let spec = &admission.run.spec;
     let (wanted, wanted_key) = fingerprint(&spec.fingerprint);
     if let Some(key) = &spec.idempotency_key {
@@ -118,7 +119,8 @@ pub(super) fn existing(
         while let Some(row) = rows.next()? {
             if row.get::<_, Vec<u8>>(1)? == wanted {
                 let run_id: String = row.get(0)?;
-                // Its admission may not be synced yet. A commit that changes no page would sync nothing.
+                // The admission of a live run may not be synced yet. A commit that changes no page would
+                // sync nothing.
                 connection.prepare_cached(TOUCH)?.execute([&run_id])?;
                 return Ok(Some(Admitted::Existing(parse_id(run_id)?)));
             }
