@@ -137,7 +137,7 @@ impl Supervisor {
                     }
                 }
             };
-            if let Some(end) = ending.take(arrival) {
+            if let Some(end) = ending.take(&arrival) {
                 return Ok((end, ending.dismissal));
             }
         }
@@ -183,7 +183,8 @@ struct Ending {
     is_printed: bool,
     /// Time at which processes that outlive the command are asked to end, and then killed.
     next_at: Option<Instant>,
-    was_asked: bool,
+    /// Signal that they got last.
+    sent: Option<Signal>,
     stragglers: u64,
 }
 
@@ -196,20 +197,20 @@ impl Ending {
             is_alone: false,
             is_printed: false,
             next_at: None,
-            was_asked: false,
+            sent: None,
             stragglers: 0,
         }
     }
 
     /// Takes an event; returns the end once the command and all output are over.
-    fn take(&mut self, arrival: Arrival) -> Option<CommandEnd> {
+    fn take(&mut self, arrival: &Arrival) -> Option<CommandEnd> {
         match arrival {
             Arrival::Asked(signal) => {
                 self.dismissal = Dismissal::Given;
-                processes::signal_all(signal);
+                processes::signal_all(*signal);
             }
             Arrival::Order(Order::Signal(number)) => {
-                if let Some(signal) = processes::signal(number) {
+                if let Some(signal) = processes::signal(*number) {
                     processes::signal_all(signal);
                 }
             }
@@ -223,7 +224,7 @@ impl Ending {
                 });
                 self.next_at = Some(Instant::now() + LEAK_GRACE);
             }
-            Arrival::Reaped(_) if self.was_asked => self.stragglers += 1,
+            Arrival::Reaped(_) if self.sent.is_some() => self.stragglers += 1,
             Arrival::Alone => {
                 self.is_alone = true;
                 self.next_at = None;
@@ -245,9 +246,9 @@ impl Ending {
 
     /// Asks processes that outlive the command to end; kills them later.
     fn end_stragglers(&mut self) {
-        let signal = if self.was_asked { Signal::KILL } else { Signal::TERM };
+        let signal = if self.sent.is_some() { Signal::KILL } else { Signal::TERM };
         processes::signal_all(signal);
-        self.was_asked = true;
+        self.sent = Some(signal);
         self.next_at = Some(Instant::now() + STRAGGLER_GRACE);
     }
 }
