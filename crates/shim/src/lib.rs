@@ -1,6 +1,6 @@
 //! Protocol between errand and `errand-shim`, the first process of a container.
 //!
-//! Both share a control folder with a few files and pipes (see [`file`]). Errand writes [`Order`]s to
+//! Both share a control folder with a few files and pipes (see [`mod@file`]). Errand writes [`Order`]s to
 //! one pipe; the shim writes [`Report`]s to another. All of it is bytes with lengths, so that the shim
 //! needs no parser of a larger format.
 

@@ -1,7 +1,7 @@
 //! The catalog: shared definitions that people write as manifests and that runs refer to by name.
 //!
 //! A manifest is `{apiVersion, kind, metadata, spec}`. Each kind has a file here with the type of its
-//! `spec`, which implements [`Definition`], and a line in the table of `manifest`. The JSON Schema of
+//! `spec`, which implements `Definition`, and a line in the table of `manifest`. The JSON Schema of
 //! the type is the grammar of its files, as in an agent file (`agent_file`).
 //!
 //! Deliberately absent: files and the store. `errand-engine` reads folders and keeps versions.

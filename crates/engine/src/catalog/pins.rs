@@ -43,7 +43,7 @@ pub(crate) async fn pin(
 ///
 /// # Errors
 ///
-/// As [`pin`].
+/// As of `pin`.
 pub async fn check_names(
     engine: &Engine,
     namespace: Option<&str>,

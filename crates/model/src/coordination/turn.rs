@@ -132,7 +132,7 @@ pub struct ChildSaid {
     pub run_id: RunId,
     /// The message's id.
     pub id: String,
-    /// As the agent said it: a name within the plan, or one of [`super::ROLES`].
+    /// As the agent said it: a name within the plan, or one of [`crate::plan::ROLES`].
     pub to: String,
     /// Type of the message.
     pub kind: MessageType,
