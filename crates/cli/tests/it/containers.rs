@@ -67,14 +67,14 @@ fn a_container_is_paused_continued_and_stopped() {
     let run_id = run_id.trim();
     let of_run = containers(&podman, run_id);
     let state = || podman.run(&["inspect", "--format", "{{.State.Status}}", &of_run[0]]);
-    assert_eq!(state(), "running");
+    wait_until("the engine starts it", LIMIT, || state() == "running");
     let _paused = sandbox.errand(["pause", run_id]).run().ok();
-    assert_eq!(state(), "paused");
+    wait_until("the engine froze it", LIMIT, || state() == "paused");
     let _resumed = sandbox.errand(["resume", run_id]).run().ok();
-    assert_eq!(state(), "running");
+    wait_until("the engine thawed it", LIMIT, || state() == "running");
     let _stopped = sandbox.errand(["stop", run_id]).run().ok();
     assert_eq!(record(&sandbox, run_id)["status"], "cancelled");
-    assert_eq!(containers(&podman, run_id), Vec::<String>::new());
+    wait_until("the engine removed it", LIMIT, || containers(&podman, run_id).is_empty());
 }
 
 #[test]
