@@ -40,8 +40,7 @@ pub(crate) fn fork_helper(printer: &Printer) -> Result<Role, Failure> {
         Ok(Some(Fork::Launcher(helper))) => {
             let (reported, output) = helper.reported(launch::READY_LIMIT);
             printer.stderr(&output.stderr);
-            let code =
-                reported.map_err(|why| Failure::new(ErrorCode::Internal, not_reported(&why)))?;
+            let code = reported.map_err(|why| not_reported(&why))?;
             printer.bytes(&output.stdout)?;
             Ok(Role::Launcher(code))
         }
@@ -50,13 +49,17 @@ pub(crate) fn fork_helper(printer: &Printer) -> Result<Role, Failure> {
     }
 }
 
-fn not_reported(why: &NoReport) -> String {
-    let how = match why {
-        NoReport::Ended(status) => format!("it ended without a word ({status})"),
-        NoReport::Silent => format!("it said nothing for {} s", launch::READY_LIMIT.as_secs()),
-        NoReport::Unknown(error) => format!("it cannot be waited for: {error}"),
+fn not_reported(why: &NoReport) -> Failure {
+    let text = match why {
+        NoReport::Ended(status) => format!("the helper ended before it reported ({status})"),
+        NoReport::Silent => {
+            let limit = launch::READY_LIMIT.as_secs();
+            format!("the helper sent no report within {limit} s: the run may still begin")
+        }
+        NoReport::Unknown(error) => format!("the helper cannot be waited for: {error}"),
     };
-    format!("the helper of the run did not begin: {how}")
+    Failure::new(ErrorCode::Internal, text)
+        .hint("`errand ps -a` shows whether the run exists: look before you start it again")
 }
 
 /// Does the work of the helper. The launcher prints what is printed here before `pipe` is told.
