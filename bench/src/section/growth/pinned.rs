@@ -30,7 +30,9 @@ pub(super) async fn measure(
     let (client, connection) = tokio_postgres::connect(&url_of(server, database), NoTls).await?;
     let mut connections = JoinSet::new();
     connections.spawn(connection);
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM runs").await?;
+    client
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM runs")
+        .await?;
 
     let began = Instant::now();
     let lasting = Duration::from_secs(arguments.pinned_seconds.into());
