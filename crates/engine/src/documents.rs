@@ -1,8 +1,12 @@
-//! Bodies of documents: their reading as a type, and writes of them.
+//! Documents: pages of them, bodies as types, and writes.
 
-use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
 use serde::de::DeserializeOwned;
 
+use crate::Engine;
 use crate::error::PayloadRefused;
 
 /// Returns the body of a document as the type that its kind stores.
@@ -14,6 +18,31 @@ pub(crate) fn read<T: DeserializeOwned>(document: &Document) -> Result<T, Payloa
     serde_json::from_value(document.body.clone()).map_err(|error| PayloadRefused {
         reason: format!("{} {:?} cannot be read: {error}", document.kind.word(), document.key),
     })
+}
+
+/// Returns documents of one namespace whose keys have a prefix, in the order of their keys, those
+/// after a key.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn page(
+    engine: &Engine,
+    kind: DocumentKind,
+    namespace: Option<&str>,
+    (prefix, after): (String, Option<String>),
+    limit: u32,
+) -> Result<Vec<Document>, errand_store::Error> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix,
+        order: DocumentOrder::Ascending,
+        after: after.map(|key| (namespace, key)),
+        limit,
+    };
+    engine.store().documents(&query).await
 }
 
 /// Returns the write of a document.

@@ -1,9 +1,9 @@
 //! Pages of registered agents.
 
-use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+use errand_store::DocumentKind;
 
 use super::{Error, Version, read};
-use crate::Engine;
+use crate::{Engine, documents};
 
 /// Returns one page of registered agents or versions, in the order of their keys.
 pub(super) async fn page(
@@ -13,14 +13,6 @@ pub(super) async fn page(
     (prefix, after): (String, Option<String>),
     limit: u32,
 ) -> Result<Vec<Version>, Error> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix,
-        order: DocumentOrder::Ascending,
-        after: after.map(|key| (namespace, key)),
-        limit,
-    };
-    engine.store().documents(&query).await?.iter().map(read).collect()
+    let found = documents::page(engine, kind, namespace, (prefix, after), limit).await?;
+    found.iter().map(read).collect()
 }

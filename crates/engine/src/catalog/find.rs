@@ -10,8 +10,8 @@ use errand_store::DocumentKind;
 
 use super::stored::{self, StoredVersion};
 use super::{CatalogProblem, Error, files};
-use crate::Engine;
 use crate::error::PayloadRefused;
+use crate::{Engine, documents};
 
 /// Documents read at once.
 const PAGE: u32 = 500;
@@ -47,7 +47,7 @@ pub async fn get(
         let Some(found) = found else {
             return Err(not_found(engine, namespace, definition, Some(version)).await?.into());
         };
-        let found: StoredVersion = stored::read(&found)?;
+        let found: StoredVersion = documents::read(&found)?;
         let manifest = load_manifest(engine, &found.digest)?;
         entry.version = Some(version);
         entry.digest = found.digest;

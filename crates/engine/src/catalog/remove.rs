@@ -6,8 +6,8 @@ use errand_store::{DocumentKind, Expect};
 use super::find::not_found;
 use super::stored::{self, StoredDefinition, key_of};
 use super::{CatalogProblem, Error, files, users};
-use crate::Engine;
 use crate::named::TRIES;
+use crate::{Engine, documents};
 
 /// Versions removed in one commit.
 const REMOVED_AT_ONCE: u32 = 500;
@@ -65,7 +65,7 @@ async fn remove_versions(
     loop {
         let kind = DocumentKind::CatalogVersion;
         let place = (prefix.clone(), None);
-        let found = stored::documents(engine, kind, namespace, place, REMOVED_AT_ONCE).await?;
+        let found = documents::page(engine, kind, namespace, place, REMOVED_AT_ONCE).await?;
         let keys = found.into_iter().map(|document| document.key).filter(|key| *key <= end);
         let writes: Vec<_> = keys.map(|key| stored::removal(namespace, key)).collect();
         if writes.is_empty() {

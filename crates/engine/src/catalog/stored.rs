@@ -5,15 +5,11 @@ use std::collections::BTreeMap;
 use errand_api::catalog::{CatalogEntry, CatalogOrigin, DefinitionName};
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::{Blob, Digest, Encoding, Timestamp};
-use errand_store::{
-    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
-    Namespaces,
-};
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::Engine;
-use crate::error::PayloadRefused;
+use crate::{Engine, documents};
 
 /// Document of a definition. It stays when the definition is deleted, so that numbers of versions
 /// are never used again.
@@ -104,7 +100,7 @@ pub(super) async fn load(
 ) -> Result<Option<(StoredDefinition, u64)>, Error> {
     let key = key_of(definition);
     let found = engine.store().document(DocumentKind::CatalogItem, namespace, &key).await?;
-    found.map(|document| Ok((read(&document)?, document.revision))).transpose()
+    found.map(|document| Ok((documents::read(&document)?, document.revision))).transpose()
 }
 
 /// Returns documents of definitions of one kind by name, also of deleted ones.
@@ -118,35 +114,9 @@ pub(super) async fn page(
     let after = after.map(|name| key_of(&(kind, name.to_owned())));
     let prefix = format!("{}/", kind.path_word());
     let found =
-        documents(engine, DocumentKind::CatalogItem, namespace, (prefix, after), limit).await?;
-    found.iter().map(read).collect()
-}
-
-/// Reads a document of the catalog.
-pub(super) fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, Error> {
-    Ok(T::deserialize(&document.body).map_err(|error| PayloadRefused {
-        reason: format!("{} {:?} cannot be read: {error}", document.kind.word(), document.key),
-    })?)
-}
-
-/// Returns documents whose keys have a prefix, those after a key.
-pub(super) async fn documents(
-    engine: &Engine,
-    kind: DocumentKind,
-    namespace: Option<&str>,
-    (prefix, after): (String, Option<String>),
-    limit: u32,
-) -> Result<Vec<Document>, Error> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix,
-        order: DocumentOrder::Ascending,
-        after: after.map(|after| (namespace, after)),
-        limit,
-    };
-    Ok(engine.store().documents(&query).await?)
+        documents::page(engine, DocumentKind::CatalogItem, namespace, (prefix, after), limit)
+            .await?;
+    found.iter().map(|document| Ok(documents::read(document)?)).collect()
 }
 
 /// Returns the write of a document.

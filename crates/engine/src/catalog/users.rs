@@ -8,7 +8,7 @@ use super::apply::touch;
 use super::find::not_found;
 use super::stored::{self, StoredDefinition, key_of};
 use super::{Error, files};
-use crate::Engine;
+use crate::{Engine, documents};
 
 /// Documents read at once.
 const PAGE: u32 = 500;
@@ -57,7 +57,7 @@ async fn agents(
     loop {
         let place = (String::new(), after);
         let page =
-            stored::documents(engine, DocumentKind::AgentVersion, namespace, place, PAGE).await?;
+            documents::page(engine, DocumentKind::AgentVersion, namespace, place, PAGE).await?;
         let Some(last) = page.last() else { return Ok(users) };
         after = Some(last.key.clone());
         for version in &page {
