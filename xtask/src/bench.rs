@@ -17,7 +17,7 @@ pub(crate) enum Extent {
 /// Treatment of the file of shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SharesFile {
-    /// It stays as it is.
+    /// The file stays as it is.
     Compared,
     /// The measured shares replace those in it.
     Replaced,

@@ -25,7 +25,7 @@ const EACH: u32 = 100;
 /// Requests per second that a server on SQLite is to answer, and its processor time for each.
 const SQLITE_PER_SECOND: f64 = 8_000.0;
 const SQLITE_CPU_US: f64 = 150.0;
-/// The same on PostgreSQL, as a share of the server's own one-row commits.
+/// Rate and processor time on PostgreSQL, the rate as a share of the server's own one-row commits.
 const POSTGRES_F16: f64 = 0.5;
 const POSTGRES_CPU_US: f64 = 120.0;
 

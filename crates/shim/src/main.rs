@@ -1,6 +1,6 @@
 //! `errand-shim`: the first process of a container.
 //!
-//! It starts the container's command, forwards signals, reaps processes, reports output and end, and
+//! The shim starts the container's command, forwards signals, reaps processes, reports output and end, and
 //! is `errand` for the agent in the container. It is linked statically, so that it needs nothing of
 //! the image.
 

@@ -13,7 +13,7 @@ pub struct ContainerPlace {
     /// The image, by tag or digest. A run pins the digest that it found.
     #[schemars(with = "ImageReference")]
     pub image: String,
-    /// When the image is pulled: `if_missing` if left out.
+    /// Pull policy of the image: `if_missing` if left out.
     #[serde(default)]
     pub pull: PullPolicy,
     /// User in the container, by name or number, with or without a group: the image's if left out.
@@ -37,7 +37,7 @@ pub struct ContainerPlace {
     pub runtime: Option<String>,
 }
 
-/// When an image is pulled.
+/// Pull policy of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PullPolicy {

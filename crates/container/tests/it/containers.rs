@@ -1,4 +1,4 @@
-//! What the container target adds to the promises of targets.
+//! Promises of the container target, in addition to those of all targets.
 
 use std::time::Duration;
 

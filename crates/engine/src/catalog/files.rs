@@ -1,6 +1,6 @@
 //! Definitions that are files of the folder `catalog` beside the registry's database.
 //!
-//! They are those of the default namespace, and the database has none of the same name. A registry
+//! The files are those of the default namespace, and the database has none of the same name. A registry
 //! in PostgreSQL has none: its processes have no folder in common.
 
 use errand_api::catalog::{

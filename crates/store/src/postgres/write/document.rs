@@ -142,7 +142,7 @@ impl FoundDocuments {
 #[derive(Debug, Default)]
 pub(super) struct DocumentRows {
     put: NameColumns,
-    /// What is added to the revisions.
+    /// Numbers added to the revisions.
     revisions: Vec<i64>,
     due_at_ms: Vec<Option<i64>>,
     bodies: Vec<String>,

@@ -34,7 +34,7 @@ pub(in crate::postgres) struct LockedRun {
     pub(in crate::postgres) open_requests: u32,
 }
 
-/// What a commit leaves for later changes.
+/// Knowledge of a commit that later changes use.
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct Afterwards {
     /// States of changed runs; `None`: to be read again.

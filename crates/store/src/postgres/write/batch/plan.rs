@@ -56,7 +56,7 @@ pub(in crate::postgres) struct Plan<'a> {
     pub(super) unasked: Vec<i64>,
     pub(super) documents: Vec<DocumentWrite>,
     pub(super) grown: Vec<Grown<'a>>,
-    /// What is known after the commit.
+    /// Knowledge for later changes, once it is committed.
     pub(super) after: Afterwards,
 }
 
