@@ -36,6 +36,7 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
 const LAYERS: &[Layer] = &[
     Layer { name: "errand-model", may_use: &[] },
     Layer { name: "errand-api", may_use: &["errand-model"] },
+    Layer { name: "errand-wire", may_use: &["errand-model"] },
     Layer { name: "errand-store", may_use: &["errand-model"] },
     Layer { name: "errand-agent", may_use: &["errand-model", "errand-api"] },
     Layer {
@@ -86,7 +87,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Crates that must stay pure.
-const PURE: &[&str] = &["errand-model"];
+const PURE: &[&str] = &["errand-model", "errand-wire"];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();

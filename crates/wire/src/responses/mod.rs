@@ -1,0 +1,7 @@
+//! `OpenAI` responses.
+
+mod answer;
+mod request;
+
+pub(crate) use answer::ResponsesDecoder;
+pub(crate) use request::describe;
