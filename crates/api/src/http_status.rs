@@ -98,7 +98,8 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::RequestTooLarge
         | ErrorCode::ParcelTooLarge
         | ErrorCode::CheckpointTooLarge
-        | ErrorCode::OutputTooLarge => 413,
+        | ErrorCode::OutputTooLarge
+        | ErrorCode::BriefTooLarge => 413,
         ErrorCode::ContentTypeUnsupported => 415,
         ErrorCode::HostRefused => 421,
         ErrorCode::RateLimited => 429,
@@ -170,6 +171,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::DatabaseNewer
         | ErrorCode::DatabaseFailed
         | ErrorCode::RecordDamaged
+        | ErrorCode::BriefDamaged
         | ErrorCode::RecordForeign
         | ErrorCode::IoFailed
         | ErrorCode::ParcelSourceChanged

@@ -10,6 +10,7 @@ pub mod amount;
 pub mod audit;
 pub mod bom;
 pub mod bom_page;
+pub mod brief;
 pub mod budget;
 pub mod catalog;
 pub mod config;

@@ -13,6 +13,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::ask::AskProblem;
 use errand_engine::prices::PriceTableInvalid;
 use errand_engine::{Error as EngineError, ProgramProblem, SchemaProblem, code};
+use errand_model::replay::NotReplayable;
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
@@ -397,6 +398,16 @@ fn is_in_venv(program: &str) -> bool {
     !program.starts_with('/') && program.contains("venv/bin/")
 }
 
+fn replay_hint(problem: &NotReplayable) -> &'static str {
+    match problem {
+        NotReplayable::Live { .. } => "wait for its end with `errand wait`",
+        NotReplayable::Service { .. }
+        | NotReplayable::Coordinator { .. }
+        | NotReplayable::Stopped { .. } => "`errand replay` without --policy tells what it did",
+        NotReplayable::Unknown(_) => "",
+    }
+}
+
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::Schema(SchemaProblem::Input { .. }) => {
@@ -421,16 +432,8 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Inherit(errand_model::inherit::NotInheritable::Step { .. }) => {
             "`errand replay` tells what the run did, step by step"
         }
-        EngineError::NotReplayable(errand_model::replay::NotReplayable::Live { .. }) => {
-            "wait for its end with `errand wait`"
-        }
-        EngineError::NotReplayable(
-            errand_model::replay::NotReplayable::Service { .. }
-            | errand_model::replay::NotReplayable::Coordinator { .. }
-            | errand_model::replay::NotReplayable::Stopped { .. },
-        ) => "`errand replay` without --policy tells what it did",
-        EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))
-        | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => "",
+        EngineError::NotReplayable(problem) => replay_hint(problem),
+        EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_)) => "",
         EngineError::ReplayEffects(_) => "add --allow-effects if that is what you want",
         EngineError::Member(member) => member_hint(&member.source),
         EngineError::NestedTooDeep(_) => "an agent that is deep in a coordinator leads back to it",
@@ -447,10 +450,13 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::NotCoordinated(_) => "`errand trace` draws what a single agent did",
         EngineError::Ask(AskProblem::StillLive { .. }) => "`errand logs` shows what it does",
         EngineError::Ask(AskProblem::Elsewhere { .. }) => "do it on that machine",
-        EngineError::Payload(_) => "",
-        EngineError::Io(_) => "",
-        EngineError::Ending(_) | EngineError::Journal(_) => "",
-        EngineError::Rejected(_)
+        EngineError::BriefTooLarge(_) => "give the agent a long text as a file, or as input",
+        EngineError::BriefDamaged(_) => "`errand verify` shows what else of the run is damaged",
+        EngineError::Payload(_)
+        | EngineError::Io(_)
+        | EngineError::Ending(_)
+        | EngineError::Journal(_)
+        | EngineError::Rejected(_)
         | EngineError::Blob(_)
         | EngineError::Step(_)
         | EngineError::Report(_)

@@ -4,6 +4,7 @@ mod error;
 mod pinned;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::parcel::Parcel;
@@ -26,7 +27,7 @@ use crate::error::AgentUnsupported;
 use crate::off_thread::off_thread;
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, environment, payload};
+use crate::{Engine, brief, environment, payload};
 
 /// Returns the admission of a checked submission.
 ///
@@ -61,9 +62,11 @@ pub(crate) async fn admission_as(
         return Err(AgentUnsupported { what }.into());
     }
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
+    let (parcel, brief) = (Arc::clone(&submission.parcel), submission.options.brief.clone());
     let mut created = created(engine, submission)?;
     pinned::take_part(&id, &mut created, parts);
     created.catalog = catalog;
+    created.brief = brief::stored(engine, &parcel, (&id, &created), brief)?;
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());
@@ -164,6 +167,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         by: options.by,
         origin_agent: before.filter(|it| it.digest != parcel.digest).map(Box::new),
         catalog: Vec::new(),
+        brief: None,
     })
 }
 
@@ -228,7 +232,8 @@ fn limits(agent: &Agent, options: &[(LimitName, u64)]) -> BudgetLimits {
     options.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 
-/// Equal for runs that would do the same: agent, kind, input, environment, session.
+/// Equal for runs that would do the same: agent, kind, input, environment, session, parts of the
+/// brief.
 fn fingerprint(
     parcel: &Parcel,
     kind: RunKind,
@@ -242,6 +247,13 @@ fn fingerprint(
     });
     if let (Some(namespace), Some(same)) = (&options.namespace, same.as_object_mut()) {
         same.insert("namespace".to_owned(), namespace.clone().into());
+    }
+    let given = &options.brief;
+    if let (false, Some(same)) = (given.is_empty(), same.as_object_mut()) {
+        let digest = |text: &Option<String>| text.as_ref().map(|text| Digest::of(text.as_bytes()));
+        let texts = [digest(&given.instructions), digest(&given.context)];
+        let parts = json!([texts, given.skills, given.configs]);
+        same.insert("brief".to_owned(), parts);
     }
     Digest::of(errand_model::canonical::to_string(&same).as_bytes())
 }

@@ -20,7 +20,8 @@ use thiserror::Error;
 
 use crate::agents::{Version, split_reference};
 use crate::error::{BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error};
-use crate::{Engine, catalog, parcels, parts};
+use crate::parts::NamedParts;
+use crate::{Engine, catalog, parcels};
 
 operation_error! {
     /// Error: an inventory cannot be made or kept.
@@ -86,7 +87,8 @@ pub fn of_run(engine: &Engine, spec: &RunCreated) -> Result<Bom, Error> {
     let pinned = spec.plan.as_ref().map_or(&none, |plan| &plan.agents);
     let agents = agents(&parcel.agent, pinned, &|digest| opened(engine, digest));
     let parts = (parcel.files.as_slice(), spec.catalog.as_slice());
-    take((&parcel.agent, agents), &parcel.digest, parts, &parcel.files_path())
+    let named = NamedParts::of_run(&parcel.agent, spec);
+    take((&parcel.agent, named, agents), &parcel.digest, parts, &parcel.files_path())
 }
 
 /// Returns the agent in a parcel; `None` if the parcel is missing: the coordinator then says its
@@ -122,7 +124,9 @@ pub async fn of_plan_here(engine: &Engine, plan: &ParcelPlan) -> Result<Bom, Err
             known.insert(name.clone(), AgentRef { name: of, version, digest, path: String::new() });
         }
     }
-    let pins = catalog::pin(engine, None, plan.agent(), &plan.source().folder).await?;
+    let named = NamedParts::of_agent(plan.agent());
+    let pins =
+        catalog::pin(engine, None, (&plan.agent().name, named), &plan.source().folder).await?;
     of_source(plan, (&known, &pins), &|digest| opened(engine, digest))
 }
 
@@ -137,7 +141,8 @@ fn of_source(
     };
     let agents = agents(plan.agent(), pinned, &open);
     let parts = (plan.files(), pins);
-    take((plan.agent(), agents), plan.digest(), parts, &plan.source().folder)
+    let named = NamedParts::of_agent(plan.agent());
+    take((plan.agent(), named, agents), plan.digest(), parts, &plan.source().folder)
 }
 
 /// Returns the agents of a coordinator, nested ones included. `pinned` are those that were looked
@@ -175,13 +180,13 @@ fn agents(
 }
 
 fn take(
-    (agent, agents): (&Agent, Vec<NamedAgent>),
+    (agent, named_parts, agents): (&Agent, NamedParts<'_>, Vec<NamedAgent>),
     parcel: &Digest,
     (files, pins): (&[ParcelFile], &[CatalogPin]),
     folder: &Path,
 ) -> Result<Bom, Error> {
-    let absent = parts::absent(agent, folder);
-    let (skills, configs) = parts::files(agent, folder);
+    let absent = named_parts.absent(folder);
+    let (skills, configs) = named_parts.files(folder);
     let named = |parts: Vec<(String, std::path::PathBuf)>| -> Result<Vec<NamedPart>, Error> {
         let part = |(slug, full): (String, std::path::PathBuf)| {
             let path = full.strip_prefix(folder).unwrap_or(&full).display().to_string();

@@ -50,8 +50,7 @@ pub fn is_passed_on(name: &OsStr) -> bool {
 /// Returns the variables of this process that are recorded with a run. A value that contains one of
 /// `secrets`, or a password of a URL, is recorded by name only.
 fn recordable(around: &EngineContext, secrets: &[FoundSecret]) -> CallerEnvironment {
-    let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
-    let redactor = Redactor::new(masked);
+    let redactor = redactor(secrets);
     let mut recorded = CallerEnvironment::default();
     for (name, value) in around.environment.iter().filter(|(name, _)| is_passed_on(name)) {
         let Some(name) = name.to_str().map(str::to_owned) else { continue };
@@ -153,7 +152,7 @@ pub(crate) fn lacking(around: &EngineContext, agent: &Agent) -> Vec<String> {
 }
 
 /// Returns those secrets that this process can resolve.
-fn secrets_here<'n>(
+pub(crate) fn secrets_here<'n>(
     around: &EngineContext,
     names: impl IntoIterator<Item = &'n String>,
 ) -> Vec<FoundSecret> {
@@ -161,6 +160,11 @@ fn secrets_here<'n>(
     let look_up = |name: &str| around.environment.get(OsStr::new(name)).cloned();
     let one = |name: &String| vault.resolve(std::slice::from_ref(name), &look_up).ok();
     names.into_iter().filter_map(one).flatten().collect()
+}
+
+/// Returns the redactor that masks the values of secrets.
+pub(crate) fn redactor(secrets: &[FoundSecret]) -> Redactor {
+    Redactor::new(secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose())))
 }
 
 /// Returns true if the secret store alone has all secrets of the agent.

@@ -29,6 +29,7 @@ use crate::again::NotRetryable;
 use crate::agents::AgentProblem;
 use crate::ask::AskProblem;
 use crate::bom::InventoryProblem;
+use crate::brief::{BriefDamaged, BriefTooLarge};
 use crate::command_line::ProgramProblem;
 use crate::export::ChildRemoved;
 use crate::garbage::RegistryInUse;
@@ -129,6 +130,12 @@ pub enum Error {
     /// A definition of the catalog is refused or missing.
     #[error(transparent)]
     Catalog(#[from] Box<crate::catalog::CatalogProblem>),
+    /// A brief is too large.
+    #[error(transparent)]
+    BriefTooLarge(#[from] BriefTooLarge),
+    /// A stored brief is damaged.
+    #[error(transparent)]
+    BriefDamaged(#[from] BriefDamaged),
     /// A request to a hook is refused.
     #[error(transparent)]
     Hooks(#[from] crate::hooks::Error),
@@ -249,6 +256,8 @@ coded_by_variant!(
     Agents,
     Definition,
     Catalog,
+    BriefTooLarge,
+    BriefDamaged,
     Hooks,
     Outbox,
     Schedule,

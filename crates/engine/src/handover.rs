@@ -14,10 +14,11 @@ use errand_store::Admission;
 use serde::{Deserialize, Serialize};
 
 use crate::admit;
+use crate::brief::BriefParts;
 use crate::error::{AgentUnsupported, BlobFailure, IoFailure, operation_error};
 use crate::run_options::RunOptions;
 use crate::submission::{self, CheckedSubmission, Lineage, Submission};
-use crate::{Engine, family, parcels, payload};
+use crate::{Engine, brief, family, parcels, payload};
 
 operation_error! {
     /// Error: the successor of a handoff cannot be made.
@@ -26,6 +27,8 @@ operation_error! {
         Unsupported(AgentUnsupported),
         /// A parcel cannot be fetched or shared.
         Parcels(parcels::Error),
+        /// The brief of the run is missing or damaged.
+        Brief(brief::Error),
         /// A payload cannot be stored or read.
         Payloads(payload::Error),
         /// The request to run is refused.
@@ -124,7 +127,10 @@ fn submission(
     Ok(CheckedSubmission::for_any_worker(
         engine,
         Submission {
-            options: options(run, own_timeout, now),
+            options: RunOptions {
+                brief: handed_parts(engine, run)?,
+                ..options(run, own_timeout, now)
+            },
             parcel: parcel.into(),
             source: agent.path.clone(),
             kind: RunKind::Job,
@@ -190,7 +196,15 @@ fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptio
         tracestate: spec.tracestate.clone(),
         caller_env: spec.caller_env.clone(),
         by: None,
+        brief: BriefParts::default(),
     }
+}
+
+/// Returns the caller's instructions and context, which hold for the successor as well. Skills and
+/// configs are those of its own agent.
+fn handed_parts(engine: &Engine, run: &Run) -> Result<BriefParts, Error> {
+    let BriefParts { instructions, context, .. } = brief::parts_of(engine, run)?;
+    Ok(BriefParts { instructions, context, ..BriefParts::default() })
 }
 
 /// Returns the successor's placement, without the needs of the first agent.

@@ -10,6 +10,8 @@ use errand_model::event::{CallerEnvironment, OnBusy};
 use errand_model::placement::Placement;
 use thiserror::Error;
 
+use crate::brief::BriefParts;
+
 /// Longest name of a run or a session, in characters.
 pub const NAME_LIMIT_CHARS: usize = 128;
 
@@ -66,6 +68,8 @@ pub struct RunOptions {
     pub caller_env: Option<Box<CallerEnvironment>>,
     /// User or program that asks, if known.
     pub by: Option<String>,
+    /// Parts of the brief.
+    pub brief: BriefParts,
 }
 
 /// Reasons against setting an environment variable.

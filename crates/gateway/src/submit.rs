@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest};
 use errand_engine::agents::{self, Version};
+use errand_engine::brief::BriefParts;
 use errand_engine::payload;
 use errand_engine::run_options::{NAME_LIMIT_CHARS, RunOptions, check_variable, is_name};
 use errand_engine::submission::{CheckedSubmission, Submission};
@@ -172,6 +173,12 @@ fn options(
     let session_id = session_id
         .map(|session| caller.session(session).map_err(|refusal| refusal.at("/session_id")))
         .transpose()?;
+    let brief = BriefParts {
+        instructions: request.instructions,
+        context: request.context,
+        skills: request.skills,
+        configs: request.configs,
+    };
     let timeouts = request.timeouts.unwrap_or_default();
     let not_before = request.scheduled_at.as_deref().map(moment).transpose()?;
     let placement = Placement {
@@ -200,6 +207,7 @@ fn options(
         tracestate: header(headers, "tracestate").filter(|it| trace_context::is_tracestate(it)),
         caller_env: None,
         by: Some(caller.name()),
+        brief,
     })
 }
 

@@ -306,7 +306,9 @@ codes! {
     DefinitionNotFound = "definition_not_found", ERRAND_FAILED, OWN, "the catalog has no such definition";
     DefinitionInUse = "definition_in_use", ERRAND_FAILED, OWN, "other definitions refer to the definition";
     DefinitionReadOnly = "definition_read_only", ERRAND_FAILED, OWN, "the definition comes from a file";
-    BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "the agent names a skill or config that does not exist";
+    BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "a skill or config of a run does not exist";
+    BriefTooLarge = "brief_too_large", USAGE, permanent(Outside), "the brief of a run is too large";
+    BriefDamaged = "brief_damaged", ERRAND_FAILED, permanent(Outside), "a brief is not the one that the run names";
 
     // Servers.
     ServerUrlInvalid = "server_url_invalid", USAGE, OWN, "the address of a server cannot be read";

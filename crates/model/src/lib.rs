@@ -11,6 +11,7 @@
 
 pub mod accounting;
 mod agent_ref;
+mod brief;
 pub mod budget;
 pub mod callback;
 mod callback_event;
@@ -49,6 +50,7 @@ pub mod template;
 mod time;
 mod tokens;
 
+pub use brief::{RunBrief, brief_key, digest_of_brief_key};
 pub use chain::{Broken, Head};
 pub use cron::{CronError, CronExpr, TimeZone, time_zone, time_zone_names};
 pub use duration::{MalformedDuration, parse_duration};

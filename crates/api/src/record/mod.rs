@@ -23,7 +23,8 @@ use serde_json::Value;
 
 use crate::usage::UsageSums;
 
-use schema::{RUN_ID, TriggerShape};
+use schema::RUN_ID;
+pub(crate) use schema::TriggerShape;
 
 pub use attempt::{AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordWorkspace};
 pub use coordinator::{

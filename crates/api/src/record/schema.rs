@@ -10,7 +10,7 @@ pub(super) const RUN_ID: &str = "^[0-9abcdefghjkmnpqrstvwxyz]{20}$";
 
 /// Schema of [`errand_model::event::Trigger`] as a record shows it: all members are there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TriggerShape;
+pub(crate) struct TriggerShape;
 
 impl JsonSchema for TriggerShape {
     fn schema_name() -> Cow<'static, str> {

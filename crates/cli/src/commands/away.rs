@@ -94,6 +94,10 @@ fn request(agent: String, asked: &RunInput) -> Result<RunRequest, Failure> {
     let has_timeouts = timeouts.run.is_some() || timeouts.queue.is_some();
     Ok(RunRequest {
         agent,
+        instructions: options.brief.instructions.clone(),
+        context: options.brief.context.clone(),
+        skills: options.brief.skills.clone(),
+        configs: options.brief.configs.clone(),
         input: asked.input.as_deref().map(input::exact_text).transpose()?,
         kind: (asked.kind == RunKind::Heartbeat).then_some(RequestedKind::Heartbeat),
         name: name.clone(),

@@ -8,7 +8,10 @@ pub(crate) mod artifacts;
 pub(crate) mod audit;
 mod away;
 pub(crate) mod bom;
+pub(crate) mod brief;
+mod brief_args;
 pub(crate) mod build;
+mod busy;
 pub(crate) mod callbacks;
 pub(crate) mod catalog;
 pub(crate) mod completions;
@@ -91,6 +94,7 @@ pub(crate) const GROUPS: [CommandGroup; 8] = [
             "inspect-run",
             "output",
             "events",
+            "brief",
             "trace",
             "graph",
             "messages",
@@ -186,6 +190,8 @@ pub(crate) enum Command {
     InspectRun(inspect_run::Args),
     /// Show the journal of a run
     Events(events::Args),
+    /// Show what a run's agent was told at boot
+    Brief(brief::Args),
     /// Draw what a run did with its time, tokens and money
     Trace(trace::Args),
     /// Draw which agents of a coordinated run said what to whom
@@ -311,6 +317,7 @@ pub(crate) async fn run(
         Command::Events(args) => events::run(context, args).await,
         Command::Graph(args) => graph::run(context, args).await,
         Command::Messages(args) => messages::run(context, args).await,
+        Command::Brief(args) => brief::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Prices(args) => prices::run(context, &args),

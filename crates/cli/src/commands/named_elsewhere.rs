@@ -8,7 +8,9 @@ use errand_agent::parcel::{self, ParcelPlan};
 use errand_api::agent_file::{Agent, FileReference, ProblemKind, Problems, Unknown};
 use errand_api::catalog::{CatalogKind, DefinitionName};
 use errand_api::error_code::ErrorCode;
-use errand_engine::{agents, parts};
+use errand_engine::agents;
+use errand_engine::brief::BriefParts;
+use errand_engine::parts::NamedParts;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -121,13 +123,54 @@ pub(super) async fn check(
 /// Reads nothing if all of them are in its folder.
 pub(super) async fn check_plan(context: &Context, plan: &ParcelPlan) -> Result<(), Failure> {
     let mut plans = plan.members().iter().chain([plan]);
-    if plans.all(|plan| parts::absent(plan.agent(), &plan.source().folder).is_empty()) {
+    let names_none = |plan: &ParcelPlan| {
+        NamedParts::of_agent(plan.agent()).absent(&plan.source().folder).is_empty()
+    };
+    if plans.all(names_none) {
         return Ok(());
     }
     match check(context, &plan.source().agent_file).await? {
         Ok(_) => Ok(()),
         Err(problems) => Err(Failure::of_files(&problems)),
     }
+}
+
+/// Refuses a skill or config that the caller adds and that is neither in the agent's folder nor in the
+/// catalog. Reads nothing if the caller adds none.
+pub(super) async fn check_added(
+    context: &Context,
+    plan: &ParcelPlan,
+    given: &BriefParts,
+) -> Result<(), Failure> {
+    let (agent, folder) = (plan.agent(), &plan.source().folder);
+    let own = NamedParts::of_agent(agent).absent(folder);
+    let mut absent = NamedParts::new(agent, &given.skills, &given.configs).absent(folder);
+    absent.retain(|definition| !own.contains(definition));
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let place = context.place_of_catalog()?;
+    for definition in absent {
+        let found = match &place {
+            Some(place) => place.definition(&definition, None).await.map(drop),
+            None => Err(Failure::new(ErrorCode::DefinitionNotFound, "there is no catalog")),
+        };
+        match found {
+            Ok(()) => {}
+            Err(failure) if is_absent(failure.code()) => {
+                let word = definition.0.path_word();
+                let message = format!(
+                    "the {word} {:?} is neither in the agent's folder nor in the catalog",
+                    definition.1
+                );
+                return Err(Failure::new(ErrorCode::BriefAssemblyFailed, message).hint(format!(
+                    "apply it with `errand apply -f FILE`; `errand get {word}` lists them"
+                )));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the failure of an agent file with all of its problems: those with things elsewhere as well.

@@ -23,6 +23,8 @@ use errand_store::{Admitted, Lease, Stored};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::brief_args::BriefArgs;
+use super::busy::Busy;
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
 use super::{away, family, held_up, image_agent, named_elsewhere};
@@ -54,6 +56,8 @@ pub(crate) struct Args {
     command: Vec<String>,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    brief: BriefArgs,
     /// The payload: text, @FILE, or - for stdin
     #[arg(long, value_name = "PAYLOAD")]
     job: Option<String>,
@@ -93,30 +97,6 @@ pub(crate) struct Args {
     /// Run even if --dedup would find an equal run
     #[arg(long, requires = "dedup")]
     force: bool,
-}
-
-/// Choice while another run of the session is under way.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Busy {
-    /// Wait until it is this run's turn (the default)
-    Enqueue,
-    /// Start nothing, and say which run has the turn
-    Reject,
-    /// Cancel the runs before this one, and go
-    Interrupt,
-    /// Cancel the runs before this one, go, and undo what they changed in the session
-    Rollback,
-}
-
-impl From<Busy> for OnBusy {
-    fn from(busy: Busy) -> Self {
-        match busy {
-            Busy::Enqueue => Self::Enqueue,
-            Busy::Reject => Self::Reject,
-            Busy::Interrupt => Self::Interrupt,
-            Busy::Rollback => Self::Rollback,
-        }
-    }
 }
 
 /// Checked run that is to be left running.
@@ -254,6 +234,7 @@ impl Args {
         options.idempotency_key.clone_from(&self.idempotency_key);
         options.callback_url.clone_from(&self.callback_url);
         options.callback_events.clone_from(&self.callback_events);
+        options.brief = self.brief.parts(payload)?;
         let input = payload.map(submit::payload).transpose()?;
         Ok(RunInput { kind, input, options })
     }

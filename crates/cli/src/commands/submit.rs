@@ -10,6 +10,7 @@ use std::time::Duration;
 use errand_agent::parcel::{self, Parcel, ParcelPlan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
+use errand_engine::brief::BriefParts;
 use errand_engine::error::MemberError;
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
@@ -126,6 +127,7 @@ pub(crate) fn options(context: &Context, common: &Common) -> Result<RunOptions, 
         traceparent,
         caller_env: None,
         by: Some(user(context)),
+        brief: BriefParts::default(),
     })
 }
 
@@ -290,7 +292,9 @@ impl CheckedRunDraft {
 
     /// Checks that the skills and configs of the agent exist; creates nothing.
     pub(crate) async fn check_names(&self, context: &Context) -> Result<(), Failure> {
-        Box::pin(named_elsewhere::check_plan(context, &self.draft.source.plan)).await
+        let (plan, brief) = (&self.draft.source.plan, &self.draft.options.brief);
+        Box::pin(named_elsewhere::check_plan(context, plan)).await?;
+        Box::pin(named_elsewhere::check_added(context, plan, brief)).await
     }
 
     /// Packs the agent.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::bom_page::{BomGeneration, BomPage};
+use errand_api::brief::BriefPage;
 use errand_api::gateway::run::RunPage;
 use errand_api::gateway::run_find::{FoundRun, FoundRuns};
 use errand_api::graph::Graph;
@@ -110,6 +111,10 @@ impl RunOperations<Failure> for Remote {
                 return Ok(record);
             }
         }
+    }
+
+    async fn brief(&self, run_id: &RunId) -> Result<BriefPage, Failure> {
+        self.get(&["runs", run_id.as_str(), "brief"]).await
     }
 
     async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, Failure> {

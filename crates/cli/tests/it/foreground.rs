@@ -131,6 +131,7 @@ fn an_agent_gets_only_the_listed_variables_of_its_caller() {
         "ERRAND_INPUT",
         "ERRAND_OUTPUT",
         "ERRAND_BRIEF",
+        "ERRAND_BRIEF_KEY",
         "ERRAND_API",
         "ERRAND_TOKEN",
     ] {

@@ -15,9 +15,9 @@ const REVIEWER: &str = "cat > /dev/null\n\
     python3 - <<'EOF'\n\
     import json, os\n\
     brief = json.load(open(os.environ['ERRAND_BRIEF']))\n\
-    print(json.dumps({'trigger': brief['context']['trigger'], 'input': brief['input'],\n\
+    print(json.dumps({'trigger': brief['run']['trigger'], 'input': brief['input'],\n\
       'file': open(os.environ['ERRAND_WORKSPACE'] + '/handoff/out/report.md').read(),\n\
-      'session': brief['context']['session_id'], 'labels': brief['context']['labels']}))\n\
+      'session': brief['run']['session_id'], 'labels': brief['run']['labels']}))\n\
     EOF\n";
 
 fn writer(script: &str) -> TestAgent {

@@ -10,6 +10,7 @@ mod access;
 mod agent_commands;
 mod bad_input;
 mod bom;
+mod briefs;
 mod budgets;
 mod catalog;
 mod clients;

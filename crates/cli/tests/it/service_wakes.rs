@@ -167,7 +167,7 @@ fn a_woken_agent_gets_its_trigger() {
     let service = serve(&sandbox, &agent, &NEVER_NOW);
     drop(sandbox.errand(["wake", &service, "--by", "ada", "--wait"]).run().ok());
     let brief: Value = serde_json::from_str(&home(&sandbox, "brief")).unwrap();
-    assert_eq!(brief["context"]["trigger"]["type"], "manual", "{brief:#}");
+    assert_eq!(brief["run"]["trigger"]["type"], "manual", "{brief:#}");
     drop(sandbox.errand(["stop", &service]).run().ok());
 }
 

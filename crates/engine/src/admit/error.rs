@@ -10,7 +10,7 @@ use crate::error::{
     AgentUnsupported, CodedError, FoldFailure, MemberError, NoRandomness, RunEnding,
     operation_error,
 };
-use crate::{agents, catalog, parcels, payload};
+use crate::{agents, brief, catalog, parcels, payload};
 
 operation_error! {
     /// Error: a run is not admitted.
@@ -25,6 +25,8 @@ operation_error! {
         Agents(agents::Error),
         /// A skill or config is neither in the parcel nor in the catalog.
         Catalog(catalog::Error),
+        /// The brief cannot be assembled.
+        Brief(brief::Error),
         /// The store failed or refused.
         Store(errand_store::Error),
         /// A parcel cannot be fetched or shared.

@@ -15,6 +15,7 @@ use super::Error;
 use crate::admit::NestedTooDeep;
 use crate::error::MemberError;
 use crate::family::FAMILY;
+use crate::parts::NamedParts;
 use crate::submission::Submission;
 use crate::{Engine, agents, catalog, parcels};
 
@@ -63,7 +64,9 @@ pub(super) async fn definitions(
     submission: &Submission,
 ) -> Result<Vec<CatalogPin>, Error> {
     let agent = &submission.parcel.agent;
-    if agent.skills.is_empty() && agent.configs.is_empty() {
+    let given = &submission.options.brief;
+    let named = NamedParts::new(agent, &given.skills, &given.configs);
+    if named.is_empty() {
         return Ok(Vec::new());
     }
     if let (Some(_), Some(origin)) = (&submission.lineage.replay, &submission.origin)
@@ -73,7 +76,8 @@ pub(super) async fn definitions(
         return Ok(stored.run.spec.catalog);
     }
     let namespace = submission.options.namespace.as_deref();
-    Ok(catalog::pin(engine, namespace, agent, &submission.parcel.files_path()).await?)
+    let folder = submission.parcel.files_path();
+    Ok(catalog::pin(engine, namespace, (&agent.name, named), &folder).await?)
 }
 
 /// Puts the pinned agents into the first event of a run. A coordinator without a placement by its

@@ -31,7 +31,7 @@ use crate::launch::HelperFailed;
 use crate::launch::{self, HelperReport, Needs};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, parcels, payload, reconcile, submit, wait};
+use crate::{Engine, brief, parcels, payload, reconcile, submit, wait};
 
 /// Events read at once.
 const PAGE: u32 = 5_000;
@@ -98,6 +98,7 @@ pub(crate) fn with_parcel(
             // Folders of another machine do not exist here.
             caller_env: spec.caller_env.clone().filter(|_| spec.host == engine.holder().host),
             by: None,
+            brief: brief::parts_of(engine, old)?,
         },
         service: service(old),
         // The new run is no step of the old run's coordinator.

@@ -9,9 +9,10 @@ use errand_model::catalog::{CatalogKind, CatalogPin};
 use super::files::FiledDefinition;
 use super::find::{load_manifest, not_found};
 use super::{CatalogProblem, Error, files, stored};
-use crate::{Engine, parts};
+use crate::Engine;
+use crate::parts::{self, NamedParts};
 
-/// Returns pins of the definitions that an agent names and that are not in its folder `files`.
+/// Returns pins of the definitions among `named` that are not in the folder of that agent.
 /// Reads nothing if there are none.
 ///
 /// # Errors
@@ -20,10 +21,10 @@ use crate::{Engine, parts};
 pub(crate) async fn pin(
     engine: &Engine,
     namespace: Option<&str>,
-    agent: &Agent,
+    (agent, named): (&str, NamedParts<'_>),
     folder: &Path,
 ) -> Result<Vec<CatalogPin>, Error> {
-    let absent = parts::absent(agent, folder);
+    let absent = named.absent(folder);
     let mut pins = Vec::new();
     if absent.is_empty() {
         return Ok(pins);
@@ -50,7 +51,7 @@ pub async fn check_names(
     agent: &Agent,
     folder: &Path,
 ) -> Result<Vec<DefinitionName>, Error> {
-    let absent = parts::absent(agent, folder);
+    let absent = NamedParts::of_agent(agent).absent(folder);
     if absent.is_empty() {
         return Ok(absent);
     }
@@ -61,7 +62,7 @@ pub async fn check_names(
             .is_some_and(|(stored, _)| stored.current.is_some());
         if !is_stored && files::find(&filed, definition).is_none() {
             let missing = definition.clone();
-            return Err(unassembled(engine, namespace, agent, missing).await?.into());
+            return Err(unassembled(engine, namespace, &agent.name, missing).await?.into());
         }
     }
     Ok(absent)
@@ -83,14 +84,14 @@ async fn find(
 async fn unassembled(
     engine: &Engine,
     namespace: Option<&str>,
-    agent: &Agent,
+    agent: &str,
     definition: DefinitionName,
 ) -> Result<CatalogProblem, Error> {
     let missing = not_found(engine, namespace, &definition, None).await?;
     let (kind, name) = definition;
     let places = parts::places(kind, &name).join(" or ");
     let hint = format!("{}; or add {places} to the agent's folder", missing.hint());
-    Ok(CatalogProblem::BriefUnassembled { agent: agent.name.clone(), kind, name, hint })
+    Ok(CatalogProblem::BriefUnassembled { agent: agent.to_owned(), kind, name, hint })
 }
 
 /// Returns the manifest that a run has pinned.

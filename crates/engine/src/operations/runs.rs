@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use errand_api::bom_page::BomGeneration;
+use errand_api::brief::BriefPage;
 use errand_api::gateway::run_find::FoundRun;
 use errand_api::graph::Graph;
 use errand_api::message::MessagePage;
@@ -128,6 +129,9 @@ pub trait RunOperations<E: Send + 'static>: Send + Sync {
     /// Waits until a run is over, at most until `deadline`. Returns its record as it is then.
     async fn wait(&self, run_id: &RunId, deadline: Option<Instant>) -> Result<RunRecord, E>;
 
+    /// Returns the brief of a run.
+    async fn brief(&self, run_id: &RunId) -> Result<BriefPage, E>;
+
     /// Returns the trace of a run.
     async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, E>;
 
@@ -253,6 +257,10 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
         let (WaitEnd::Reached(stored) | WaitEnd::TimedOut(stored)) =
             wait::until_over(self.engine(), run_id, deadline).await?;
         Ok(crate::record_file::record(self.engine(), &stored))
+    }
+
+    async fn brief(&self, run_id: &RunId) -> Result<BriefPage, E> {
+        Ok(view::brief_page(self.engine(), run_id).await?)
     }
 
     async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, E> {

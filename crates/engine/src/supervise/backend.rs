@@ -30,7 +30,7 @@ use errand_model::price::PriceTable;
 use errand_model::run::{AttemptReport, Command, Effect};
 use errand_model::spend::Book;
 use errand_model::step::{self, Begin, Inherited, StepState};
-use errand_model::{Digest, Payload};
+use errand_model::{Digest, Payload, brief_key};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -252,7 +252,7 @@ impl Backend for AttemptBackend {
                 session_messages: None,
                 input,
                 input_encoding,
-                brief_key: Some(self.brief_digest.to_string()),
+                brief_key: Some(brief_key(&run.id, &self.brief_digest)),
                 checkpoint: None,
                 completed_steps: steps
                     .iter()

@@ -17,7 +17,7 @@ use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
 use errand_model::price::PriceTable;
 use errand_model::run::Run;
-use errand_model::{Digest, hex};
+use errand_model::{Digest, brief_key, hex};
 
 use super::skills;
 use crate::error::{IoFailure, NoRandomness};
@@ -103,7 +103,9 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
-    let own = own_variables(engine, run, (&parcel, &workspace), &files, &token)?;
+    let brief_digest = Digest::of(&brief);
+    let mut own = own_variables(engine, run, (&parcel, &workspace), &files, &token)?;
+    own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
@@ -120,7 +122,6 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         memory_limit_bytes: agent.resources.memory_bytes,
         cpu_millis: agent.resources.cpu_millis,
     };
-    let brief_digest = Digest::of(&brief);
     let setup = AttemptSetup {
         harness: harness.name().to_owned(),
         target: target.name().to_owned(),
@@ -209,12 +210,7 @@ fn written_brief(
     (parcel, redactor): (&Parcel, &Redactor),
     files: &AttemptFiles,
 ) -> Result<Vec<u8>, Error> {
-    let input = run.spec.input.as_ref();
-    let input = input
-        .map_or(Ok(serde_json::Value::Null), |input| payload::to_json(&engine.blobs(), input))?;
-    let mut document = brief::assemble(engine, parcel, run, &input)?;
-    redactor.redact_json(&mut document);
-    let brief = errand_model::canonical::to_string(&document).into_bytes();
+    let brief = brief::of_attempt(engine, parcel, run, redactor)?;
     write(&files.brief, &brief)?;
     Ok(brief)
 }

@@ -4,6 +4,7 @@
 //! Access control is deliberately absent: callers pass the namespace whose things they read.
 
 mod bom;
+mod brief;
 mod callback;
 mod dead_letter;
 mod error;
@@ -17,6 +18,7 @@ mod usage;
 mod verification;
 
 pub use bom::boms;
+pub use brief::brief_page;
 pub use callback::{callback, callback_state, callback_target};
 pub use dead_letter::{dead_letter, dead_letter_detail, dead_letters};
 pub use error::NotCoordinated;

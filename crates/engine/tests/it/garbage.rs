@@ -87,6 +87,7 @@ fn created(id: &RunId) -> RunCreated {
         by: None,
         origin_agent: None,
         catalog: Vec::new(),
+        brief: None,
     }
 }
 

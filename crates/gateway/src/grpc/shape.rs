@@ -24,6 +24,8 @@ pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
         ("on_busy", run.on_busy),
         ("callback_url", run.callback_url),
         ("scheduled_at", run.scheduled_at),
+        ("instructions", run.instructions),
+        ("context", run.context),
     ];
     for (name, text) in texts {
         // A missing agent is refused by REST.
@@ -34,6 +36,11 @@ pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
     for (name, pairs) in [("labels", run.labels), ("env", run.env), ("affinity", run.affinity)] {
         if !pairs.is_empty() {
             body.insert(name.to_owned(), json!(pairs));
+        }
+    }
+    for (name, slugs) in [("skills", run.skills), ("configs", run.configs)] {
+        if !slugs.is_empty() {
+            body.insert(name.to_owned(), json!(slugs));
         }
     }
     for (name, text) in [("input", run.input_json), ("budgets", run.budgets_json)] {

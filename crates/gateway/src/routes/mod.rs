@@ -21,6 +21,7 @@ mod files;
 mod find_runs;
 mod follow_runs;
 mod fork_run;
+mod get_brief;
 mod get_graph;
 mod get_healthz;
 mod get_metrics;
@@ -110,6 +111,7 @@ fn runs() -> Vec<Handled> {
         handled("list_steps", list_steps::list_steps),
         handled("list_messages", list_messages::list_messages),
         handled("get_graph", get_graph::get_graph),
+        handled("get_brief", get_brief::get_brief),
         handled("get_trace", get_trace::get_trace),
         handled("verify_run", verify_run::verify_run),
         handled("export_run", export_run::export_run),

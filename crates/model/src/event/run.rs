@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::placement::{Class, Placement};
 use crate::plan::{Membership, Plan};
 use crate::retry::RetryPolicy;
-use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
+use crate::{Digest, Payload, ProcessIdentity, RunBrief, RunId, Timestamp, scoped};
 
 /// Kind of a run.
 #[derive(
@@ -172,6 +172,10 @@ pub struct RunCreated {
     /// Definitions of the catalog that it uses, each with its version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalog: Vec<CatalogPin>,
+    /// Brief that was assembled at admission. `None`: a run without instructions, context, skills and
+    /// configs; the brief of each attempt follows from the rest of this event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Box<RunBrief>>,
 }
 
 /// Variables of the caller that agents may see.

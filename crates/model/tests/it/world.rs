@@ -73,6 +73,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         by: None,
         origin_agent: None,
         catalog: Vec::new(),
+        brief: None,
     }
 }
 

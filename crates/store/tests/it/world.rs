@@ -91,6 +91,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         by: None,
         origin_agent: None,
         catalog: Vec::new(),
+        brief: None,
     }
 }
 

@@ -25,6 +25,22 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
+    /// Instructions for the agent, in its brief.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub instructions: Option<String>,
+    /// Context of the run, in its brief.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub context: Option<String>,
+    /// Skills for the brief besides those of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub skills: Vec<String>,
+    /// Configs for the brief besides those of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub configs: Vec<String>,
     /// Kind of the run; by default a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RequestedKind>,

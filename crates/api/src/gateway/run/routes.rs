@@ -9,6 +9,7 @@ use super::{
     EventPage, EventQuery, ExportQuery, FollowQuery, GraphQuery, MessageQuery, RunBudgets, RunPage,
     RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
 };
+use crate::brief::BriefPage;
 use crate::error_code::ErrorCode;
 use crate::gateway::route::{ANY_BYTES, Answer, Area, Body, Header, KeyScope, Method, Route};
 use crate::graph::Graph;
@@ -33,6 +34,8 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::OnlyLocal,
     ErrorCode::InputInvalid,
     ErrorCode::PayloadTooLarge,
+    ErrorCode::BriefAssemblyFailed,
+    ErrorCode::BriefTooLarge,
     ErrorCode::NameInvalid,
     ErrorCode::EnvInvalid,
     ErrorCode::BudgetInvalid,
@@ -146,6 +149,10 @@ pub const AREA: Area = Area {
                 Answer::bytes(200, "image/svg+xml", "`svg`."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotCoordinated]),
+        Route::new("get_brief", Method::Get, "/v1/runs/{run_id}/brief", KeyScope::RunsRead)
+            .says("Returns the brief of a run: everything that its agent was told at boot.")
+            .answers(&[Answer::json::<BriefPage>(200, "As `errand brief --json` prints it.")])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::ParcelNotFound, ErrorCode::BriefDamaged]),
         Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", KeyScope::RunsRead)
             .says("The time, tokens and money of a run, as a tree of spans.")
             .query::<TraceQuery>()

@@ -138,6 +138,18 @@ pub struct CreateRunRequest {
     /// Idempotency key: a repeated request gives the same run.
     #[prost(string, tag = "17")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Instructions for the agent, in its brief.
+    #[prost(string, tag = "18")]
+    pub instructions: ::prost::alloc::string::String,
+    /// Context of the run, in the agent's brief.
+    #[prost(string, tag = "19")]
+    pub context: ::prost::alloc::string::String,
+    /// Skills for the brief besides those of the agent.
+    #[prost(string, repeated, tag = "20")]
+    pub skills: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Configs for the brief besides those of the agent.
+    #[prost(string, repeated, tag = "21")]
+    pub configs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Request of a run and of the stream of its events.
 #[derive(Clone, PartialEq, ::prost::Message)]
