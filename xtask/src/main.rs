@@ -1,4 +1,4 @@
-//! Developer commands of this repository: `cargo xtask ci|test|tidy|gen|bench|dist`.
+//! Developer commands of this repository: `cargo xtask ci|test|tidy|gen|bench|fuzz|dist`.
 //!
 //! Small on purpose, so that it builds in seconds. It reads `cargo metadata` and the tree, runs the
 //! tools that a developer would run by hand, and prints each command before it runs it.
@@ -8,6 +8,7 @@ mod ci;
 mod clients;
 mod cyclonedx;
 mod dist;
+mod fuzz;
 mod grpc;
 mod packages;
 mod prometheus;
@@ -37,6 +38,7 @@ usage: cargo xtask <chore>
   bench [--quick [--save]]
                  builds the release and measures it against bench/shares.json; --quick takes a few
                  minutes and measures the lines of that file, --save replaces the file
+  fuzz SECONDS   searches for inputs that break the wire formats
   dist           builds the programs that are shipped, dynamic and static
 ";
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         ["bench", "--quick", "--save"] | ["bench", "--save", "--quick"] => {
             bench::run(Extent::Quick(SharesFile::Replaced))
         }
+        ["fuzz", seconds] => fuzz::run(seconds),
         ["dist"] => dist::run(),
         ["help" | "--help" | "-h"] => {
             shell::say(USAGE);

@@ -7,7 +7,7 @@ use crate::calls::WireCall;
 use crate::chat::ChatUsage;
 use crate::event::{EndReason, Events, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{ErrorMember, Object, Text};
+use crate::lenient::{ErrorMember, Object, Text, document};
 use crate::usage::WireUsage;
 
 /// Decoder of embeddings, which are never streamed.
@@ -33,7 +33,7 @@ impl FrameDecoder for EmbeddingsDecoder {
     }
 
     fn whole(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let answer: Embeddings<'_> = serde_json::from_slice(json)?;
+        let answer: Embeddings<'_> = document(json)?;
         if let Some(error) = &answer.error.0 {
             error.report(events);
             return Ok(());

@@ -8,9 +8,19 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::event::Events;
+
+/// Reads a document that is an object.
+pub(crate) fn document<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    // One check of the whole text is faster than one of each string.
+    let Object(object) = match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text)?,
+        Err(_) => serde_json::from_slice(json)?,
+    };
+    object.ok_or_else(|| serde_json::Error::custom("expected an object"))
+}
 
 /// A string, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod frame;
 mod gemini;
 mod json_array;
 mod lenient;
+pub mod mcp;
 
 mod messages;
 mod open_tools;

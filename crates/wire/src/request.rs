@@ -27,7 +27,7 @@ pub(crate) fn malformed(error: &serde_json::Error) -> MalformedRequest {
         Some((message, _)) => message.to_owned(),
         None => text,
     };
-    MalformedRequest { message, line: error.line(), column: error.column() }
+    MalformedRequest { message, line: error.line().max(1), column: error.column() }
 }
 
 /// Text of a member, if it is text that is not empty.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::event::{EndReason, Events, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{Count, ErrorMember};
+use crate::lenient::{Count, ErrorMember, document};
 use crate::usage::WireUsage;
 
 /// Decoder of counts.
@@ -27,7 +27,7 @@ impl FrameDecoder for TokenCountDecoder {
     }
 
     fn whole(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let count: TokenCount<'_> = serde_json::from_slice(json)?;
+        let count: TokenCount<'_> = document(json)?;
         if let Some(error) = &count.error.0 {
             error.report(events);
             return Ok(());

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::event::FrameSpan;
 use crate::format::WireFormat;
-use crate::lenient::Object;
+use crate::lenient::{Object, document};
 use crate::sse::SseReader;
 
 /// A change of a request that asks for the usage of its stream.
@@ -64,7 +64,7 @@ impl UsageRequest {
         if format != WireFormat::OpenaiChat {
             return None;
         }
-        let members: Body<'_> = serde_json::from_slice(body).ok()?;
+        let members: Body<'_> = document(body).ok()?;
         if members.stream.text() != Some("true") {
             return None;
         }
@@ -80,7 +80,7 @@ impl UsageRequest {
             return Some(Self { at, replaced: options.len(), inserted });
         }
         // Options that are no object are the provider's to refuse.
-        let given: StreamOptions<'_> = serde_json::from_str(options).ok()?;
+        let given: StreamOptions<'_> = document(options.as_bytes()).ok()?;
         match given.include_usage.text() {
             Some("true") => None,
             Some(other) => {
@@ -145,7 +145,7 @@ fn is_usage_chunk(data: &[u8]) -> bool {
     if memmem::find(data, b"\"usage\"").is_none() {
         return false;
     }
-    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return false };
+    let Ok(chunk) = document::<Chunk<'_>>(data) else { return false };
     let is_empty = chunk.choices.text().is_some_and(|choices| {
         let items = choices.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         choices == "null" || items.is_some_and(|items| items.trim().is_empty())

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::usage::ChatUsage;
 use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{Content, Count, ErrorMember, List, Object, Text};
+use crate::lenient::{Content, Count, ErrorMember, List, Object, Text, document};
 use crate::open_tools::{OpenTools, named};
 use crate::usage::{ServiceTier, WireUsage};
 
@@ -30,7 +30,7 @@ struct Chunk<'a> {
     #[serde(borrow)]
     choices: List<Choice<'a>>,
     #[serde(borrow)]
-    usage: Object<ChatUsage<'a>>,
+    usage: Object<Box<ChatUsage<'a>>>,
     #[serde(borrow)]
     service_tier: Text<'a>,
     /// An error, which some servers write into a stream that began well.
@@ -38,14 +38,14 @@ struct Chunk<'a> {
     error: ErrorMember<'a>,
     /// Place of the usage in streams of one provider.
     #[serde(borrow)]
-    x_groq: Object<Nested<'a>>,
+    x_groq: Object<Box<Nested<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Nested<'a> {
     #[serde(borrow)]
-    usage: Object<ChatUsage<'a>>,
+    usage: Object<Box<ChatUsage<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,12 +55,12 @@ struct Choice<'a> {
     #[serde(borrow)]
     delta: Object<Message<'a>>,
     #[serde(borrow)]
-    message: Object<Message<'a>>,
+    message: Object<Box<Message<'a>>>,
     #[serde(borrow)]
     finish_reason: Text<'a>,
     /// Place of the usage in streams of one provider.
     #[serde(borrow)]
-    usage: Object<ChatUsage<'a>>,
+    usage: Object<Box<ChatUsage<'a>>>,
 }
 
 /// A message, or what a chunk adds to it.
@@ -79,7 +79,7 @@ struct Message<'a> {
     tool_calls: List<ToolCall<'a>>,
     /// The one call of the time before `tool_calls`.
     #[serde(borrow)]
-    function_call: Object<Function<'a>>,
+    function_call: Object<Box<Function<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,7 +121,7 @@ impl Function<'_> {
 
 impl FrameDecoder for ChatDecoder {
     fn frame(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let chunk: Chunk<'_> = serde_json::from_slice(json)?;
+        let chunk: Chunk<'_> = document(json)?;
         self.begin(&chunk, events);
         for (position, choice) in chunk.choices.0.iter().enumerate() {
             let index = choice.index.0.unwrap_or(position as u64);
@@ -235,7 +235,7 @@ impl ChatDecoder {
             let function = call.function.0.as_ref().or(call.custom.0.as_ref())?;
             Some((call.id.owned(), function))
         });
-        let single = message.function_call.0.iter().map(|function| (None, function));
+        let single = message.function_call.0.iter().map(|function| (None, &**function));
         for (id, function) in functions.chain(single) {
             let name = function.name.as_str().to_owned();
             let arguments = function.arguments().to_owned();

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{Count, ErrorMember, Flag, List, Object, Text};
+use crate::lenient::{Count, ErrorMember, Flag, List, Object, Text, document};
 use crate::open_tools::OpenTools;
 use crate::usage::{ServiceTier, WireUsage, plausible};
 
@@ -129,7 +129,7 @@ impl UsageMetadata<'_> {
 
 impl FrameDecoder for GeminiDecoder {
     fn frame(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let chunk: Chunk<'_> = serde_json::from_slice(json)?;
+        let chunk: Chunk<'_> = document(json)?;
         if let Some(error) = &chunk.error.0 {
             error.report(events);
             return Ok(());

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::usage::{MessageCounts, MessageUsage};
 use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{Count, ErrorMember, List, Object, Text};
+use crate::lenient::{Count, ErrorMember, List, Object, Text, document};
 use crate::open_tools::OpenTools;
 
 /// Decoder of messages.
@@ -24,14 +24,14 @@ struct StreamEvent<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     #[serde(borrow)]
-    message: Object<Message<'a>>,
+    message: Object<Box<Message<'a>>>,
     index: Count,
     #[serde(borrow)]
-    content_block: Object<Block<'a>>,
+    content_block: Object<Box<Block<'a>>>,
     #[serde(borrow)]
     delta: Object<Delta<'a>>,
     #[serde(borrow)]
-    usage: Object<MessageUsage<'a>>,
+    usage: Object<Box<MessageUsage<'a>>>,
     #[serde(borrow)]
     error: ErrorMember<'a>,
 }
@@ -48,7 +48,7 @@ struct Message<'a> {
     #[serde(borrow)]
     stop_reason: Text<'a>,
     #[serde(borrow)]
-    usage: Object<MessageUsage<'a>>,
+    usage: Object<Box<MessageUsage<'a>>>,
     #[serde(borrow)]
     error: ErrorMember<'a>,
 }
@@ -99,7 +99,7 @@ impl Block<'_> {
 
 impl FrameDecoder for MessagesDecoder {
     fn frame(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let event: StreamEvent<'_> = serde_json::from_slice(json)?;
+        let event: StreamEvent<'_> = document(json)?;
         match event.kind.as_str() {
             "message_start" => {
                 let message = event.message.0.unwrap_or_default();
@@ -107,7 +107,7 @@ impl FrameDecoder for MessagesDecoder {
                     id: message.id.owned(),
                     model: message.model.owned(),
                 });
-                self.usage(message.usage.0.as_ref(), events);
+                self.usage(message.usage.0.as_deref(), events);
             }
             "content_block_start" => {
                 let block = event.content_block.0.unwrap_or_default();
@@ -128,7 +128,7 @@ impl FrameDecoder for MessagesDecoder {
                 if let Some(word) = delta.stop_reason.given() {
                     self.stop = Some(end_reason(word));
                 }
-                self.usage(event.usage.0.as_ref(), events);
+                self.usage(event.usage.0.as_deref(), events);
             }
             "message_stop" => self.done(events),
             // `ping`, and events of another day. An error may come without its `type`.
@@ -142,7 +142,7 @@ impl FrameDecoder for MessagesDecoder {
     }
 
     fn whole(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let message: Message<'_> = serde_json::from_slice(json)?;
+        let message: Message<'_> = document(json)?;
         if let Some(error) = &message.error.0 {
             error.report(events);
             return Ok(());
@@ -155,7 +155,7 @@ impl FrameDecoder for MessagesDecoder {
                 OpenTools::whole(tool_use, events);
             }
         }
-        self.usage(message.usage.0.as_ref(), events);
+        self.usage(message.usage.0.as_deref(), events);
         if let Some(word) = message.stop_reason.given() {
             events.push(WireEvent::End(end_reason(word)));
         }

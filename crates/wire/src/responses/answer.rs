@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::chat::ChatUsage;
 use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
-use crate::lenient::{Count, ErrorMember, List, Object, Text};
+use crate::lenient::{Count, ErrorMember, List, Object, Text, document};
 use crate::open_tools::OpenTools;
 use crate::usage::{ServiceTier, WireUsage};
 
@@ -29,9 +29,9 @@ struct StreamEvent<'a> {
     delta: Text<'a>,
     output_index: Count,
     #[serde(borrow)]
-    item: Object<Item<'a>>,
+    item: Object<Box<Item<'a>>>,
     #[serde(borrow)]
-    response: Object<Head<'a>>,
+    response: Object<Box<Head<'a>>>,
     #[serde(borrow)]
     error: ErrorMember<'a>,
     #[serde(borrow)]
@@ -131,7 +131,7 @@ impl Item<'_> {
 
 impl FrameDecoder for ResponsesDecoder {
     fn frame(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let event: StreamEvent<'_> = serde_json::from_slice(json)?;
+        let event: StreamEvent<'_> = document(json)?;
         let key = (0, event.output_index.0.unwrap_or_default());
         match event.kind.as_str() {
             "response.output_text.delta" => events.text(event.delta.as_str()),
@@ -177,14 +177,14 @@ impl FrameDecoder for ResponsesDecoder {
     }
 
     fn whole(&mut self, json: &[u8], events: &mut Events<'_>) -> Result<(), serde_json::Error> {
-        let head: Head<'_> = serde_json::from_slice(json)?;
+        let head: Head<'_> = document(json)?;
         let has_failed = head.error.0.is_some() && head.status.given().is_none();
         if let Some(error) = head.error.0.as_ref().filter(|_| has_failed) {
             error.report(events);
             return Ok(());
         }
         self.begin(&head, events);
-        let output: Output<'_> = serde_json::from_slice(json)?;
+        let output: Output<'_> = document(json)?;
         for item in &output.output.0 {
             let is_reasoning = item.kind.as_str() == "reasoning";
             for part in item.summary.0.iter().chain(&item.content.0) {

@@ -5,6 +5,7 @@
 mod cuts;
 mod edits;
 mod golden;
+mod mcp;
 mod properties;
 mod refusals;
 mod requests;
