@@ -86,6 +86,8 @@ pub(crate) fn admission_with(
         tracestate: None,
         plan: None,
         catalog: Vec::new(),
+        brief: None,
+        task: None,
         member: None,
         handoffs: BTreeMap::new(),
         caller_env: None,

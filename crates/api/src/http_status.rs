@@ -29,6 +29,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::CallbackNotFound
         | ErrorCode::CallbackTargetNotFound
         | ErrorCode::HookNotFound
+        | ErrorCode::TaskNotFound
         | ErrorCode::ScheduleNotFound
         | ErrorCode::DefinitionNotFound
         | ErrorCode::PathNotFound
@@ -62,6 +63,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::KeyConflict
         | ErrorCode::CallbackTargetExists
         | ErrorCode::ScheduleConflict
+        | ErrorCode::TaskConflict
         | ErrorCode::DefinitionInUse
         | ErrorCode::DefinitionReadOnly
         | ErrorCode::TooManyDefinitions

@@ -19,6 +19,9 @@ use crate::trusted::{self, TrustedFolders};
 /// Length of the rest of a socket's path below the runtime folder: `/errand/<id>.<attempt>.sock`.
 const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
 
+/// Variable with the address of the container engine.
+const ENGINE: &str = "ERRAND_ENGINE";
+
 /// Process that a command runs in: folders, environment and global options.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -85,6 +88,24 @@ impl Context {
         }
     }
 
+    /// Returns the context with another address of the container engine.
+    pub(crate) fn with_engine(&self, address: &str) -> Self {
+        let mut environment = self.environment.clone();
+        environment.insert(ENGINE.into(), address.into());
+        Self {
+            printer: self.printer.clone(),
+            cwd: self.cwd.clone(),
+            environment,
+            root: self.root.clone(),
+            is_root_typed: self.is_root_typed,
+            server: self.server.clone(),
+            program: self.program.clone(),
+            identity: self.identity.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+            foreign: self.foreign.clone(),
+        }
+    }
+
     pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
         let value = self.environment.get(OsStr::new(name)).map(OsString::as_os_str);
         value.filter(|value| !value.is_empty())
@@ -125,7 +146,7 @@ impl Context {
         let text = |name: &str| self.variable(name).map(|it| it.to_string_lossy().into_owned());
         ContainerSettings {
             engine: EngineAddress {
-                named: text("ERRAND_ENGINE"),
+                named: text(ENGINE),
                 docker_host: text("DOCKER_HOST"),
                 user_sockets: self.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
             },

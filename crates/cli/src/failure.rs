@@ -472,6 +472,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Catalog(_)
         | EngineError::Hooks(_)
         | EngineError::Outbox(_)
+        | EngineError::Task(_)
         | EngineError::Secret(_) => "",
     }
 }

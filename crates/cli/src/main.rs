@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
-    if !matches!(cli.command, Command::Up(_) | Command::Worker(_)) {
+    if !matches!(cli.command, Command::Up(_) | Command::Dispatcher(_) | Command::Worker(_)) {
         // One malloc arena keeps a helper small; servers have threads that need more.
         os::use_one_arena();
     }

@@ -118,8 +118,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     let inherits = inherits.map(|(run_id, upto_seq)| Inherits { run_id, upto_seq });
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &options);
-    let is_placed = options.placement.is_some();
-    let own = || environment::of_caller(engine, &parcel, is_placed);
+    let own = || environment::of_caller(engine, &parcel, options.placement.is_some());
     let caller_env = options.caller_env.or_else(own);
     let budgets =
         if repeats_only { BudgetLimits::default() } else { limits(agent, &options.budgets) };
@@ -168,6 +167,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         origin_agent: before.filter(|it| it.digest != parcel.digest).map(Box::new),
         catalog: Vec::new(),
         brief: None,
+        task: options.task,
     })
 }
 
@@ -241,6 +241,9 @@ fn fingerprint(
     options: &RunOptions,
 ) -> Digest {
     let input = input.map(|bytes| Digest::of(bytes).to_string());
+    if let Some(task) = &options.task {
+        return task.configuration.clone();
+    }
     let mut same: Value = json!({
         "agent": parcel.digest, "kind": kind, "input": input, "env": options.env,
         "session": options.session_id,

@@ -83,7 +83,7 @@ pub(crate) fn of_caller(
 }
 
 /// Returns true if a text is a URL with a user or a password in it, such as that of a proxy.
-fn has_password(text: &str) -> bool {
+pub(crate) fn has_password(text: &str) -> bool {
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     !text.starts_with('/') && authority.contains('@')

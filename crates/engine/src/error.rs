@@ -142,6 +142,9 @@ pub enum Error {
     /// An error of reports and their receivers.
     #[error(transparent)]
     Outbox(#[from] crate::outbox::CallbackProblem),
+    /// A task is refused or missing.
+    #[error(transparent)]
+    Task(#[from] crate::tasks::TaskProblem),
     /// A schedule is malformed.
     #[error(transparent)]
     Schedule(#[from] errand_model::schedule::InvalidSchedule),
@@ -260,6 +263,7 @@ coded_by_variant!(
     BriefDamaged,
     Hooks,
     Outbox,
+    Task,
     Schedule,
     Helper,
     InUse,

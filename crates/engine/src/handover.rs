@@ -197,6 +197,7 @@ fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptio
         caller_env: spec.caller_env.clone(),
         by: None,
         brief: BriefParts::default(),
+        task: None,
     }
 }
 

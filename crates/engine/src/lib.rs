@@ -70,6 +70,8 @@ mod stored;
 pub mod submission;
 pub mod submit;
 pub mod supervise;
+mod task_values;
+pub mod tasks;
 pub mod trace_context;
 mod unheld;
 pub mod values;

@@ -15,7 +15,7 @@ use crate::ask::{self, cancel};
 use crate::error::{CodedError as _, IoFailure, RunEnding, RunLive, operation_error};
 use crate::garbage::{self, Released};
 use crate::off_thread::off_thread;
-use crate::{Engine, logs, outbox, reconcile, wait};
+use crate::{Engine, logs, outbox, reconcile, tasks, wait};
 
 operation_error! {
     /// Error: a run cannot be removed.
@@ -32,6 +32,8 @@ operation_error! {
         Workspace(workspace::Error),
         /// Reports of the run cannot be removed.
         Outbox(outbox::Error),
+        /// Its task cannot be removed.
+        Tasks(tasks::Error),
         /// Names of blobs and parcels cannot be read.
         Garbage(garbage::Error),
         /// A file or process operation failed.
@@ -88,6 +90,7 @@ async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<Released, Error
         remove_steps(engine, &run.id, &mut released).await?;
     }
     outbox::forget(engine, run.spec.namespace.as_deref(), &run.id).await?;
+    tasks::forget(engine, run).await?;
     Ok(released)
 }
 

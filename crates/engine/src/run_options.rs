@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use errand_model::DispatchedTask;
 use errand_model::budget::LimitName;
 use errand_model::callback::CallbackEvent;
 use errand_model::event::{CallerEnvironment, OnBusy};
@@ -70,6 +71,8 @@ pub struct RunOptions {
     pub by: Option<String>,
     /// Parts of the brief.
     pub brief: BriefParts,
+    /// Task of a dispatcher that the run carries out.
+    pub task: Option<Box<DispatchedTask>>,
 }
 
 /// Reasons against setting an environment variable.

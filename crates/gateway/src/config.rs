@@ -57,6 +57,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Collector of traces; `None`: no traces are sent.
     pub otlp: Option<Otlp>,
+    /// True for a dispatcher, which has the routes of tasks.
+    pub dispatches: bool,
 }
 
 impl Config {
@@ -78,6 +80,7 @@ impl Config {
             tls: None,
             retention: None,
             otlp: None,
+            dispatches: false,
         }
     }
 

@@ -8,6 +8,7 @@ use errand_engine::Engine;
 use errand_engine::agents::{Parcel, Version};
 use errand_engine::keys::Verifier;
 use errand_engine::outbox::Addresses;
+use errand_engine::tasks::TaskAgents;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -44,6 +45,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     parcels: Parcels,
     versions: VersionLookups,
+    task_agents: TaskAgents,
 }
 
 impl Gateway {
@@ -76,6 +78,7 @@ impl Gateway {
                 closing,
                 parcels: Parcels::default(),
                 versions: VersionLookups::default(),
+                task_agents: TaskAgents::default(),
             }),
         }
     }
@@ -156,6 +159,11 @@ impl Gateway {
     /// Returns the lookups of agents' versions.
     pub(crate) fn versions(&self) -> &VersionLookups {
         &self.inner.versions
+    }
+
+    /// Returns the parcels of tasks.
+    pub(crate) fn task_agents(&self) -> &TaskAgents {
+        &self.inner.task_agents
     }
 
     /// Notifies all waiting tasks that the gateway is shutting down.

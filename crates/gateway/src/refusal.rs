@@ -163,6 +163,16 @@ impl From<EngineError> for Refusal {
                 "if reports may go there, start the server with --allow-callback {host}"
             ));
         }
+        if let EngineError::Task(problem) = &error {
+            let refusal = match problem.pointer() {
+                Some(pointer) => refusal.at(pointer),
+                None => refusal,
+            };
+            return match problem.hint() {
+                Some(hint) => refusal.hint(hint),
+                None => refusal,
+            };
+        }
         if let EngineError::Definition(error) = &error
             && let Some(pointer) = error.pointer()
         {

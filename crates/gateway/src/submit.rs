@@ -208,6 +208,7 @@ fn options(
         caller_env: None,
         by: Some(caller.name()),
         brief,
+        task: None,
     })
 }
 

@@ -301,6 +301,10 @@ codes! {
     ScheduleConflict = "schedule_conflict", ERRAND_FAILED, OWN, "there is a schedule of that name";
     ScheduleNotFound = "schedule_not_found", ERRAND_FAILED, OWN, "there is no such schedule";
 
+    // Tasks of a dispatcher.
+    TaskConflict = "task_conflict", ERRAND_FAILED, OWN, "a task of that id has another configuration";
+    TaskNotFound = "task_not_found", ERRAND_FAILED, OWN, "there is no such task";
+
     // The catalog.
     ManifestInvalid = "manifest_invalid", USAGE, OWN, "a manifest has problems";
     DefinitionNotFound = "definition_not_found", ERRAND_FAILED, OWN, "the catalog has no such definition";

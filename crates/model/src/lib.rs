@@ -46,6 +46,7 @@ pub mod spend;
 pub mod step;
 mod stopwatch;
 mod tamper;
+mod task;
 pub mod template;
 mod time;
 mod tokens;
@@ -62,6 +63,7 @@ pub use namespace::{DEFAULT_NAMESPACE, MalformedNamespace, parse_namespace, scop
 pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;
 pub use tamper::{Tampered, Tampering, diagnose};
+pub use task::DispatchedTask;
 pub use time::{MalformedTimestamp, Timestamp};
 
 /// Time and attempt of an event; attempt 0: none.

@@ -50,6 +50,10 @@ pub enum DocumentKind {
     /// A message for a child of a coordinator that waits for it; key `<child>/<number>`. Removed
     /// once the child has it.
     Inbox,
+    /// A task of a dispatcher: the run that carries it out. Key: the task's id.
+    Task,
+    /// Another id of a task; key `<run>/<task>`. Removed with the run.
+    TaskAlias,
     /// A definition of the catalog: its current version; key `<kind>/<name>`.
     CatalogItem,
     /// A version of a definition of the catalog; key `<kind>/<name>@<version>`.
@@ -76,6 +80,8 @@ impl DocumentKind {
             Self::Trail => "trail",
             Self::Turn => "turn",
             Self::Inbox => "inbox",
+            Self::Task => "task",
+            Self::TaskAlias => "task_alias",
             Self::CatalogItem => "catalog_item",
             Self::CatalogVersion => "catalog_version",
         }

@@ -91,6 +91,19 @@ impl Podman {
         command(&self.folder).args(arguments).output().expect("podman")
     }
 
+    /// Makes an image with the same programs whose command is the shell script in the variable
+    /// `SCRIPT`. Returns its name.
+    #[must_use]
+    pub fn script_image(&self) -> String {
+        let name = "localhost/script:1".to_owned();
+        if !self.output(&["image", "exists", &name]).status.success() {
+            let archive = self.folder.join("image.tar").display().to_string();
+            let command = r#"CMD ["sh", "-c", "eval \"$SCRIPT\""]"#;
+            let _imported = self.run(&["import", "--change", command, &archive, &name]);
+        }
+        name
+    }
+
     /// Returns the ids of containers with a label, stopped ones included.
     #[must_use]
     pub fn with_label(&self, label: &str) -> Vec<String> {

@@ -10,9 +10,10 @@ use crate::error_code::ErrorCode;
 use crate::record::RecordArtifact;
 
 /// Header with the requested part.
-const RANGE: Header = Header { name: "Range", says: "The range of bytes: `bytes=0-99`." };
+pub(super) const RANGE: Header =
+    Header { name: "Range", says: "The range of bytes: `bytes=0-99`." };
 /// Header with the offset of the log's part.
-const LOG_OFFSET: Header = Header {
+pub(super) const LOG_OFFSET: Header = Header {
     name: LOG_OFFSET_HEADER,
     says: "Bytes of the log before the first one of the answer, where the log is followed.",
 };

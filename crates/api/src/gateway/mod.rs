@@ -24,5 +24,6 @@ pub mod run;
 pub mod run_find;
 pub mod schedule;
 pub mod session;
+pub mod task;
 pub mod usage;
 pub mod worker;

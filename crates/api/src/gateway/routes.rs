@@ -20,6 +20,7 @@ pub const fn areas() -> &'static [Area] {
         super::usage::AREA,
         super::worker::AREA,
         super::agent::AREA,
+        super::task::AREA,
         super::catalog::AREA,
         super::callback::AREA,
         super::hook::AREA,

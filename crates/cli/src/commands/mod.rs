@@ -21,6 +21,7 @@ pub(crate) mod context;
 pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod detached;
+pub(crate) mod dispatcher;
 pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -115,6 +116,7 @@ pub(crate) const GROUPS: [CommandGroup; 8] = [
         &[
             "up",
             "worker",
+            "dispatcher",
             "workers",
             "schedules",
             "hooks",
@@ -143,6 +145,8 @@ pub(crate) enum Command {
     Up(up::Args),
     /// Carry out queued runs, as many at once as there are slots
     Worker(worker::Args),
+    /// Carry out tasks that a controller sends: containers, over a small HTTP API
+    Dispatcher(dispatcher::Args),
     /// List workers, and what they do
     Workers(workers::Args),
     /// List runs, newest first: the live ones, or all with -a
@@ -293,6 +297,7 @@ pub(crate) async fn run(
         Command::Serve(args) => serve::run(context, args).await,
         Command::Up(args) => Box::pin(up::run(context, args)).await,
         Command::Worker(args) => Box::pin(worker::run(context, args)).await,
+        Command::Dispatcher(args) => Box::pin(dispatcher::run(context, args)).await,
         Command::Workers(args) => workers::run(context, &args).await,
         Command::Ps(args) => ps::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
@@ -400,7 +405,11 @@ fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
     // Commands about this machine alone ignore a selected context.
     let is_here = matches!(
         command,
-        Command::Up(_) | Command::Worker(_) | Command::Config(_) | Command::Migrate(_)
+        Command::Up(_)
+            | Command::Dispatcher(_)
+            | Command::Worker(_)
+            | Command::Config(_)
+            | Command::Migrate(_)
     ) && context.typed_server().is_some_and(|server| server != "local");
     // An agent's commands go to its own run, whatever server the environment names.
     let is_agent = matches!(command, Command::Agent(_)) && context.typed_server().is_some();

@@ -128,6 +128,7 @@ pub(crate) fn options(context: &Context, common: &Common) -> Result<RunOptions, 
         caller_env: None,
         by: Some(user(context)),
         brief: BriefParts::default(),
+        task: None,
     })
 }
 

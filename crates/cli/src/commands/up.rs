@@ -40,10 +40,28 @@ pub(crate) struct Args {
     flags: ServerFlags,
 }
 
+/// Server that a command starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerKind {
+    /// Gateway and worker.
+    Gateway,
+    /// Gateway and worker, with the routes of tasks.
+    Dispatcher,
+}
+
 /// Serves until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    serve_as(ServerKind::Gateway, context, &args.flags).await
+}
+
+/// Serves as a server of that kind until it is asked to end.
+pub(super) async fn serve_as(
+    kind: ServerKind,
+    context: &Context,
+    flags: &ServerFlags,
+) -> Result<u8, Failure> {
     let signals = worker::listen()?;
-    let configuration = Configuration::load(context, &args.flags)?;
+    let configuration = Configuration::load(context, flags)?;
     let settings = configuration.settings()?;
     log::begin(&settings.log);
     let options = worker::options(&settings)?;
@@ -51,6 +69,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         let hint = MalformedAddress::HINT;
         Failure::new(ErrorCode::ListenAddressInvalid, error.to_string()).hint(hint)
     })?;
+    config.dispatches = kind == ServerKind::Dispatcher;
     config.allow_callbacks = allowed(&settings.callbacks_allow)?;
     for folder in &config.agents {
         if !folder.is_dir() {

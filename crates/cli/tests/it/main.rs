@@ -24,6 +24,7 @@ mod crash;
 mod damage;
 mod dead_letters;
 mod detached;
+mod dispatcher;
 mod environments;
 mod events;
 mod evidence;

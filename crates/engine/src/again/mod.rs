@@ -88,7 +88,8 @@ pub(crate) fn with_parcel(
             dedup: false,
             detached: true,
             cwd: spec.cwd.clone(),
-            callback_url: spec.callback_url.clone(),
+            // A task's controller waits for the run that it sent, and for no other.
+            callback_url: spec.callback_url.clone().filter(|_| spec.task.is_none()),
             callback_events: spec.callback_events.clone(),
             namespace: spec.namespace.clone(),
             // A process of a run family runs no other run.
@@ -99,6 +100,7 @@ pub(crate) fn with_parcel(
             caller_env: spec.caller_env.clone().filter(|_| spec.host == engine.holder().host),
             by: None,
             brief: brief::parts_of(engine, old)?,
+            task: None,
         },
         service: service(old),
         // The new run is no step of the old run's coordinator.

@@ -32,6 +32,7 @@ macro_rules! from_area_errors {
             $crate::sessions::Error,
             $crate::submission::Error,
             $crate::submit::Error,
+            $crate::tasks::Error,
             $crate::values::Error,
             $crate::workers::Error,
         );

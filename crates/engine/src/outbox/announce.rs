@@ -26,6 +26,7 @@ pub fn documents(run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
             tries_before: 0,
             state: EntryState::Waiting,
             note: None,
+            alias: None,
         };
         // The event exists once, and so does its report: no revision is expected, so that a report
         // can never block its event.

@@ -64,6 +64,8 @@ pub(super) struct Message {
     pub(super) id: String,
     pub(super) timestamp: i64,
     pub(super) body: Vec<u8>,
+    /// Bearer token that the receiver asks for.
+    pub(super) bearer: Option<String>,
     pub(super) secret: SigningSecret,
 }
 
@@ -112,6 +114,10 @@ impl Client {
             .header("webhook-timestamp", timestamp.to_string())
             .header("webhook-signature", &signature)
             .body(message.body.clone());
+        let request = match &message.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return failed(&error),
@@ -126,7 +132,10 @@ impl Client {
                 Ok(None) | Err(_) => break,
             }
         }
-        let excerpt = excerpt(&bytes, &[&message.secret.expose(), &signature]);
+        let secret = message.secret.expose();
+        let secrets = [Some(secret.as_str()), Some(&signature), message.bearer.as_deref()];
+        let secrets: Vec<&str> = secrets.into_iter().flatten().collect();
+        let excerpt = excerpt(&bytes, &secrets);
         Answer::Status { status, retry_after, excerpt }
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry};
+use super::report::ReportBody;
 use super::settle::{FinishedTry, count, settle};
 use super::target::CallbackReceiver;
 use super::{Addresses, CallbackUrl, Error, report, target};
@@ -40,6 +41,8 @@ const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 5);
 /// Interval at which held entries of a disabled receiver are checked, in case enabling it did not
 /// release them.
 const HELD_FOR: Duration = Duration::from_secs(10 * 60);
+/// Interval at which the run of a task is looked at for the senders of its other ids.
+const ALIAS_LOOK: Duration = Duration::from_secs(2);
 /// Longest time between two looks at the store: changes by other processes may go unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for which notifications are gathered before a look at the store.
@@ -181,6 +184,11 @@ impl Outbox {
             tracing::error!(key = document.key, "an entry of the outbox cannot be read");
             return Ok(None);
         };
+        if entry.alias.is_some() && self.is_live(&entry).await? {
+            let later = self.engine.now().plus(ALIAS_LOOK);
+            self.write(&document, &entry, Some(later)).await?;
+            return Ok(None);
+        }
         match CallbackUrl::parse(&entry.url) {
             Ok(url) => {
                 let place = (namespace, url.origin());
@@ -194,6 +202,12 @@ impl Outbox {
                 Ok(None)
             }
         }
+    }
+
+    /// Returns true if the run of an entry is not over.
+    async fn is_live(&self, entry: &OutboxEntry) -> Result<bool, Error> {
+        let found = self.engine.store().load(&entry.run_id).await?;
+        Ok(found.is_some_and(|stored| !stored.run.status.is_terminal()))
     }
 
     /// Starts one try per receiver, round after round, as long as there is room.
@@ -351,15 +365,15 @@ impl Attempt {
     async fn try_once(self) -> Result<(), Error> {
         let Self { engine, tools, place, entry, revision, delivery, url, target } = self;
         let (namespace, origin) = place;
-        let answer = match report::body(&engine, namespace.as_deref(), &entry).await? {
+        let answer = match report::report(&engine, namespace.as_deref(), &entry).await? {
             None => {
                 // The run was removed, and its reports with it or soon.
                 return super::forget(&engine, namespace.as_deref(), &entry.run_id).await;
             }
-            Some(body) => match target.secret(&tools.sealer) {
+            Some(ReportBody { bytes: body, bearer }) => match target.secret(&tools.sealer) {
                 Ok(secret) => {
                     let timestamp = delivery.at.as_millis().div_euclid(1_000);
-                    let message = Message { id: entry.id(), timestamp, body, secret };
+                    let message = Message { id: entry.id(), timestamp, body, bearer, secret };
                     tools.client.send(&url, &message).await
                 }
                 Err(error) => Answer::Failed(format!("the report cannot be signed: {error}")),

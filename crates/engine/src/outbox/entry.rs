@@ -1,7 +1,7 @@
 //! Documents of reports, and of the tries to deliver them.
 
 use errand_model::callback::CallbackEvent;
-use errand_model::{RunId, Timestamp};
+use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +39,20 @@ pub struct OutboxEntry {
     /// Reason for waiting, or the last error, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Other id of the run's task, for whose sender the report is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<TaskAlias>,
+}
+
+/// Other id of a task: a task of the same configuration that was sent while the first one was active
+/// or completed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskAlias {
+    /// The other id.
+    pub task_id: String,
+    /// Sealed values of its request, with the bearer token of its callback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
 }
 
 /// State of a report.
@@ -74,6 +88,24 @@ pub struct DeliveryAttempt {
 }
 
 impl OutboxEntry {
+    /// Returns the report of the end of a run for the sender of another id of its task. It is first
+    /// looked at `now`, and again until the run is over.
+    pub(crate) fn of_alias(run_id: &RunId, url: String, alias: TaskAlias, now: Timestamp) -> Self {
+        Self {
+            run_id: run_id.clone(),
+            seq: alias_seq(&alias.task_id),
+            event: CallbackEvent::Completed,
+            at: now,
+            url,
+            data: None,
+            tries: 0,
+            tries_before: 0,
+            state: EntryState::Waiting,
+            note: None,
+            alias: Some(alias),
+        }
+    }
+
     /// Returns the id that the receiver sees, the same at each delivery.
     pub fn id(&self) -> String {
         id_of(&self.run_id, self.seq)
@@ -87,7 +119,7 @@ impl OutboxEntry {
         Ok(read(document)?)
     }
 
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         namespace: Option<&str>,
         expect: Expect,
@@ -118,6 +150,14 @@ impl DeliveryAttempt {
         let change = (Expect::Anything, DocumentChange::Remove);
         Some(write(DocumentKind::CallbackDelivery, namespace, key, change))
     }
+}
+
+/// Returns the number of the report for another id of a task: above those of all events, below 2^53.
+fn alias_seq(task_id: &str) -> u64 {
+    const ABOVE: u64 = 1 << 52;
+    let digest = Digest::of(task_id.as_bytes());
+    let digits = digest.hex().get(..13).unwrap_or_default();
+    ABOVE | (u64::from_str_radix(digits, 16).unwrap_or_default() & (ABOVE - 1))
 }
 
 /// Returns a report's id: `msg_<run-id>_<seq>`.

@@ -23,7 +23,7 @@ pub use address::{AddressRule, Addresses, MalformedAddressRule};
 pub use announce::documents;
 pub use client::{Names, SystemNames};
 pub use deliver::{DeliverySettings, Outbox};
-pub use entry::{DeliveryAttempt, EntryState, OutboxEntry};
+pub use entry::{DeliveryAttempt, EntryState, OutboxEntry, TaskAlias};
 pub use error::{CallbackProblem, Error};
 pub use log::{LoggedReport, deliveries, entries, forget, redeliver};
 pub use sign::{Signing, SigningSecret};

@@ -24,7 +24,8 @@ use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
 use crate::{
-    Engine, Error, attempt_paths, brief, command_line, environment, payload, trace_context,
+    Engine, Error, attempt_paths, brief, command_line, environment, payload, task_values,
+    trace_context,
 };
 
 /// Longest payload for the agent's stdin from memory; longer ones come from the file that has them
@@ -84,7 +85,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
     let agent = &parcel.agent;
     let around = engine.surroundings();
     let (target, harness) = around.drivers_of(agent)?;
-    let secrets = environment::secrets(around, agent)?;
+    let mut secrets = environment::secrets(around, agent)?;
+    secrets.extend(task_values::secrets(around, &run.spec)?);
     let token = new_token()?;
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));

@@ -88,6 +88,7 @@ fn created(id: &RunId) -> RunCreated {
         origin_agent: None,
         catalog: Vec::new(),
         brief: None,
+        task: None,
     }
 }
 

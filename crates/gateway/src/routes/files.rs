@@ -138,27 +138,36 @@ impl Content for WholeLog {
     }
 }
 
-/// Responds with a log: as a file with range requests, or as the requested lines.
+/// Responds with the log of a run.
 pub(crate) async fn get_log(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
     headers: HeaderMap,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Refusal> {
-    let (engine, run) = (gateway.engine(), &stored.run);
-    let mut response = if query == LogQuery::default() {
-        ranges::answer(&headers, WholeLog::open(engine, run).await?)?
+    log_of(&gateway, &stored.run, (&headers, &query)).await
+}
+
+/// Responds with a log: as a file with range requests, or as the requested lines.
+pub(super) async fn log_of(
+    gateway: &Gateway,
+    run: &Run,
+    (headers, query): (&HeaderMap, &LogQuery),
+) -> Result<Response, Refusal> {
+    let engine = gateway.engine();
+    let mut response = if *query == LogQuery::default() {
+        ranges::answer(headers, WholeLog::open(engine, run).await?)?
     } else {
-        let mut log = lines(&gateway, run, &query).await?;
+        let mut log = lines(gateway, run, query).await?;
         let is_following = query.follow.unwrap_or_default();
-        if is_following && sse::is_wanted(&headers) {
-            return Ok(events(&gateway, log.following()));
+        if is_following && sse::is_wanted(headers) {
+            return Ok(events(gateway, log.following()));
         }
         if is_following {
             log = log.byte_by_byte().following();
         }
         let place = log.place();
-        let mut response = Body::from_stream(pieces(&gateway, log)).into_response();
+        let mut response = Body::from_stream(pieces(gateway, log)).into_response();
         if is_following {
             response.headers_mut().insert(LOG_OFFSET_HEADER, HeaderValue::from(place));
         }

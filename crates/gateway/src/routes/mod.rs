@@ -50,6 +50,7 @@ mod run_and_stream;
 mod run_and_wait;
 mod schedules;
 mod sessions;
+mod tasks;
 mod usage;
 mod values;
 mod verify_run;
@@ -74,6 +75,7 @@ pub(crate) fn handlers() -> Vec<Handled> {
     all.extend(callbacks());
     all.extend(hooks());
     all.extend(schedules());
+    all.extend(tasks());
     all
 }
 
@@ -219,6 +221,17 @@ fn hooks() -> Vec<Handled> {
         handled("list_hook_deliveries", hooks::list_hook_deliveries),
         handled("receive_hook", receive_hook::receive_hook),
         handled("receive_hook_of", receive_hook::receive_hook_of),
+    ]
+}
+
+/// Returns the handlers of a dispatcher's tasks.
+fn tasks() -> Vec<Handled> {
+    vec![
+        handled("send_task", tasks::send_task),
+        handled("list_tasks", tasks::list_tasks),
+        handled("get_task", tasks::get_task),
+        handled("cancel_task", tasks::cancel_task),
+        handled("get_task_log", tasks::get_task_log),
     ]
 }
 

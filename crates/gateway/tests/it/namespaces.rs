@@ -1,9 +1,11 @@
 //! Permissions of keys: every route of the table, for every scope, for two namespaces.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use errand_api::access::KeyScope;
 use errand_api::gateway::routes::{Body, Method, Route, all};
+use errand_gateway::Config;
 use errand_testkit::{ErrandServer, HttpRequest, TestAgent};
 use serde_json::json;
 
@@ -23,7 +25,9 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let server = TestGateway::new();
+        // A dispatcher has all routes.
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = TestGateway::with(Config { dispatches: true, ..Config::new(listen) });
         let a = server.key("key-of-a", KeyScope::ALL, Some("team-a"));
         let folder = server.agent(&TestAgent::shell("true").named("walker-of-a"));
         let push = ErrandServer::push_request(&folder, "");

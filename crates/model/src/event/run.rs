@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::placement::{Class, Placement};
 use crate::plan::{Membership, Plan};
 use crate::retry::RetryPolicy;
+use crate::task::DispatchedTask;
 use crate::{Digest, Payload, ProcessIdentity, RunBrief, RunId, Timestamp, scoped};
 
 /// Kind of a run.
@@ -176,6 +177,9 @@ pub struct RunCreated {
     /// configs; the brief of each attempt follows from the rest of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<Box<RunBrief>>,
+    /// Set for a run that carries out a task of a dispatcher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<DispatchedTask>>,
 }
 
 /// Variables of the caller that agents may see.

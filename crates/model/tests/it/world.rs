@@ -74,6 +74,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         origin_agent: None,
         catalog: Vec::new(),
         brief: None,
+        task: None,
     }
 }
 

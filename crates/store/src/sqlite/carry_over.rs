@@ -10,7 +10,7 @@ use super::failure::Failure;
 use crate::DocumentKind;
 
 /// Kinds of documents that are copied.
-const LASTING: [DocumentKind; 14] = [
+const LASTING: [DocumentKind; 16] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
     DocumentKind::Parcel,
@@ -23,6 +23,8 @@ const LASTING: [DocumentKind; 14] = [
     DocumentKind::CallbackTarget,
     DocumentKind::Deadline,
     DocumentKind::Audit,
+    DocumentKind::Task,
+    DocumentKind::TaskAlias,
     DocumentKind::CatalogItem,
     DocumentKind::CatalogVersion,
 ];

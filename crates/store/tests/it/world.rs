@@ -92,6 +92,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         origin_agent: None,
         catalog: Vec::new(),
         brief: None,
+        task: None,
     }
 }
 

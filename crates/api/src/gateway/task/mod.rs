@@ -1,0 +1,9 @@
+//! Tasks of a dispatcher: containers that a controller sends, watches and cancels.
+
+mod request;
+mod routes;
+mod view;
+
+pub use request::{RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources};
+pub use routes::AREA;
+pub use view::{Task, TaskPage, TaskStatus};

@@ -1,0 +1,126 @@
+//! Request for a task.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::agent_file::{ContainerPort, PortProtocol};
+
+/// Form of a task's id, which is part of paths.
+const TASK_ID: &str = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$";
+
+/// Request to carry out a task: a container that runs the command of its image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRequest {
+    /// Id of the task, chosen by the controller: letters, digits, `.`, `_`, `:` and `-`.
+    #[schemars(extend("pattern" = TASK_ID))]
+    pub task_id: String,
+    /// Image of the agent, by tag or digest. Its own command is run.
+    #[schemars(length(min = 1, max = 1024))]
+    pub agent_image: String,
+    /// Runtime that the task is for; by default the container engine of the dispatcher.
+    #[serde(default)]
+    pub runtime_target: RuntimeTarget,
+    /// Limits of the container.
+    #[serde(default, skip_serializing_if = "TaskResources::is_empty")]
+    pub resources: TaskResources,
+    /// Environment variables of the agent. `TASK_ID` and `BRIEF_KEY` are set unless they are given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    pub env: BTreeMap<String, String>,
+    /// Ports of the container that are published while the task lives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ports: Vec<TaskPort>,
+    /// Key of the task's brief in the blob store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub brief_key: Option<String>,
+    /// Address for the report of the task's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub callback_url: Option<String>,
+    /// Bearer token of that report: visible characters without blanks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192), extend("pattern" = "^[!-~]+$"))]
+    pub callback_token: Option<String>,
+    /// Deadline, counted from the start of the task; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub timeout_seconds: Option<u32>,
+    /// True to run the task although one of the same configuration is active or completed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Runtime that a task is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeTarget {
+    /// Kind of the runtime.
+    #[serde(default, rename = "type")]
+    pub kind: RuntimeKind,
+    /// Namespace within the runtime: kept with the task, and shown as a label of its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub namespace: Option<String>,
+}
+
+/// Kind of a runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeKind {
+    /// The container engine of the dispatcher.
+    #[default]
+    Container,
+    /// The container engine of the dispatcher.
+    Docker,
+    /// The container engine of the dispatcher.
+    Podman,
+    /// A Kubernetes cluster: refused by this version.
+    K8s,
+    /// A Kubernetes cluster: refused by this version.
+    Kubernetes,
+}
+
+/// Limits of a task's container, as in the agent file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskResources {
+    /// Cores: `2`, `0.5`, `500m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub cpu: Option<String>,
+    /// Memory: `512Mi`, `2Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub memory: Option<String>,
+}
+
+impl TaskResources {
+    /// Returns true if no limit is given.
+    pub const fn is_empty(&self) -> bool {
+        self.cpu.is_none() && self.memory.is_none()
+    }
+}
+
+// Beside the agent file's `ContainerPort`: what clients write is a part of the gateway's contract.
+/// A port of a task's container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskPort {
+    /// Port in the container.
+    #[schemars(range(min = 1, max = 65535))]
+    pub container_port: u32,
+    /// Protocol: `tcp` if left out.
+    #[serde(default)]
+    pub protocol: PortProtocol,
+}
+
+impl From<TaskPort> for ContainerPort {
+    fn from(port: TaskPort) -> Self {
+        Self { container_port: port.container_port, protocol: port.protocol }
+    }
+}

@@ -1,0 +1,56 @@
+//! Routes of tasks.
+
+use super::{Task, TaskPage, TaskRequest};
+use crate::error_code::ErrorCode;
+use crate::gateway::agent::PageQuery;
+use crate::gateway::file::{LOG_OFFSET, LogQuery, RANGE};
+use crate::gateway::route::{Answer, Area, Body, KeyScope, Method, Route};
+
+const NOT_FOUND: &[ErrorCode] = &[ErrorCode::TaskNotFound];
+
+/// Routes of a dispatcher. Other servers do not have them.
+pub const AREA: Area = Area {
+    name: "tasks",
+    says: "Tasks of a dispatcher (`errand dispatcher`): containers that a controller sends.",
+    routes: &[
+        Route::new("send_task", Method::Post, "/tasks", KeyScope::RunsWrite)
+            .says("Sends a task; one that is active or completed is not run again.")
+            .takes(Body::json::<TaskRequest>())
+            .answers(&[
+                Answer::json::<Task>(202, "It is stored and will be carried out."),
+                Answer::json::<Task>(200, "It was sent before, or another one stands in for it."),
+            ])
+            .errors(&[
+                ErrorCode::TaskConflict,
+                ErrorCode::NotAvailableYet,
+                ErrorCode::EnvInvalid,
+                ErrorCode::SecretExposed,
+                ErrorCode::CallbackRefused,
+                ErrorCode::ChangedMeanwhile,
+            ]),
+        Route::new("list_tasks", Method::Get, "/tasks", KeyScope::RunsRead)
+            .says("Lists tasks by id.")
+            .query::<PageQuery>()
+            .answers(&[Answer::json::<TaskPage>(200, "A page of them.")]),
+        Route::new("get_task", Method::Get, "/tasks/{task_id}", KeyScope::RunsRead)
+            .says("A task with its state.")
+            .answers(&[Answer::json::<Task>(200, "The task.")])
+            .errors(NOT_FOUND),
+        Route::new("cancel_task", Method::Post, "/tasks/{task_id}/cancel", KeyScope::RunsWrite)
+            .says("Cancels a task: its container is asked to end, and killed after ten seconds.")
+            .answers(&[
+                Answer::json::<Task>(202, "It will be cancelled."),
+                Answer::json::<Task>(200, "It is over."),
+            ])
+            .errors(NOT_FOUND),
+        Route::new("get_task_log", Method::Get, "/tasks/{task_id}/log", KeyScope::RunsRead)
+            .says("The log of a task.")
+            .query::<LogQuery>()
+            .headers(&[RANGE])
+            .answers(&[
+                Answer::bytes(200, "text/plain", "The lines.").with(&[LOG_OFFSET]),
+                Answer::bytes(206, "text/plain", "The part that is wanted, of the whole log."),
+            ])
+            .errors(&[ErrorCode::TaskNotFound, ErrorCode::RangeUnsatisfiable]),
+    ],
+};

@@ -1,0 +1,120 @@
+//! A task as controllers see it: a projection of its run, computed and never stored.
+
+use errand_model::error_code::ErrorCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::record::{RecordError, RecordPort, RunRecord};
+
+/// State of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskStatus {
+    /// The task waits for a slot, or for its next attempt.
+    Queued,
+    /// Its container is being made.
+    Provisioning,
+    /// Its agent checked in.
+    Running,
+    /// Its agent exited with 0.
+    Completed,
+    /// It failed.
+    Failed,
+    /// Its deadline passed.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl TaskStatus {
+    /// Returns the state of the task that a run carries out.
+    fn of(record: &RunRecord) -> Self {
+        let attempt = record.attempts.last().map(|attempt| attempt.status.as_str());
+        match record.status.as_str() {
+            "completed" => Self::Completed,
+            "cancelled" => Self::Cancelled,
+            "failed" => {
+                let code = record.last_error.as_ref().map(|error| error.code.as_str());
+                let is_late = code == Some(ErrorCode::TimeoutRun.as_str());
+                if is_late { Self::TimedOut } else { Self::Failed }
+            }
+            "running" => Self::Running,
+            // A run that waits for a person keeps the state that its attempt has reached.
+            _ => match attempt {
+                Some("starting") => Self::Provisioning,
+                Some("running") => Self::Running,
+                Some(_) | None => Self::Queued,
+            },
+        }
+    }
+
+    /// Returns true if the task is over.
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Queued | Self::Provisioning | Self::Running => false,
+            Self::Completed | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+        }
+    }
+}
+
+/// A task. Times are RFC 3339; `null` where not known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    /// Id that the controller chose.
+    pub task_id: String,
+    /// State of the task.
+    pub status: TaskStatus,
+    /// Time of the check-in of its first attempt.
+    #[schemars(extend("format" = "date-time"))]
+    pub started_at: Option<String>,
+    /// Time of its end.
+    #[schemars(extend("format" = "date-time"))]
+    pub completed_at: Option<String>,
+    /// Time from start to end.
+    pub duration_seconds: Option<f64>,
+    /// Exit code of the agent, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// Tokens that its model calls read and wrote.
+    pub tokens_used: u64,
+    /// Path of its log at this dispatcher, followed until the task ends.
+    pub log_stream: String,
+    /// Error of a task that did not complete.
+    pub error: Option<RecordError>,
+    /// Path of its output at this dispatcher, once it has one.
+    pub result_key: Option<String>,
+    /// Published ports, with their addresses on the dispatcher's machine.
+    pub ports: Vec<RecordPort>,
+}
+
+impl Task {
+    /// Returns the task `task_id` that a run carries out.
+    pub fn of(task_id: &str, record: &RunRecord) -> Self {
+        let container = record.attempts.last().and_then(|attempt| attempt.container.as_ref());
+        #[expect(clippy::cast_precision_loss, reason = "durations stay far below 2^52 ms")]
+        let seconds = |ms: u64| ms as f64 / 1_000.0;
+        let has_output = record.output != Value::Null;
+        Self {
+            task_id: task_id.to_owned(),
+            status: TaskStatus::of(record),
+            started_at: record.started_at_ms.map(|at| at.to_string()),
+            completed_at: record.stopped_at_ms.map(|at| at.to_string()),
+            duration_seconds: record.duration_ms.map(seconds),
+            exit_code: record.exit_code,
+            tokens_used: record.usage.input_tokens.saturating_add(record.usage.output_tokens),
+            log_stream: format!("/tasks/{task_id}/log?follow=true"),
+            error: record.last_error.clone(),
+            result_key: has_output.then(|| format!("/v1/runs/{}/output", record.run_id)),
+            ports: container.map(|container| container.ports.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A page of tasks, by id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskPage {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+    /// Cursor of the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,97 @@
+//! Agents of tasks: packed once for each image, with its ports and resources.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_agent::parcel::{self, Parcel};
+use errand_api::agent_file::{self, FILE_NAME, Problems};
+use errand_api::gateway::task::{RuntimeKind, TaskRequest};
+use errand_model::Digest;
+use serde_json::{Map, Value, json};
+
+use super::{Error, TaskProblem};
+use crate::Engine;
+use crate::error::IoFailure;
+use crate::off_thread::off_thread;
+
+/// Parcels in the cache: images of a busy dispatcher.
+const LIMIT: usize = 256;
+
+/// Parcels of tasks, by the digest of their agent files.
+#[derive(Debug, Default)]
+pub struct TaskAgents {
+    known: Mutex<HashMap<Digest, Arc<Parcel>>>,
+}
+
+impl TaskAgents {
+    /// Returns the parcel of a task's agent, which is built if it is not there.
+    pub(super) async fn parcel(
+        &self,
+        engine: &Engine,
+        request: &TaskRequest,
+    ) -> Result<Arc<Parcel>, Error> {
+        let text = agent_file(request)?.to_string();
+        let digest = Digest::of(text.as_bytes());
+        if let Some(parcel) = self.known(&digest) {
+            return Ok(parcel);
+        }
+        agent_file::parse(FILE_NAME, &text).map_err(|problems| of_problems(&problems))?;
+        let root = engine.registry().parcels();
+        let built = off_thread(move || {
+            let folder = tempfile::Builder::new().prefix("errand-task-").tempdir();
+            let folder = folder.map_err(IoFailure::of("make a folder in", std::env::temp_dir()))?;
+            let file = folder.path().join(FILE_NAME);
+            // JSON is YAML.
+            fs::write(&file, text).map_err(IoFailure::of("write", file))?;
+            Ok::<_, Error>(parcel::build(folder.path(), &root)?)
+        });
+        let parcel = Arc::new(built.await?);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= LIMIT {
+            // This is rare, and parcels are built again: no eviction order is worth keeping.
+            known.clear();
+        }
+        known.insert(digest, Arc::clone(&parcel));
+        Ok(parcel)
+    }
+
+    /// Returns a parcel of the cache, unless it was removed with the last run that named it.
+    fn known(&self, digest: &Digest) -> Option<Arc<Parcel>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(digest).filter(|parcel| parcel.path.is_dir()).cloned()
+    }
+}
+
+/// Returns the agent file of a task.
+fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
+    match request.runtime_target.kind {
+        RuntimeKind::Container | RuntimeKind::Docker | RuntimeKind::Podman => {}
+        RuntimeKind::K8s => return Err(TaskProblem::Runtime { kind: "k8s" }),
+        RuntimeKind::Kubernetes => return Err(TaskProblem::Runtime { kind: "kubernetes" }),
+    }
+    let mut target = json!({ "type": "container", "image": request.agent_image });
+    if !request.ports.is_empty() {
+        target["ports"] = json!(request.ports);
+    }
+    let mut spec = Map::from_iter([("target".to_owned(), target)]);
+    if !request.resources.is_empty() {
+        spec.insert("resources".to_owned(), json!(request.resources));
+    }
+    Ok(agent_file::file_of_image(&request.agent_image, &spec))
+}
+
+/// Returns the first problem of a task's agent file, at the field of the request.
+fn of_problems(problems: &Problems) -> TaskProblem {
+    let Some(problem) = problems.problems.first() else {
+        let message = "the task cannot be understood".to_owned();
+        return TaskProblem::Field { pointer: String::new(), message, hint: None };
+    };
+    let pointer = problem.path.replace(['.', '['], "/").replace(']', "");
+    let pointer = match pointer.strip_prefix("spec/") {
+        Some("target/image") => "/agent_image".to_owned(),
+        Some(path) => format!("/{}", path.strip_prefix("target/").unwrap_or(path)),
+        None => "/agent_image".to_owned(),
+    };
+    TaskProblem::Field { pointer, message: problem.message.clone(), hint: problem.hint.clone() }
+}
