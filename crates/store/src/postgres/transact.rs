@@ -24,6 +24,7 @@ const IS_MARKED: &str = "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = $1)";
 
 /// Result of a try.
 enum Tried<T> {
+    /// The transaction was committed, or had changed nothing.
     Committed(T),
     /// The transaction was rolled back.
     Failed(Failure),
@@ -89,7 +90,9 @@ impl Shared {
     }
 
     fn tell<O: Operation>(&self, operation: &O, output: O::Output) -> O::Output {
-        self.announce(operation.changes(&output));
+        if operation.has_changed(&output) {
+            self.announce(operation.changes(&output));
+        }
         output
     }
 
@@ -160,6 +163,13 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
         Ok(output) => output,
         Err(failure) => return Tried::Failed(failure),
     };
+    if !operation.has_changed(&output) {
+        // A commit would wait for the server's disk.
+        return match db.batch("ROLLBACK").await {
+            Ok(()) => Tried::Committed(output),
+            Err(failure) => Tried::Failed(failure),
+        };
+    }
     match db.batch("COMMIT").await {
         Ok(()) => Tried::Committed(output),
         Err(failure) if failure.remedy() == FailureRemedy::Reconnect => {

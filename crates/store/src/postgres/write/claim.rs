@@ -72,7 +72,11 @@ impl Operation for ClaimRuns {
             return Ok(ClaimedRuns::default());
         }
         let runs = self.grant(db, &runs).await?;
-        Ok(ClaimedRuns { runs, states: Vec::new() })
+        Ok(ClaimedRuns { runs, states: Vec::new(), has_changed: true })
+    }
+
+    fn has_changed(&self, claimed: &ClaimedRuns) -> bool {
+        claimed.has_changed
     }
 }
 

@@ -84,6 +84,8 @@ pub(in crate::postgres) struct ClaimedRuns {
     pub(in crate::postgres) runs: Vec<(Stored, Lease)>,
     /// Their states under their leases, as far as they are known.
     pub(in crate::postgres) states: Vec<(RunId, Option<LockedRun>)>,
+    /// True if rows left the queue: those of the claimed runs, or of runs that cannot be claimed.
+    pub(in crate::postgres) has_changed: bool,
 }
 
 /// Claims runs. `None`: queued runs have demands, and none was claimed.
@@ -121,7 +123,9 @@ pub(super) async fn claim(db: &Db, claim: &Claim) -> Result<Option<ClaimedRuns>,
         .map(|row| Ok((row.try_get(0)?, row.try_get(5)?)))
         .collect::<Result<_, Failure>>()?;
     let (mut claimed, mut unreadable) = (ClaimedRuns::default(), Vec::new());
-    for run in picked.try_get::<_, Vec<i64>>(1)? {
+    let picked: Vec<i64> = picked.try_get(1)?;
+    claimed.has_changed = !picked.is_empty();
+    for run in picked {
         match loaded.remove(&run) {
             Some(Ok(stored)) if granted.contains(&run) => {
                 let Some(lease) = stored.lease.clone() else {

@@ -65,6 +65,12 @@ pub(super) trait Operation: Send + Sync + 'static {
     /// [`Failure::Refused`] or [`Failure::Database`]: the transaction is rolled back after either.
     async fn run(&self, db: &Db) -> Result<Self::Output, Failure>;
 
+    /// Returns false if the operation changed no row, so that there is nothing to commit.
+    fn has_changed(&self, output: &Self::Output) -> bool {
+        let _: &Self::Output = output;
+        true
+    }
+
     /// Returns the changes to announce after the commit.
     fn changes(&self, output: &Self::Output) -> Vec<StoreChange> {
         let _: &Self::Output = output;
