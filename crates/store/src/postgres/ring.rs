@@ -7,15 +7,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::connect::Purpose;
 use super::db::Db;
 use super::failure::Failure;
 
-/// Interval at which a process that writes checks the rings.
+/// Interval at which the process that rotates the rings checks them.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// Interval at which another process that commits tries to take them over.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Time without a commit after which a process leaves the rings to others. The server ends a
+/// session after twice that time: its process may be suspended.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Time for which a partition takes new rows while deleted ones can be cleaned up.
+const TURN_AFTER_MS: i64 = 30_000;
+
+/// Number of transactions that a snapshot is older than if it keeps deleted rows from being cleaned
+/// up.
+const PINNED_FOR: i32 = 500;
 
 /// Time for which the mark of a commit is kept, at least: longer than any caller asks for it.
 const MARKS_FOR_MS: i64 = 90_000;
@@ -30,8 +44,11 @@ struct Ring {
     columns: &'static str,
     /// Size of a partition from which on new rows go into the next one.
     turn_bytes: i64,
-    /// Time for which a partition takes new rows, at least.
+    /// Time for which a partition takes new rows, at least: after each rotation, every session
+    /// plans its statements anew.
     turn_after_ms: i64,
+    /// Size from which on that time is not waited for: scans have to pass many deleted rows.
+    urgent_bytes: i64,
     /// Treatment of the remaining rows.
     rest: Rest,
 }
@@ -51,14 +68,16 @@ const RINGS: [Ring; 3] = [
         name: "queue",
         columns: "run, ready_at_ms, rank, class",
         turn_bytes: 24 * 1024,
-        turn_after_ms: 0,
+        turn_after_ms: TURN_AFTER_MS,
+        urgent_bytes: 512 * 1024,
         rest: Rest::Moves,
     },
     Ring {
         name: "leases",
         columns: "run, epoch, expires_at_ms, class, holder",
         turn_bytes: 96 * 1024,
-        turn_after_ms: 0,
+        turn_after_ms: TURN_AFTER_MS,
+        urgent_bytes: 2 * 1024 * 1024,
         rest: Rest::Moves,
     },
     Ring {
@@ -66,46 +85,93 @@ const RINGS: [Ring; 3] = [
         columns: "mark",
         turn_bytes: 512 * 1024,
         turn_after_ms: MARKS_FOR_MS,
+        urgent_bytes: i64::MAX,
         rest: Rest::Goes,
     },
 ];
 
-/// Rotates the rings until the registry is closed. Does nothing in a process that commits nothing.
+/// Rotates the rings until the registry is closed, if this process commits, and no other one does
+/// it already: a rotation stops all processes for a moment.
 pub(super) async fn keep_turning(shared: Arc<Shared>) {
     let mut seen = 0;
-    let mut db = None;
+    let mut idle_since = Instant::now();
+    let mut keeper: Option<Keeper> = None;
     loop {
+        let keeps = keeper.as_ref().is_some_and(|keeper| keeper.keeps);
         tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(if keeps { PERIOD } else { RETRY }) => {}
             () = shared.driver.closed() => return,
         }
         let commits = shared.commits.load(Ordering::Relaxed);
-        if commits == seen {
-            continue;
+        if commits != seen {
+            (seen, idle_since) = (commits, Instant::now());
+            // A failed step is repeated in the next round, perhaps by another process.
+            keeper = look(&shared, keeper).await.ok();
+        } else if idle_since.elapsed() >= IDLE {
+            // The end of the session leaves the rings to a process that commits.
+            keeper = None;
         }
-        seen = commits;
-        // A failed step is repeated in the next round, perhaps by another process.
-        db = look(&shared, db).await.ok();
     }
 }
 
-async fn look(shared: &Shared, db: Option<Db>) -> Result<Db, Failure> {
-    let db = match db {
-        Some(db) if !db.is_closed() => db,
-        Some(_) | None => {
-            let db = shared.connect(Purpose::Write).await?;
-            db.batch("SET lock_timeout = '20ms'").await?;
-            db
+/// A session that rotates the rings, or would.
+struct Keeper {
+    db: Db,
+    /// True if the session has the lock of the one that rotates them.
+    keeps: bool,
+}
+
+impl Keeper {
+    /// Opens a session. The server ends it if its process is suspended.
+    async fn open(shared: &Shared) -> Result<Self, Failure> {
+        const LIMITS: &str = "SET lock_timeout = '20ms'; \
+             SELECT set_config(name, '10s', false) FROM pg_settings \
+             WHERE name = 'idle_session_timeout'";
+        let db = shared.connect(Purpose::Write).await?;
+        db.batch(LIMITS).await?;
+        Ok(Self { db, keeps: false })
+    }
+
+    /// Takes the lock, unless another session has it.
+    async fn try_lock(&mut self) -> Result<(), Failure> {
+        const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('rings', 0))";
+        if !self.keeps {
+            let locked = self.db.query_first(LOCK, &[]).await?;
+            self.keeps = locked.map_or(Ok(false), |row| row.try_get(0))?;
         }
+        Ok(())
+    }
+}
+
+async fn look(shared: &Shared, keeper: Option<Keeper>) -> Result<Keeper, Failure> {
+    let mut keeper = match keeper {
+        Some(keeper) if !keeper.db.is_closed() => keeper,
+        Some(_) | None => Keeper::open(shared).await?,
     };
-    for ring in &RINGS {
-        if ring.is_full(&db).await? {
-            end(&db, ring.turn(&db).await).await?;
-        } else if ring.rest == Rest::Moves {
-            end(&db, ring.tidy(&db).await).await?;
+    keeper.try_lock().await?;
+    if keeper.keeps {
+        let db = &keeper.db;
+        let is_pinned = is_pinned(db).await?;
+        for ring in &RINGS {
+            if ring.is_full(db, is_pinned).await? {
+                end(db, ring.turn(db).await).await?;
+            } else if ring.rest == Rest::Moves {
+                end(db, ring.tidy(db).await).await?;
+            }
         }
     }
-    Ok(db)
+    Ok(keeper)
+}
+
+/// Returns true if a snapshot, a prepared transaction or a replica keeps deleted rows from being
+/// cleaned up, as far as this role may see it.
+async fn is_pinned(db: &Db) -> Result<bool, Failure> {
+    const SQL: &str = "SELECT coalesce(max(age(x.xid)) > $1, false) FROM ( \
+         SELECT backend_xmin AS xid FROM pg_stat_activity \
+         UNION ALL SELECT transaction FROM pg_prepared_xacts \
+         UNION ALL SELECT xmin FROM pg_replication_slots) AS x WHERE x.xid IS NOT NULL";
+    let row = db.query_first(SQL, &[&PINNED_FOR]).await?;
+    Ok(row.map_or(Ok(false), |row| row.try_get(0))?)
 }
 
 /// Ends a transaction that emptied a partition, or failed to.
@@ -114,11 +180,17 @@ async fn end(db: &Db, emptied: Result<(), Failure>) -> Result<(), Failure> {
 }
 
 impl Ring {
-    /// Returns true if the partition for new rows is full and has been in use for long enough.
-    async fn is_full(&self, db: &Db) -> Result<bool, Failure> {
-        const SQL: &str = "SELECT pg_relation_size(to_regclass($1 || '_' || current)) >= $2 \
-             AND turned_at_ms + $3 <= extract(epoch FROM now()) * 1000 FROM rings WHERE name = $1";
-        let values: [super::db::Value<'_>; 3] = [&self.name, &self.turn_bytes, &self.turn_after_ms];
+    /// Returns true if the partition for new rows is full and has been in use for long enough, or
+    /// its deleted rows are in the way.
+    async fn is_full(&self, db: &Db, is_pinned: bool) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT size >= $2 \
+             AND (size >= $4 OR turned_at_ms + $3 <= extract(epoch FROM now()) * 1000) FROM rings, \
+             LATERAL (SELECT pg_relation_size(to_regclass($1 || '_' || current)) AS size) AS used \
+             WHERE name = $1";
+        let hurries = is_pinned && self.rest == Rest::Moves;
+        let after_ms = if hurries { 0 } else { self.turn_after_ms };
+        let values: [super::db::Value<'_>; 4] =
+            [&self.name, &self.turn_bytes, &after_ms, &self.urgent_bytes];
         match db.query_first(SQL, &values).await? {
             Some(row) => Ok(row.try_get(0)?),
             None => Ok(false),
