@@ -57,7 +57,11 @@ async fn all(stores: &[Arc<dyn Store>]) -> Result<(), Failure> {
     let mut workers = JoinSet::new();
     for store in stores {
         let store = Arc::clone(store);
-        workers.spawn(async move { drain(&store, SLOTS).await });
+        workers.spawn(async move {
+            // A worker listens for queued runs.
+            let _changes = store.changes();
+            drain(&store, SLOTS).await
+        });
     }
     while let Some(done) = workers.join_next().await {
         done??;

@@ -2,8 +2,9 @@
 //!
 //! Notifications are sent on a separate connection after the commits, under load at most once in
 //! [`PAUSE`]: a `NOTIFY` inside a transaction would make all commits of the server wait for each
-//! other. A lost notification (a broken connection, a full queue) only causes a delay, since
-//! listeners also poll.
+//! other. The server wakes every listening session for each of them, so the pause grows with the
+//! number of sessions. A lost notification (a broken connection, a full queue) only causes a delay,
+//! since listeners also poll.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -28,6 +29,15 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Pause after a notification about a single run: its listener need not wait.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
+/// Upper bound on a pause, however many sessions there are.
+const PAUSE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Sessions with which a pause need not grow: those of eight processes.
+const FEW_SESSIONS: i32 = 24;
+
+/// Time for which the number of sessions is taken as unchanged.
+const COUNTED_FOR: Duration = Duration::from_secs(5);
+
 /// Runs that one notification names; further ones are summarized as [`MORE`]. PostgreSQL takes
 /// 8,000 bytes.
 const NAMED_LIMIT: usize = 150;
@@ -47,8 +57,10 @@ const MORE: &str = "e";
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
-    /// Woken when a notification is due, or a listener subscribes.
+    /// Woken when a notification is due.
     stirred: Notify,
+    /// Woken when a listener subscribes.
+    subscribed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +76,7 @@ impl Shared {
     /// Subscribes to commits from now on.
     pub(super) fn listen(&self) -> Changes {
         let changes = self.changes.subscribe();
-        self.outbox.stirred.notify_one();
+        self.outbox.subscribed.notify_one();
         changes
     }
 
@@ -169,16 +181,17 @@ fn read_word(word: &str) -> Option<StoreChange> {
 /// to announce or a listener.
 pub(super) async fn herald(shared: Arc<Shared>) {
     tokio::select! {
-        () = shared.outbox.stirred.notified() => {}
+        () = shared.outbox.stirred.notified() => shared.outbox.stirred.notify_one(),
+        () = shared.outbox.subscribed.notified() => {}
         () = shared.driver.closed() => return,
     }
     let mut is_first = true;
     let mut pause = FIRST;
     while !shared.driver.is_closing() {
         if let Ok(mut line) = Line::open(&shared).await {
+            line.is_late = !is_first;
             if !is_first {
-                // Changes may have been missed, by this process and by others.
-                drop(shared.changes.send(StoreChange::Elsewhere));
+                // Other processes may have missed changes of this one.
                 shared.outbox.put_more();
             }
             let began = Instant::now();
@@ -200,12 +213,17 @@ pub(super) async fn herald(shared: Arc<Shared>) {
 /// A connection that broke sooner than this is replaced after a growing pause.
 const LASTED: Duration = Duration::from_millis(50);
 
-/// A connection on which notifications are sent and received.
+/// A connection on which notifications are sent and, if this process has listeners, received.
 struct Line {
     db: Db,
     /// Id of this session: its own notifications are ignored.
     own: i32,
     received: mpsc::Receiver<Notification>,
+    listens: bool,
+    /// True if a listener may have missed changes when the connection begins to listen.
+    is_late: bool,
+    /// Number of sessions of all processes, and the time at which it was asked for.
+    sessions: (i32, Option<Instant>),
 }
 
 impl Line {
@@ -215,25 +233,26 @@ impl Line {
             connect_listening(&shared.address, &shared.driver, Purpose::Read, Some(sender)).await?;
         let row = db.query_first("SELECT pg_backend_pid()", &[]).await?;
         let own = row.map_or(Ok(0), |row| row.try_get(0))?;
-        db.batch("LISTEN errand").await?;
-        Ok(Self { db, own, received })
+        Ok(Self { db, own, received, listens: false, is_late: false, sessions: (0, None) })
     }
 
     /// Returns when the connection broke, or when the registry is closed and all changes were sent.
     async fn serve(&mut self, shared: &Shared) {
         let mut next = Instant::now();
         loop {
+            if self.listen(shared).await.is_err() {
+                return;
+            }
             tokio::select! {
                 notification = self.received.recv() => {
                     let Some(notification) = notification else { return };
                     self.pass_on(shared, &notification);
                 }
+                () = shared.outbox.subscribed.notified(), if !self.listens => {}
                 () = tell_from(shared, next) => {
                     let Some(text) = shared.outbox.take() else { continue };
-                    if self.db.query(NOTIFY, &[&text]).await.is_err() {
-                        return;
-                    }
-                    next = Instant::now() + pause_after(&text);
+                    let Ok(pause) = self.notify(&text).await else { return };
+                    next = Instant::now() + pause;
                 }
                 () = shared.driver.closed() => {
                     if let Some(text) = shared.outbox.take() {
@@ -244,6 +263,32 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Begins to receive notifications once this process has a listener.
+    async fn listen(&mut self, shared: &Shared) -> Result<(), Failure> {
+        if !self.listens && shared.changes.receiver_count() > 0 {
+            self.db.batch("LISTEN errand").await?;
+            self.listens = true;
+            if self.is_late {
+                drop(shared.changes.send(StoreChange::Elsewhere));
+            }
+        }
+        self.is_late = true;
+        Ok(())
+    }
+
+    /// Sends a notification. Returns the pause until the next one.
+    async fn notify(&mut self, text: &str) -> Result<Duration, Failure> {
+        const SESSIONS: &str = "SELECT pg_stat_get_db_numbackends(oid) FROM pg_database \
+             WHERE datname = current_database()";
+        self.db.query(NOTIFY, &[&text]).await?;
+        if self.sessions.1.is_none_or(|at| at.elapsed() > COUNTED_FOR) {
+            let row = self.db.query_first(SESSIONS, &[]).await?;
+            let sessions = row.map_or(Ok(0), |row| row.try_get(0))?;
+            self.sessions = (sessions, Some(Instant::now()));
+        }
+        Ok(pause_after(text, self.sessions.0))
     }
 
     fn pass_on(&self, shared: &Shared, notification: &Notification) {
@@ -257,10 +302,13 @@ impl Line {
     }
 }
 
-/// Returns the pause after a notification.
-fn pause_after(text: &str) -> Duration {
+/// Returns the pause after a notification. Each of n processes wakes n others: with a pause that
+/// grows by the square of n, the server's work is the same with many as with few.
+fn pause_after(text: &str, sessions: i32) -> Duration {
     let runs = text.split(' ').filter(|word| ![QUEUED, TURN].contains(word)).count();
-    if runs > 1 { PAUSE } else { SHORT_PAUSE }
+    let pause = if runs > 1 { PAUSE } else { SHORT_PAUSE };
+    let factor = f64::from(sessions.max(FEW_SESSIONS)) / f64::from(FEW_SESSIONS);
+    pause.mul_f64(factor * factor).min(PAUSE_LIMIT)
 }
 
 /// Returns once a change is to be sent, but not before `next`.
@@ -288,6 +336,15 @@ mod tests {
         assert_eq!(read(&outbox.take().unwrap()), changes);
         assert_eq!(outbox.take(), None);
         assert_eq!(read("z:1"), [StoreChange::Elsewhere]);
+    }
+
+    #[test]
+    fn pauses_grow_with_the_number_of_sessions_up_to_a_bound() {
+        let (one, many) = ("r:a:1:0", "r:a:1:0 r:b:1:0");
+        assert_eq!(pause_after(one, 3), SHORT_PAUSE);
+        assert_eq!(pause_after(many, FEW_SESSIONS), PAUSE);
+        assert_eq!(pause_after(one, FEW_SESSIONS * 4), SHORT_PAUSE * 16);
+        assert_eq!(pause_after(many, FEW_SESSIONS * 32), PAUSE_LIMIT);
     }
 
     #[test]
