@@ -27,8 +27,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Time for which a partition takes new rows while deleted ones can be cleaned up.
 const TURN_AFTER_MS: i64 = 30_000;
 
-/// Number of transactions that a snapshot is older than if it keeps deleted rows from being cleaned
-/// up.
+/// Number of later transactions from which on a snapshot that is held for more than a second is in
+/// the way.
 const PINNED_FOR: i32 = 500;
 
 /// Time for which the mark of a commit is kept, at least: longer than any caller asks for it.
@@ -166,10 +166,13 @@ async fn look(shared: &Shared, keeper: Option<Keeper>) -> Result<Keeper, Failure
 /// Returns true if a snapshot, a prepared transaction or a replica keeps deleted rows from being
 /// cleaned up, as far as this role may see it.
 async fn is_pinned(db: &Db) -> Result<bool, Failure> {
-    const SQL: &str = "SELECT coalesce(max(age(x.xid)) > $1, false) FROM ( \
-         SELECT backend_xmin AS xid FROM pg_stat_activity \
-         UNION ALL SELECT transaction FROM pg_prepared_xacts \
-         UNION ALL SELECT xmin FROM pg_replication_slots) AS x WHERE x.xid IS NOT NULL";
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM ( \
+         SELECT backend_xmin AS xid, xact_start AS since FROM pg_stat_activity \
+         WHERE backend_type <> 'autovacuum worker' \
+         UNION ALL SELECT backend_xid, xact_start FROM pg_stat_activity \
+         UNION ALL SELECT transaction, prepared FROM pg_prepared_xacts \
+         UNION ALL SELECT xmin, '-infinity' FROM pg_replication_slots) AS x \
+         WHERE x.since < now() - interval '1 second' AND age(x.xid) > $1)";
     let row = db.query_first(SQL, &[&PINNED_FOR]).await?;
     Ok(row.map_or(Ok(false), |row| row.try_get(0))?)
 }
