@@ -15,6 +15,7 @@ mod runs;
 mod steps;
 mod store;
 mod stream;
+mod tasks;
 mod usage;
 mod worker;
 
@@ -119,6 +120,12 @@ pub(crate) const ALL: &[Section] = &[
         about: "POST /v1/runs of 64 clients, on SQLite and on PostgreSQL",
         is_long: false,
         measure: http::measure,
+    },
+    Section {
+        name: "tasks",
+        about: "POST /tasks of 16 clients of a dispatcher",
+        is_long: false,
+        measure: tasks::measure,
     },
     Section {
         name: "growth",

@@ -30,18 +30,36 @@ const POSTGRES_F16: f64 = 0.5;
 const POSTGRES_CPU_US: f64 = 120.0;
 
 /// Values of one round.
-struct Round {
-    per_second: f64,
-    cpu_us: f64,
-    p50: f64,
+pub(super) struct Round {
+    pub(super) per_second: f64,
+    pub(super) cpu_us: f64,
+    pub(super) p50: f64,
 }
+
+/// Requests of clients that are sent at once, each client's one after the other.
+pub(super) struct Load<'a> {
+    /// Path of the requests.
+    pub(super) path: &'static str,
+    /// Clients, each on a connection of its own.
+    pub(super) clients: u32,
+    /// Returns the body of the next request.
+    pub(super) body: &'a (dyn Fn() -> String + Sync),
+}
+
+/// Runs for a later day.
+const RUNS: Load<'static> = Load { path: "/v1/runs", clients: CLIENTS, body: &|| BODY.to_owned() };
+/// Body of the request for one.
+const BODY: &str = r#"{"agent": "quick", "scheduled_at": "2999-01-01T00:00:00Z"}"#;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let lab = Lab::new(arguments)?;
     let agent = lab.agent("quick", "[/bin/true]", "")?;
     let agents = agent.to_string_lossy().into_owned();
 
-    let sqlite = rounds(arguments, &Server::start(&lab, &["--agents", &agents])?)?;
+    let server = Server::start(&lab, &["up", "--agents", &agents])?;
+    server.wait_for_agent()?;
+    let sqlite = rounds(arguments, &server, &RUNS)?;
+    drop(server);
     let mut lines = of("SQLite", &sqlite, SQLITE_PER_SECOND, "8000/s", SQLITE_CPU_US);
 
     let database = PostgresServer::start(Durability::Full, "");
@@ -49,30 +67,35 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let floor = runtime.block_on(floor(&database.url()))?;
     let url = database.url();
-    let server = Server::start(&lab, &["--agents", &agents, "--database", &url])?;
-    let postgres = rounds(arguments, &server)?;
+    let server = Server::start(&lab, &["up", "--agents", &agents, "--database", &url])?;
+    server.wait_for_agent()?;
+    let postgres = rounds(arguments, &server, &RUNS)?;
     let target = format!("{POSTGRES_F16} F16");
     lines.extend(of("PostgreSQL", &postgres, floor.f16 * POSTGRES_F16, &target, POSTGRES_CPU_US));
     Ok(lines)
 }
 
-fn rounds(arguments: &Arguments, server: &Server) -> Result<Vec<Round>, Failure> {
-    round(server)?;
-    (0..arguments.rounds).map(|_| round(server)).collect()
+pub(super) fn rounds(
+    arguments: &Arguments,
+    server: &Server,
+    load: &Load<'_>,
+) -> Result<Vec<Round>, Failure> {
+    round(server, load)?;
+    (0..arguments.rounds).map(|_| round(server, load)).collect()
 }
 
 /// Lets all clients send their requests, each after the answer to the one before.
-fn round(server: &Server) -> Result<Round, Failure> {
-    let start = Barrier::new(usize::try_from(CLIENTS)? + 1);
+fn round(server: &Server, load: &Load<'_>) -> Result<Round, Failure> {
+    let start = Barrier::new(usize::try_from(load.clients)? + 1);
     let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..load.clients {
         clients.push(Client::tcp(&server.address)?);
     }
     let before = Activity::of(server.process.id().into())?;
     let (seconds, mut taken) = std::thread::scope(|scope| -> Result<_, Failure> {
         let start = &start;
         let threads: Vec<_> =
-            clients.into_iter().map(|client| scope.spawn(move || submit(client, start))).collect();
+            clients.into_iter().map(|it| scope.spawn(move || submit(it, load, start))).collect();
         start.wait();
         let began = Instant::now();
         let mut taken = Vec::new();
@@ -81,7 +104,7 @@ fn round(server: &Server) -> Result<Round, Failure> {
         }
         Ok((began.elapsed().as_secs_f64(), taken))
     })?;
-    let requests = f64::from(CLIENTS * EACH);
+    let requests = f64::from(load.clients * EACH);
     let after = Activity::of(server.process.id().into())?;
     let ticks = after.cpu_ticks.saturating_sub(before.cpu_ticks);
     taken.sort_unstable();
@@ -93,13 +116,13 @@ fn round(server: &Server) -> Result<Round, Failure> {
     })
 }
 
-fn submit(mut client: Client, start: &Barrier) -> Result<Vec<Duration>, Failure> {
-    const BODY: &str = r#"{"agent": "quick", "scheduled_at": "2999-01-01T00:00:00Z"}"#;
+fn submit(mut client: Client, load: &Load<'_>, start: &Barrier) -> Result<Vec<Duration>, Failure> {
     start.wait();
     let mut taken = Vec::new();
     for _ in 0..EACH {
+        let body = (load.body)();
         let began = Instant::now();
-        let (status, answer) = client.post("/v1/runs", BODY)?;
+        let (status, answer) = client.post(load.path, &body)?;
         if !(200..300).contains(&status) {
             return Err(format!("{status}: {answer}").into());
         }
@@ -139,33 +162,29 @@ fn of(
 }
 
 /// A server in the lab. Dropping it ends it.
-struct Server {
+pub(super) struct Server {
     process: Child,
     address: String,
 }
 
 impl Server {
-    fn start(lab: &Lab, more: &[&str]) -> Result<Self, Failure> {
-        let words = ["up", "--listen", "127.0.0.1:0", "--log-level", "error"];
+    /// Starts the server of a command with its own options.
+    pub(super) fn start(lab: &Lab, words: &[&str]) -> Result<Self, Failure> {
+        let quiet = ["--listen", "127.0.0.1:0", "--log-level", "error"];
         let unlimited = ["--requests-per-second", "1000000", "--burst", "1000000"];
-        let mut command = lab.errand(&[&words[..], &unlimited[..], more].concat());
+        let mut command = lab.errand(&[words, &quiet[..], &unlimited[..]].concat());
         let mut process = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let stdout = process.stdout.take().ok_or("the server has no stdout")?;
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
-        let server = Self { process, address };
-        server.wait_for_agent()?;
-        Ok(server)
+        Ok(Self { process, address })
     }
 
     /// Waits until the agent is registered, which follows the start.
     fn wait_for_agent(&self) -> Result<(), Failure> {
         crate::lab::wait_for("the agent is registered", || {
-            let (status, _) = Client::tcp(&self.address)?.post(
-                "/v1/runs",
-                r#"{"agent": "quick", "scheduled_at": "2999-01-01T00:00:00Z"}"#,
-            )?;
+            let (status, _) = Client::tcp(&self.address)?.post(RUNS.path, BODY)?;
             Ok((200..300).contains(&status).then_some(()))
         })
     }
