@@ -57,7 +57,10 @@ impl Metrics {
                 self.attempts_failed.of([("code", failed.error.code.to_string().into())]).inc();
             }
             EventGroup::Attempt(
-                AttemptEvent::Running(_) | AttemptEvent::Exited(_) | AttemptEvent::Stopped(_),
+                AttemptEvent::Running(_)
+                | AttemptEvent::Adopted(_)
+                | AttemptEvent::Exited(_)
+                | AttemptEvent::Stopped(_),
             ) => {}
             EventGroup::Reported(reported) => self.models.count(ModelCall::of(reported.data())),
             EventGroup::Step(_)

@@ -93,7 +93,10 @@ impl Coordination {
         let begins_anew = match event {
             AttemptEvent::Failed(failed) => self.live.is_empty() && !is_loss(&failed.error),
             AttemptEvent::Stopped(stopped) => stopped.reason == StopReason::Restart,
-            AttemptEvent::Started(_) | AttemptEvent::Running(_) | AttemptEvent::Exited(_) => false,
+            AttemptEvent::Started(_)
+            | AttemptEvent::Running(_)
+            | AttemptEvent::Adopted(_)
+            | AttemptEvent::Exited(_) => false,
         };
         if begins_anew {
             self.routing.began = None;

@@ -77,6 +77,20 @@ pub struct AttemptRunning {
     pub setup: Option<Box<AttemptSetup>>,
 }
 
+/// `attempt.adopted`: another process supervises the attempt. Its agent outlived the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptAdopted {
+    /// Number of the lease under which the attempt goes on; above every one before.
+    pub epoch: u64,
+    /// The process that supervises it from now on.
+    pub supervisor: ProcessIdentity,
+    /// The machine of that process.
+    pub host: String,
+    /// The worker that the process is, by its name; `None` for a process of the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+}
+
 /// Means by which a limit on an attempt's memory is enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -20,8 +20,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use attempt::{
-    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted,
-    AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
+    AttemptAdopted, AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptSetup,
+    AttemptStarted, AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
 };
 pub use coordination::{
     ChildListening, ChildWaiting, CoordinationBegan, CoordinationSettled, HandoffRequested,
@@ -264,6 +264,8 @@ event_bodies! {
         AttemptStarted as Started(AttemptStarted) = "attempt.started",
         /// The agent's process lives.
         AttemptRunning as Running(AttemptRunning) = "attempt.running",
+        /// Another process supervises the agent, which outlived its supervisor.
+        AttemptAdopted as Adopted(AttemptAdopted) = "attempt.adopted",
         /// The attempt reported well, or ended with exit code 0.
         AttemptExited as Exited(AttemptExited) = "attempt.exited",
         /// The attempt failed.

@@ -7,8 +7,8 @@ use super::service::new_service;
 use super::state::{Run, Status};
 use crate::accounting::TokenUsage;
 use crate::event::{
-    AttemptStarted, Event, EventBody, EventGroup, InputExpired, InputProvided, PauseReason,
-    RunCreated, UnknownEvent,
+    AttemptAdopted, AttemptStarted, Event, EventBody, EventGroup, InputExpired, InputProvided,
+    PauseReason, RunCreated, UnknownEvent,
 };
 use crate::{EventContext, RunId, Timestamp};
 
@@ -180,6 +180,7 @@ impl Run {
             | EventBody::MessageDelivered(_)
             | EventBody::ChildWaiting(_)
             | EventBody::ChildListening(_) => live && self.coordination.is_some() && by_attempt()?,
+            EventBody::AttemptAdopted(adopted) => by_attempt()? && self.may_adopt(adopted)?,
             EventBody::AttemptRunning(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)
@@ -219,6 +220,14 @@ impl Run {
         }
         let pending = matches!(self.status, Status::Pending { .. });
         Ok(pending && !has_live_attempt && started.number == self.last_attempt_number() + 1)
+    }
+
+    /// Checks that the live attempt may be adopted.
+    fn may_adopt(&self, adopted: &AttemptAdopted) -> Result<bool, IllegalTransition> {
+        if self.outlives_supervisor() {
+            self.check_epoch(adopted.epoch)?;
+        }
+        Ok(self.outlives_supervisor())
     }
 
     /// `true` for an event of the attempt that is under way.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::IllegalTransition;
 use super::{
-    AttemptReport, AttemptUp, AwaitSecrets, BindListener, Cancel, DecideApproval, Decision,
-    EndAttempt, EndWake, Expire, FireWake, HandBack, Lose, Meter, Pause, ProvideInput, Raise,
-    Rejection, RequestApproval, RequestInput, Restart, Resume, Run, SkipWake, StartAttempt,
+    AdoptAttempt, AttemptReport, AttemptUp, AwaitSecrets, BindListener, Cancel, DecideApproval,
+    Decision, EndAttempt, EndWake, Expire, FireWake, HandBack, Lose, Meter, Pause, ProvideInput,
+    Raise, Rejection, RequestApproval, RequestInput, Restart, Resume, Run, SkipWake, StartAttempt,
     WakeService,
 };
 use crate::event::EventBody;
@@ -24,6 +24,8 @@ pub enum Command {
     StartAttempt(StartAttempt),
     /// Reports that the agent's process lives.
     AttemptUp(AttemptUp),
+    /// Takes over the live attempt, whose agent outlived its supervisor.
+    AdoptAttempt(AdoptAttempt),
     /// Reports the end of the attempt.
     EndAttempt(EndAttempt),
     /// Reports that the run's supervisor is dead.
@@ -138,7 +140,7 @@ macro_rules! commands {
 
 commands! {
     caller: Cancel Restart Pause Resume DecideApproval ProvideInput Raise WakeService;
-    holder: StartAttempt AttemptUp EndAttempt Lose HandBack AwaitSecrets Meter RequestApproval RequestInput
+    holder: StartAttempt AttemptUp AdoptAttempt EndAttempt Lose HandBack AwaitSecrets Meter RequestApproval RequestInput
         Expire AttemptReport BindListener FireWake EndWake SkipWake;
 }
 
@@ -160,6 +162,7 @@ impl Run {
             Command::StartAttempt(start) => self.start_attempt(start, now),
             Command::AttemptUp(up) => self.attempt_up(up),
             Command::EndAttempt(end) => self.end_attempt(end, now),
+            Command::AdoptAttempt(adopt) => self.adopt_attempt(adopt),
             Command::Lose(lose) => self.lose(lose, now),
             Command::HandBack(back) => self.hand_back(*back),
             Command::AwaitSecrets(awaited) => self.await_secrets(awaited),

@@ -30,6 +30,13 @@ impl Run {
                 attempt.setup.clone_from(&running.setup);
                 attempt.state = AttemptState::Running;
             }
+            AttemptEvent::Adopted(adopted) => {
+                self.epoch = adopted.epoch;
+                attempt.epoch = adopted.epoch;
+                attempt.supervisor.clone_from(&adopted.supervisor);
+                attempt.host.clone_from(&adopted.host);
+                attempt.worker.clone_from(&adopted.worker);
+            }
             AttemptEvent::Exited(exited) => {
                 attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
             }

@@ -3,6 +3,7 @@
 //! `state.rs` has the states, `apply.rs` the only way in which they change, `command.rs` the list
 //! of commands. Each command has a file of its own that decides which events it leads to.
 
+mod adopt;
 mod apply;
 mod approve;
 mod await_secrets;
@@ -34,6 +35,7 @@ mod status;
 mod wake;
 mod working_time;
 
+pub use adopt::AdoptAttempt;
 pub use apply::IllegalTransition;
 pub use approve::{DecideApproval, QUESTION_LIMIT, RequestApproval};
 pub use await_secrets::AwaitSecrets;

@@ -460,6 +460,14 @@ impl Run {
         matches!(self.status, Status::Paused { .. }) && self.live_attempt().is_none()
     }
 
+    /// Returns whether the agent of the live attempt lives in a target of which the journal has a
+    /// locator: its supervisor's death is not its own.
+    pub fn outlives_supervisor(&self) -> bool {
+        self.live_attempt().is_some_and(|live| {
+            live.locator.is_some() && matches!(live.state, AttemptState::Running)
+        })
+    }
+
     /// Returns whether the run is held: by an operator, or since its budget is spent.
     pub const fn is_held(&self) -> bool {
         matches!(

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use errand_model::event::{
-    ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptExited, AttemptFailed,
-    AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped, CancelCause, CancelRequested,
-    CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody, Failure, InputExpired,
-    PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCancelled, RunCompleted,
-    RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Stage,
-    StepStarted, StopReason,
+    ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptAdopted, AttemptExited,
+    AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped, CancelCause,
+    CancelRequested, CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody, Failure,
+    InputExpired, PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCancelled,
+    RunCompleted, RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed,
+    RunStarted, Stage, StepStarted, StopReason,
 };
 use errand_model::run::{
-    AttemptOutcome, AttemptReport, AttemptUp, AwaitSecrets, Cancel, Command, DecideApproval,
-    EndAttempt, Expire, Lose, PARKED_EXIT_CODE, Pause, ProvideInput, RequestApproval, RequestInput,
-    Restart, Resume, StartAttempt,
+    AdoptAttempt, AttemptOutcome, AttemptReport, AttemptUp, AwaitSecrets, Cancel, Command,
+    DecideApproval, EndAttempt, Expire, Lose, PARKED_EXIT_CODE, Pause, ProvideInput,
+    RequestApproval, RequestInput, Restart, Resume, StartAttempt,
 };
 use errand_model::{Digest, EventContext, Locator, Payload, Timestamp};
 
@@ -33,6 +33,19 @@ pub(crate) fn failure(code: &str) -> Failure {
 pub(crate) fn start(epoch: u64) -> Command {
     let (supervisor, host) = (process(100), "here".to_owned());
     StartAttempt { epoch, supervisor, host, worker: None }.into()
+}
+
+fn adopt(epoch: u64) -> Command {
+    let (supervisor, host) = (process(100), "here".to_owned());
+    AdoptAttempt { epoch, supervisor, host, worker: None }.into()
+}
+
+/// Reports that the agent of attempt 1 lives in a container.
+fn up_in_container() -> Command {
+    let fields = [("id".to_owned(), "c1".into())].into();
+    let locator = Locator { target: "container".to_owned(), fields };
+    let (memory_enforced_by, setup) = (None, None);
+    AttemptUp { attempt: 1, locator: Some(locator), memory_enforced_by, setup }.into()
 }
 
 pub(crate) fn up(attempt: u32) -> Command {
@@ -148,6 +161,8 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
         ("running", with(&[])),
         ("running, stopping", with(&[cancel(10)])),
         ("running, restarting", with(&[restart()])),
+        ("running in a container", reach(&[start(1), up_in_container()])),
+        ("in a container, stopping", reach(&[start(1), up_in_container(), cancel(10)])),
         ("paused", with(std::slice::from_ref(&pause))),
         ("waiting for an approval", with(&[ask(1, "a", false)])),
         ("waiting for an approval, held", with(&[ask(1, "a", false), pause.clone()])),
@@ -189,6 +204,8 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
         ("cancel", cancel(10)),
         ("cancel, at once", cancel(0)),
         ("restart", restart()),
+        ("adopt", adopt(9)),
+        ("adopt, old lease", adopt(0)),
         ("lose", Lose { epoch: 9 }.into()),
         ("lose, old lease", Lose { epoch: 0 }.into()),
         ("pause", Pause { reason: PauseReason::Operator, by: None }.into()),
@@ -284,6 +301,12 @@ fn events() -> Vec<EventBody> {
             locator: None,
             memory_enforced_by: None,
             setup: None,
+        }),
+        EventBody::AttemptAdopted(AttemptAdopted {
+            epoch: 9,
+            supervisor: process(100),
+            host: "here".to_owned(),
+            worker: None,
         }),
         EventBody::AttemptExited(AttemptExited { exit_code, usage }),
         EventBody::AttemptFailed(AttemptFailed {
