@@ -1,7 +1,9 @@
 //! The examples, as their READMEs describe them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use errand_testkit::podman::Podman;
 use errand_testkit::{HttpRequest, LIMIT, Sandbox, wait_for};
 
 use crate::support::{all, record, sandbox};
@@ -304,4 +306,64 @@ fn a_table_goes_through_a_chain_of_agents() {
     drop(sandbox.errand(words("run", &agent, &["--job", "-"])).stdin(table).run().ok());
     let expected = serde_json::json!({ "refused": 1, "rows": 3, "sums": { "apples": 7 } });
     assert_eq!(coordinated(&sandbox, "csv-report")["output"], expected);
+}
+
+/// Makes the root folder and the archive of an image with Python and git of this machine. `$1` is the
+/// folder for it.
+const PYTHON_IMAGE: &str = "set -e; root=\"$1/root\"; mkdir -p \"$root\"; \
+     copy() { mkdir -p \"$root$(dirname \"$1\")\"; cp -aL \"$1\" \"$root$1\"; }; \
+     for program in /usr/bin/python3 /usr/bin/git; do copy $program; \
+       for library in $(ldd $(readlink -f $program) | grep -o '/[^ ]*'); do \
+         [ -e \"$root$library\" ] || copy $library; done; done; \
+     version=$(/usr/bin/python3 -c 'import sys; print(\"python3.%d\" % sys.version_info[1])'); \
+     mkdir -p \"$root/usr/lib\" \"$root/bin\" \"$root/etc\" \"$root/tmp\" \"$root/proc\" \
+       \"$root/dev\" \"$root/sys\"; \
+     cp -a /usr/lib/$version \"$root/usr/lib/$version\"; cp /bin/busybox \"$root/bin/busybox\"; \
+     for name in sh env cat; do ln -sf busybox \"$root/bin/$name\"; done; \
+     echo root:x:0:0:root:/:/bin/sh > \"$root/etc/passwd\"; tar -C \"$root\" -cf \"$1/base.tar\" .";
+
+/// Builds the image of the example by its Containerfile, on a base that is made of programs of this
+/// machine. Returns false, with a line on stderr, on a machine without them.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn has_review_image(podman: &Podman) -> bool {
+    for program in ["/usr/bin/python3", "/usr/bin/git"] {
+        if !Path::new(program).exists() {
+            eprintln!("SKIPPED: no image for the review without {program}");
+            return false;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("/bin/sh").args(["-c", PYTHON_IMAGE, "sh"]).arg(folder.path()).status();
+    assert!(made.unwrap().success(), "the base image cannot be made");
+    let (base, archive) = ("localhost/review-base:1", folder.path().join("base.tar"));
+    let _imported = podman.run(&["import", archive.to_str().unwrap(), base]);
+    let containerfile = example("container-review").join("Containerfile");
+    let (containerfile, sources) = (containerfile.to_str().unwrap(), example("code-review"));
+    let base = format!("BASE={base}");
+    let tag = "localhost/container-review:1";
+    let build =
+        ["build", "--network", "none", "--build-arg", &base, "-t", tag, "-f", containerfile];
+    let _built = podman.run(&[&build[..], &[sources.to_str().unwrap()]].concat());
+    true
+}
+
+#[test]
+fn the_container_review_reviews_the_last_commit_in_a_container_without_a_network() {
+    let Some(podman) = Podman::shared() else { return };
+    if !has_review_image(&podman) {
+        return;
+    }
+    let mut sandbox = sandbox();
+    sandbox.set_env("DOCKER_HOST", podman.address());
+    repository(&sandbox);
+    let agent = example("container-review");
+    let output = sandbox.errand(words("run", &agent, &[])).run().ok();
+    assert!(output.stdout().contains("verdict: block"), "{}", output.describe());
+    let run = all(&sandbox).remove(0);
+    assert_eq!(run["status"], "completed");
+    assert_eq!(run["output"]["counts"]["high"], 2);
+    assert_eq!(run["artifacts"][0]["name"], "review.md");
+    assert_eq!(run["counters"]["steps"], 3);
+    assert_eq!(run["attempts"][0]["target"], "container");
+    assert_eq!(sandbox.git(["status", "--porcelain"]), "");
 }
