@@ -34,6 +34,11 @@ impl Targets {
         self.0.get(name)
     }
 
+    /// Returns all targets.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Target>> {
+        self.0.values()
+    }
+
     /// Ends all processes of a run whose record has no locators, in every target.
     ///
     /// # Errors

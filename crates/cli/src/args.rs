@@ -1,6 +1,7 @@
 //! Command line of errand. Help texts say what a command does; each command's file has the details,
 //! and `commands/mod.rs` the list of commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -32,4 +33,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
     #[arg(help_heading = "Global options")]
     pub(crate) server: Option<String>,
+    /// The container engine of this machine: `unix:///path` of its socket [env: ERRAND_ENGINE,
+    /// DOCKER_HOST]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "server")]
+    #[arg(help_heading = "Global options")]
+    pub(crate) engine: Option<OsString>,
 }

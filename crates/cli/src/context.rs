@@ -38,19 +38,31 @@ pub(crate) struct Context {
     runtime_dir: Option<PathBuf>,
     /// A file of the registry that another user could have written; searched once.
     foreign: OnceLock<Option<ForeignFile>>,
+    /// Targets of this process: what checks a run and what starts its agent share connections.
+    targets: OnceLock<errand_agent::Targets>,
 }
 
 impl Context {
     pub(crate) fn from_process(
         root: Option<PathBuf>,
         server: Option<String>,
+        engine: Option<OsString>,
         printer: Printer,
     ) -> Result<Self, Failure> {
         let cwd = std::env::current_dir()
             .map_err(|error| Failure::io("find the folder", Path::new("."), &error))?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::internal("cannot find this program", &error))?;
-        let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        if let Some(engine) = engine.as_deref().and_then(OsStr::to_str)
+            && !engine.strip_prefix("unix://").unwrap_or(engine).starts_with('/')
+        {
+            let message = format!("--engine {engine:?} is no socket of this machine");
+            let hint = "write unix:///path, such as unix:///run/podman/podman.sock";
+            return Err(Failure::new(ErrorCode::Usage, message).hint(hint));
+        }
+        let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        // Helpers get it as a variable.
+        environment.extend(engine.map(|engine| (ENGINE.into(), engine)));
         let is_root_typed = root.is_some();
         let root = root
             .or_else(|| environment.get(OsStr::new("ERRAND_ROOT")).map(PathBuf::from))
@@ -68,6 +80,7 @@ impl Context {
             identity,
             runtime_dir,
             foreign: OnceLock::new(),
+            targets: OnceLock::new(),
         })
     }
 
@@ -85,24 +98,7 @@ impl Context {
             runtime_dir: Some(runtime_dir),
             // The launcher has checked the owner.
             foreign: OnceLock::from(None),
-        }
-    }
-
-    /// Returns the context with another address of the container engine.
-    pub(crate) fn with_engine(&self, address: &str) -> Self {
-        let mut environment = self.environment.clone();
-        environment.insert(ENGINE.into(), address.into());
-        Self {
-            printer: self.printer.clone(),
-            cwd: self.cwd.clone(),
-            environment,
-            root: self.root.clone(),
-            is_root_typed: self.is_root_typed,
-            server: self.server.clone(),
-            program: self.program.clone(),
-            identity: self.identity.clone(),
-            runtime_dir: self.runtime_dir.clone(),
-            foreign: self.foreign.clone(),
+            targets: OnceLock::new(),
         }
     }
 
@@ -129,9 +125,12 @@ impl Context {
 
     pub(crate) fn surroundings(&self) -> EngineContext {
         let registry = self.registry_or_place();
-        let targets = errand_agent::Targets::default();
+        let targets = self.targets.get_or_init(|| {
+            let containers = ContainerTarget::new(self.containers(&registry));
+            errand_agent::Targets::default().with(Arc::new(containers))
+        });
         EngineContext {
-            targets: targets.with(Arc::new(ContainerTarget::new(self.containers(&registry)))),
+            targets: targets.clone(),
             registry,
             environment: self.environment.clone(),
             program: self.program.clone(),

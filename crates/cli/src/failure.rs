@@ -414,7 +414,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
             "give a payload that fits `input_schema` with --job"
         }
         EngineError::Schema(SchemaProblem::Malformed { .. }) => "mend the schema in the agent file",
-        EngineError::Unsupported(_) => "",
+        EngineError::Unsupported(_) | EngineError::NotAdopted(_) => "",
         EngineError::Program(ProgramProblem::NotFound { program }) if is_in_venv(program) => {
             "a virtual environment is not packed: write `command: [uv, run, --script, agent.py]`, or \
              name its Python by an absolute path"

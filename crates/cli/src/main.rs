@@ -26,7 +26,7 @@ use clap::CommandFactory as _;
 use errand_agent::os;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::Cli;
+use crate::args::{Cli, Global};
 use crate::commands::detached::{self, Role};
 use crate::commands::{Command, run};
 use crate::context::Context;
@@ -54,7 +54,8 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // One malloc arena keeps a helper small; servers have threads that need more.
         os::use_one_arena();
     }
-    let context = Context::from_process(cli.global.root, cli.global.server, printer.clone())?;
+    let Global { root, server, engine } = cli.global;
+    let context = Context::from_process(root, server, engine, printer.clone())?;
     let draft = if let Command::Run(args) = &cli.command {
         run::check_detached(&context, args)?
     } else {

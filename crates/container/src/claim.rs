@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use errand_agent::target::{LaunchSpec, TargetStartError};
+use errand_agent::target::TargetStartError;
 use errand_model::RunId;
 
 /// Run and number of an attempt.
@@ -19,8 +19,12 @@ impl AttemptClaims {
     /// # Errors
     ///
     /// [`TargetStartError::AlreadyStarted`].
-    pub(crate) fn claim(&self, spec: &LaunchSpec) -> Result<AttemptClaim, TargetStartError> {
-        let (run_id, attempt) = (spec.run_id.clone(), spec.attempt);
+    pub(crate) fn claim(
+        &self,
+        run_id: &RunId,
+        attempt: u32,
+    ) -> Result<AttemptClaim, TargetStartError> {
+        let run_id = run_id.clone();
         let mut claimed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !claimed.insert((run_id.clone(), attempt)) {
             return Err(TargetStartError::AlreadyStarted { run_id, attempt });

@@ -4,37 +4,41 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use errand_agent::target::{Conversation, Input, LaunchSpec, SharedAccess, Streams};
-use errand_shim::{Order, file};
+use errand_shim::{Order, Report, ReportReader, file};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
+use tokio::net::unix::pipe::{OpenOptions, Sender};
 use tokio::sync::Mutex;
 
-/// Capacity of the pipe of orders: the maximum without privileges. Larger orders are written while the
-/// shim reads.
-const ORDERS_BYTES: usize = 1_024 * 1_024;
+use crate::report_pipe::ReportPipe;
+
+/// Name of the folder.
+const NAME: &str = "control";
+/// Capacity of the pipes: the maximum without privileges. Larger orders are written while the shim
+/// reads. Of output, so much waits while no process of errand reads it; then the agent waits.
+const PIPE_BYTES: usize = 1_024 * 1_024;
 
 /// Control folder of one container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ControlFolder {
     pub(crate) path: PathBuf,
 }
 
 impl ControlFolder {
-    /// Makes the folder, with the agent's input and all pipes.
+    /// Returns the control folder of a start.
+    pub(crate) fn of(start: &Path) -> Self {
+        Self { path: start.join(NAME) }
+    }
+
+    /// Makes the folder of a start, with the agent's input and all pipes.
     ///
     /// # Errors
     ///
     /// If a file or pipe cannot be made.
-    pub(crate) fn make(spec: &LaunchSpec) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // A folder of its own for each start: another start of the attempt may have one.
-        let name = format!("container-{}-{}-{number}", spec.attempt, std::process::id());
-        let made = Self { path: spec.folder.join(name) };
+    pub(crate) fn make(start: &Path, spec: &LaunchSpec) -> io::Result<Self> {
+        let made = Self { path: start.join(NAME) };
         fs::DirBuilder::new().mode(0o700).create(&made.path)?;
         made.pipe(file::ORDERS)?;
         made.pipe(file::REPORTS)?;
@@ -67,14 +71,21 @@ impl ControlFolder {
     /// # Errors
     ///
     /// If a pipe cannot be opened.
-    pub(crate) fn open(&self) -> io::Result<(OrderPipe, Receiver)> {
+    pub(crate) fn open(&self) -> io::Result<(OrderPipe, ReportPipe)> {
         let mut both = OpenOptions::new();
         // The shim opens it later; until then this process is its own reader.
         let orders = both.read_write(true).open_sender(self.file(file::ORDERS))?;
         // Only an optimization: a user's pipes have a limit.
-        let _capacity = rustix::pipe::fcntl_setpipe_size(&orders, ORDERS_BYTES);
-        let reports = OpenOptions::new().open_receiver(self.file(file::REPORTS))?;
+        let _capacity = rustix::pipe::fcntl_setpipe_size(&orders, PIPE_BYTES);
+        let reports = ReportPipe::open(&self.file(file::REPORTS), PIPE_BYTES)?;
         Ok((OrderPipe(Mutex::new(orders)), reports))
+    }
+
+    /// Returns the last report, once the command has ended.
+    pub(crate) fn last_report(&self) -> Option<Report> {
+        let mut reader = ReportReader::default();
+        reader.push(&fs::read(self.file(file::ENDED)).ok()?);
+        reader.next_report().ok().flatten()
     }
 
     /// Opens errand's ends of the agent's stdin and stdout. The second value has to live until the
@@ -105,12 +116,6 @@ impl ControlFolder {
         own.map(|shared| shared.path.as_path())
             .chain([spec.folder.as_path()])
             .try_for_each(open_folder)
-    }
-
-    /// Removes the folder.
-    pub(crate) fn remove(&self) {
-        // What stays is removed with the run.
-        drop(fs::remove_dir_all(&self.path));
     }
 }
 

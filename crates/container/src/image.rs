@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use crate::engine::{ContainerEngine, status, text};
 
 /// Status of an answer about something that does not exist.
-const NOT_FOUND: u16 = 404;
+pub(crate) const NOT_FOUND: u16 = 404;
 
 /// Image that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) async fn find(
         self::pull(engine, image).await?;
     }
     match engine.docker.inspect_image(image).await {
-        Ok(found) => return Ok(found_image(image, found)),
+        Ok(found) => return usable(image, found),
         Err(error) if status(&error) != Some(NOT_FOUND) => {
             return Err(engine.refusal(&format!("inspect the image {image}"), &error));
         }
@@ -52,9 +52,31 @@ pub(crate) async fn find(
     }
     self::pull(engine, image).await?;
     let found = engine.docker.inspect_image(image).await;
-    found
-        .map(|found| found_image(image, found))
-        .map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))
+    let found =
+        found.map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))?;
+    usable(image, found)
+}
+
+/// Returns a found image, if programs of it can run on this machine.
+fn usable(image: &str, found: ImageInspect) -> Result<FoundImage, TargetStartError> {
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let (os, architecture) = (found.os.as_deref(), found.architecture.as_deref());
+    let is_other =
+        |given: Option<&str>, own: &str| given.is_some_and(|it| !it.is_empty() && it != own);
+    if is_other(os, "linux") || is_other(architecture, own) {
+        let message = format!(
+            "the image {image} is for {}/{}, and this machine is linux/{own}: name an image for that \
+             platform",
+            os.unwrap_or("linux"),
+            architecture.unwrap_or(own)
+        );
+        return Err(TargetStartError::Refused { code: ErrorCode::ContainerRefused, message });
+    }
+    Ok(found_image(image, found))
 }
 
 async fn pull(engine: &ContainerEngine, image: &str) -> Result<(), TargetStartError> {
@@ -134,6 +156,16 @@ mod tests {
         );
         check("localhost:5000/b", &["localhost:5000/b@sha256:2"], "localhost:5000/b@sha256:2");
         check("local", &[], "sha256:1");
+    }
+
+    #[test]
+    fn an_image_for_another_platform_is_refused() {
+        let check = |os: &str, architecture: &str| {
+            let (os, architecture) = (Some(os.to_owned()), Some(architecture.to_owned()));
+            usable("b:1", ImageInspect { os, architecture, ..ImageInspect::default() }).is_ok()
+        };
+        assert!(check("", ""));
+        assert!(!check("linux", "s390x") && !check("windows", "amd64"));
     }
 
     #[test]

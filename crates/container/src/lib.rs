@@ -7,13 +7,16 @@
 //!
 //! Deliberately absent: engines of other machines. The files of a run are shown to its container.
 
+mod adopt;
 mod claim;
 mod control;
 mod create;
 mod engine;
 mod image;
+mod kept;
 mod live;
 mod output;
+mod report_pipe;
 mod shim;
 mod start;
 mod target;

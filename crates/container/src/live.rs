@@ -15,8 +15,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::claim::AttemptClaim;
-use crate::control::{ControlFolder, OrderPipe};
+use crate::control::OrderPipe;
 use crate::engine::{ContainerEngine, status, text};
+use crate::kept::KeptFolder;
 use crate::output::Reported;
 
 /// Number of SIGTERM.
@@ -38,12 +39,13 @@ pub(crate) struct StartedContainer {
     pub(crate) engine: ContainerEngine,
     pub(crate) id: String,
     pub(crate) locator: Locator,
-    pub(crate) control: ControlFolder,
+    pub(crate) kept: KeptFolder,
     pub(crate) orders: Arc<OrderPipe>,
     pub(crate) conversation: Option<Conversation>,
     pub(crate) pump: JoinSet<Reported>,
     pub(crate) has_memory_limit: bool,
     pub(crate) started_at: Instant,
+    pub(crate) is_frozen: bool,
     pub(crate) claim: AttemptClaim,
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct LiveContainer {
     engine: ContainerEngine,
     id: String,
     locator: Locator,
-    control: ControlFolder,
+    kept: KeptFolder,
     orders: Arc<OrderPipe>,
     conversation: Mutex<Option<Conversation>>,
     pump: tokio::sync::Mutex<JoinSet<Reported>>,
@@ -98,19 +100,20 @@ impl LiveContainer {
             engine,
             id,
             locator,
-            control,
+            kept,
             orders,
             conversation,
             pump,
             has_memory_limit,
             started_at,
+            is_frozen,
             claim,
         } = started;
         Self {
             engine,
             id,
             locator,
-            control,
+            kept,
             orders,
             conversation: Mutex::new(conversation),
             pump: tokio::sync::Mutex::new(pump),
@@ -118,7 +121,7 @@ impl LiveContainer {
             started_at,
             state: Mutex::default(),
             kill_planned: Notify::new(),
-            is_frozen: tokio::sync::Mutex::new(false),
+            is_frozen: tokio::sync::Mutex::new(is_frozen),
             _claim: claim,
         }
     }
@@ -279,7 +282,6 @@ impl Live for LiveContainer {
         let exit = self.exit().await;
         // What stays is removed by the next process that looks for containers of the run.
         drop(remove(&self.engine, &self.id).await);
-        self.control.remove();
         self.state().exit = Some(exit.clone());
         Ok(exit)
     }
@@ -309,6 +311,11 @@ impl Live for LiveContainer {
             drop(self.engine.docker.unpause_container(&self.id).await);
             *is_frozen = false;
         }
+    }
+
+    async fn settled(&self) {
+        // What stays is removed by the next process that looks for what is left of attempts.
+        drop(self.kept.remove());
     }
 
     fn memory_enforcement(&self) -> Option<MemoryEnforcement> {

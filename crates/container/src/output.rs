@@ -1,19 +1,18 @@
 //! Reports of the shim on their way to the receivers of an agent's output.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::target::{AgentOutput, Kept, OutputSink, Stdout};
-use errand_shim::{CommandEnd, Order, Report, ReportReader, StartProblem};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe::Receiver;
+use errand_shim::{CommandEnd, Order, Report, StartProblem};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::control::OrderPipe;
+use crate::control::{ControlFolder, OrderPipe};
+use crate::kept::{OutputProgress, ProgressWriter};
+use crate::report_pipe::{FoundReports, ReportPipe};
 
-/// Bytes read from the pipe at once.
-const READ_BYTES: usize = 64 * 1_024;
 /// Time without output after which text without a newline (a question, a progress line) is logged.
 const QUIET: Duration = Duration::from_millis(50);
 /// Time that a dismissed shim has to exit.
@@ -34,94 +33,151 @@ pub(crate) type Started = Result<(), StartProblem>;
 /// Pump of reports into sinks.
 #[derive(Debug)]
 pub(crate) struct ReportPump {
-    reports: Receiver,
+    reports: ReportPipe,
+    control: ControlFolder,
+    progress: ProgressWriter,
     orders: Arc<OrderPipe>,
     started: Option<oneshot::Sender<Started>>,
-    stdout: OutputSink,
-    stderr: OutputSink,
+    /// Sinks of stdout and stderr.
+    sinks: [OutputSink; 2],
+    is_over: bool,
     end: Option<CommandEnd>,
 }
 
+/// Pipes and files between a container and this process.
+#[derive(Debug)]
+pub(crate) struct ContainerChannels {
+    pub(crate) reports: ReportPipe,
+    pub(crate) orders: Arc<OrderPipe>,
+    pub(crate) control: ControlFolder,
+    pub(crate) progress: ProgressWriter,
+}
+
 impl ReportPump {
-    /// Creates a pump; `started` gets the start of the command.
+    /// Creates the pump of a container that is about to start; `started` gets the start of its
+    /// command.
     pub(crate) fn new(
-        reports: Receiver,
-        orders: Arc<OrderPipe>,
+        channels: ContainerChannels,
         started: oneshot::Sender<Started>,
         output: AgentOutput,
     ) -> Self {
-        let (stdout, stderr) = (OutputSink::stdout(output.clone()), OutputSink::stderr(output));
-        Self { reports, orders, started: Some(started), stdout, stderr, end: None }
+        let sinks = [OutputSink::stdout(output.clone()), OutputSink::stderr(output)];
+        Self { started: Some(started), ..Self::of(channels, sinks, false) }
+    }
+
+    /// Creates the pump of a container that another process started. It continues where the pump of
+    /// that process left off.
+    ///
+    /// # Errors
+    ///
+    /// If the log or the progress cannot be read.
+    pub(crate) fn continuing(
+        channels: ContainerChannels,
+        attempt: u32,
+        output: &AgentOutput,
+    ) -> io::Result<Self> {
+        let OutputProgress { is_over, sinks } = channels.progress.last()?;
+        let sinks = OutputSink::continuing(output, attempt, sinks, is_over)?;
+        Ok(Self::of(channels, sinks, is_over))
+    }
+
+    fn of(channels: ContainerChannels, sinks: [OutputSink; 2], is_over: bool) -> Self {
+        let ContainerChannels { reports, orders, control, progress } = channels;
+        Self { reports, control, progress, orders, started: None, sinks, is_over, end: None }
     }
 
     /// Forwards all reports until the container has ended.
     pub(crate) async fn run(mut self) -> Reported {
-        self.forward().await;
-        let stdout = match self.stdout.finish().await {
+        // Of a container whose last report was read, nothing more comes.
+        let gone = if self.is_over { Ok(()) } else { self.forward().await };
+        if gone.is_err() || self.end.is_none() {
+            // The container has ended, or the agent wrote into the pipe: its last report has a copy.
+            self.end = self.control.last_report().and_then(|report| match report {
+                Report::Ended(end) => Some(end),
+                Report::Started | Report::NotStarted(_) | Report::Stdout(_) | Report::Stderr(_) => {
+                    None
+                }
+            });
+            self.finish_text().await;
+            self.dismiss().await;
+        }
+        let [stdout, stderr] = self.sinks.map(OutputSink::into_kept);
+        let stdout = match stdout {
             Kept::Stdout(stdout) => stdout,
             Kept::StderrTail(_) => Stdout::Memory(Vec::new()),
         };
-        let stderr_tail = match self.stderr.finish().await {
+        let stderr_tail = match stderr {
             Kept::StderrTail(tail) => tail,
             Kept::Stdout(_) => None,
         };
         Reported { end: self.end, stdout, stderr_tail }
     }
 
-    async fn forward(&mut self) {
-        let mut reader = ReportReader::default();
-        let mut buffer = Vec::with_capacity(READ_BYTES);
+    async fn forward(&mut self) -> io::Result<()> {
         let mut exits_by = None;
         loop {
-            buffer.clear();
             let quiet_at = Instant::now() + QUIET;
-            let has_tail = self.stdout.has_unfinished_line() || self.stderr.has_unfinished_line();
+            let has_tail = self.sinks.iter().any(OutputSink::has_unfinished_line);
             tokio::select! {
                 biased;
-                read = self.reports.read_buf(&mut buffer) => match read {
+                found = self.reports.look() => {
                     // No process of the container has the pipe any more.
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => reader.push(&buffer),
-                },
-                () = tokio::time::sleep_until(quiet_at), if has_tail => {
-                    self.stdout.flush();
-                    self.stderr.flush();
-                }
-                () = until(exits_by), if exits_by.is_some() => return,
-            }
-            loop {
-                match reader.next_report() {
-                    Ok(Some(report)) => {
-                        if self.take(report).await {
-                            exits_by = Some(Instant::now() + EXIT_LIMIT);
-                        }
+                    let Some(found) = found? else { return Ok(()) };
+                    if self.take(found).await? {
+                        exits_by = Some(Instant::now() + EXIT_LIMIT);
                     }
-                    Ok(None) => break,
-                    // The agent wrote into the pipe: what follows cannot be read.
-                    Err(_) => return,
                 }
+                () = tokio::time::sleep_until(quiet_at), if has_tail => {
+                    self.sinks.iter_mut().for_each(OutputSink::flush);
+                }
+                () = until(exits_by), if exits_by.is_some() => return Ok(()),
             }
         }
     }
 
-    /// Takes a report. Returns true if it is the last one.
-    async fn take(&mut self, report: Report) -> bool {
-        match report {
-            Report::Started => self.tell(Ok(())),
-            Report::NotStarted(problem) => {
-                self.tell(Err(problem));
-                self.dismiss().await;
-                return true;
-            }
-            Report::Stdout(bytes) => self.stdout.push(&bytes).await,
-            Report::Stderr(bytes) => self.stderr.push(&bytes).await,
-            Report::Ended(end) => {
-                self.end = Some(end);
-                self.dismiss().await;
-                return true;
+    /// Takes reports: first into the log, then out of the pipe. Returns true if the last one is among
+    /// them.
+    async fn take(&mut self, mut found: FoundReports) -> io::Result<bool> {
+        let mut is_last = false;
+        for report in std::mem::take(&mut found.reports) {
+            match report {
+                Report::Started => self.tell(Ok(())),
+                Report::NotStarted(problem) => {
+                    self.tell(Err(problem));
+                    is_last = true;
+                }
+                Report::Stdout(bytes) => self.sinks[0].push(&bytes).await,
+                Report::Stderr(bytes) => self.sinks[1].push(&bytes).await,
+                Report::Ended(end) => {
+                    self.end = Some(end);
+                    is_last = true;
+                }
             }
         }
-        false
+        if is_last {
+            self.finish_text().await;
+        }
+        self.save();
+        self.reports.take(&found)?;
+        if is_last {
+            self.dismiss().await;
+        }
+        Ok(is_last)
+    }
+
+    async fn finish_text(&mut self) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            for sink in &mut self.sinks {
+                sink.finish_text().await;
+            }
+            self.save();
+        }
+    }
+
+    /// Writes the progress. On a full disk it stays behind, and another process would log lines twice.
+    fn save(&mut self) {
+        let sinks = [self.sinks[0].progress(), self.sinks[1].progress()];
+        drop(self.progress.write(&OutputProgress { is_over: self.is_over, sinks }));
     }
 
     fn tell(&mut self, started: Started) {

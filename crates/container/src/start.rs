@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +24,13 @@ use crate::control::{ControlFolder, OrderPipe};
 use crate::create::{self, ATTEMPT_LABEL, NAME, REGISTRY_LABEL, RUN_LABEL};
 use crate::engine::{ContainerEngine, status};
 use crate::image::{self, FoundImage};
+use crate::kept::{KeptFolder, ProgressWriter};
 use crate::live::{self, LiveContainer, StartedContainer};
-use crate::output::{ReportPump, Reported, Started};
+use crate::output::{ContainerChannels, ReportPump, Reported, Started};
 use crate::shim::ContainerPrograms;
 
+/// Field of a locator with the folder of the start.
+pub(crate) const START_FOLDER: &str = "folder";
 /// Status of an answer that the name of a container is taken.
 const CONFLICT: u16 = 409;
 /// Status with which Podman says the same.
@@ -42,12 +46,16 @@ pub(crate) struct ContainerStart<'a> {
     pub(crate) engine: &'a ContainerEngine,
     pub(crate) programs: &'a ContainerPrograms,
     pub(crate) registry: &'a str,
+    /// Folder of what is kept of the attempt.
+    pub(crate) kept: &'a KeptFolder,
     pub(crate) spec: &'a LaunchSpec,
 }
 
 /// A container that was created, before its command runs.
 struct Created<'a> {
     id: &'a str,
+    /// Folder of the start.
+    start: &'a Path,
     control: &'a ControlFolder,
     argv: Vec<OsString>,
 }
@@ -76,37 +84,44 @@ impl ContainerStart<'_> {
         };
         let image = image::find(self.engine, place).await?;
         let argv = self.argv(&image)?;
-        let control = ControlFolder::make(self.spec)?;
-        let created = self.create(place, &image, &control).await;
-        let id = match created {
-            Ok(id) => id,
+        let start = self.kept.make_start()?;
+        let created = match ControlFolder::make(&start, self.spec) {
+            Ok(control) => {
+                let created = self.create(place, &image, &control).await;
+                created.map(|id| (id, control))
+            }
+            Err(error) => Err(error.into()),
+        };
+        let (id, control) = match created {
+            Ok(created) => created,
             Err(error) => {
-                control.remove();
+                self.kept.remove_start(&start);
                 return Err(error);
             }
         };
-        let created = Created { id: &id, control: &control, argv };
+        let created = Created { id: &id, start: &start, control: &control, argv };
         let launched = match self.launch(place, created, output).await {
             Ok(launched) => launched,
             Err(error) => {
                 // What stays is removed by the next process that looks for containers of the run.
                 drop(live::remove(self.engine, &id).await);
-                control.remove();
+                self.kept.remove_start(&start);
                 return Err(error);
             }
         };
-        let locator = self.locator(place, (&id, &image), &control).await;
+        let locator = self.locator(place, (&id, &image), &start).await;
         let Launched { orders, pump, conversation, started_at } = launched;
         Ok(LiveContainer::new(StartedContainer {
             engine: self.engine.clone(),
             id,
             locator,
-            control,
+            kept: self.kept.clone(),
             orders,
             conversation,
             pump,
             has_memory_limit: self.spec.memory_limit_bytes.is_some(),
             started_at,
+            is_frozen: false,
             claim,
         }))
     }
@@ -192,14 +207,17 @@ impl ContainerStart<'_> {
         created: Created<'_>,
         output: AgentOutput,
     ) -> Result<Launched, TargetStartError> {
-        let Created { id, control, argv } = created;
+        let Created { id, start, control, argv } = created;
         let (orders, reports) = control.open()?;
         let orders = Arc::new(orders);
         let converses = matches!(self.spec.streams, Streams::Conversation);
         let conversation = converses.then(|| control.converse()).transpose()?;
         let (tell, started) = oneshot::channel();
         let mut pump = JoinSet::new();
-        pump.spawn(ReportPump::new(reports, Arc::clone(&orders), tell, output).run());
+        let progress = ProgressWriter::open(start)?;
+        let (control, of_pump) = (control.clone(), Arc::clone(&orders));
+        let channels = ContainerChannels { reports, orders: of_pump, control, progress };
+        pump.spawn(ReportPump::new(channels, tell, output).run());
         self.check_limits(place, id).await?;
         if let Err(error) = self.engine.docker.start_container(id, None).await {
             return Err(self.engine.refusal("start the container", &error));
@@ -292,7 +310,7 @@ impl ContainerStart<'_> {
         &self,
         place: &ContainerPlace,
         (id, image): (&str, &FoundImage),
-        control: &ControlFolder,
+        start: &Path,
     ) -> Locator {
         let mut fields = BTreeMap::from([
             ("engine".to_owned(), Value::from(self.engine.address.clone())),
@@ -300,7 +318,7 @@ impl ContainerStart<'_> {
             ("name".to_owned(), create::name(self.spec).into()),
             ("image".to_owned(), place.image.clone().into()),
             ("image_digest".to_owned(), image.pinned.clone().into()),
-            ("control".to_owned(), control.path.display().to_string().into()),
+            (START_FOLDER.to_owned(), start.display().to_string().into()),
         ]);
         if !place.ports.is_empty() {
             let found = self.engine.docker.inspect_container(id, None).await.ok();

@@ -12,17 +12,26 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
     KillContainerOptions, ListContainersOptions, WaitContainerOptions,
 };
-use errand_agent::target::{AgentOutput, LaunchSpec, Live, Target, TargetStartError};
+use errand_agent::target::{
+    AgentOutput, LaunchSpec, Live, OrphanedAgent, Target, TargetStartError,
+};
+use errand_api::agent_file::TargetKind;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use futures_util::StreamExt as _;
 use tokio::sync::OnceCell;
 
+use crate::adopt;
 use crate::claim::AttemptClaims;
-use crate::create::{NAME, REGISTRY_LABEL, RUN_LABEL};
+use crate::create::{ATTEMPT_LABEL, NAME, REGISTRY_LABEL, RUN_LABEL};
 use crate::engine::{ContainerEngine, EngineAddress, text};
+use crate::image;
+use crate::kept::KeptFolder;
 use crate::live;
 use crate::shim::ContainerPrograms;
 use crate::start::ContainerStart;
+
+/// Time for which the caller of a run waits for its image.
+const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Settings of the target `container`.
 #[derive(Clone, Debug)]
@@ -77,12 +86,20 @@ impl ContainerTarget {
         if !self.settings.folder.exists() {
             return Ok(None);
         }
+        self.engine_at(known).await.map(Some).map_err(io::Error::other)
+    }
+
+    /// Returns the engine of a locator, or else the one that this process uses.
+    async fn engine_at(&self, known: &[Locator]) -> Result<ContainerEngine, TargetStartError> {
         let address = known.iter().find_map(|locator| locator.fields.get("engine")?.as_str());
-        let found = match address.and_then(|address| address.strip_prefix("unix://")) {
+        match address.and_then(|address| address.strip_prefix("unix://")) {
             Some(socket) => ContainerEngine::connect(Path::new(socket)).await,
             None => self.engine().await.cloned(),
-        };
-        found.map(Some).map_err(io::Error::other)
+        }
+    }
+
+    fn kept_folder(&self, run_id: &RunId, attempt: u32) -> KeptFolder {
+        KeptFolder::of(&self.settings.folder, run_id, attempt)
     }
 
     /// Returns the containers of a run in this registry, stopped ones included.
@@ -90,11 +107,11 @@ impl ContainerTarget {
         &self,
         engine: &ContainerEngine,
         run_id: &RunId,
+        label: Option<String>,
     ) -> io::Result<Vec<ContainerSummary>> {
-        let labels = vec![
-            format!("{RUN_LABEL}={run_id}"),
-            format!("{REGISTRY_LABEL}={}", self.settings.registry.display()),
-        ];
+        let of_run = format!("{RUN_LABEL}={run_id}");
+        let of_registry = format!("{REGISTRY_LABEL}={}", self.settings.registry.display());
+        let labels: Vec<String> = [of_run, of_registry].into_iter().chain(label).collect();
         let options = ListContainersOptions {
             all: true,
             filters: Some(HashMap::from([("label".to_owned(), labels)])),
@@ -147,31 +164,80 @@ impl Target for ContainerTarget {
         false
     }
 
+    async fn check(&self, place: &TargetKind) -> Result<(), TargetStartError> {
+        let TargetKind::Container(place) = place else { return Ok(()) };
+        let engine = self.engine().await?;
+        match tokio::time::timeout(CHECK_LIMIT, image::find(engine, place)).await {
+            Ok(found) => found.map(drop),
+            // The attempt waits for the rest of a long pull.
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn start(
         &self,
         spec: &LaunchSpec,
         output: AgentOutput,
     ) -> Result<Box<dyn Live>, TargetStartError> {
-        let claim = self.claims.claim(spec)?;
+        let claim = self.claims.claim(&spec.run_id, spec.attempt)?;
         let engine = self.engine().await?;
         let programs = self.programs().await?;
         let registry = self.settings.registry.display().to_string();
-        let start = ContainerStart { engine, programs, registry: &registry, spec };
+        let kept = &self.kept_folder(&spec.run_id, spec.attempt);
+        let start = ContainerStart { engine, programs, registry: &registry, kept, spec };
         Ok(Box::new(start.run(output, claim).await?))
+    }
+
+    fn outlives_supervisor(&self) -> bool {
+        true
+    }
+
+    fn can_adopt(&self, agent: &OrphanedAgent) -> bool {
+        let kept = self.kept_folder(&agent.run_id, agent.attempt);
+        adopt::start_folder(agent).is_some_and(|start| kept.has(start))
+    }
+
+    async fn adopt(
+        &self,
+        agent: &OrphanedAgent,
+        output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError> {
+        let claim = self.claims.claim(&agent.run_id, agent.attempt)?;
+        let engine = self.engine_at(std::slice::from_ref(&agent.locator)).await?;
+        let kept = self.kept_folder(&agent.run_id, agent.attempt);
+        Ok(Box::new(adopt::adopt((&engine, kept), agent, output, claim).await?))
+    }
+
+    fn kept(&self) -> Vec<(RunId, u32)> {
+        KeptFolder::list(&self.settings.folder)
+    }
+
+    async fn forget(&self, run_id: &RunId, attempt: u32) -> io::Result<()> {
+        let engine = self.engine_at(&[]).await.map_err(io::Error::other)?;
+        let label = format!("{ATTEMPT_LABEL}={attempt}");
+        for container in self.of_run(&engine, run_id, Some(label)).await? {
+            end_one(&engine, &container, Duration::ZERO).await?;
+        }
+        self.kept_folder(run_id, attempt).remove()
     }
 
     async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize> {
         let Some(engine) = self.engine_of(known).await? else { return Ok(0) };
         let mut ended = 0;
-        for container in self.of_run(&engine, run_id).await? {
+        for container in self.of_run(&engine, run_id, None).await? {
             ended += usize::from(end_one(&engine, &container, grace).await?);
+        }
+        for (of_run, attempt) in self.kept() {
+            if of_run == *run_id {
+                self.kept_folder(run_id, attempt).remove()?;
+            }
         }
         Ok(ended)
     }
 
     async fn is_frozen(&self, run_id: &RunId, _: &ProcessIdentity) -> io::Result<bool> {
         let Some(engine) = self.engine_of(&[]).await? else { return Ok(true) };
-        let found = self.of_run(&engine, run_id).await?;
+        let found = self.of_run(&engine, run_id, None).await?;
         Ok(found.iter().all(|found| found.state != Some(ContainerSummaryStateEnum::RUNNING)))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use self::code::is_full_disk;
 pub use self::operation::CodedError;
 pub(crate) use self::operation::{coded_by_variant, operation_error};
 pub use self::problems::{
-    AgentUnsupported, BlobFailure, FoldFailure, IoFailure, MemberError, NoRandomness,
+    AgentUnsupported, BlobFailure, FoldFailure, IoFailure, MemberError, NoRandomness, NotAdopted,
     PayloadRefused, RunEnding, RunLive, SecretExposed,
 };
 use crate::admit::NestedTooDeep;
@@ -97,6 +97,9 @@ pub enum Error {
     /// The agent's program does not exist or cannot be executed.
     #[error(transparent)]
     Program(#[from] ProgramProblem),
+    /// A live agent cannot be adopted.
+    #[error(transparent)]
+    NotAdopted(#[from] NotAdopted),
     /// A parcel is missing or damaged.
     #[error(transparent)]
     Parcel(#[from] errand_agent::parcel::Error),
@@ -248,6 +251,7 @@ coded_by_variant!(
     Prices,
     Unsupported,
     Program,
+    NotAdopted,
     Parcel,
     Secret,
     Ask,

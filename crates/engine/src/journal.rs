@@ -359,6 +359,11 @@ impl Journal {
         if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
     }
 
+    /// Ends the term of the lease: this process writes nothing more, and renews it no more.
+    pub(crate) fn let_go(&self) {
+        self.shared.term.end();
+    }
+
     /// Waits until disk space for the end of the attempt is due, and reserves it.
     async fn reserve_due(&self) {
         let due_at = self.state().reserve_due_at;

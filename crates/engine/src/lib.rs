@@ -4,6 +4,7 @@
 //! Deliberately absent: SQL, HTTP routes, the terminal, the process's environment.
 
 pub mod admit;
+mod adopt;
 pub mod again;
 mod agent_check;
 pub mod agents;
@@ -32,6 +33,7 @@ pub mod garbage;
 mod handover;
 pub mod hooks;
 mod journal;
+mod kept;
 pub mod keys;
 pub mod launch;
 pub mod lease;
@@ -70,6 +72,7 @@ mod stored;
 pub mod submission;
 pub mod submit;
 pub mod supervise;
+pub mod sweep;
 mod task_values;
 pub mod tasks;
 pub mod trace_context;

@@ -6,15 +6,21 @@
 use std::time::Duration;
 
 use errand_model::{RunId, Timestamp};
-use errand_store::{Document, DocumentChange, DocumentKind};
+use errand_store::{Document, DocumentChange, DocumentKind, Stored};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::{Engine, deadlines, reconcile};
+use crate::sweep::sweep;
+use crate::{Engine, adopt, deadlines, reconcile};
 
 /// Interval between two looks: short enough that a run with a lost worker runs elsewhere within a
 /// second of the end of its lease.
 pub const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// Runs that one query returns: the next query follows at once if there are more.
 const BATCH: u32 = 64;
+/// Interval of the removal of what is left of attempts that are not live: rare, and nothing waits for
+/// it.
+const SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// Wait before another try with a due run that is held at the moment.
 const HELD_AGAIN: Duration = Duration::from_secs(1);
 
@@ -34,12 +40,20 @@ pub struct Reaped {
 ///
 /// If the registry cannot be read.
 pub async fn look(engine: &Engine) -> Result<Reaped, reconcile::Error> {
+    look_for(engine, None).await
+}
+
+/// Looks once, and sends runs whose agent a worker may adopt.
+async fn look_for(
+    engine: &Engine,
+    adopter: Option<&mpsc::Sender<Stored>>,
+) -> Result<Reaped, reconcile::Error> {
     let mut reaped = Reaped::default();
     loop {
         let expired = engine.store().expired(engine.now(), BATCH).await?;
         let (count, before) = (expired.len(), reaped.lost);
         for run_id in expired {
-            if matches!(bring_back(engine, &run_id).await, Ok(true)) {
+            if matches!(bring_back(engine, &run_id, adopter).await, Ok(true)) {
                 reaped.lost += 1;
             }
         }
@@ -62,17 +76,27 @@ pub async fn look(engine: &Engine) -> Result<Reaped, reconcile::Error> {
     Ok(reaped)
 }
 
-/// Looks at intervals until the future is dropped.
-pub async fn watch(engine: &Engine) {
+/// Looks at intervals until the future is dropped. Sends runs to `adopter` whose agent a worker of this
+/// machine may adopt.
+pub(crate) async fn watch(engine: &Engine, adopter: &mpsc::Sender<Stored>) {
+    let mut swept_at = None;
     loop {
         // An unreadable registry may be readable at the next look.
-        drop(Box::pin(look(engine)).await);
+        drop(Box::pin(look_for(engine, Some(adopter))).await);
+        if swept_at.is_none_or(|at: Instant| at.elapsed() >= SWEEP_EVERY) {
+            Box::pin(sweep(engine)).await;
+            swept_at = Some(Instant::now());
+        }
         tokio::time::sleep(engine.jittered(LOOK_EVERY)).await;
     }
 }
 
 /// Takes a run from a holder that did not renew its lease. `false`: another process was faster.
-async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, reconcile::Error> {
+async fn bring_back(
+    engine: &Engine,
+    run_id: &RunId,
+    adopter: Option<&mpsc::Sender<Stored>>,
+) -> Result<bool, reconcile::Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(false) };
     if stored.run.spec.placement.is_none() && stored.run.spec.host != engine.holder().host {
         // Its processes and files are on that machine.
@@ -80,6 +104,13 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, reconcile::
     }
     let is_over = |ends: Timestamp| engine.now() > ends;
     if !stored.lease.as_ref().and_then(|lease| lease.expires_at).is_some_and(is_over) {
+        return Ok(false);
+    }
+    if adopt::is_left(engine, &stored).await? {
+        if let Some(adopter) = adopter {
+            // A full channel has enough to do.
+            drop(adopter.try_send(stored));
+        }
         return Ok(false);
     }
     match reconcile::take_and_settle(engine, &stored).await {

@@ -14,12 +14,13 @@ use errand_model::step::Steps;
 use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Lease, Stored};
 
+use crate::adopt::{self, Adopter};
 use crate::commit::{self, Admits, Commit, Writer, commit};
 use crate::error::{CodedError, IoFailure, RunEnding, operation_error};
 use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, attempt_paths, environment, family, handover, launch, lease, logs, parcels, reserve,
-    stored, unheld,
+    Engine, attempt_paths, environment, family, handover, kept, launch, lease, logs, parcels,
+    reserve, stored, unheld,
 };
 
 operation_error! {
@@ -53,7 +54,7 @@ const TRIES: usize = 16;
 ///
 /// If the registry fails.
 pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Error> {
-    let mut has_tried_secrets = false;
+    let (mut has_tried_secrets, mut has_tried_adoption) = (false, false);
     for _ in 0..TRIES {
         if stored.run.status.is_terminal() {
             return Ok(stored);
@@ -79,9 +80,18 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
             }
             continue;
         }
+        if adopt::is_left(engine, &stored).await? {
+            return Ok(stored);
+        }
+        let is_adoption = adopt::adopter_of(engine, &stored) == Adopter::Helper;
+        if is_adoption && std::mem::replace(&mut has_tried_adoption, true) {
+            // The helper could not: the agent is left as it is, until the next look.
+            return Ok(stored);
+        }
         let run_id = stored.run.id.clone();
         match take_and_settle(engine, &stored).await {
             Ok(()) => {}
+            Err(Error::Launch(_)) if is_adoption => return Ok(stored),
             Err(error) if is_taken_over(&error) => {}
             Err(error) if is_read_only(&error) => return Ok(stored),
             Err(error) => return Err(error),
@@ -267,11 +277,16 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         // The run came to rest just before its lease was taken, and needs no holder.
         return Ok(engine.store().give_back(run_id, lease.epoch).await?);
     }
+    if adopt::adopter_of(engine, &stored) == Adopter::Helper {
+        // A new helper goes on with the attempt.
+        return Ok(launch::hand_over(engine, run_id, lease).await?);
+    }
     if !stored.run.attempts.is_empty() {
         end_processes(engine, &stored.run).await?;
         // The agent may have written a secret there that no process will read.
         drop(std::fs::remove_file(attempt_paths::scratch(engine, &stored.run).join("output")));
         drop(std::fs::remove_file(attempt_paths::socket(engine, &stored.run)));
+        kept::remove(engine, run_id);
     }
     let recovered = from_snapshot(engine, &stored).await?;
     reserve::free(engine.registry(), run_id);

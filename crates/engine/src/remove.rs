@@ -15,7 +15,7 @@ use crate::ask::{self, cancel};
 use crate::error::{CodedError as _, IoFailure, RunEnding, RunLive, operation_error};
 use crate::garbage::{self, Released};
 use crate::off_thread::off_thread;
-use crate::{Engine, logs, outbox, reconcile, tasks, wait};
+use crate::{Engine, logs, outbox, reconcile, sweep, tasks, wait};
 
 operation_error! {
     /// Error: a run cannot be removed.
@@ -60,6 +60,7 @@ const PAGE: u32 = 500;
 /// [`crate::error::RunLive`] if the run is not over.
 pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let stored = removable(engine, run_id).await?;
+    sweep::sweep(engine).await;
     let mut released = remove_rest(engine, &stored).await?;
     released.note(engine, run_id).await?;
     engine.store().remove(run_id, Removal::Terminal).await?;
@@ -290,6 +291,7 @@ fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         registry.run_session(run_id),
         registry.run_final(run_id),
         registry.run_reserve(run_id),
+        registry.run_kept(run_id),
         registry.run_events(run_id),
         registry.run_events_damaged(run_id),
         // The record goes last: as long as it exists, a rebuild of the registry knows the run.

@@ -148,6 +148,11 @@ impl ReportReader {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Returns the number of bytes that the reports had since the last [`ReportReader::push`].
+    pub const fn read_bytes(&self) -> usize {
+        self.read
+    }
+
     /// Returns the next whole report; `None` if there is none yet.
     ///
     /// # Errors

@@ -133,6 +133,11 @@ impl Registry {
         self.run_file(run_id, "reserve")
     }
 
+    /// A file with what another process needs to go on with the run's live attempt.
+    pub fn run_kept(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "kept")
+    }
+
     /// The state of the run's session.
     pub fn run_session(&self, run_id: &RunId) -> PathBuf {
         self.run_file(run_id, "session.json")

@@ -13,6 +13,7 @@ use errand_api::agent_protocol::{
 };
 use errand_model::event::{DeadlineDefault, Failure};
 use errand_model::{Digest, Payload};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
@@ -199,7 +200,7 @@ pub struct Terms {
 }
 
 /// Result of an attempt, as the agent reports it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptResult {
     /// Status of the attempt.
     pub status: CheckbackStatus,

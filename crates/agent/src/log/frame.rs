@@ -17,6 +17,8 @@ pub(crate) struct Framer {
     tail: Vec<u8>,
     /// True if a part of that line was emitted already.
     is_continued: bool,
+    /// Bytes of text that were emitted, newlines included.
+    emitted: u64,
     full: Vec<u8>,
     part: Vec<u8>,
 }
@@ -28,9 +30,30 @@ impl Framer {
             out: Vec::new(),
             tail: Vec::new(),
             is_continued: false,
+            emitted: 0,
             full: Vec::new(),
             part: Vec::new(),
         }
+    }
+
+    /// Creates a framer that continues a stream: `emitted` bytes of it are in the log, the last of them
+    /// without a newline if `is_continued`, and `tail` follows.
+    pub(crate) fn continuing(
+        stream: LogStream,
+        (emitted, is_continued): (u64, bool),
+        tail: Vec<u8>,
+    ) -> Self {
+        Self { emitted, is_continued, tail, ..Self::new(stream) }
+    }
+
+    /// Returns the number of bytes of text that were emitted, newlines included.
+    pub(crate) const fn emitted(&self) -> u64 {
+        self.emitted
+    }
+
+    /// Returns the text of the unfinished line that was not emitted.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.tail
     }
 
     /// Takes the next bytes. Passes finished lines to `emit`.
@@ -59,6 +82,7 @@ impl Framer {
         if self.has_tail() {
             self.stamp();
             self.out.extend_from_slice(&self.part);
+            self.count(self.tail.len());
             self.out.append(&mut self.tail);
             self.out.push(b'\n');
             self.is_continued = true;
@@ -93,9 +117,11 @@ impl Framer {
         if self.tail.is_empty() && end.len() <= PART_BYTES {
             self.out.extend_from_slice(&self.full);
             self.out.extend_from_slice(end);
+            self.count(end.len() + 1);
         } else {
             self.unfinished(end);
             self.out.extend_from_slice(&self.full);
+            self.count(self.tail.len() + 1);
             self.out.append(&mut self.tail);
         }
         self.out.push(b'\n');
@@ -107,6 +133,7 @@ impl Framer {
         while self.tail.len() + text.len() > PART_BYTES {
             let (fits, rest) = text.split_at(PART_BYTES - self.tail.len());
             self.out.extend_from_slice(&self.part);
+            self.count(self.tail.len() + fits.len());
             self.out.append(&mut self.tail);
             self.out.extend_from_slice(fits);
             self.out.push(b'\n');
@@ -114,6 +141,10 @@ impl Framer {
             text = rest;
         }
         self.tail.extend_from_slice(text);
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.emitted = self.emitted.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     fn hand_on(&mut self, emit: &mut impl FnMut(&[u8])) {

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::copy::Copy;
 use super::frame::system_lines;
+use super::printed::remove_torn_line;
 use super::segments::{self, SegmentLimits};
 
 /// Mode of a log: private to its owner, since agents may print confidential text.
@@ -52,6 +53,17 @@ impl Writer {
     /// If the file cannot be created or opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::with_limits(path, SegmentLimits::default())
+    }
+
+    /// Opens a log as [`Writer::open`] does, after its last writer was killed: a line that it did not
+    /// finish is removed, since this writer gets the text again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::open`].
+    pub fn continuing(path: &Path) -> io::Result<Self> {
+        remove_torn_line(path)?;
+        Self::open(path)
     }
 
     /// Opens a log as [`Writer::open`] does, with other size limits.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use find::{Patterns, Written};
-pub use stream::StreamRedactor;
+pub use stream::{HeldText, StreamRedactor};
 
 /// Shortest value that is masked: shorter ones would occur in ordinary words.
 pub const MIN_SECRET_BYTES: usize = 4;
@@ -129,6 +129,11 @@ impl Redactor {
     /// Starts to mask text that comes in parts.
     pub fn stream(&self) -> StreamRedactor {
         StreamRedactor::new(Arc::clone(&self.patterns))
+    }
+
+    /// Continues to mask text that came in parts, after what another redactor of the same secrets held.
+    pub fn stream_after(&self, held: HeldText) -> StreamRedactor {
+        StreamRedactor::continuing(Arc::clone(&self.patterns), held)
     }
 }
 

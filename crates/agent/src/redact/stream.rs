@@ -23,9 +23,32 @@ impl fmt::Debug for StreamRedactor {
     }
 }
 
+/// Text that a redactor of a stream holds, so that another one can continue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldText {
+    /// The last bytes written, followed by those that could still become a secret.
+    pub bytes: Vec<u8>,
+    /// Number of bytes at the beginning that were written.
+    pub written: usize,
+    /// True if the last of the written bytes are inside a mask.
+    pub is_masked: bool,
+}
+
 impl StreamRedactor {
     pub(super) fn new(patterns: Arc<Patterns>) -> Self {
         Self { patterns, held: Vec::new(), written: Written::default() }
+    }
+
+    pub(super) fn continuing(patterns: Arc<Patterns>, held: HeldText) -> Self {
+        let HeldText { bytes, written, is_masked } = held;
+        let written = Written { length: written.min(bytes.len()), is_masked };
+        Self { patterns, held: bytes, written }
+    }
+
+    /// Returns the text that is held.
+    pub fn held(&self) -> HeldText {
+        let Written { length, is_masked } = self.written;
+        HeldText { bytes: self.held.clone(), written: length, is_masked }
     }
 
     /// Takes the next part. Appends the decided text to `out`.

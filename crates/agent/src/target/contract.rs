@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use errand_api::agent_file::TargetKind;
 use errand_model::event::MemoryEnforcement;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,9 +16,8 @@ use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
 ///
 /// Every call is idempotent by run and attempt: repeated, it has no further effect.
 ///
-/// Deliberately absent: taking over the agent of another supervisor. An agent that is a process
-/// ends with its supervisor. One that outlives it, in a container, is ended by the next holder of
-/// the lease, which calls [`Target::end`].
+/// An agent that is a process ends with its supervisor. One that outlives it, in a container, is
+/// adopted by the next holder of the lease ([`Target::adopt`]), or ended by it ([`Target::end`]).
 #[async_trait]
 pub trait Target: Debug + Send + Sync {
     /// Returns the name that agent files and journals use, such as `process`.
@@ -27,6 +27,16 @@ pub trait Target: Debug + Send + Sync {
     /// not, the agent file's command is passed on as it is written, and found by the target.
     fn sees_this_machine(&self) -> bool {
         true
+    }
+
+    /// Checks, before a run exists, that its agent can live in `place`: what it needs is there, or is
+    /// fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetStartError::Refused`].
+    async fn check(&self, _place: &TargetKind) -> Result<(), TargetStartError> {
+        Ok(())
     }
 
     /// Starts the agent of an attempt; returns once its program runs. Its output goes to `output`
@@ -44,6 +54,47 @@ pub trait Target: Debug + Send + Sync {
         spec: &LaunchSpec,
         output: AgentOutput,
     ) -> Result<Box<dyn Live>, TargetStartError>;
+
+    /// Returns true if agents of this target outlive their supervisors, and can be adopted.
+    fn outlives_supervisor(&self) -> bool {
+        false
+    }
+
+    /// Returns true if this machine has everything that the adoption of an agent needs. Asks no
+    /// other process.
+    fn can_adopt(&self, _agent: &OrphanedAgent) -> bool {
+        false
+    }
+
+    /// Takes over an agent whose supervisor is gone, whether it still lives or has ended since. Its
+    /// output goes to `output` from where the supervisor before left off: the log gets no line twice,
+    /// and lacks none. To be called by the holder of the run's lease.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetStartError`]; the agent is then as before, and may be adopted later.
+    async fn adopt(
+        &self,
+        agent: &OrphanedAgent,
+        _output: AgentOutput,
+    ) -> Result<Box<dyn Live>, TargetStartError> {
+        Err(io::Error::other(format!("a {} has no agents to adopt", agent.locator.target)).into())
+    }
+
+    /// Lists the attempts of which something may be left on this machine, live ones included. Asks
+    /// no other process, and costs little where nothing is left.
+    fn kept(&self) -> Vec<(RunId, u32)> {
+        Vec::new()
+    }
+
+    /// Ends and removes everything of one attempt that is not live any more.
+    ///
+    /// # Errors
+    ///
+    /// If something is left; it is found by [`Target::kept`] again.
+    async fn forget(&self, _run_id: &RunId, _attempt: u32) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Ends everything of a run that lives in this target, and returns the number of processes,
     /// containers or pods. To be called after the supervisor's death by the holder of the run's
@@ -63,6 +114,19 @@ pub trait Target: Debug + Send + Sync {
     ///
     /// If that cannot be known.
     async fn is_frozen(&self, run_id: &RunId, supervisor: &ProcessIdentity) -> io::Result<bool>;
+}
+
+/// Agent whose supervisor is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrphanedAgent {
+    /// Id of the run.
+    pub run_id: RunId,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Place of the agent, as the journal has it.
+    pub locator: Locator,
+    /// True if the agent was started with a limit of memory.
+    pub has_memory_limit: bool,
 }
 
 /// Agent of one attempt, as it lives in its target. Dropping it kills the agent, unless the target
@@ -103,6 +167,10 @@ pub trait Live: Debug + Send + Sync {
 
     /// Continues everything that was frozen.
     async fn thaw(&self);
+
+    /// Removes what the target keeps for an adoption. To be called once the end of the attempt is
+    /// recorded.
+    async fn settled(&self) {}
 
     /// Returns how the limit of [`LaunchSpec::memory_limit_bytes`] is enforced; `None` without a
     /// limit.

@@ -3,8 +3,6 @@
 //! It is `errand up` with the routes of tasks: a task is a run of its registry whose target is a
 //! container, so lifecycle, journal, logs and recovery are those of runs.
 
-use errand_api::error_code::ErrorCode;
-
 use super::up::{self, ServerKind};
 use crate::config::ServerFlags;
 use crate::context::Context;
@@ -24,26 +22,11 @@ Examples:
   curl -N 'http://127.0.0.1:7070/tasks/t-1/log?follow=true'
   curl -X POST http://127.0.0.1:7070/tasks/t-1/cancel")]
 pub(crate) struct Args {
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "The socket of the container engine, Docker or Podman, of this machine [env: ERRAND_ENGINE]"
-    )]
-    engine: Option<String>,
     #[command(flatten)]
     flags: ServerFlags,
 }
 
 /// Serves tasks until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let Some(engine) = &args.engine else {
-        return up::serve_as(ServerKind::Dispatcher, context, &args.flags).await;
-    };
-    if !engine.strip_prefix("unix://").unwrap_or(engine).starts_with('/') {
-        let message = format!("--engine {engine:?} is no socket of this machine");
-        let hint = "write unix:///path, such as unix:///run/podman/podman.sock";
-        return Err(Failure::new(ErrorCode::Usage, message).hint(hint));
-    }
-    let context = context.with_engine(engine);
-    up::serve_as(ServerKind::Dispatcher, &context, &args.flags).await
+    up::serve_as(ServerKind::Dispatcher, context, &args.flags).await
 }

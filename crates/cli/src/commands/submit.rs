@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::parcel::{self, Parcel, ParcelPlan};
+use errand_agent::target::TargetStartError;
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::brief::BriefParts;
@@ -16,6 +17,7 @@ use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
 use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Submission};
 use errand_engine::{Engine, service, trace_context};
+use errand_model::Locator;
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 use tempfile::TempDir;
@@ -295,7 +297,23 @@ impl CheckedRunDraft {
     pub(crate) async fn check_names(&self, context: &Context) -> Result<(), Failure> {
         let (plan, brief) = (&self.draft.source.plan, &self.draft.options.brief);
         Box::pin(named_elsewhere::check_plan(context, plan)).await?;
-        Box::pin(named_elsewhere::check_added(context, plan, brief)).await
+        Box::pin(named_elsewhere::check_added(context, plan, brief)).await?;
+        self.check_target(context).await
+    }
+
+    /// Checks that the place of the agent has what the agent needs, such as its image.
+    async fn check_target(&self, context: &Context) -> Result<(), Failure> {
+        let place = &self.draft.source.agent().target;
+        if place.name() == Locator::PROCESS {
+            return Ok(());
+        }
+        let surroundings = context.surroundings();
+        let Some(target) = surroundings.targets.get(place.name()) else { return Ok(()) };
+        match target.check(place).await {
+            Ok(()) => Ok(()),
+            Err(TargetStartError::Refused { code, message }) => Err(Failure::new(code, message)),
+            Err(error) => Err(Failure::internal("the agent's target cannot be used", &error)),
+        }
     }
 
     /// Packs the agent.

@@ -1,10 +1,14 @@
 //! Agents in containers: what a process agent can do, through the real program and a real engine.
 
+use std::io::Read as _;
+use std::net::TcpStream;
+
 use errand_testkit::podman::{IMAGE, Podman};
 use errand_testkit::{LIMIT, Sandbox, TestAgent, is_alive, wait_until};
 use serde_json::Value;
 
 use crate::support::{kill, pid, record, sandbox};
+use crate::workers::{Queue, drain, forgetful, worker};
 
 /// Sandbox with an engine; `None` on a machine that cannot have one.
 fn world() -> Option<(Sandbox, Podman)> {
@@ -77,43 +81,164 @@ fn a_container_is_paused_continued_and_stopped() {
     wait_until("the engine removed it", LIMIT, || containers(&podman, run_id).is_empty());
 }
 
+/// Script that prints numbered lines, takes a step in the middle, and goes on for each line of a file.
+const COUNTER: &str = "n=0; while [ ! -e go-on ]; do n=$((n+1)); echo line $n; echo odd $n >&2; \
+     sleep 0.05; done; errand agent step only -- sh -c 'echo stepped >> steps; echo done'; \
+     echo total $n; errand agent output \"total $n\"\n";
+
 #[test]
-fn the_container_of_a_killed_helper_is_removed_by_the_next_reader_and_others_stay() {
+fn a_container_outlives_its_helper_and_the_next_reader_adopts_it() {
     let Some((sandbox, podman)) = world() else { return };
     let foreign = podman.run(&["run", "-d", "--network", "none", IMAGE, "sleep", "1000"]);
-    let image = ["run", "-d", "--image", IMAGE, "--", "sleep", "1000"];
-    let run_id = sandbox.errand(image).run().ok().stdout();
+    let agent = contained(COUNTER, "").write_below(&sandbox.repo());
+    let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
     let run_id = run_id.trim();
-    let helper = record(&sandbox, run_id)["pid"].clone();
-    kill(&helper);
-    wait_until("the helper is gone", LIMIT, || !is_alive(pid(&helper)));
-    assert_eq!(containers(&podman, run_id).len(), 1, "it outlives its helper");
-    let record = record(&sandbox, run_id);
-    assert_eq!(
-        (&record["status"], &record["last_error"]["code"]),
-        (&"failed".into(), &"helper_died".into())
-    );
+    for adoptions in 0..3 {
+        prints(&sandbox, run_id, 10 * (adoptions + 1));
+        let before = record(&sandbox, run_id);
+        assert_eq!(before["status"], "running", "{before}");
+        kill(&before["pid"]);
+        wait_until("the helper is gone", LIMIT, || !is_alive(pid(&before["pid"])));
+        assert_eq!(containers(&podman, run_id).len(), 1, "it outlives its helper");
+        let after = record(&sandbox, run_id);
+        assert_eq!(
+            (&after["status"], after["attempts"].as_array().unwrap().len()),
+            (&"running".into(), 1)
+        );
+        assert_ne!(after["pid"], before["pid"]);
+    }
+    assert_counted(&sandbox, run_id, 3);
     assert_eq!(containers(&podman, run_id), Vec::<String>::new());
     let left = podman.run(&["ps", "--all", "--quiet", "--no-trunc"]);
     assert!(left.contains(&foreign), "{left}");
     let _removed = podman.run(&["rm", "-f", "-t", "0", &foreign]);
 }
 
+/// Checks that a run of [`COUNTER`] is over, and that its log has each line once.
+fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
+    let running = record(sandbox, run_id);
+    let workspace = running["attempts"][0]["workspace"]["path"].as_str().unwrap();
+    std::fs::write(std::path::Path::new(workspace).join("go-on"), "").unwrap();
+    let _ended = sandbox.errand(["wait", run_id]).run().ok();
+    let record = record(sandbox, run_id);
+    assert_eq!(record["status"], "completed", "{record}");
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record}");
+    let logs = sandbox.errand(["logs", run_id]).run().ok();
+    let log = format!("{}\n{}", logs.stdout(), logs.stderr());
+    let total = log.lines().filter(|line| line.starts_with("line ")).count();
+    for stream in ["line", "odd"] {
+        let prefix = format!("{stream} ");
+        let numbers: Vec<usize> =
+            log.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
+        assert_eq!(numbers, (1..=total).collect::<Vec<_>>(), "{log}");
+    }
+    assert_eq!(record["output"], format!("total {total}"));
+    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
+    assert_eq!(events.matches("attempt.adopted").count(), adoptions, "{events}");
+    assert_eq!(events.matches("step.completed").count(), 1, "{events}");
+}
+
+fn prints(sandbox: &Sandbox, run_id: &str, number: usize) {
+    let line = format!("line {number}\n");
+    wait_until("it prints", LIMIT, || {
+        sandbox.errand(["logs", run_id]).run().stdout().contains(&line)
+    });
+}
+
 #[test]
-fn what_no_engine_can_do_is_refused_with_a_code() {
-    let Some((sandbox, _podman)) = world() else { return };
-    let code = |arguments: &[&str], address: Option<&str>| {
-        let run = sandbox.errand(["run", "--json"]).args(arguments);
-        let run = match address {
-            Some(address) => run.env("DOCKER_HOST", address),
-            None => run,
+fn the_next_worker_adopts_the_containers_of_a_killed_worker_and_of_one_that_was_asked_to_end() {
+    let Some((sandbox, podman)) = world() else { return };
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&contained(COUNTER, "")));
+    let supervisor = || record(&sandbox, &run_id)["attempts"][0]["worker"].clone();
+    let first = forgetful(&sandbox, &[]);
+    prints(&sandbox, &run_id, 5);
+    first.kill();
+    drop(first.wait());
+    let second = worker(&sandbox, &["--worker-name", "two"]);
+    wait_until("it is adopted", LIMIT, || supervisor() == "two");
+    prints(&sandbox, &run_id, 20);
+    drain(second);
+    let of_run = containers(&podman, &run_id);
+    assert_eq!(of_run.len(), 1, "it outlives a worker that was asked to end");
+    assert_eq!(record(&sandbox, &run_id)["status"], "running", "no reader ends it");
+    let third = worker(&sandbox, &["--worker-name", "three"]);
+    wait_until("it is adopted", LIMIT, || supervisor() == "three");
+    assert_counted(&sandbox, &run_id, 2);
+    assert_eq!(containers(&podman, &run_id), Vec::<String>::new());
+    drain(third);
+}
+
+#[test]
+fn what_no_engine_can_do_is_refused_before_the_run_exists() {
+    let Some((sandbox, podman)) = world() else { return };
+    let check = |arguments: &[&str], address: Option<&str>, code: &str| {
+        let exit_code = match code {
+            "agent_file_invalid" => 2,
+            "image_not_found" => 127,
+            _ => 125,
         };
-        let record: Value = run.run().json();
-        record["last_error"]["code"].as_str().unwrap_or_default().to_owned()
+        for way in [&["run"][..], &["run", "-d"]] {
+            let run = sandbox.errand(way).args(arguments);
+            let run = match address {
+                Some(address) => run.env("DOCKER_HOST", address),
+                None => run,
+            };
+            drop(run.run().refuses(exit_code, code));
+        }
     };
     let image = ["--image", IMAGE, "--", "true"];
-    assert_eq!(code(&image, Some("unix:///nowhere")), "engine_unreachable");
-    assert_eq!(code(&image, Some("tcp://127.0.0.1:1")), "engine_unreachable");
-    assert_eq!(code(&["--image", "localhost/none:1"], None), "image_not_found");
-    assert_eq!(code(&["--image", IMAGE, "--", "no-such-program"], None), "command_not_found");
+    check(&image, Some("unix:///nowhere"), "engine_unreachable");
+    check(&image, Some("tcp://127.0.0.1:1"), "engine_unreachable");
+    check(&["--image", "localhost/none:1"], None, "image_not_found");
+    let other = format!("localhost/bb@sha256:{}", "0".repeat(64));
+    check(&["--image", &other], None, "image_not_found");
+    let path = |spec: &str, more: &str| {
+        let target = format!("target: {{ type: container, image: '{IMAGE}', {spec} }}");
+        sandbox.agent(&TestAgent::shell("true").spec(&target).spec(more))
+    };
+    for (spec, more) in [
+        ("pull: never", "resources: { memory: 2GB }"),
+        ("ports: [{ container_port: 80 }, { container_port: 80 }]", ""),
+        ("mounts: [{ source: ../other, target: /data }]", ""),
+    ] {
+        check(&[path(spec, more).to_str().unwrap()], None, "agent_file_invalid");
+    }
+    let listed: Value = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
+    assert_eq!(listed["runs"].as_array().map_or(0, Vec::len), 0, "{listed}");
+    let label = format!("dev.errand.registry={}", sandbox.registry().display());
+    assert_eq!(podman.with_label(&label), Vec::<String>::new());
+    let run = sandbox.errand(["run", "--json", "--image", IMAGE, "--", "no-such-program"]);
+    let record: Value = run.run().json();
+    assert_eq!(record["last_error"]["code"], "command_not_found", "{record}");
+}
+
+#[test]
+fn a_published_port_is_reached_while_the_run_lives() {
+    let Some((sandbox, podman)) = world() else { return };
+    let target = format!(
+        "target: {{ type: container, image: '{IMAGE}', ports: [{{ container_port: 6080 }}] }}"
+    );
+    let script = "while true; do echo reached | nc -l -p 6080; done\n";
+    let agent = sandbox.agent(&TestAgent::shell(script).spec(&target));
+    let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
+    let run_id = run_id.trim();
+    let port = || record(&sandbox, run_id)["attempts"][0]["container"]["ports"][0].clone();
+    wait_until("the record has the port", LIMIT, || port()["port"].is_number());
+    let port = port();
+    assert_eq!((&port["container_port"], &port["protocol"]), (&6080.into(), &"tcp".into()));
+    let address = format!("{}:{}", port["host"].as_str().unwrap(), port["port"]);
+    let answer = || {
+        let mut answer = String::new();
+        let connected = TcpStream::connect(&address).ok();
+        // The engine's end may accept before the agent listens.
+        connected.and_then(|mut it| it.read_to_string(&mut answer).ok());
+        answer
+    };
+    wait_until("the port answers", LIMIT, || answer() == "reached\n");
+    let listed = sandbox.errand(["ps"]).run().ok().stdout();
+    assert!(listed.contains(&address) && listed.contains("6080"), "{listed}");
+    let _stopped = sandbox.errand(["stop", "--force", run_id]).run();
+    wait_until("it is removed", LIMIT, || containers(&podman, run_id).is_empty());
+    assert!(TcpStream::connect(&address).is_err());
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
+use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
@@ -34,13 +35,20 @@ impl Queue {
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
         let registry = Registry::at(sandbox.registry());
         let store = Sqlite::open(&registry, Options::CREATE).unwrap();
+        // Only its name counts: the workers start the agents.
+        let containers = ContainerTarget::new(ContainerSettings {
+            engine: EngineAddress::default(),
+            folder: registry.root().join("containers"),
+            registry: registry.root().to_owned(),
+            program: env!("CARGO_BIN_EXE_errand").into(),
+        });
         let surroundings = EngineContext {
             registry,
             environment: BTreeMap::new(),
             program: env!("CARGO_BIN_EXE_errand").into(),
             identity: sandbox.config().join("errand/identity.txt"),
             runtime_dir: sandbox.root().join("run/errand"),
-            targets: errand_agent::Targets::default(),
+            targets: errand_agent::Targets::default().with(Arc::new(containers)),
             harnesses: errand_agent::Harnesses::default(),
         };
         let process = os::own_identity().unwrap();
@@ -90,12 +98,12 @@ impl Queue {
 const TO_BE_LOST: Duration = Duration::from_secs(2);
 
 /// Starts a worker whose leases are renewed in time even on a busy machine.
-fn worker(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
+pub(crate) fn worker(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
     worker_with(sandbox, "5s", more)
 }
 
 /// Starts a worker whose leases last for [`TO_BE_LOST`].
-fn forgetful(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
+pub(crate) fn forgetful(sandbox: &Sandbox, more: &[&str]) -> RunningProgram {
     worker_with(sandbox, &format!("{}s", TO_BE_LOST.as_secs()), more)
 }
 
@@ -107,7 +115,7 @@ fn worker_with(sandbox: &Sandbox, lease: &str, more: &[&str]) -> RunningProgram 
     worker
 }
 
-fn drain(worker: RunningProgram) {
+pub(crate) fn drain(worker: RunningProgram) {
     worker.terminate();
     drop(worker.wait().ok());
 }

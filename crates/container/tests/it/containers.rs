@@ -1,12 +1,16 @@
 //! Promises of the container target, in addition to those of all targets.
 
+use std::io::{Read as _, Seek as _};
 use std::time::Duration;
 
-use errand_agent::target::{Exit, LaunchSpec, Live, TargetStartError};
+use errand_agent::log::marker;
+use errand_agent::target::{
+    AgentOutput, Exit, LaunchSpec, Live, OrphanedAgent, Stdout, TargetStartError,
+};
 use errand_api::agent_file::{ContainerPlace, PullPolicy, TargetKind};
 use errand_model::error_code::ErrorCode;
-use errand_testkit::LIMIT;
 use errand_testkit::conformance::{Program, TestAttempt};
+use errand_testkit::{LIMIT, wait_until};
 use tokio::time::timeout;
 
 use crate::support::{World, place, spec};
@@ -117,4 +121,127 @@ async fn what_cannot_be_started_is_refused_and_leaves_nothing() {
     assert_eq!(code(&error), Some(ErrorCode::ContainerRefused), "{error:?}");
     let label = format!("dev.errand.run={}", attempt.run_id);
     assert_eq!(world.podman.with_label(&label), Vec::<String>::new());
+}
+
+/// Output of an attempt whose log says that the attempt began.
+fn logged_output(attempt: &TestAttempt) -> AgentOutput {
+    let output = attempt.output();
+    output.log.system(&marker::began(attempt.spec(Program::Prints).attempt, "initial"));
+    output
+}
+
+fn orphan(attempt: &TestAttempt, live: &dyn Live) -> OrphanedAgent {
+    OrphanedAgent {
+        run_id: attempt.run_id.clone(),
+        attempt: attempt.spec(Program::Prints).attempt,
+        locator: live.locator(),
+        has_memory_limit: false,
+    }
+}
+
+async fn adopted(world: &World, attempt: &TestAttempt, agent: &OrphanedAgent) -> Box<dyn Live> {
+    assert!(world.target.can_adopt(agent));
+    timeout(LIMIT, world.target.adopt(agent, attempt.output())).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_is_adopted_with_all_of_its_output() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let script = "n=0; while [ ! -e go-on ]; do n=$((n+1)); printf \"$n \"; echo e$n >&2; \
+                  done; printf last; exit 3";
+    let spec = shell(&attempt, script);
+    let start = world.target.start(&spec, logged_output(&attempt));
+    let mut live = timeout(LIMIT, start).await.unwrap().unwrap();
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let agent = orphan(&attempt, live.as_ref());
+        drop(live);
+        // The tasks of the supervisor that is gone have to end: they hold the pipe.
+        tokio::task::yield_now().await;
+        live = adopted(&world, &attempt, &agent).await;
+    }
+    std::fs::write(spec.cwd.join("go-on"), "").unwrap();
+    let exit = exit(live.as_ref()).await;
+    assert_eq!(exit.code, Some(3), "{exit:?}");
+    let log = attempt.log();
+    let errors: Vec<u32> =
+        log.lines().filter_map(|line| line.split_once(" stderr F e")?.1.parse().ok()).collect();
+    let total = u32::try_from(errors.len()).unwrap();
+    assert_eq!(errors, (1..=total).collect::<Vec<_>>());
+    let expect: String = (1..=total).map(|n| format!("{n} ")).chain(["last".to_owned()]).collect();
+    let printed = match &exit.stdout {
+        Stdout::Memory(bytes) => bytes.clone(),
+        Stdout::File { file, .. } => {
+            let (mut file, mut bytes) = (file.as_ref(), Vec::new());
+            file.rewind().unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            bytes
+        }
+        Stdout::TooLong | Stdout::Unwritten(_) => panic!("{exit:?}"),
+    };
+    let printed = String::from_utf8(printed).unwrap();
+    assert_eq!(printed, expect);
+    live.settled().await;
+    assert_eq!(world.target.kept(), []);
+}
+
+#[tokio::test]
+async fn the_end_of_an_agent_that_nobody_watched_is_found_by_its_adopter() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let spec =
+        shell(&attempt, "echo one; while [ ! -e go-on ]; do sleep 0.01; done; echo two; exit 4");
+    let start = world.target.start(&spec, logged_output(&attempt));
+    let live = timeout(LIMIT, start).await.unwrap().unwrap();
+    let agent = orphan(&attempt, live.as_ref());
+    drop(live);
+    std::fs::write(spec.cwd.join("go-on"), "").unwrap();
+    let folder = agent.locator.fields["folder"].as_str().unwrap().to_owned();
+    let ended = std::path::Path::new(&folder).join("control/ended");
+    wait_until("it ends", LIMIT, || ended.exists());
+    let live = adopted(&world, &attempt, &agent).await;
+    let exit = exit(live.as_ref()).await;
+    assert_eq!((exit.code, exit.stdout.in_memory()), (Some(4), b"one\ntwo\n".as_slice()));
+    // One that died before it recorded the end finds it again.
+    let live = {
+        drop(live);
+        adopted(&world, &attempt, &agent).await
+    };
+    let again = timeout(LIMIT, live.wait()).await.unwrap().unwrap();
+    assert_eq!((again.code, again.stdout.in_memory()), (Some(4), b"one\ntwo\n".as_slice()));
+}
+
+#[tokio::test]
+async fn a_container_that_was_removed_meanwhile_was_killed() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    let spec = shell(&attempt, "sleep 1000");
+    let start = world.target.start(&spec, logged_output(&attempt));
+    let live = timeout(LIMIT, start).await.unwrap().unwrap();
+    let agent = orphan(&attempt, live.as_ref());
+    drop(live);
+    let id = agent.locator.fields["id"].as_str().unwrap();
+    let _removed = world.podman.run(&["rm", "-f", "-t", "0", id]);
+    let live = adopted(&world, &attempt, &agent).await;
+    assert_eq!(exit(live.as_ref()).await.signal, Some(9));
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_attempt_is_forgotten_and_no_other_container() {
+    let Some(world) = World::new() else { return };
+    let (first, second) = (TestAttempt::default(), TestAttempt::default());
+    for attempt in [&first, &second] {
+        drop(started(&world, attempt, &shell(attempt, "sleep 1000")).await);
+    }
+    let of = |attempt: &TestAttempt| {
+        world.podman.with_label(&format!("dev.errand.run={}", attempt.run_id)).len()
+    };
+    let kept = world.target.kept();
+    assert_eq!(kept.len(), 2);
+    let number = first.spec(Program::Prints).attempt;
+    timeout(LIMIT, world.target.forget(&first.run_id, number)).await.unwrap().unwrap();
+    assert_eq!((of(&first), of(&second)), (0, 1));
+    timeout(LIMIT, world.target.forget(&second.run_id, number)).await.unwrap().unwrap();
+    assert_eq!((of(&second), world.target.kept()), (0, Vec::new()));
 }

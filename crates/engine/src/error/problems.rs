@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use errand_agent::agent_api::AgentApiBindError;
+use errand_agent::target::TargetStartError;
 use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::run::IllegalTransition;
@@ -14,6 +16,28 @@ use super::{CodedError, is_full_disk};
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the run is ending")]
 pub struct RunEnding;
+
+/// Error: a live agent cannot be adopted by this process. It is left as it is.
+#[derive(Debug, Error)]
+pub enum NotAdopted {
+    /// The agent API cannot be served.
+    #[error("the agent API of an agent that is to be adopted cannot be served")]
+    Unserved(#[source] AgentApiBindError),
+    /// The target cannot reach the agent.
+    #[error("the agent cannot be adopted")]
+    Target(#[source] TargetStartError),
+}
+
+impl CodedError for NotAdopted {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unserved(error) if is_full_disk(error) => ErrorCode::DiskFull,
+            Self::Target(error) if is_full_disk(error) => ErrorCode::DiskFull,
+            Self::Target(TargetStartError::Refused { code, .. }) => *code,
+            Self::Unserved(_) | Self::Target(_) => ErrorCode::SpawnFailed,
+        }
+    }
+}
 
 /// Error: a blob cannot be stored or read.
 #[derive(Debug, Error)]

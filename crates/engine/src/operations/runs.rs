@@ -21,7 +21,7 @@ use super::local::{LocalError, LocalOperations};
 use crate::error::PayloadRefused;
 use crate::view::{self, TraceAsk};
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, Error, evidence, reconcile, values};
+use crate::{Engine, Error, evidence, reconcile, sweep, values};
 
 /// Most runs listed for a text: a person chooses among few.
 const NAMED_RUNS: usize = 6;
@@ -193,6 +193,9 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
 
     async fn list_runs(&self, query: &RunListQuery) -> Result<RunList<E>, E> {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        if query.after.is_none() {
+            sweep::sweep(self.engine()).await;
+        }
         // An additional run shows that there are more; many children may be left out.
         let spare = if query.with_children { 1 } else { query.limit / 2 + 10 };
         let mut page =

@@ -15,13 +15,16 @@ use tokio::task::JoinSet;
 
 use super::backend::AttemptBackend;
 use super::event::StoppedFor;
+use super::orphaned::prepare_adoption;
 use super::outcome::{self, Word};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Beginning, Prepared, prepare};
 use super::replay::Replayed;
-use super::running::{RunningAttempt, watch};
+use super::running::{RunningAttempt, Watched, watch};
 use super::{SupervisorChannels, blame, deadline, session, start};
+use crate::error::{IoFailure, NotAdopted};
 use crate::handover;
 use crate::journal::Journal;
+use crate::kept::{self, KeptAttempt};
 use crate::launch::{HelperReport, READY_LIMIT};
 use crate::live::Printed;
 use crate::logs::LogCarrier;
@@ -49,29 +52,93 @@ pub(super) async fn run(
         Ok(prepared) => prepared,
         Err(error) => return fail(journal, channels, outcome::of_preparation(&error)).await,
     };
+    if prepared.target.outlives_supervisor() {
+        let (attempt, token) = (run.last_attempt_number(), prepared.token.clone());
+        if let Err(error) = (KeptAttempt { attempt, token, result: None }).write(engine, &run.id) {
+            let path = engine.registry().run_kept(&run.id);
+            let error = IoFailure::of("write", path)(error).into();
+            return fail(journal, channels, outcome::of_preparation(&error)).await;
+        }
+    }
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed = match Replayed::of(engine, journal, &backend).await {
         Ok(replayed) => replayed,
         Err(error) => return fail(journal, channels, outcome::of_replay(&error)).await,
     };
+    match begun(engine, journal, channels, (&prepared, backend, replayed)).await {
+        Err(NotBegun::Unserved(error)) => {
+            fail(journal, channels, outcome::of_unserved(&error)).await
+        }
+        Err(NotBegun::NotStarted(error)) => not_started(journal, channels, &error).await,
+        Err(NotBegun::Other(error)) => Err(error),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Goes on with the live attempt, whose supervisor is dead. The run is then over, or waits for another
+/// attempt.
+///
+/// # Errors
+///
+/// If the agent cannot be adopted: it is left as it is.
+pub(super) async fn adopt(
+    engine: &Engine,
+    journal: &Journal,
+    channels: &mut SupervisorChannels,
+) -> Result<(), Error> {
+    let run = journal.look(|run, _| run.clone());
+    let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+    let prepared = prepare_adoption(engine, &run, parcel)?;
+    let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
+    let replayed = Replayed::of(engine, journal, &backend).await?;
+    match begun(engine, journal, channels, (&prepared, backend, replayed)).await {
+        Err(NotBegun::Unserved(error)) => Err(NotAdopted::Unserved(error).into()),
+        Err(NotBegun::NotStarted(error)) => Err(NotAdopted::Target(error).into()),
+        Err(NotBegun::Other(error)) => Err(error),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Reason why the supervision of an agent did not begin.
+enum NotBegun {
+    /// The agent API cannot be served.
+    Unserved(AgentApiBindError),
+    /// The agent was not started, or not adopted.
+    NotStarted(TargetStartError),
+    /// The run belongs to another process, or cannot be recorded.
+    Other(Error),
+}
+
+impl From<Error> for NotBegun {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Agent that is to be supervised: everything that was prepared, the backend of its agent API, and the
+/// record that it is compared with, in a strict replay.
+type PreparedAgent<'a> = (&'a Prepared, Arc<AttemptBackend>, Option<Arc<Replayed>>);
+
+/// Starts or adopts the agent, and supervises it to the end of its attempt.
+async fn begun(
+    engine: &Engine,
+    journal: &Journal,
+    channels: &mut SupervisorChannels,
+    (prepared, backend, replayed): PreparedAgent<'_>,
+) -> Result<(), NotBegun> {
     let served: Arc<dyn Backend> = match &replayed {
         Some(replayed) => Arc::clone(replayed) as _,
         None => Arc::clone(&backend) as _,
     };
     let mut tasks = JoinSet::new();
-    if let Err(error) = serve(Arc::clone(&served), &prepared, &mut tasks) {
-        return fail(journal, channels, outcome::of_unserved(&error)).await;
-    }
-    let output = output(engine, journal, channels, &prepared);
+    serve(Arc::clone(&served), prepared, &mut tasks).map_err(NotBegun::Unserved)?;
+    let output = output(engine, journal, channels, prepared);
     // A process that lost the run meanwhile starts nothing.
-    journal.check()?;
-    let live = match started(channels, &prepared, output).await {
-        Ok(live) => live,
-        Err(error) => return not_started(journal, channels, &error).await,
-    };
-    channels.say(HelperReport::Began);
-    let number = (&run.id, run.last_attempt_number());
-    let carrier = LogCarrier::of(engine, number, prepared.log_copy.as_ref()).map(Arc::new);
+    journal.check().map_err(Error::from)?;
+    let live = started(channels, prepared, output).await.map_err(NotBegun::NotStarted)?;
+    let number = journal.look(|run, _| run.last_attempt_number());
+    let carrier = LogCarrier::of(engine, (journal.run_id(), number), prepared.log_copy.as_ref());
+    let carrier = carrier.map(Arc::new);
     if let Some(carrier) = &carrier {
         tasks.spawn(Arc::clone(carrier).keep_on());
     }
@@ -83,21 +150,43 @@ pub(super) async fn run(
         harness: prepared.harness.as_ref(),
         backend: &backend,
         replayed,
+        beginning: &prepared.beginning,
         setup: &prepared.setup,
         log: &prepared.log,
+        outlives_supervisor: prepared.target.outlives_supervisor(),
     };
     let watched = watch(engine, journal, channels, attempt, served).await;
     tasks.shutdown().await;
     if !prepared.files.keeps_socket() {
         drop(std::fs::remove_file(&prepared.files.socket));
     }
-    let (ended, stopped_for) = watched?;
-    backend.finish_output().await;
-    let after = end(engine, journal, &prepared, (&backend, replayed), (*ended, stopped_for)).await;
+    let after = match watched? {
+        Watched::Ended(ended, stopped_for) => {
+            backend.finish_output().await;
+            let ended = (*ended, stopped_for);
+            let after = end(engine, journal, prepared, (&backend, replayed), ended).await;
+            if after.is_ok() {
+                live.settled().await;
+                kept::remove(engine, journal.run_id());
+            }
+            after
+        }
+        Watched::Left => leave(engine, journal).await,
+    };
     if let Some(carrier) = carrier {
         carrier.finish().await;
     }
-    after
+    Ok(after?)
+}
+
+/// Releases a live attempt whose agent outlives this process: its lease ends at once, and another
+/// process adopts the agent.
+async fn leave(engine: &Engine, journal: &Journal) -> Result<(), Error> {
+    journal.durable(journal.head_seq()).await?;
+    journal.let_go();
+    let lease = (journal.run_id().clone(), journal.epoch());
+    engine.store().renew(vec![lease], engine.now()).await?;
+    Ok(())
 }
 
 /// Prepares the attempt, on another thread if that takes its time, such as a clone of a repository.
@@ -128,16 +217,23 @@ fn is_prepared_soon(engine: &Engine, run: &Run) -> bool {
         && engine.store().shared_blobs().is_none()
 }
 
-/// Starts the agent. A launcher is told that the run began before an image is pulled for longer than
+/// Starts or adopts the agent. A launcher is told that the run began before an image is pulled for longer than
 /// the launcher waits.
 async fn started(
     channels: &mut SupervisorChannels,
     prepared: &Prepared,
     output: AgentOutput,
 ) -> Result<Box<dyn Live>, TargetStartError> {
-    let mut start = prepared.target.start(&prepared.spec, output);
+    let mut start = match &prepared.beginning {
+        Beginning::Start(spec) => prepared.target.start(spec, output),
+        Beginning::Adopt(agent, _) => prepared.target.adopt(agent, output),
+    };
     match tokio::time::timeout(READY_LIMIT / 2, &mut start).await {
-        Ok(started) => started,
+        Ok(started) => {
+            let live = started?;
+            channels.say(HelperReport::Began);
+            Ok(live)
+        }
         Err(_) => {
             channels.say(HelperReport::Began);
             start.await

@@ -2,6 +2,7 @@
 
 mod budget;
 mod handoff;
+mod kept;
 mod messages;
 mod output;
 mod people;
@@ -38,7 +39,7 @@ pub(in crate::supervise) use people::approval_answer;
 pub(in crate::supervise) use refusal::refusal;
 
 use super::deadline::StepLimits;
-use super::prepare::Prepared;
+use super::prepare::{Beginning, Prepared};
 use crate::journal::Journal;
 use crate::off_thread::off_thread;
 use crate::payload::stored_word;
@@ -59,6 +60,8 @@ pub(super) struct AttemptBackend {
     brief: Vec<u8>,
     brief_digest: Digest,
     input: Option<Vec<u8>>,
+    /// Token of the attempt, if its agent may outlive this process.
+    kept_token: Option<String>,
     step_limits: StepLimits,
     steps_changed: Notify,
     control: broadcast::Sender<ControlEvent>,
@@ -88,6 +91,15 @@ struct Said {
 
 impl AttemptBackend {
     pub(super) fn new(engine: &Engine, journal: &Journal, prepared: &Prepared) -> Self {
+        let said = match &prepared.beginning {
+            Beginning::Start(_) => Said::default(),
+            Beginning::Adopt(_, result) => Said {
+                result: result.clone(),
+                output_was_set: journal.look(|run, _| run.output.is_some()),
+                cancel: None,
+            },
+        };
+        let outlives = prepared.target.outlives_supervisor();
         Self {
             engine: engine.clone(),
             journal: journal.clone(),
@@ -96,10 +108,11 @@ impl AttemptBackend {
             brief: prepared.brief.clone(),
             brief_digest: prepared.brief_digest.clone(),
             input: prepared.input.clone(),
+            kept_token: outlives.then(|| prepared.token.clone()),
             step_limits: StepLimits::default(),
             steps_changed: Notify::new(),
             control: broadcast::Sender::new(CONTROL_BACKLOG),
-            said: Mutex::new(Said::default()),
+            said: Mutex::new(said),
             masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
             mailbox: tokio::sync::Mutex::default(),
             prices: prepared.prices.clone(),
@@ -308,6 +321,10 @@ impl Backend for AttemptBackend {
             self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
             return self.fetched_result(&result).map(StepBegun::Done);
         }
+        if self.kept_token.is_some() {
+            // The agent may complete the step under another supervisor, which must know it.
+            self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
+        }
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
         self.step_limits.note(key, begin.timeout, paused);
         self.steps_changed.notify_one();
@@ -451,6 +468,7 @@ impl Backend for AttemptBackend {
 
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
         let status = stored_word(&result.status);
+        self.keep_result(&result);
         let is_other = self.said(|said| match &said.result {
             Some(earlier) => *earlier != result,
             None => {

@@ -42,6 +42,25 @@ pub(super) enum AttemptEvent {
     StepsChanged,
 }
 
+impl AttemptEvent {
+    /// Returns true if this process was asked to shut down, and nothing else follows for the agent.
+    pub(super) fn is_shutdown(&self) -> bool {
+        match self {
+            Self::Told { effects, drain: Some(_) } => {
+                !effects.iter().any(|effect| matches!(effect, Effect::StopAgent { .. }))
+            }
+            Self::Told { drain: None, .. }
+            | Self::Ended(_)
+            | Self::WaitFailed(_)
+            | Self::JournalLost(_)
+            | Self::Failing(_)
+            | Self::Overrun(_)
+            | Self::Decided(_)
+            | Self::StepsChanged => false,
+        }
+    }
+}
+
 /// Reason why the agent was stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum StoppedFor {

@@ -10,6 +10,7 @@ mod blame;
 mod coordinator;
 mod deadline;
 mod event;
+mod orphaned;
 mod outcome;
 mod prepare;
 mod produced;
@@ -233,6 +234,10 @@ async fn under_lease(
     journal: &Journal,
     channels: &mut SupervisorChannels,
 ) -> Result<Next, Error> {
+    if journal.look(|run, _| run.outlives_supervisor()) {
+        attempt::adopt(engine, journal, channels).await?;
+        return Ok(journal.look(|run, _| after_attempt(run)));
+    }
     let is_at_rest = || journal.look(|run, _| run.is_at_rest());
     let began_at_rest = is_at_rest();
     requests::answer(engine, journal).await?;
@@ -262,6 +267,7 @@ async fn under_lease(
 
 fn after_attempt(run: &Run) -> Next {
     let is_done = run.status.is_terminal()
+        || run.outlives_supervisor()
         || run.is_at_rest()
         || run.is_coordinating()
         || lease::place_of(run).is_some();

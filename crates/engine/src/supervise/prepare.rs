@@ -7,11 +7,15 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use errand_agent::agent_api::AttemptResult;
 use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
-use errand_agent::target::{Input, LaunchSpec, SharedAccess, SharedPath, Streams, Target};
+use errand_agent::secret::FoundSecret;
+use errand_agent::target::{
+    Input, LaunchSpec, OrphanedAgent, SharedAccess, SharedPath, Streams, Target,
+};
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
@@ -35,6 +39,10 @@ const STDIN_MEMORY_BYTES: usize = 64 * 1024;
 /// File that an agent without an input reads; none is created for it.
 const NO_INPUT: &str = "/dev/null";
 
+/// Seconds for which an agent that outlives its supervisor waits for the next one: a night and more, in
+/// which no command looks at the run.
+const RECONNECT_SECONDS: &str = "86400";
+
 /// Attempt that is ready to start.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -43,7 +51,7 @@ pub(super) struct Prepared {
     pub(super) target: Arc<dyn Target>,
     /// Way in which the agent is driven.
     pub(super) harness: Arc<dyn Harness>,
-    pub(super) spec: LaunchSpec,
+    pub(super) beginning: Beginning,
     pub(super) redactor: Redactor,
     pub(super) log: Arc<log::Writer>,
     /// Copy of the log for other machines; `None` without a shared store.
@@ -56,6 +64,15 @@ pub(super) struct Prepared {
     pub(super) input: Option<Vec<u8>>,
     /// Prices of models for the whole attempt; `None`: those that errand ships with.
     pub(super) prices: Option<Arc<PriceTable>>,
+}
+
+/// Way in which a process comes to supervise an agent.
+#[derive(Debug)]
+pub(super) enum Beginning {
+    /// It starts the agent.
+    Start(Box<LaunchSpec>),
+    /// It adopts the agent, which had reported this result.
+    Adopt(Box<OrphanedAgent>, Option<AttemptResult>),
 }
 
 /// Files that errand and the agent share during an attempt.
@@ -88,14 +105,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
     let mut secrets = environment::secrets(around, agent)?;
     secrets.extend(task_values::secrets(around, &run.spec)?);
     let token = new_token()?;
-    let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
-    let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
-    let log_path = registry.run_log(&run.id);
-    let mut log = log::Writer::open(&log_path).map_err(IoFailure::of("open", log_path))?;
-    let log_copy = engine.store().shared_logs().map(|_| Arc::<log::Copy>::default());
-    if let Some(copy) = &log_copy {
-        log = log.copied_to(Arc::clone(copy));
-    }
+    let redactor = redactor(&secrets, &token);
+    let (log, log_copy) = opened_log(engine, run, log::Writer::open)?;
     log.system(&began(run));
     let sees_this_machine = target.sees_this_machine();
     let files = attempt_files(engine, run, sees_this_machine)?;
@@ -106,7 +117,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
     let brief_digest = Digest::of(&brief);
-    let mut own = own_variables(engine, run, (&parcel, &workspace), &files, &token)?;
+    let of_api = (token.as_str(), target.outlives_supervisor());
+    let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
     own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
     let spec = LaunchSpec {
         run_id: run.id.clone(),
@@ -136,7 +148,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         parcel,
         target,
         harness,
-        spec,
+        beginning: Beginning::Start(Box::new(spec)),
         redactor,
         log: Arc::new(log),
         log_copy,
@@ -147,6 +159,30 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
         setup,
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
+    })
+}
+
+/// Returns the redactor of an attempt's secrets, its token included.
+pub(super) fn redactor(secrets: &[FoundSecret], token: &str) -> Redactor {
+    let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
+    Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]))
+}
+
+/// Log of an attempt, and the copy of it for other machines.
+pub(super) type OpenedLog = (log::Writer, Option<Arc<log::Copy>>);
+
+/// Opens the log of a run with `open`.
+pub(super) fn opened_log(
+    engine: &Engine,
+    run: &Run,
+    open: impl FnOnce(&Path) -> std::io::Result<log::Writer>,
+) -> Result<OpenedLog, Error> {
+    let path = engine.registry().run_log(&run.id);
+    let log = open(&path).map_err(IoFailure::of("open", path))?;
+    let copy = engine.store().shared_logs().map(|_| Arc::<log::Copy>::default());
+    Ok(match &copy {
+        Some(shared) => (log.copied_to(Arc::clone(shared)), copy),
+        None => (log, copy),
     })
 }
 
@@ -199,10 +235,17 @@ fn written_input(
     run: &Run,
     files: &AttemptFiles,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let Some(input) = &run.spec.input else { return Ok(None) };
-    let input = payload::to_bytes(&engine.blobs(), input)?;
-    write(&files.input, &input)?;
-    Ok(Some(input))
+    let input = input_of(engine, run)?;
+    if let Some(input) = &input {
+        write(&files.input, input)?;
+    }
+    Ok(input)
+}
+
+/// Returns the run's input as bytes.
+pub(super) fn input_of(engine: &Engine, run: &Run) -> Result<Option<Vec<u8>>, Error> {
+    let input = run.spec.input.as_ref();
+    Ok(input.map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?)
 }
 
 /// Writes the brief of an attempt, and returns its bytes.
@@ -252,7 +295,7 @@ fn own_variables(
     run: &Run,
     (parcel, workspace): (&Parcel, &Path),
     files: &AttemptFiles,
-    token: &str,
+    (token, outlives_supervisor): (&str, bool),
 ) -> Result<Vec<(&'static str, OsString)>, Error> {
     let mut api = OsString::from("unix://");
     api.push(&files.socket);
@@ -269,6 +312,9 @@ fn own_variables(
         ("ERRAND_API", api),
         ("ERRAND_TOKEN", token.into()),
     ];
+    if outlives_supervisor {
+        own.push(("ERRAND_RECONNECT_S", RECONNECT_SECONDS.into()));
+    }
     if let Some(session) = &run.spec.session_id {
         own.push(("ERRAND_SESSION_ID", session.into()));
     }
@@ -300,14 +346,24 @@ fn attempt_files(
     sees_this_machine: bool,
 ) -> Result<AttemptFiles, Error> {
     let registry = engine.registry();
-    let folder = attempt_paths::scratch(engine, run);
+    let files = files_of(engine, run, sees_this_machine);
+    let folder = &files.folder;
     remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
-    private.create(&folder).map_err(IoFailure::of("create", &folder))?;
+    private.create(folder).map_err(IoFailure::of("create", folder))?;
     let state = state_folder(engine, run);
     private.create(&state).map_err(IoFailure::of("create", &state))?;
-    let files = AttemptFiles {
+    if !files.socket.starts_with(&files.folder) {
+        socket_folder(registry.runs().as_path(), &files.socket)?;
+    }
+    Ok(files)
+}
+
+/// Returns the files of the last attempt, made or not.
+pub(super) fn files_of(engine: &Engine, run: &Run, sees_this_machine: bool) -> AttemptFiles {
+    let folder = attempt_paths::scratch(engine, run);
+    AttemptFiles {
         input: run.spec.input.as_ref().map_or_else(|| NO_INPUT.into(), |_| folder.join("input")),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
@@ -317,11 +373,7 @@ fn attempt_files(
             attempt_paths::socket_of_its_own(engine, run)
         },
         folder,
-    };
-    if !files.socket.starts_with(&files.folder) {
-        socket_folder(registry.runs().as_path(), &files.socket)?;
     }
-    Ok(files)
 }
 
 /// Removes files of earlier attempts: an output, or a pipe in place of a file. Folders of later

@@ -12,11 +12,12 @@ use errand_agent::target::Live;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{AttemptSetup, CancelCause};
 use errand_model::failure::Failure;
-use errand_model::run::{AttemptUp, Cancel, Status};
+use errand_model::run::{AdoptAttempt, AttemptUp, Cancel, Command, Status};
 
 use super::backend::AttemptBackend;
 use super::deadline::{self, Deadline};
 use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
+use super::prepare::Beginning;
 use super::replay::Replayed;
 use super::{SupervisorChannels, outcome, requests};
 use crate::error::IoFailure;
@@ -37,49 +38,90 @@ pub(super) struct RunningAttempt<'a> {
     pub(super) backend: &'a AttemptBackend,
     /// Set in a strict replay.
     pub(super) replayed: Option<&'a Replayed>,
+    /// Way in which this process comes to supervise the agent.
+    pub(super) beginning: &'a Beginning,
     /// Directories and documents that were made for the attempt.
     pub(super) setup: &'a AttemptSetup,
     /// Log of the agent's output.
     pub(super) log: &'a log::Writer,
+    /// True if the agent lives on without this process.
+    pub(super) outlives_supervisor: bool,
+}
+
+/// Result of watching an agent.
+#[derive(Debug)]
+pub(super) enum Watched {
+    /// The agent has ended, stopped for that reason.
+    Ended(Box<Ended>, StoppedFor),
+    /// The agent lives on, for another process.
+    Left,
 }
 
 /// Watches a running agent to its end. Returns the cause of stopping it.
 ///
 /// # Errors
 ///
-/// If the run belongs to another process, or cannot be recorded: the agent is killed then.
+/// If the run belongs to another process, or cannot be recorded: the agent is killed then, unless it
+/// outlives its supervisor.
 pub(super) async fn watch(
     engine: &Engine,
     journal: &Journal,
     channels: &mut SupervisorChannels,
     attempt: RunningAttempt<'_>,
     served: Arc<dyn Backend>,
-) -> Result<(Box<Ended>, StoppedFor), Error> {
-    let up = AttemptUp {
-        attempt: attempt.backend.attempt(),
-        locator: Some(attempt.live.locator()),
-        memory_enforced_by: attempt.live.memory_enforcement(),
-        setup: Some(Box::new(attempt.setup.clone())),
+) -> Result<Watched, Error> {
+    let can_leave = attempt.outlives_supervisor;
+    let effects = match journal.record(&beginning(engine, journal, attempt), &[]) {
+        Ok((decision, _)) => decision.effects,
+        Err(error) => return give_up(attempt, error.into()).await,
     };
-    if let Err(error) = journal.record(&up.into(), &[]) {
-        return give_up(attempt.live, error.into()).await;
-    }
+    let is_placed = journal.look(|run, _| run.spec.placement.is_some());
     let mut sources = Sources::new(engine, journal, channels, attempt, served);
     let mut watch = AttemptWatch::new();
+    let mut first = Some(AttemptEvent::Told { effects, drain: None });
     loop {
-        let event = sources.next(watch.is_stopping()).await;
+        let event = match first.take() {
+            Some(event) => event,
+            None => sources.next(watch.is_stopping()).await,
+        };
+        if can_leave && is_placed && !watch.is_stopping() && event.is_shutdown() {
+            return Ok(Watched::Left);
+        }
         match watch.handle(event) {
             Next::Watch(actions) => {
                 for action in actions {
                     sources.perform(action).await;
                 }
             }
-            Next::Over(ended, stopped_for) => return Ok((ended, stopped_for)),
+            Next::Over(ended, stopped_for) => return Ok(Watched::Ended(ended, stopped_for)),
             Next::GiveUp(error) => {
                 drop(sources);
-                return give_up_lost(attempt.live, error).await;
+                return give_up_lost(attempt, error).await;
             }
             Next::Fail(error) => return Err(error),
+        }
+    }
+}
+
+/// Returns the command with which the supervision of an agent begins.
+fn beginning(engine: &Engine, journal: &Journal, attempt: RunningAttempt<'_>) -> Command {
+    match attempt.beginning {
+        Beginning::Start(_) => AttemptUp {
+            attempt: attempt.backend.attempt(),
+            locator: Some(attempt.live.locator()),
+            memory_enforced_by: attempt.live.memory_enforcement(),
+            setup: Some(Box::new(attempt.setup.clone())),
+        }
+        .into(),
+        Beginning::Adopt(..) => {
+            let holder = engine.holder();
+            AdoptAttempt {
+                epoch: journal.epoch(),
+                supervisor: holder.process.clone(),
+                host: holder.host.clone(),
+                worker: journal.worker().cloned(),
+            }
+            .into()
         }
     }
 }
@@ -215,17 +257,20 @@ async fn out_of_time(engine: &Engine, deadline: Option<Deadline>) -> Failure {
 }
 
 /// Gives up an attempt whose journal is lost to this process.
-async fn give_up_lost(live: &dyn Live, error: Error) -> Result<(Box<Ended>, StoppedFor), Error> {
+async fn give_up_lost(attempt: RunningAttempt<'_>, error: Error) -> Result<Watched, Error> {
     if error.code() == ErrorCode::DiskFull {
         // No other process continues the run: the agent may learn why its calls are refused.
         tokio::time::sleep(LAST_ANSWERS).await;
     }
-    give_up(live, error).await
+    give_up(attempt, error).await
 }
 
-/// Kills the agent: the run belongs to another process now, or cannot be recorded.
-async fn give_up(live: &dyn Live, error: Error) -> Result<(Box<Ended>, StoppedFor), Error> {
-    live.stop(Duration::ZERO);
-    drop(live.wait().await);
+/// Kills the agent: the run belongs to another process now, or cannot be recorded. One that outlives
+/// its supervisor may be the other process's by now, and is left to it.
+async fn give_up(attempt: RunningAttempt<'_>, error: Error) -> Result<Watched, Error> {
+    if !attempt.outlives_supervisor || error.code() == ErrorCode::DiskFull {
+        attempt.live.stop(Duration::ZERO);
+        drop(attempt.live.wait().await);
+    }
     Err(error)
 }

@@ -11,7 +11,7 @@ use errand_model::placement::Offer;
 use errand_model::run::{Run, Status};
 use errand_store::{Changes, Claim, Holder, Lease, StoreChange, Stored};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -19,13 +19,17 @@ use super::held::{Held, HeldRuns};
 use super::leases::Leases;
 use super::pace::Pace;
 use super::{Options, Until};
+use crate::adopt::{Adopter, adopter_of};
 use crate::coordinate::Turns;
 use crate::lease::Term;
 use crate::supervise::{ControlState, LeasedRun};
-use crate::{Engine, Error, reaper};
+use crate::{Engine, Error, reaper, reconcile};
 
 /// Time that runs have to end once the worker was told twice to end.
 const END_AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Orphaned agents that wait for this worker: the next look of the reaper finds further ones.
+const ORPHANS: usize = 64;
 
 /// Worker at work.
 pub(super) struct WorkerLoop {
@@ -48,6 +52,8 @@ pub(super) struct WorkerLoop {
     /// Loop that lets coordinators take their turns.
     turns: Option<Turns>,
     _reaper: JoinSet<()>,
+    /// Runs whose agent may be adopted, which the reaper found.
+    orphans: mpsc::Receiver<Stored>,
 }
 
 /// Stage of a worker's life.
@@ -73,7 +79,8 @@ impl WorkerLoop {
         let leases = Leases::keep(engine, &held, &options)?;
         let mut reaper = JoinSet::new();
         let reaping = engine.clone();
-        reaper.spawn(async move { reaper::watch(&reaping).await });
+        let (found, orphans) = mpsc::channel(ORPHANS);
+        reaper.spawn(async move { reaper::watch(&reaping, &found).await });
         let turns = options.turns.then(|| Turns::begin(engine));
         Ok(Self {
             changes: engine.store().changes(),
@@ -91,6 +98,7 @@ impl WorkerLoop {
             _leases: leases,
             turns,
             _reaper: reaper,
+            orphans,
         })
     }
 
@@ -135,7 +143,7 @@ impl WorkerLoop {
 
     /// Waits until there may be work.
     async fn wait(&mut self) {
-        let looks = self.free() > 0;
+        let (looks, adopts) = (self.free() > 0, self.stage == Stage::Working);
         let stage_ends = self.stage_ends();
         tokio::select! {
             Some(ended) = self.under_way.join_next() => {
@@ -152,6 +160,7 @@ impl WorkerLoop {
                     self.orders.mark_changed();
                 }
             }
+            Some(found) = self.orphans.recv(), if adopts => self.adopt(found).await,
             () = self.pace.due(), if looks => {}
             () = until(stage_ends) => {}
         }
@@ -217,11 +226,7 @@ impl WorkerLoop {
         }
         let engine = &self.engine;
         let holder = Holder { worker: Some(self.options.name.clone()), ..engine.holder().clone() };
-        let offer = Offer {
-            labels: self.options.labels.clone(),
-            free: self.options.resources.map(|all| self.held.left_of(all)),
-            only: self.options.only,
-        };
+        let offer = self.offer();
         let lease_for = Some(self.options.lease_for);
         let now = engine.now();
         let claim = Claim { holder, limit: free, now, lease_for, offer };
@@ -246,6 +251,42 @@ impl WorkerLoop {
         Ok(count)
     }
 
+    /// Adopts the agent of a run, if the run still has no supervisor and this worker is meant to
+    /// have it. It needs no free slot, since its agent uses the machine already.
+    async fn adopt(&mut self, found: Stored) {
+        let demands = found.run.spec.placement.as_ref().map(|placement| &placement.demands);
+        if !demands.is_some_and(|demands| self.offer().has_labels_of(demands))
+            || adopter_of(&self.engine, &found) != Adopter::Worker
+        {
+            return;
+        }
+        let holder =
+            Holder { worker: Some(self.options.name.clone()), ..self.engine.holder().clone() };
+        let lease_for = self.options.lease_for;
+        // Counted from before the request: the lease lasts at least until then.
+        let until = since_boot() + lease_for;
+        let expires_at = Some(self.engine.now().plus(lease_for));
+        let run_id = found.run.id.clone();
+        let taken = self.engine.store().take(&run_id, found.epoch, holder, expires_at).await;
+        match taken {
+            Ok(lease) => self.begin_run(found, lease, until),
+            Err(error) if reconcile::is_taken_over(&error) => {}
+            Err(error) => {
+                tracing::warn!(run_id = run_id.as_str(), %error, "an agent cannot be adopted");
+            }
+        }
+    }
+
+    /// Returns what the worker offers to runs at present.
+    fn offer(&self) -> Offer {
+        Offer {
+            labels: self.options.labels.clone(),
+            free: self.options.resources.map(|all| self.held.left_of(all)),
+            only: self.options.only,
+        }
+    }
+
+    /// Begins to carry a run out, or to go on with it.
     fn begin_run(&mut self, stored: Stored, lease: Lease, until: Duration) {
         let run_id = stored.run.id.clone();
         let term = Term::until(until);

@@ -1,8 +1,9 @@
 //! Connection of the client to the server, opened when a call needs it.
 
+use std::io;
 use std::time::{Duration, Instant};
 
-use errand_api::agent_protocol::{AgentApiProblem, limit};
+use errand_api::agent_protocol::{AgentApiProblem, limit, path};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -23,6 +24,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 /// Time limit for reading an answer that has arrived.
 const AFTER_LIMIT: Duration = Duration::from_secs(1);
+/// Servers that may be lost one after the other while a call waits for its answer.
+const REPEATS: u32 = 16;
+/// Interval at which a server that is gone is asked for.
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 /// Upper bound of an answer in bytes: a step's output as it was sent, and the escapes of JSON.
 const ANSWER_LIMIT_BYTES: u64 = 2 * limit::JSON_BODY_BYTES;
 
@@ -33,6 +38,8 @@ pub(super) struct Connection {
     open: Option<Open>,
     /// Additional time that the next answer may take.
     patience: Duration,
+    /// Time for which a server that is gone is waited for.
+    reconnects_for: Duration,
 }
 
 struct Open {
@@ -50,7 +57,13 @@ impl Connection {
             authorization: format!("Bearer {token}"),
             open: None,
             patience: Duration::ZERO,
+            reconnects_for: Duration::ZERO,
         }
+    }
+
+    /// Waits for so long for a server that is gone: another process will take its place.
+    pub(super) const fn reconnect_for(&mut self, limit: Duration) {
+        self.reconnects_for = limit;
     }
 
     pub(super) fn api(&self) -> &str {
@@ -79,8 +92,32 @@ impl Connection {
         serde_json::from_slice(&bytes).map_err(|error| self.not_understood(error.to_string()))
     }
 
-    /// Sends a call and returns its answer; a refusal is an error.
+    /// Sends a call and returns its answer; a refusal is an error. A call whose answer was lost with its
+    /// server is sent to the next one, if it has the same effect twice as once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
     pub(super) async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        content: Content,
+    ) -> Result<Bytes, ClientError> {
+        let may_repeat = !self.reconnects_for.is_zero() && is_repeatable(&method, path);
+        let (patience, mut content) = (self.patience, content);
+        for _ in 0..REPEATS {
+            let Some(again) = content.copy().filter(|_| may_repeat) else { break };
+            match self.exchange_once(method.clone(), path, media_type, content).await {
+                Err(ClientError::Lost { .. }) => (self.patience, content) = (patience, again),
+                answered => return answered,
+            }
+        }
+        self.exchange_once(method, path, media_type, content).await
+    }
+
+    async fn exchange_once(
         &mut self,
         method: Method,
         path: &str,
@@ -122,7 +159,15 @@ impl Connection {
             return Ok(open);
         }
         let unreachable = |source| ClientError::Unreachable { api: self.api.clone(), source };
-        let stream = self.endpoint.connect().await.map_err(unreachable)?;
+        let gives_up_at = Instant::now() + self.reconnects_for;
+        let stream = loop {
+            match self.endpoint.connect().await {
+                Err(error) if is_gone(&error) && Instant::now() < gives_up_at => {
+                    tokio::time::sleep(CONNECT_AGAIN).await;
+                }
+                connected => break connected.map_err(unreachable)?,
+            }
+        };
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
@@ -163,6 +208,18 @@ async fn converse(
     let body = Limited::new(response.into_body(), limit).collect().await;
     let body = body.map_err(|source| ClientError::Lost { source })?;
     Ok((status, body.to_bytes()))
+}
+
+/// Returns true if no server listens: it is gone, and another one may come.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// Returns true for a call that has the same effect twice as once.
+fn is_repeatable(method: &Method, path: &str) -> bool {
+    let is_named = [path::CHECKIN, path::APPROVALS, path::INPUTS, path::CHECKBACK].contains(&path);
+    let is_repeatable_by_name = is_named || path.starts_with(path::STEPS);
+    *method == Method::GET || *method == Method::PUT || is_repeatable_by_name
 }
 
 fn lost(error: hyper::Error) -> ClientError {

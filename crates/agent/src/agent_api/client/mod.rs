@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use errand_api::agent_protocol::{
     ApprovalAnswer, ArtifactAnswer, AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback,
@@ -65,6 +66,14 @@ impl Client {
             return Err(ClientError::Address { api });
         };
         Ok(Self { connection: Connection::new(api, endpoint, &token) })
+    }
+
+    /// Returns a client that waits for so long for a supervisor that is gone, since another one will
+    /// take its place. Calls that are the same twice as once are then sent again.
+    #[must_use]
+    pub fn reconnecting(mut self, limit: Duration) -> Self {
+        self.connection.reconnect_for(limit);
+        self
     }
 
     /// Closes the connection, if there is one; the next call opens another. Programs that will not

@@ -23,6 +23,16 @@ pub(super) enum Content {
     },
 }
 
+impl Content {
+    /// Returns a copy of a whole body; `None` for a file.
+    pub(super) fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::File { .. } => None,
+        }
+    }
+}
+
 impl Body for Content {
     type Data = Bytes;
     type Error = io::Error;

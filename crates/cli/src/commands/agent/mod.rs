@@ -18,6 +18,8 @@ mod reserve;
 mod session;
 mod step;
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use errand_agent::agent_api::{Client, ClientError};
 use errand_api::error_code::ErrorCode;
@@ -61,11 +63,18 @@ pub(crate) enum Command {
     Checkin,
 }
 
+/// Returns the time for which a supervisor that is gone is waited for.
+fn reconnects_for(context: &Context) -> Duration {
+    let seconds = context.variable("ERRAND_RECONNECT_S").and_then(|value| value.to_str());
+    Duration::from_secs(seconds.and_then(|value| value.parse().ok()).unwrap_or_default())
+}
+
 /// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let client =
         Client::from_environment(context.variable("ERRAND_API"), context.variable("ERRAND_TOKEN"))
-            .map_err(failed)?;
+            .map_err(failed)?
+            .reconnecting(reconnects_for(context));
     match command {
         Command::Step(args) => return step::run(context, client, args).await,
         Command::Emit(args) => emit::run(context, client, args).await?,

@@ -1,0 +1,67 @@
+//! Preparation of the adoption of an agent whose supervisor is dead.
+
+use std::fs;
+use std::sync::Arc;
+
+use errand_agent::log;
+use errand_agent::parcel::Parcel;
+use errand_agent::target::OrphanedAgent;
+use errand_model::Digest;
+use errand_model::run::Run;
+
+use super::prepare::{self, Beginning, Prepared};
+use crate::error::{IoFailure, RunEnding};
+use crate::kept::KeptAttempt;
+use crate::{Engine, Error, brief, environment, task_values};
+
+/// Prepares the adoption of the live attempt's agent. Nothing that the agent may use is written.
+///
+/// # Errors
+///
+/// If the agent cannot be adopted by this process. It is left as it is.
+pub(super) fn prepare_adoption(
+    engine: &Engine,
+    run: &Run,
+    parcel: Parcel,
+) -> Result<Prepared, Error> {
+    let around = engine.surroundings();
+    let (target, harness) = around.drivers_of(&parcel.agent)?;
+    let live = run.live_attempt().ok_or(RunEnding)?;
+    let kept = KeptAttempt::read(engine, &run.id, live.number).ok_or(RunEnding)?;
+    let setup = live.setup.as_deref().ok_or(RunEnding)?.clone();
+    let agent = OrphanedAgent {
+        run_id: run.id.clone(),
+        attempt: live.number,
+        locator: live.locator.clone().ok_or(RunEnding)?,
+        has_memory_limit: parcel.agent.resources.memory_bytes.is_some(),
+    };
+    let mut secrets = environment::secrets(around, &parcel.agent)?;
+    secrets.extend(task_values::secrets(around, &run.spec)?);
+    let redactor = prepare::redactor(&secrets, &kept.token);
+    let (log, log_copy) = prepare::opened_log(engine, run, log::Writer::continuing)?;
+    let files = prepare::files_of(engine, run, target.sees_this_machine());
+    let mut brief = brief::of_attempt(engine, &parcel, run, &redactor)?;
+    if Digest::of(&brief) != setup.brief_digest {
+        // Another version of errand assembled it: the agent has a copy.
+        let copy = fs::read(&files.brief).map_err(IoFailure::of("read", &files.brief))?;
+        if Digest::of(&copy) == setup.brief_digest {
+            brief = copy;
+        }
+    }
+    Ok(Prepared {
+        parcel,
+        target,
+        harness,
+        beginning: Beginning::Adopt(Box::new(agent), kept.result),
+        redactor,
+        log: Arc::new(log),
+        log_copy,
+        files,
+        token: kept.token,
+        brief,
+        brief_digest: setup.brief_digest.clone(),
+        input: prepare::input_of(engine, run)?,
+        setup,
+        prices: crate::prices::with_own(engine.registry())?.map(Arc::new),
+    })
+}
