@@ -86,6 +86,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::StepConflict
         | ErrorCode::ReplayDiverged
         | ErrorCode::BudgetExceeded
+        | ErrorCode::ModelUnpriced
         | ErrorCode::SessionMissing
         | ErrorCode::SessionConflict
         | ErrorCode::SessionBusy

@@ -5,7 +5,9 @@
 
 use std::sync::OnceLock;
 
-use errand_model::price::{Day, Origin, Price, PriceTable};
+use errand_model::price::{
+    Day, LongPromptRates, Origin, Price, PriceFactors, PriceTable, TokenRates,
+};
 
 use crate::agent_file::at::At;
 use crate::agent_file::reader::{Object, Reader};
@@ -17,9 +19,27 @@ pub const FILE_NAME: &str = "prices.yaml";
 
 /// The version of the form.
 const SCHEMA: u64 = 1;
-const ROOT_FIELDS: &[&str] = &["schema", "prices"];
-const PRICE_FIELDS: &[&str] =
-    &["provider", "model", "input", "cached_input", "output", "date", "source"];
+const ROOT_FIELDS: &[&str] = &["schema", "as_of", "prices"];
+const PRICE_FIELDS: &[&str] = &[
+    "provider",
+    "model",
+    "input",
+    "cached_input",
+    "cache_write",
+    "cache_write_long",
+    "output",
+    "above",
+    "batch",
+    "flex",
+    "fast",
+    "regional",
+    "date",
+    "source",
+];
+const ABOVE_FIELDS: &[&str] =
+    &["tokens", "input", "cached_input", "cache_write", "cache_write_long", "output"];
+/// The largest factor of a class of service, in millionths: ten times the price.
+const MAX_FACTOR: u64 = 10_000_000;
 /// The highest price: a million dollars for a million tokens.
 const MAX_MICRO_USD: u64 = 1_000_000_000_000;
 
@@ -34,7 +54,10 @@ pub fn shipped() -> Result<&'static PriceTable, &'static Problems> {
     static TABLE: OnceLock<Result<PriceTable, Problems>> = OnceLock::new();
     TABLE
         .get_or_init(|| {
-            read("list-prices.yaml", SHIPPED_TEXT.as_bytes(), Origin::Shipped).map(PriceTable::new)
+            let (prices, as_of) =
+                read("list-prices.yaml", SHIPPED_TEXT.as_bytes(), Origin::Shipped)?;
+            let table = PriceTable::new(prices);
+            Ok(as_of.map_or_else(|| table.clone(), |day| table.clone().compared_on(day)))
         })
         .as_ref()
 }
@@ -45,10 +68,13 @@ pub fn shipped() -> Result<&'static PriceTable, &'static Problems> {
 ///
 /// [`Problems`]: everything that is wrong with it.
 pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Vec<Price>, Problems> {
-    read(source_name, bytes, Origin::User)
+    read(source_name, bytes, Origin::User).map(|(prices, _)| prices)
 }
 
-fn read(source_name: &str, bytes: &[u8], origin: Origin) -> Result<Vec<Price>, Problems> {
+/// The prices of a table, and the day on which they were compared with their sources.
+type DatedPrices = (Vec<Price>, Option<Day>);
+
+fn read(source_name: &str, bytes: &[u8], origin: Origin) -> Result<DatedPrices, Problems> {
     let prices = yaml::load(bytes).map_err(without_hints).and_then(|root| prices(&root, origin));
     prices.map_err(|problems| Problems::new(source_name, bytes, problems))
 }
@@ -65,15 +91,17 @@ fn without_hints(problems: Vec<AgentFileProblem>) -> Vec<AgentFileProblem> {
         .collect()
 }
 
-fn prices(root: &Node, origin: Origin) -> Result<Vec<Price>, Vec<AgentFileProblem>> {
+fn prices(root: &Node, origin: Origin) -> Result<DatedPrices, Vec<AgentFileProblem>> {
     let mut reader = Reader::default();
     let at = At { node: root, path: String::new() };
     let mut prices = Vec::new();
+    let mut as_of = None;
     if let Some(fields) = reader.object(&at, ROOT_FIELDS) {
         let schema = fields.require(&mut reader, "schema", "write schema: 1");
         if let Some(schema) = schema {
             reader.whole(&schema, SCHEMA..=SCHEMA);
         }
+        as_of = fields.get("as_of").and_then(|at| day(&mut reader, &at));
         let list = fields.require(&mut reader, "prices", "write prices: [] for none");
         for item in list.map(|list| reader.list(&list)).unwrap_or_default() {
             let Some(price) = price(&mut reader, &item, origin) else { continue };
@@ -88,7 +116,7 @@ fn prices(root: &Node, origin: Origin) -> Result<Vec<Price>, Vec<AgentFileProble
             prices.push(price);
         }
     }
-    if reader.problems.is_empty() { Ok(prices) } else { Err(reader.problems) }
+    if reader.problems.is_empty() { Ok((prices, as_of)) } else { Err(reader.problems) }
 }
 
 fn price(reader: &mut Reader, at: &At<'_>, origin: Origin) -> Option<Price> {
@@ -99,11 +127,14 @@ fn price(reader: &mut Reader, at: &At<'_>, origin: Origin) -> Option<Price> {
     };
     let model = fields.require(reader, "model", "the name of a model; * stands for any characters");
     let model = model.and_then(|at| name(reader, &at));
-    let input = amount(reader, &fields, "input");
-    let output = amount(reader, &fields, "output");
-    let cached_input = match fields.get("cached_input") {
-        Some(at) => dollars(reader, &at),
-        None => input,
+    let rates = rates(reader, &fields);
+    let long = fields.get("above").map(|at| reader.list(&at)).unwrap_or_default();
+    let above: Vec<_> = long.iter().filter_map(|item| long_prompt(reader, item)).collect();
+    let factors = PriceFactors {
+        batch: factor(reader, &fields, "batch"),
+        flex: factor(reader, &fields, "flex"),
+        fast: factor(reader, &fields, "fast"),
+        regional: factor(reader, &fields, "regional"),
     };
     let date = fields.require(reader, "date", "since when the price holds, such as 2025-03-31");
     let date = date.and_then(|at| day(reader, &at));
@@ -112,13 +143,53 @@ fn price(reader: &mut Reader, at: &At<'_>, origin: Origin) -> Option<Price> {
     Some(Price {
         provider,
         model: model?,
-        input: input?,
-        cached_input: cached_input?,
-        output: output?,
+        rates: rates?,
+        above,
+        factors,
         date: date?,
         source: source?,
         origin,
     })
+}
+
+/// Rates of a price, or of its requests with a long prompt.
+fn rates(reader: &mut Reader, fields: &Object<'_>) -> Option<TokenRates> {
+    let input = amount(reader, fields, "input");
+    let output = amount(reader, fields, "output");
+    let mut or = |name, otherwise| match fields.get(name) {
+        Some(at) => dollars(reader, &at),
+        None => otherwise,
+    };
+    let cached_input = or("cached_input", input);
+    let cache_write = or("cache_write", input);
+    let cache_write_long = or("cache_write_long", cache_write);
+    Some(TokenRates {
+        input: input?,
+        cached_input: cached_input?,
+        cache_write: cache_write?,
+        cache_write_long: cache_write_long?,
+        output: output?,
+    })
+}
+
+fn long_prompt(reader: &mut Reader, at: &At<'_>) -> Option<LongPromptRates> {
+    let fields = reader.object(at, ABOVE_FIELDS)?;
+    let hint = "the rates hold for prompts of more tokens than that, such as 200000";
+    let above = fields.require(reader, "tokens", hint);
+    let above = above.and_then(|at| reader.whole(&at, 1..=errand_model::accounting::MAX_TOKENS));
+    let rates = rates(reader, &fields);
+    Some(LongPromptRates { above: above?, rates: rates? })
+}
+
+/// A factor, in millionths.
+fn factor(reader: &mut Reader, fields: &Object<'_>, name: &str) -> Option<u64> {
+    let at = fields.get(name)?;
+    let factor = dollars(reader, &at)?;
+    if factor > MAX_FACTOR {
+        reader.report_hint(&at, "the factor is more than 10", "write 0.5 for half of the price");
+        return None;
+    }
+    Some(factor)
 }
 
 fn amount(reader: &mut Reader, fields: &Object<'_>, name: &str) -> Option<u64> {
@@ -172,6 +243,7 @@ fn day(reader: &mut Reader, at: &At<'_>) -> Option<Day> {
 mod tests {
     use errand_model::Timestamp;
     use errand_model::accounting::Tokens;
+    use errand_model::price::ServiceTerms;
 
     use super::*;
 
@@ -182,7 +254,8 @@ mod tests {
         let at = Timestamp::from_millis(1_800_000_000_000);
         let cost = |provider, model, input, output| {
             let price = table.price_of(Some(provider), model, at)?;
-            Some(price.cost(Tokens { input, output, ..Tokens::default() }))
+            let tokens = Tokens { input, output, ..Tokens::default() };
+            price.cost(tokens, ServiceTerms::default())
         };
         assert_eq!(cost("openai", "gpt-4o-mini", 120, 30), Some(36));
         assert_eq!(cost("openai", "gpt-4o-mini-2024-07-18", 120, 30), Some(36));
@@ -192,6 +265,48 @@ mod tests {
         assert_eq!(cost("anthropic", "claude-sonnet-4-5-20250929", 1_000, 0), Some(3_000));
         assert_eq!(cost("openai", "claude-sonnet-4-5", 1, 1), None);
         assert_eq!(cost("acme", "house-model", 1, 1), None);
+        assert_eq!(cost("anthropic", "claude-opus-5-5", 1_000, 1_000), Some(24_000));
+        assert_eq!(cost("anthropic", "claude-haiku-5-5", 100_000, 0), Some(10_000));
+        assert_eq!(cost("anthropic", "claude-haiku-5-5", 100_001, 0), Some(50_001));
+        assert_eq!(cost("openai", "gpt-6.1-terra", 272_001, 1_000), Some(544_002 + 7_500));
+        assert_eq!(cost("openai", "gpt-6.1-sol-2026-09-29", 1_000, 0), Some(2_000));
+        assert_eq!(cost("google", "gemini-3.1-pro-preview", 200_001, 0), Some(800_004));
+        assert!(table.as_of().is_some());
+    }
+
+    #[test]
+    fn each_model_of_the_shipped_table_is_cheaper_from_a_cache_and_dearer_into_it() {
+        for price in shipped().unwrap().prices() {
+            let all = price.above.iter().map(|long| long.rates).chain([price.rates]);
+            for rates in all {
+                assert!(rates.cached_input <= rates.input, "{price:?}");
+                assert!(rates.cache_write >= rates.input, "{price:?}");
+                assert!(rates.cache_write_long >= rates.cache_write, "{price:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tiers_and_factors_are_read() {
+        let text = "schema: 1\nas_of: 2026-11-22\nprices:\n- { model: m, input: 2, output: 10, \
+                    cached_input: 0.1, cache_write: 2.5, cache_write_long: 5, batch: 0.5, fast: 2, \
+                    above: [{ tokens: 1000, input: 4, output: 15 }], date: 2026-01-01, source: s }\n";
+        let prices = parse("prices.yaml", text.as_bytes()).unwrap();
+        let [price] = prices.as_slice() else { panic!("{prices:?}") };
+        let rates = (price.rates.cache_write, price.rates.cache_write_long);
+        assert_eq!(rates, (2_500_000, 5_000_000));
+        assert_eq!((price.factors.batch, price.factors.flex), (Some(500_000), None));
+        let [long] = price.above.as_slice() else { panic!("{price:?}") };
+        assert_eq!((long.above, long.rates.cache_write_long), (1_000, 4_000_000));
+        for (part, complaint) in [
+            ("fast: 2", "fast: the factor is more than 10"),
+            ("tokens: 1000", "above[0].tokens: expected a whole number"),
+            ("input: 4", "above[0].input"),
+        ] {
+            let changed = text.replace(part, &format!("{}-{}", &part[..part.len() - 1], 1));
+            let changed = changed.replace("fast: -1", "fast: 20");
+            assert!(complaints(&changed).contains(complaint), "{}", complaints(&changed));
+        }
     }
 
     fn complaints(text: &str) -> String {
@@ -207,7 +322,9 @@ mod tests {
                     cached_input: 0, date: 2025-01-01, source: contract 7 }\n";
         let prices = parse("prices.yaml", text.as_bytes()).unwrap();
         let [price] = prices.as_slice() else { panic!("{prices:?}") };
-        assert_eq!((price.input, price.cached_input, price.output), (1, 0, 3_000_000));
+        let rates = price.rates;
+        assert_eq!((rates.input, rates.cached_input, rates.output), (1, 0, 3_000_000));
+        assert_eq!((rates.cache_write, rates.cache_write_long), (1, 1));
         assert_eq!((price.provider.as_deref(), price.origin), (None, Origin::User));
         assert_eq!(complaints("schema: 1\nprices: []\n"), "0 prices");
     }
@@ -222,7 +339,8 @@ prices.yaml:4:10: prices[0].input: the price -1 is negative
 prices.yaml:5:11: prices[0].output: the text \"cheap\" is not an amount of US dollars
   hint: write a number with at most six decimals, such as 2.50
 prices.yaml:6:3: prices[0].reasoning: unknown field \"reasoning\"
-  hint: known here: provider, model, input, cached_input, output, date, source
+  hint: known here: provider, model, input, cached_input, cache_write, cache_write_long, output, \
+above, batch, flex, fast, regional, date, source
 prices.yaml:7:9: prices[0].date: \"soon\" is not a day
   hint: write it as 2025-03-31
 prices.yaml:8:11: prices[0].source: the text is empty";

@@ -242,6 +242,7 @@ codes! {
     StepConflict = "step_conflict", ERRAND_FAILED, OWN, "the step was completed with another result";
     EventInvalid = "event_invalid", USAGE, OWN, "an event cannot be recorded";
     BudgetExceeded = "budget_exceeded", ERRAND_FAILED, permanent(Agent), "a budget leaves no room for it";
+    ModelUnpriced = "model_unpriced", ERRAND_FAILED, permanent(Agent), "a budget in dollars applies, and the model has no price";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, OWN, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, OWN, "an artifact cannot be recorded";
     BlobNotFound = "blob_not_found", ERRAND_FAILED, OWN, "the run names no such blob";

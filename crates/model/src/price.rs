@@ -4,6 +4,9 @@
 //! exactly and rounded up to a whole millionth, so that no priced call is free. Deliberately
 //! absent: the prices themselves, which are data.
 
+mod rates;
+mod service;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +15,9 @@ use thiserror::Error;
 
 use crate::Timestamp;
 use crate::tokens::Tokens;
+
+pub use rates::{LongPromptRates, TokenRates};
+pub use service::{PriceFactors, ServiceTerms, ServiceTier};
 
 const MILLISECONDS_A_DAY: i64 = 86_400_000;
 /// Prices are per so many tokens.
@@ -96,15 +102,15 @@ pub struct Price {
     pub provider: Option<String>,
     /// Its name, in which a `*` stands for any characters.
     pub model: String,
-    /// Input that was not cached; micro-dollars for a million tokens.
-    #[serde(rename = "input_micro_usd_per_million")]
-    pub input: u64,
-    /// Input read from a cache; what other input costs, where it has no price of its own.
-    #[serde(rename = "cached_input_micro_usd_per_million")]
-    pub cached_input: u64,
-    /// Output, reasoning included.
-    #[serde(rename = "output_micro_usd_per_million")]
-    pub output: u64,
+    /// Rates of its tokens.
+    #[serde(flatten)]
+    pub rates: TokenRates,
+    /// Rates of requests with a long prompt, in any order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<LongPromptRates>,
+    /// Factors of classes of service and regions.
+    #[serde(flatten)]
+    pub factors: PriceFactors,
     /// The price holds from this day on, as far as is known.
     pub date: Day,
     /// Source of the price.
@@ -124,14 +130,37 @@ pub enum Origin {
 }
 
 impl Price {
-    /// Returns the cost of tokens in micro-dollars, rounded up.
-    pub fn cost(&self, tokens: Tokens) -> u64 {
-        let part = |tokens: u64, price: u64| u128::from(tokens).saturating_mul(u128::from(price));
-        let cached = tokens.cached.min(tokens.input);
-        let sum = part(tokens.input - cached, self.input)
-            .saturating_add(part(cached, self.cached_input))
-            .saturating_add(part(tokens.output, self.output));
+    /// Returns the cost of a call in micro-dollars, rounded up; `None`: the price says nothing
+    /// about calls under such terms.
+    pub fn cost(&self, tokens: Tokens, terms: ServiceTerms) -> Option<u64> {
+        let (tier, regional) = self.factors.of(terms)?;
+        let sum = self.rates_of(tokens.input).sum(tokens);
+        let one = u128::from(service::ONE);
+        let scaled = sum.saturating_mul(u128::from(tier)).saturating_mul(u128::from(regional));
+        let cost = scaled.div_ceil(PER_TOKENS * one * one);
+        Some(u64::try_from(cost).unwrap_or(u64::MAX))
+    }
+
+    /// Returns the most that a call under the usual terms can cost, in micro-dollars: with all of
+    /// its input written to a cache, and as many output tokens as are given. Without them, each
+    /// token may be of either kind.
+    pub fn most(&self, tokens: u64, output: Option<u64>) -> u64 {
+        let prompt = tokens.saturating_sub(output.unwrap_or(0));
+        let rates = self.rates_of(prompt);
+        let part = |tokens: u64, rate: u64| u128::from(tokens).saturating_mul(u128::from(rate));
+        let sum = match output {
+            Some(output) => {
+                part(prompt, rates.dearest_input()).saturating_add(part(output, rates.output))
+            }
+            None => part(tokens, rates.dearest_input().max(rates.output)),
+        };
         u64::try_from(sum.div_ceil(PER_TOKENS)).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the rates of a request by the length of its prompt.
+    pub fn rates_of(&self, prompt_tokens: u64) -> &TokenRates {
+        let longer = self.above.iter().filter(|long| prompt_tokens > long.above);
+        longer.max_by_key(|long| long.above).map_or(&self.rates, |long| &long.rates)
     }
 
     fn fits(&self, provider: Option<&str>, model: &str) -> bool {
@@ -168,15 +197,28 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PriceTable {
     prices: Vec<Price>,
+    as_of: Option<Day>,
 }
 
 impl PriceTable {
     /// No prices.
-    pub const EMPTY: Self = Self { prices: Vec::new() };
+    pub const EMPTY: Self = Self { prices: Vec::new(), as_of: None };
 
     /// A table of these prices.
     pub fn new(prices: Vec<Price>) -> Self {
-        Self { prices }
+        Self { prices, as_of: None }
+    }
+
+    /// Returns the table with the day on which the shipped prices were compared with their sources.
+    #[must_use]
+    pub const fn compared_on(mut self, day: Day) -> Self {
+        self.as_of = Some(day);
+        self
+    }
+
+    /// Day on which the shipped prices were compared with their sources.
+    pub const fn as_of(&self) -> Option<Day> {
+        self.as_of
     }
 
     /// Returns the table with more prices.
@@ -207,9 +249,15 @@ mod tests {
         Price {
             provider: provider.map(str::to_owned),
             model: model.to_owned(),
-            input: 2_500_000,
-            cached_input: 1_250_000,
-            output: 10_000_000,
+            rates: TokenRates {
+                input: 2_500_000,
+                cached_input: 1_250_000,
+                cache_write: 3_000_000,
+                cache_write_long: 5_000_000,
+                output: 10_000_000,
+            },
+            above: Vec::new(),
+            factors: PriceFactors::default(),
             date: date.parse().unwrap(),
             source: format!("{origin:?} {model} {date}"),
             origin,
@@ -220,7 +268,8 @@ mod tests {
     fn a_cost_is_exact_and_rounded_up_once() {
         let price = price(None, "m", "2025-01-01", Origin::Shipped);
         let cost = |input, cached, output, reasoning| {
-            price.cost(Tokens { input, output, cached, reasoning })
+            let tokens = Tokens { input, output, cached, reasoning, ..Tokens::default() };
+            price.cost(tokens, ServiceTerms::default()).unwrap()
         };
         assert_eq!(cost(0, 0, 0, 0), 0);
         assert_eq!(cost(1_000, 0, 0, 0), 2_500);
@@ -229,6 +278,72 @@ mod tests {
         assert_eq!(cost(1, 1, 1, 1), 12, "1.25 + 10 is rounded up once");
         assert_eq!(cost(5, 9, 0, 0), 7, "no more is cached than was read");
         assert_eq!(cost(u64::MAX, 0, u64::MAX, 0), u64::MAX, "it saturates");
+    }
+
+    #[test]
+    fn writes_to_a_cache_cost_by_their_duration() {
+        let price = price(None, "m", "2025-01-01", Origin::Shipped);
+        let cost = |cached, cache_write, cache_write_long| {
+            let tokens = Tokens {
+                input: 1_000_000,
+                cached,
+                cache_write,
+                cache_write_long,
+                ..Tokens::default()
+            };
+            price.cost(tokens, ServiceTerms::default()).unwrap()
+        };
+        assert_eq!(cost(0, 0, 0), 2_500_000);
+        assert_eq!(cost(0, 1_000_000, 0), 3_000_000);
+        assert_eq!(cost(0, 0, 1_000_000), 5_000_000);
+        assert_eq!(cost(400_000, 300_000, 200_000), 500_000 + 900_000 + 1_000_000 + 250_000);
+        assert_eq!(cost(900_000, 900_000, 900_000), 1_125_000 + 300_000, "no more than was read");
+    }
+
+    #[test]
+    fn a_long_prompt_changes_the_rates_of_the_whole_request() {
+        let mut price = price(None, "m", "2025-01-01", Origin::Shipped);
+        let rates = |factor: u64| TokenRates { input: 2_500_000 * factor, ..TokenRates::default() };
+        price.above = vec![
+            LongPromptRates { above: 200, rates: rates(4) },
+            LongPromptRates { above: 100, rates: rates(2) },
+        ];
+        let cost = |input| {
+            let tokens = Tokens { input, ..Tokens::default() };
+            price.cost(tokens, ServiceTerms::default()).unwrap()
+        };
+        assert_eq!((cost(100), cost(102)), (250, 510));
+        assert_eq!((cost(200), cost(202)), (1_000, 2_020));
+    }
+
+    #[test]
+    fn terms_change_a_cost_and_dearer_ones_are_not_guessed() {
+        let mut price = price(None, "m", "2025-01-01", Origin::Shipped);
+        let tokens = Tokens { output: 1_000, ..Tokens::default() };
+        let cost = |price: &Price, tier, is_regional| {
+            price.cost(tokens, ServiceTerms { tier, is_regional })
+        };
+        assert_eq!(cost(&price, ServiceTier::Batch, false), Some(10_000), "no more than usual");
+        assert_eq!(cost(&price, ServiceTier::Fast, false), None);
+        assert_eq!(cost(&price, ServiceTier::Standard, true), None);
+        price.factors = PriceFactors {
+            batch: Some(500_000),
+            flex: Some(500_000),
+            fast: Some(2_000_000),
+            regional: Some(1_100_000),
+        };
+        assert_eq!(cost(&price, ServiceTier::Flex, false), Some(5_000));
+        assert_eq!(cost(&price, ServiceTier::Fast, true), Some(22_000));
+        assert_eq!(cost(&price, ServiceTier::Standard, true), Some(11_000));
+    }
+
+    #[test]
+    fn the_most_that_a_call_costs_covers_any_use_of_a_cache() {
+        let price = price(None, "m", "2025-01-01", Origin::Shipped);
+        assert_eq!(price.most(1_000, Some(0)), 5_000);
+        assert_eq!(price.most(1_000, Some(400)), 3_000 + 4_000);
+        assert_eq!(price.most(1_000, None), 10_000);
+        assert_eq!(price.most(u64::MAX, None), u64::MAX);
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub struct Tokens {
     pub cached: u64,
     /// Output tokens that were spent on reasoning.
     pub reasoning: u64,
+    /// Input tokens that were written to a cache for the provider's short time: minutes.
+    #[serde(default)]
+    pub cache_write: u64,
+    /// Input tokens that were written to a cache for the provider's long time: hours.
+    #[serde(default)]
+    pub cache_write_long: u64,
 }
 
 impl Tokens {

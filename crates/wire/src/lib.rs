@@ -44,5 +44,5 @@ pub use event::{AnswerError, DecodedEvent, EndReason, FrameSpan, ToolSite, ToolU
 pub use format::WireFormat;
 pub use pointer::{IgnorePointer, MalformedPointer};
 pub use request::MalformedRequest;
-pub use usage::{ServiceTier, WireUsage};
+pub use usage::WireUsage;
 pub use usage_request::{UsageChunkFilter, UsageRequest};

@@ -1,6 +1,7 @@
 //! Usage of a model call as a provider reports it, in one convention for all formats.
 
-use errand_model::accounting::{MAX_COST_MICRO_USD, MAX_TOKENS, micro_usd};
+use errand_model::accounting::{MAX_COST_MICRO_USD, MAX_TOKENS, Tokens, micro_usd};
+use errand_model::price::ServiceTier;
 use serde::{Deserialize, Serialize};
 
 /// Tokens of one call. A count that the provider did not give is `None`, never zero.
@@ -40,6 +41,18 @@ impl WireUsage {
         tier: None,
     };
 
+    /// Returns the tokens as prices count them; `None`: input or output is not known.
+    pub fn tokens(&self) -> Option<Tokens> {
+        Some(Tokens {
+            input: self.input?,
+            output: self.output?,
+            cached: self.cached.unwrap_or(0),
+            reasoning: self.reasoning.unwrap_or(0),
+            cache_write: self.cache_write.unwrap_or(0),
+            cache_write_long: self.cache_write_long.unwrap_or(0),
+        })
+    }
+
     /// Returns true if nothing at all is known.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()
@@ -58,40 +71,6 @@ impl WireUsage {
         replace_count(&mut self.reasoning, later.reasoning);
         replace_count(&mut self.cost_micro_usd, later.cost_micro_usd);
         self.tier = later.tier.or(self.tier);
-    }
-}
-
-/// Class of service of a call, which has a price of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceTier {
-    /// The usual one.
-    Standard,
-    /// Asynchronous batches.
-    Batch,
-    /// Cheaper and slower.
-    Flex,
-    /// Dearer and faster: `priority`, `fast`.
-    Fast,
-}
-
-impl ServiceTier {
-    /// Returns the class for a word of a provider; `None`: not known.
-    pub fn of(word: &str) -> Option<Self> {
-        const WORDS: [(&str, ServiceTier); 10] = [
-            ("default", ServiceTier::Standard),
-            ("standard", ServiceTier::Standard),
-            ("standard_only", ServiceTier::Standard),
-            ("ON_DEMAND", ServiceTier::Standard),
-            ("batch", ServiceTier::Batch),
-            ("flex", ServiceTier::Flex),
-            ("ON_DEMAND_FLEX", ServiceTier::Flex),
-            ("priority", ServiceTier::Fast),
-            ("fast", ServiceTier::Fast),
-            ("ON_DEMAND_PRIORITY", ServiceTier::Fast),
-        ];
-        let found = WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-        found.map(|(_, tier)| *tier)
     }
 }
 

@@ -1,8 +1,11 @@
-//! `errand prices`: prices of models, with their sources.
+//! `errand prices`: prices of models, with their sources and their age.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use errand_agent::Clock as _;
+use errand_api::error_code::ErrorCode;
 use errand_engine::prices;
-use errand_model::price::{Origin, Price};
+use errand_model::Timestamp;
+use errand_model::price::{Day, Origin, Price, PriceTable, TokenRates};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,44 +14,116 @@ use crate::render;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Prices are US dollars for a million tokens. Your own in `.errand/prices.yaml` win over those that
-errand ships with; `errand explain price_table_invalid` shows the form.")]
+errand ships with; `errand explain price_table_invalid` shows the form.
+
+Examples:
+  errand prices --check claude-opus-5-5            the price of a call made now
+  errand prices --check openai/gpt-6.1-sol         of that provider")]
 pub(crate) struct Args {
     /// Print the table as JSON, in millionths of a dollar
     #[arg(long)]
     json: bool,
+    /// Print only the price that a call of this model has now; fails if it has none
+    #[arg(long, value_name = "[PROVIDER/]MODEL")]
+    check: Option<String>,
 }
 
-/// Prints the table in force.
+/// Prints the table in force, or the price of one model.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let table = prices::in_force(&context.surroundings().registry)?;
+    let now = errand_agent::SystemClock.now();
+    let prices = match &args.check {
+        Some(model) => vec![price_of(&table, model, now)?.clone()],
+        None => table.prices().to_vec(),
+    };
     if args.json {
-        let document = serde_json::json!({ "schema": 1, "prices": table.prices() });
+        let document = serde_json::json!({ "schema": 1, "as_of": table.as_of(), "prices": prices });
         context.printer.json(&document)?;
-    } else {
-        context.printer.line(&shown(table.prices()))?;
+        return Ok(0);
+    }
+    context.printer.line(&shown(&prices))?;
+    if let Some(day) = table.as_of() {
+        context.printer.note(&age(day, now));
     }
     Ok(0)
+}
+
+/// Returns the price of a model, whose provider may stand before it. Names of models have slashes
+/// too, so the whole name is looked up first.
+fn price_of<'a>(table: &'a PriceTable, model: &str, now: Timestamp) -> Result<&'a Price, Failure> {
+    let of_provider = || {
+        let (provider, model) = model.split_once('/')?;
+        table.price_of(Some(provider), model, now)
+    };
+    table.price_of(None, model, now).or_else(of_provider).ok_or_else(|| {
+        Failure::new(ErrorCode::ModelUnpriced, format!("no price of the model {model:?} is known"))
+            .hint(
+                "give it one in .errand/prices.yaml; `errand prices` shows the models with a price",
+            )
+    })
+}
+
+/// Says how old the shipped table is.
+fn age(day: Day, now: Timestamp) -> String {
+    let days = Day::of(now).number().saturating_sub(day.number()).max(0);
+    let (plural, advice) = match days {
+        1 => ("", ""),
+        0..=90 => ("s", ""),
+        _ => ("s", "; a newer errand may have newer ones"),
+    };
+    format!(
+        "the prices from errand were compared with their sources on {day}, {days} day{plural} ago{advice}"
+    )
 }
 
 fn shown(prices: &[Price]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["PROVIDER", "MODEL", "INPUT", "CACHED", "OUTPUT", "SINCE", "FROM", "SOURCE"]);
+    table.set_header([
+        "PROVIDER", "MODEL", "PROMPT", "INPUT", "CACHED", "WRITE", "LONG", "OUTPUT", "FACTORS",
+        "SINCE", "FROM", "SOURCE",
+    ]);
     for price in prices {
-        let origin = match price.origin {
-            Origin::Shipped => "errand",
-            Origin::User => "you",
-        };
-        table.add_row([
-            render::one_line(price.provider.as_deref().unwrap_or("*")),
-            render::one_line(&price.model),
-            render::money(price.input),
-            render::money(price.cached_input),
-            render::money(price.output),
-            price.date.to_string(),
-            origin.to_owned(),
-            price.source.replace(char::is_control, " "),
-        ]);
+        let rows = [("any".to_owned(), price.rates)].into_iter();
+        let long = price.above.iter().map(|long| (format!(">{}", long.above), long.rates));
+        for (prompt, rates) in rows.chain(long) {
+            table.add_row(row(price, prompt, rates));
+        }
     }
     render::lines(&mut table)
+}
+
+fn row(price: &Price, prompt: String, rates: TokenRates) -> [String; 12] {
+    let origin = match price.origin {
+        Origin::Shipped => "errand",
+        Origin::User => "you",
+    };
+    [
+        render::one_line(price.provider.as_deref().unwrap_or("*")),
+        render::one_line(&price.model),
+        prompt,
+        render::money(rates.input),
+        render::money(rates.cached_input),
+        render::money(rates.cache_write),
+        render::money(rates.cache_write_long),
+        render::money(rates.output),
+        factors(price),
+        price.date.to_string(),
+        origin.to_owned(),
+        price.source.replace(char::is_control, " "),
+    ]
+}
+
+/// The factors that the price gives, such as `batch 0.50`.
+fn factors(price: &Price) -> String {
+    let factors = &price.factors;
+    let named = [
+        ("batch", factors.batch),
+        ("flex", factors.flex),
+        ("fast", factors.fast),
+        ("regional", factors.regional),
+    ];
+    let given = named.into_iter().filter_map(|(name, factor)| Some((name, factor?)));
+    let words: Vec<_> = given.map(|(name, it)| format!("{name} {}", render::money(it))).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }

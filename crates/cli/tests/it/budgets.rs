@@ -99,6 +99,68 @@ fn the_users_prices_win_and_a_bad_table_starts_nothing() {
 }
 
 #[test]
+fn a_price_covers_writes_to_a_cache_long_prompts_and_the_class_of_service() {
+    let sandbox = sandbox();
+    let call = |more: &str| {
+        format!(
+            "errand agent emit model.called '{{\"provider\": \"anthropic\", \"model\": \"claude-opus-5-5\", {more}}}'\n"
+        )
+    };
+    let script = call(
+        r#""input_tokens": 1000, "cached_tokens": 500, "cache_write_tokens": 200, "cache_write_long_tokens": 100, "output_tokens": 100"#,
+    ) + &call(r#""input_tokens": 1000, "service_tier": "batch""#)
+        + &call(r#""input_tokens": 1000, "service_tier": "fast", "regional": true"#)
+        + &call(r#""input_tokens": 1000, "service_tier": "scale""#)
+        + "errand agent emit model.called '{\"model\": \"claude-haiku-5-5\", \"input_tokens\": 200000}'";
+    let (_, record) = ran(&sandbox, &TestAgent::shell(&script), &[]);
+    let calls = events(&sandbox, record["run_id"].as_str().unwrap(), "model.called");
+    let costs: Vec<_> = calls.iter().map(|call| call["cost_micro_usd"].as_u64()).collect();
+    // 200 * 4 + 500 * 0.20 + 200 * 5 + 100 * 8 + 100 * 20 dollars for a million tokens.
+    assert_eq!(costs, [Some(4_700), Some(2_000), Some(8_800), None, Some(100_000)]);
+    assert_eq!(record["usage"]["unpriced_calls"], 1);
+}
+
+#[test]
+fn a_model_without_a_price_is_refused_under_a_limit_in_dollars() {
+    let sandbox = sandbox();
+    let script = "set +e
+        errand agent reserve model --tokens 10 --model house 2>told; echo reserve=$?; cat told
+        errand agent reserve model --tokens 10 2>/dev/null; echo unnamed=$?
+        errand agent reserve model --tokens 10 --model gpt-4o-mini >/dev/null; echo priced=$?
+        errand agent reserve model --tokens 10 --model house --cost-usd 0.01 >/dev/null; echo said=$?
+        errand agent reserve tool >/dev/null; echo tool=$?";
+    let agent = TestAgent::shell(script).spec("budgets: { cost_usd_per_day: 1 }");
+    let (printed, _) = ran(&sandbox, &agent, &[]);
+    for line in ["reserve=1\n", "unnamed=1\n", "priced=0\n", "said=0\n", "tool=0\n"] {
+        assert!(printed.contains(line), "{line:?} in {printed}");
+    }
+    assert!(printed.contains("error[model_unpriced]"), "{printed}");
+    assert!(printed.contains("no price of the model \"house\" is known"), "{printed}");
+    sandbox.write(
+        ".errand/prices.yaml",
+        "schema: 1\nprices:\n- { model: '*', input: 30, output: 60, date: 2026-01-01, source: ours }\n",
+    );
+    let (printed, _) = ran(&sandbox, &agent, &[]);
+    assert!(printed.contains("reserve=0\n"), "every model has a price now: {printed}");
+}
+
+#[test]
+fn a_price_is_looked_up_by_the_name_of_its_model() {
+    let sandbox = sandbox();
+    let found = sandbox.errand(["prices", "--check", "claude-haiku-5-5"]).run().ok();
+    assert!(found.stdout().contains(">100000"), "{}", found.stdout());
+    assert!(found.stderr().contains("were compared with their sources on 2026-"));
+    let json = sandbox.errand(["prices", "--json", "--check", "openai/gpt-6.1-sol"]).run().ok();
+    let price = &json.json()["prices"][0];
+    assert_eq!(price["input_micro_usd_per_million"], 2_000_000);
+    assert_eq!(price["cache_write_micro_usd_per_million"], 2_500_000);
+    assert_eq!(price["above"][0]["above_tokens"], 272_000);
+    assert_eq!(price["fast_millionths"], 2_000_000);
+    let missing = sandbox.errand(["prices", "--check", "house"]).run();
+    drop(missing.refuses(125, "error[model_unpriced]"));
+}
+
+#[test]
 fn an_invalid_reported_event_is_refused_and_not_recorded() {
     let sandbox = sandbox();
     let script = r#"set +e

@@ -50,6 +50,17 @@ fn model_call(fields: Fields<'_>) -> Result<(), InvalidField> {
             format!("{cached} is more than input_tokens ({input}), of which it is a part");
         return Err(InvalidField::at("cached_tokens", message));
     }
+    let written = [tokens("cache_write_tokens")?, tokens("cache_write_long_tokens")?];
+    let of_cache = written.into_iter().fold(cached, u64::saturating_add);
+    if of_cache > input {
+        let message = format!(
+            "{of_cache} tokens were read from a cache or written to one, which is more than \
+             input_tokens ({input}), of which they are a part"
+        );
+        return Err(InvalidField::at("cache_write_tokens", message));
+    }
+    fields.name("service_tier")?;
+    fields.truth("regional")?;
     if reasoning > output {
         let message =
             format!("{reasoning} is more than output_tokens ({output}), of which it is a part");
@@ -134,6 +145,17 @@ mod tests {
                 MODEL_CALLED,
                 json!({"input_tokens": 5, "cached_tokens": 6}),
                 "cached_tokens: 6 is more than input_tokens (5), of which it is a part",
+            ),
+            (
+                MODEL_CALLED,
+                json!({"input_tokens": 5, "cached_tokens": 3, "cache_write_tokens": 3}),
+                "cache_write_tokens: 6 tokens were read from a cache or written to one, which is \
+                 more than input_tokens (5), of which they are a part",
+            ),
+            (
+                MODEL_CALLED,
+                json!({"regional": "eu"}),
+                "regional: expected true or false, found \"eu\"",
             ),
             (
                 MODEL_CALLED,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::fields::{Fields, InvalidField};
 use super::{MAX_COST_MICRO_USD, MAX_TOKENS};
 use crate::Timestamp;
-use crate::price::PriceTable;
+use crate::price::{PriceTable, ServiceTerms, ServiceTier};
 use crate::tokens::Tokens;
 
 /// Cost of a call.
@@ -69,6 +69,8 @@ impl ModelCall {
                 output: tokens("output_tokens"),
                 cached: tokens("cached_tokens"),
                 reasoning: tokens("reasoning_tokens"),
+                cache_write: tokens("cache_write_tokens"),
+                cache_write_long: tokens("cache_write_long_tokens"),
             },
             cost_micro_usd: kept_cost(fields),
             step: fields.kept_name("step"),
@@ -90,8 +92,9 @@ impl ModelCall {
         if fields.get("input_tokens").is_none() && fields.get("output_tokens").is_none() {
             return None;
         }
+        let cost = price.cost(call.tokens, terms(fields)?)?;
         let basis = CostBasis::Price { source: price.source.clone(), date: price.date.to_string() };
-        Some(Cost { micro_usd: price.cost(call.tokens).min(MAX_COST_MICRO_USD), basis })
+        Some(Cost { micro_usd: cost.min(MAX_COST_MICRO_USD), basis })
     }
 
     /// Writes into the event what errand found the call to cost.
@@ -113,6 +116,14 @@ impl ModelCall {
             }
         }
     }
+}
+
+/// Terms of the call; `None`: a class of service that is not known, whose price is not either.
+fn terms(fields: Fields<'_>) -> Option<ServiceTerms> {
+    let word = fields.get("service_tier").and_then(Value::as_str);
+    let tier = word.map_or(Some(ServiceTier::Standard), ServiceTier::of)?;
+    let is_regional = fields.truth("regional").ok().flatten().unwrap_or(false);
+    Some(ServiceTerms { tier, is_regional })
 }
 
 /// Returns the cost that errand wrote into the event.

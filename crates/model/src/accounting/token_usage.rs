@@ -38,7 +38,9 @@ impl TokenUsage {
 
     /// Adds what one `model.called` reports; what is missing or no number counts as nothing.
     pub(crate) fn add(&mut self, call: &ModelCall) {
-        let Tokens { input, output, cached, reasoning } = call.tokens;
+        // What was written to a cache is in the input, and in the cost.
+        let Tokens { input, output, cached, reasoning, cache_write: _, cache_write_long: _ } =
+            call.tokens;
         self.input_tokens = self.input_tokens.saturating_add(input);
         self.output_tokens = self.output_tokens.saturating_add(output);
         self.cached_tokens = self.cached_tokens.saturating_add(cached);

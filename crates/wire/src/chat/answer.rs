@@ -1,5 +1,6 @@
 //! Answers of chat completions: one document, or chunks that end with `[DONE]`.
 
+use errand_model::price::ServiceTier;
 use serde::Deserialize;
 
 use super::usage::ChatUsage;
@@ -7,7 +8,7 @@ use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
 use crate::lenient::{Content, Count, ErrorMember, List, Object, Text, document};
 use crate::open_tools::{OpenTools, named};
-use crate::usage::{ServiceTier, WireUsage};
+use crate::usage::WireUsage;
 
 /// Decoder of chat completions.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Answers of Gemini: one document, or a sequence of such documents.
 
+use errand_model::price::ServiceTier;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -7,7 +8,7 @@ use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
 use crate::lenient::{Count, ErrorMember, Flag, List, Object, Text, document};
 use crate::open_tools::OpenTools;
-use crate::usage::{ServiceTier, WireUsage, plausible};
+use crate::usage::{WireUsage, plausible};
 
 /// Decoder of Gemini's answers.
 #[derive(Debug, Default)]

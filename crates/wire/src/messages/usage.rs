@@ -1,10 +1,11 @@
 //! Usage of messages: the input excludes what was read from and written to a cache.
 
+use errand_model::price::ServiceTier;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::lenient::{Count, Object, Text};
-use crate::usage::{ServiceTier, WireUsage, cache_writes, plausible, provider_cost, replace_count};
+use crate::usage::{WireUsage, cache_writes, plausible, provider_cost, replace_count};
 
 /// The `usage` of a message, or of a delta, whose counts are cumulative.
 #[derive(Debug, Default, Deserialize)]

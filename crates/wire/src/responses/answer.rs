@@ -1,5 +1,6 @@
 //! Answers of responses: one document, or events from `response.created` to a terminal one.
 
+use errand_model::price::ServiceTier;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -8,7 +9,7 @@ use crate::event::{EndReason, Events, ToolSite, ToolUse, WireEvent};
 use crate::frame::FrameDecoder;
 use crate::lenient::{Count, ErrorMember, List, Object, Text, document};
 use crate::open_tools::OpenTools;
-use crate::usage::{ServiceTier, WireUsage};
+use crate::usage::WireUsage;
 
 /// Decoder of responses.
 #[derive(Debug, Default)]

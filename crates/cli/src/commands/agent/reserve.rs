@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
 }
 
 fn refused(error: ClientError) -> Failure {
-    let is_over = error.code() == ErrorCode::BudgetExceeded;
+    let is_over = matches!(error.code(), ErrorCode::BudgetExceeded | ErrorCode::ModelUnpriced);
     let failure = failed(error);
     if is_over { failure.exit_with(REFUSED) } else { failure }
 }

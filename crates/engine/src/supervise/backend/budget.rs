@@ -8,7 +8,7 @@ use errand_api::agent_protocol::{BudgetProblem, Reserve, ReserveAnswer, ReserveK
 use errand_api::budget::{spoken_amount, spoken_name};
 use errand_api::error_code::ErrorCode;
 use errand_model::accounting::{
-    self, MAX_COST_MICRO_USD, MAX_TOKENS, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
+    self, MAX_COST_MICRO_USD, MAX_TOKENS, MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall,
 };
 use errand_model::budget::{BudgetScope, LimitName, OnExceed};
 use errand_model::event::{EventBody, PauseReason};
@@ -150,12 +150,13 @@ impl AttemptBackend {
             let provider = call.provider.as_deref();
             let price =
                 self.prices().price_of(provider, call.model.as_deref()?, self.engine.now())?;
-            // Without a declared output length, all tokens may be output.
-            let output = if call.output_tokens.is_some() { output } else { tokens };
-            let tokens = Tokens { input: tokens - output, output, ..Tokens::default() };
-            Some(price.cost(tokens).min(MAX_COST_MICRO_USD))
+            Some(price.most(tokens, call.output_tokens).min(MAX_COST_MICRO_USD))
         };
-        let cost_micro_usd = said.or_else(by_price).unwrap_or(0);
+        let known = said.or_else(by_price);
+        if known.is_none() && call.kind == ReserveKind::Model && self.has_limit_of_cost() {
+            return Err(unpriced(call.model.as_deref()));
+        }
+        let cost_micro_usd = known.unwrap_or(0);
         Ok(match call.kind {
             ReserveKind::Model => {
                 let amounts = Amounts { tokens, cost_micro_usd, ..Amounts::ZERO };
@@ -166,6 +167,13 @@ impl AttemptBackend {
                 Want { kind: WantKind::Tool, amounts }
             }
         })
+    }
+
+    /// Returns true if a limit in dollars applies, of the run or of its agent's day.
+    fn has_limit_of_cost(&self) -> bool {
+        let scopes = [BudgetScope::Run, BudgetScope::Day];
+        self.journal
+            .look(|run, _| scopes.into_iter().any(|it| run.caps(it).cost_micro_usd.is_some()))
     }
 
     /// Makes a reservation, or with `None` only checks that there would be room. If the budget
@@ -340,4 +348,17 @@ impl AttemptBackend {
     fn book<T>(&self, change: impl FnOnce(&mut errand_model::spend::Book) -> T) -> T {
         change(&mut self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
+}
+
+/// Refuses a call whose cost is not known: it would pass any limit in dollars.
+fn unpriced(model: Option<&str>) -> Refusal {
+    let message = match model {
+        Some(model) => format!(
+            "a budget in dollars applies, and no price of the model {model:?} is known: give it one in \
+             .errand/prices.yaml, or say what the call costs at most"
+        ),
+        None => "a budget in dollars applies: name the model, or say what the call costs at most"
+            .to_owned(),
+    };
+    Refusal::new(409, ErrorCode::ModelUnpriced, message)
 }
