@@ -149,7 +149,7 @@ async fn an_agent_is_adopted_with_all_of_its_output() {
     let Some(world) = World::new() else { return };
     let attempt = TestAttempt::default();
     let script = "n=0; while [ ! -e go-on ]; do n=$((n+1)); printf \"$n \"; echo e$n >&2; \
-                  done; printf last; exit 3";
+                  sleep 0.001; done; printf last; exit 3";
     let spec = shell(&attempt, script);
     let start = world.target.start(&spec, logged_output(&attempt));
     let mut live = timeout(LIMIT, start).await.unwrap().unwrap();
