@@ -140,7 +140,7 @@ fn a_task_goes_from_queued_to_completed_with_log_result_ports_and_secrets() {
     let done = it.wait("review-1", "COMPLETED");
     assert_eq!((&done["exit_code"], &done["tokens_used"]), (&json!(0), &json!(150)));
     assert!(done["duration_seconds"].as_f64().unwrap() > 0.0, "{done}");
-    assert_eq!(done["error"], Value::Null);
+    assert_eq!((&done["error"], &done["ports"]), (&Value::Null, &json!([])));
     let result = it.json(done["result_key"].as_str().unwrap(), &[]);
     assert_eq!(result, (200, json!({ "ok": true })));
     let found = it.sandbox.tool("/bin/grep", ["-rl", "a-very-secret-value"]);

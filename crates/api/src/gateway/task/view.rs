@@ -83,20 +83,23 @@ pub struct Task {
     pub error: Option<RecordError>,
     /// Path of its output at this dispatcher, once it has one.
     pub result_key: Option<String>,
-    /// Published ports, with their addresses on the dispatcher's machine.
+    /// Published ports while it lives, with their addresses on the dispatcher's machine.
     pub ports: Vec<RecordPort>,
 }
 
 impl Task {
     /// Returns the task `task_id` that a run carries out.
     pub fn of(task_id: &str, record: &RunRecord) -> Self {
-        let container = record.attempts.last().and_then(|attempt| attempt.container.as_ref());
+        let status = TaskStatus::of(record);
+        // The ports of a container that is gone may be those of another one.
+        let attempt = record.attempts.last().filter(|_| !status.is_terminal());
+        let container = attempt.and_then(|attempt| attempt.container.as_ref());
         #[expect(clippy::cast_precision_loss, reason = "durations stay far below 2^52 ms")]
         let seconds = |ms: u64| ms as f64 / 1_000.0;
         let has_output = record.output != Value::Null;
         Self {
             task_id: task_id.to_owned(),
-            status: TaskStatus::of(record),
+            status,
             started_at: record.started_at_ms.map(|at| at.to_string()),
             completed_at: record.stopped_at_ms.map(|at| at.to_string()),
             duration_seconds: record.duration_ms.map(seconds),
