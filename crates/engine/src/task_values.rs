@@ -46,29 +46,32 @@ pub(crate) struct SplitValues {
 }
 
 /// Seals the bearer token of a request alone; `None` if it has none.
-pub(crate) fn token(
-    around: &EngineContext,
+pub(crate) fn token<'s, E: From<secret::Error>>(
     request: &TaskRequest,
-) -> Result<Option<String>, secret::Error> {
+    sealer: impl FnOnce() -> Result<&'s Sealer, E>,
+) -> Result<Option<String>, E> {
     let values =
         SealedValues { callback_token: request.callback_token.clone(), ..SealedValues::default() };
-    seal(around, &values)
+    seal(&values, sealer)
 }
 
 /// Seals values; `None` if there are none.
-fn seal(around: &EngineContext, values: &SealedValues) -> Result<Option<String>, secret::Error> {
+fn seal<'s, E: From<secret::Error>>(
+    values: &SealedValues,
+    sealer: impl FnOnce() -> Result<&'s Sealer, E>,
+) -> Result<Option<String>, E> {
     if *values == SealedValues::default() {
         return Ok(None);
     }
     let text = serde_json::to_vec(values).unwrap_or_default();
-    Ok(Some(Sealer::open_or_create(&around.identity)?.seal(SEALED_AS, &text)?))
+    Ok(Some(sealer()?.seal(SEALED_AS, &text)?))
 }
 
 /// Splits the values of a request by whether they may be recorded.
-pub(crate) fn split(
-    around: &EngineContext,
+pub(crate) fn split<'s, E: From<secret::Error>>(
     request: &TaskRequest,
-) -> Result<SplitValues, secret::Error> {
+    sealer: impl FnOnce() -> Result<&'s Sealer, E>,
+) -> Result<SplitValues, E> {
     let mut values =
         SealedValues { callback_token: request.callback_token.clone(), ..SealedValues::default() };
     let mut env = BTreeMap::new();
@@ -78,7 +81,7 @@ pub(crate) fn split(
         let kept = if fits && is_secret { &mut values.env } else { &mut env };
         kept.insert(name.clone(), value.clone());
     }
-    Ok(SplitValues { env, sealed: seal(around, &values)? })
+    Ok(SplitValues { env, sealed: seal(&values, sealer)? })
 }
 
 /// Returns true if the name of a variable, or of a part of it, says that its value is a secret.

@@ -8,7 +8,7 @@ use errand_engine::Engine;
 use errand_engine::agents::{Parcel, Version};
 use errand_engine::keys::Verifier;
 use errand_engine::outbox::Addresses;
-use errand_engine::tasks::TaskAgents;
+use errand_engine::tasks::TaskCache;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -45,7 +45,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     parcels: Parcels,
     versions: VersionLookups,
-    task_agents: TaskAgents,
+    task_cache: TaskCache,
 }
 
 impl Gateway {
@@ -78,7 +78,7 @@ impl Gateway {
                 closing,
                 parcels: Parcels::default(),
                 versions: VersionLookups::default(),
-                task_agents: TaskAgents::default(),
+                task_cache: TaskCache::default(),
             }),
         }
     }
@@ -161,9 +161,9 @@ impl Gateway {
         &self.inner.versions
     }
 
-    /// Returns the parcels of tasks.
-    pub(crate) fn task_agents(&self) -> &TaskAgents {
-        &self.inner.task_agents
+    /// Returns what tasks share.
+    pub(crate) fn task_cache(&self) -> &TaskCache {
+        &self.inner.task_cache
     }
 
     /// Notifies all waiting tasks that the gateway is shutting down.

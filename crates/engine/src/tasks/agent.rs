@@ -1,10 +1,12 @@
-//! Agents of tasks: packed once for each image, with its ports and resources.
+//! Agents of tasks, packed once for each image with its ports and resources, and other values that tasks
+//! share.
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use errand_agent::parcel::{self, Parcel};
+use errand_agent::secret::Sealer;
 use errand_api::agent_file::{self, FILE_NAME, Problems};
 use errand_api::gateway::task::{RuntimeKind, TaskRequest};
 use errand_model::Digest;
@@ -18,13 +20,16 @@ use crate::off_thread::off_thread;
 /// Parcels in the cache: images of a busy dispatcher.
 const LIMIT: usize = 256;
 
-/// Parcels of tasks, by the digest of their agent files.
+/// Values that tasks of a dispatcher share.
 #[derive(Debug, Default)]
-pub struct TaskAgents {
+pub struct TaskCache {
+    /// Parcels, by the digest of their agent files.
     known: Mutex<HashMap<Digest, Arc<Parcel>>>,
+    /// Sealer of the user's identity, which is read once.
+    sealer: OnceLock<Sealer>,
 }
 
-impl TaskAgents {
+impl TaskCache {
     /// Returns the parcel of a task's agent, which is built if it is not there.
     pub(super) async fn parcel(
         &self,
@@ -54,6 +59,15 @@ impl TaskAgents {
         }
         known.insert(digest, Arc::clone(&parcel));
         Ok(parcel)
+    }
+
+    /// Returns the sealer of the identity, which is created if it is missing.
+    pub(super) fn sealer(&self, engine: &Engine) -> Result<&Sealer, Error> {
+        if let Some(sealer) = self.sealer.get() {
+            return Ok(sealer);
+        }
+        let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
+        Ok(self.sealer.get_or_init(|| sealer))
     }
 
     /// Returns a parcel of the cache, unless it was removed with the last run that named it.

@@ -11,7 +11,7 @@ mod forget;
 mod kept;
 mod send;
 
-pub use agent::TaskAgents;
+pub use agent::TaskCache;
 pub use error::{Error, TaskProblem};
 pub use find::{FoundTask, TaskList, find, list, view};
 pub(crate) use forget::forget;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::find::FoundTask;
 use super::kept::{self, KeptTask};
-use super::{Error, TaskAgents, TaskProblem};
+use super::{Error, TaskCache, TaskProblem};
 use crate::documents::write;
 use crate::error::CodedError as _;
 use crate::outbox::{OutboxEntry, TaskAlias};
@@ -36,8 +36,8 @@ pub struct TaskSender<'a> {
     pub namespace: Option<String>,
     /// Name of the sender, for events.
     pub name: String,
-    /// Parcels that were built before.
-    pub agents: &'a TaskAgents,
+    /// Values that tasks share.
+    pub cache: &'a TaskCache,
 }
 
 /// Result of sending a task.
@@ -93,7 +93,7 @@ pub async fn send(
                 return Ok(SentTask { found: found(stored), is_old: false });
             }
             Ok(SubmittedRun::Existing(existing)) => {
-                let at = Place { namespace, request, expect };
+                let at = Place { namespace, request, expect, cache: sender.cache };
                 if let Some(stored) = alias(engine, at, &configuration, existing).await? {
                     return Ok(SentTask { found: found(Box::new(stored)), is_old: true });
                 }
@@ -184,6 +184,7 @@ struct Place<'a> {
     namespace: Option<&'a str>,
     request: &'a TaskRequest,
     expect: Expect,
+    cache: &'a TaskCache,
 }
 
 /// Stores another id for the task that the run `existing` carries out, with a report to its sender.
@@ -194,7 +195,7 @@ async fn alias(
     configuration: &Digest,
     existing: RunId,
 ) -> Result<Option<Stored>, Error> {
-    let Place { namespace, request, expect } = at;
+    let Place { namespace, request, expect, cache } = at;
     let (task_id, now) = (&request.task_id, engine.now());
     let kept = KeptTask { run_id: existing.clone(), configuration: configuration.clone() };
     let key = kept::alias_key(&existing, task_id);
@@ -204,7 +205,7 @@ async fn alias(
         write(DocumentKind::TaskAlias, namespace, key, (Expect::Anything, change)),
     ];
     if let Some(url) = &request.callback_url {
-        let sealed = task_values::token(engine.surroundings(), request)?;
+        let sealed = task_values::token(request, || cache.sealer(engine))?;
         let alias = TaskAlias { task_id: task_id.clone(), sealed };
         let report = OutboxEntry::of_alias(&existing, url.clone(), alias, now);
         writes.push(report.write(namespace, Expect::Anything, Some(now)));
@@ -228,8 +229,8 @@ async fn submission(
     request: &TaskRequest,
     configuration: &Digest,
 ) -> Result<CheckedSubmission, Error> {
-    let parcel = sender.agents.parcel(engine, request).await?;
-    let values = task_values::split(engine.surroundings(), request)?;
+    let parcel = sender.cache.parcel(engine, request).await?;
+    let values = task_values::split(request, || sender.cache.sealer(engine))?;
     let task = DispatchedTask {
         task_id: request.task_id.clone(),
         configuration: configuration.clone(),

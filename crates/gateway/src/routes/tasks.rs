@@ -41,7 +41,7 @@ pub(crate) async fn send_task(
     let sender = TaskSender {
         namespace: caller.namespace.clone(),
         name: caller.name(),
-        agents: gateway.task_agents(),
+        cache: gateway.task_cache(),
     };
     let sent = tasks::send(gateway.engine(), &sender, &request).await?;
     let status = if sent.is_old { StatusCode::OK } else { StatusCode::ACCEPTED };
