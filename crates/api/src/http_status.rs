@@ -145,6 +145,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ScheduleInvalid
         | ErrorCode::ManifestInvalid
         | ErrorCode::BriefAssemblyFailed
+        | ErrorCode::DependencyMissing
         | ErrorCode::ListenOpen
         | ErrorCode::TlsInvalid
         | ErrorCode::ConfigInvalid
@@ -161,6 +162,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::RegistryReadOnly
         | ErrorCode::DatabaseUnreachable
         | ErrorCode::DiskFull
+        | ErrorCode::DependencyUnhealthy
         | ErrorCode::ShuttingDown
         | ErrorCode::SupervisorStopped => 503,
         ErrorCode::WaitTimedOut => 504,

@@ -372,6 +372,9 @@ impl From<EngineError> for Failure {
         if let EngineError::Catalog(problem) = &error {
             return files::of_catalog(problem);
         }
+        if let EngineError::Dependency(problem) = &error {
+            return Self::new(error.code(), problem.to_string()).hint(problem.hint());
+        }
         let hint = engine_hint(&error);
         let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {
@@ -470,6 +473,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Agents(_)
         | EngineError::Definition(_)
         | EngineError::Catalog(_)
+        | EngineError::Dependency(_)
         | EngineError::Hooks(_)
         | EngineError::Outbox(_)
         | EngineError::Task(_)

@@ -27,7 +27,7 @@ use crate::error::AgentUnsupported;
 use crate::off_thread::off_thread;
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, brief, environment, payload};
+use crate::{Engine, brief, dependencies, environment, payload};
 
 /// Returns the admission of a checked submission.
 ///
@@ -48,9 +48,12 @@ pub(crate) async fn admission_as(
     id: RunId,
     submission: CheckedSubmission,
 ) -> Result<Admission, Error> {
-    let submission = submission.into_submission();
+    let submission = Box::pin(dependencies::equipped(engine, submission)).await?;
+    let mut submission = submission.into_submission();
+    let dependencies = submission.dependencies.take().unwrap_or_default();
     let parts = pinned::resolve(engine, &submission).await?;
-    let catalog = pinned::definitions(engine, &submission).await?;
+    let mut catalog = pinned::definitions(engine, &submission).await?;
+    catalog.extend(dependencies);
     let now = engine.now();
     let (dedup, kind) = (submission.options.dedup, submission.kind);
     if submission.options.placement.is_some() {
@@ -111,6 +114,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         origin,
         lineage,
         member,
+        dependencies: _,
     } = submission;
     let Lineage { heritage, replay, agent: before, .. } = lineage;
     let repeats_only = replay.as_ref().is_some_and(|it| it.policy == ReplayPolicy::Strict);
@@ -122,8 +126,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     let caller_env = options.caller_env.or_else(own);
     let budgets =
         if repeats_only { BudgetLimits::default() } else { limits(agent, &options.budgets) };
-    let namespace = options.namespace.as_deref();
-    let placement = options.placement.map(|placement| placed(engine, placement, agent, namespace));
+    let place = |it| placed(engine, it, agent, options.namespace.as_deref());
     Ok(RunCreated {
         name: options.name,
         kind,
@@ -155,7 +158,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         inherits,
         replay,
         session_turn: options.session_turn,
-        placement,
+        placement: options.placement.map(place),
         namespace: options.namespace,
         traceparent: options.traceparent,
         tracestate: options.tracestate,

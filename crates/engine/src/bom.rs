@@ -210,6 +210,12 @@ fn take(
         files: files.iter().map(packaged).collect(),
         skills: with_definitions(named(skills)?, CatalogKind::Skill),
         configs: with_definitions(named(configs)?, CatalogKind::Config),
+        tier: agent.tier.as_ref().map(|name| of_catalog(pins, CatalogKind::Tier, name)),
+        services: pins
+            .iter()
+            .filter(|pin| pin.kind == CatalogKind::Service)
+            .map(|pin| of_catalog(pins, pin.kind, &pin.name))
+            .collect(),
         agents,
         errand_version: env!("CARGO_PKG_VERSION"),
     }))

@@ -19,6 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::time::Instant;
 
 use crate::error::{AgentUnsupported, NoRandomness};
+use crate::health::HealthChecks;
 use crate::live::LiveWatchers;
 use crate::metrics::Metrics;
 use crate::renewal::{RENEWED_FOR, Renewal};
@@ -52,6 +53,7 @@ pub struct Engine {
     /// unnamed blobs; `None` if it cannot be taken.
     in_use: Arc<Option<File>>,
     renewal: Arc<Renewal>,
+    health_checks: Arc<HealthChecks>,
     /// True if the environment of this process is that of the caller who starts runs.
     records_environment: bool,
 }
@@ -142,6 +144,7 @@ impl Engine {
             shared_parcels,
             in_use,
             renewal,
+            health_checks: Arc::default(),
             records_environment,
         }
     }
@@ -151,6 +154,11 @@ impl Engine {
     #[must_use]
     pub fn recording_environment(self) -> Self {
         Self { records_environment: true, ..self }
+    }
+
+    /// Returns the last answers of health checks of services.
+    pub(crate) fn health_checks(&self) -> &HealthChecks {
+        &self.health_checks
     }
 
     /// Returns true if the environment of this process is recorded with runs that it admits.

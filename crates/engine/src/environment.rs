@@ -10,6 +10,7 @@ use errand_agent::secret::{self, FoundSecret, Vault};
 use errand_api::agent_file::Agent;
 use errand_model::event::{CallerEnvironment, RunCreated};
 
+use crate::equipment::Equipment;
 use crate::{Engine, EngineContext, secret_names};
 
 /// Variables of the caller that are passed on, besides those whose names begin with `LC_`.
@@ -187,7 +188,7 @@ pub(crate) fn of_attempt(
     around: &EngineContext,
     (agent, sees_this_machine): (&Agent, bool),
     spec: &RunCreated,
-    secrets: &[FoundSecret],
+    (secrets, equipment): (&[FoundSecret], &Equipment),
     own: Vec<(&'static str, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let recorded = spec.caller_env.as_deref();
@@ -204,8 +205,14 @@ pub(crate) fn of_attempt(
     for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
     }
-    for secret in secrets {
+    for secret in secrets.iter().filter(|it| !equipment.renamed.contains(&it.name)) {
         all.insert((&secret.name).into(), secret.value.expose_os().to_owned());
+    }
+    let named = equipment.secret_variables.iter();
+    for (name, of) in named.filter(|(name, _)| !spec.env.contains_key(*name)) {
+        if let Some(secret) = secrets.iter().find(|secret| secret.name == *of) {
+            all.insert(name.into(), secret.value.expose_os().to_owned());
+        }
     }
     for (name, value) in own {
         all.insert(name.into(), value);

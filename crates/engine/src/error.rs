@@ -133,6 +133,9 @@ pub enum Error {
     /// A definition of the catalog is refused or missing.
     #[error(transparent)]
     Catalog(#[from] Box<crate::catalog::CatalogProblem>),
+    /// A tier or a service is missing or unhealthy.
+    #[error(transparent)]
+    Dependency(#[from] Box<crate::dependencies::DependencyProblem>),
     /// A brief is too large.
     #[error(transparent)]
     BriefTooLarge(#[from] BriefTooLarge),
@@ -225,6 +228,12 @@ impl From<AgentProblem> for Error {
     }
 }
 
+impl From<crate::dependencies::DependencyProblem> for Error {
+    fn from(error: crate::dependencies::DependencyProblem) -> Self {
+        Self::Dependency(Box::new(error))
+    }
+}
+
 impl From<crate::catalog::CatalogProblem> for Error {
     fn from(error: crate::catalog::CatalogProblem) -> Self {
         Self::Catalog(Box::new(error))
@@ -263,6 +272,7 @@ coded_by_variant!(
     Agents,
     Definition,
     Catalog,
+    Dependency,
     BriefTooLarge,
     BriefDamaged,
     Hooks,

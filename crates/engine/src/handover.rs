@@ -141,6 +141,7 @@ fn submission(
             origin: None,
             lineage: Lineage::default(),
             member: spec.member.clone(),
+            dependencies: None,
         },
     )?)
 }

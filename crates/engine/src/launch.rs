@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::error::{CodedError, RunEnding, operation_error};
-use crate::{Engine, environment, family, secret_names, stored};
+use crate::{Engine, environment, equipment, family, secret_names, stored};
 
 operation_error! {
     /// Error: no helper process carries the run on.
@@ -198,6 +198,9 @@ impl Needs {
         for agent in agents {
             secret_names::gather(engine, &agent.digest, &mut secrets);
         }
+        // A missing parcel or definition is reported by the attempt that needs it.
+        let equipped = equipment::open(engine, run).ok();
+        secrets.extend(equipped.into_iter().flat_map(|parcel| parcel.agent.secrets));
         let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use errand_agent::parcel::{self, Parcel};
-use errand_agent::secret;
+use errand_agent::secret::{self, FoundSecret};
 use errand_api::agent_file::Agent;
 use errand_model::RunId;
+use errand_model::catalog::CatalogPin;
 use errand_model::event::{AgentRef, PolicyDecided, Replay, RunKind, ServiceSpec, Trigger};
 use errand_model::inherit::InheritedWork;
 use errand_model::plan::Membership;
@@ -63,6 +64,8 @@ pub struct Submission {
     pub lineage: Lineage,
     /// Set for a run that is a step of a coordinator.
     pub member: Option<Box<Membership>>,
+    /// Versions of the agent's tier and services, once it is equipped with them.
+    pub dependencies: Option<Vec<CatalogPin>>,
 }
 
 impl Submission {
@@ -87,6 +90,7 @@ impl Submission {
             origin: None,
             lineage: Lineage::default(),
             member: None,
+            dependencies: None,
         }
     }
 }
@@ -137,21 +141,31 @@ pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Er
         let search_path = environment::search_path(around, None);
         command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
     }
-    for secret in environment::secrets(around, draft.agent)? {
-        let exposed = |place| Err(SecretExposed { place, name: secret.name.clone() }.into());
-        let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
-        if draft.input.is_some_and(is_in) {
-            return exposed("input");
-        }
-        if draft.env.values().any(|value| is_in(value.as_bytes())) {
-            return exposed("environment");
-        }
-    }
+    refuse_exposed(&environment::secrets(around, draft.agent)?, draft.input, draft.env)?;
     check_named(around, draft)?;
     if draft.kind == RunKind::Job {
         schema::check_input(draft.agent, draft.input)?;
     }
     Ok(DraftCheck(()))
+}
+
+/// Refuses values of secrets in places that are recorded.
+pub(crate) fn refuse_exposed(
+    secrets: &[FoundSecret],
+    input: Option<&[u8]>,
+    env: &BTreeMap<String, String>,
+) -> Result<(), SecretExposed> {
+    for secret in secrets {
+        let exposed = |place| Err(SecretExposed { place, name: secret.name.clone() });
+        let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
+        if input.is_some_and(is_in) {
+            return exposed("input");
+        }
+        if env.values().any(|value| is_in(value.as_bytes())) {
+            return exposed("environment");
+        }
+    }
+    Ok(())
 }
 
 /// Checks the agents that one names by path, as far as their parcels are here already. Their input
@@ -241,6 +255,11 @@ impl CheckedSubmission {
     /// The submission of a wake: its agent was checked when the service was admitted.
     pub(crate) const fn of_wake(submission: Submission) -> Self {
         Self(submission)
+    }
+
+    /// Returns the submission with an agent that is equipped with these tier and services.
+    pub(crate) fn equipped_with(self, parcel: Arc<Parcel>, pins: Vec<CatalogPin>) -> Self {
+        Self(Submission { parcel, dependencies: Some(pins), ..self.0 })
     }
 
     /// The submission.

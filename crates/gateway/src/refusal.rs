@@ -154,6 +154,9 @@ impl From<EngineError> for Refusal {
         {
             return refusal.hint(problem.hint());
         }
+        if let EngineError::Dependency(problem) = &error {
+            return refusal.hint(problem.hint());
+        }
         if let EngineError::Outbox(outbox::CallbackProblem::Refused(Refused::Address {
             host,
             ..

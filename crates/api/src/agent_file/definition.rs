@@ -18,13 +18,13 @@ use serde_json::Value;
 
 use super::container::ContainerPlace;
 use super::coordinator::{Coordinator, Member};
-use super::inventory::{Dependency, McpServer, Model, Tool, ToolForm};
+use super::inventory::{Dependency, DependencyForm, McpServer, Model, Tool, ToolForm};
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
 use super::retry::RetryPolicyForm;
 use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, Environment, GitRef, SecretName,
-    SkillName, TimeZoneName,
+    SkillName, TierName, TimeZoneName,
 };
 use super::section::Section;
 use super::unsupported::Refused;
@@ -96,15 +96,12 @@ pub struct Agent {
     /// start or reach them.
     #[schemars(with = "Vec<Section<McpServer>>")]
     pub mcp_servers: Vec<McpServer>,
-    /// Not supported by this version of errand: runs are not dispatched to tiers.
-    #[schemars(with = "Refused")]
+    /// Tier of the catalog: defaults of a class of agents, with services that all of them need.
+    #[schemars(with = "TierName")]
     pub tier: Option<String>,
-    /// Not supported by this version of errand: errand does not start or wait for services of other
-    /// agents.
-    #[schemars(
-        with = "Refused",
-        extend("x-unsupported" = "the agent itself can wait for what it needs")
-    )]
+    /// Services of the catalog that the agent needs, besides those of its tier. A run is refused
+    /// while one of them is missing or unhealthy.
+    #[schemars(with = "Vec<Section<DependencyForm>>", length(max = 64))]
     pub dependencies: Vec<Dependency>,
     /// JSON Schema of the input.
     #[schemars(with = "AnySchema")]
@@ -170,9 +167,10 @@ impl Agent {
     /// A definition that was read from a file has none of them; one that an older errand stored
     /// may. Programs differ in the harnesses and targets that they have: those are not among them.
     pub fn unsupported(&self) -> Vec<String> {
-        let lists = [("policies", self.policies.len()), ("dependencies", self.dependencies.len())];
-        let given = lists.iter().filter(|(_, count)| *count > 0).map(|(name, _)| *name);
-        given.chain(self.tier.as_ref().map(|_| "tier")).map(|name| format!("`{name}`")).collect()
+        let of_agents = self.dependencies.iter().filter(|it| it.service_name().is_none()).count();
+        let lists = [("policies", self.policies.len()), ("dependencies", of_agents)];
+        let given = lists.iter().filter(|(_, count)| *count > 0);
+        given.map(|(name, _)| format!("`{name}`")).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::at::At;
 use super::definition::{API_VERSION, Agent, AgentSchedule, KIND, TargetKind, Workspace};
-use super::inventory::{McpServer, Model, ToolForm};
+use super::inventory::{DependencyForm, McpServer, Model, ToolForm};
 use super::known::Known;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
@@ -100,6 +100,7 @@ sections! {
     "Workspace" = Workspace;
     "Model" = Model;
     "Tool" = ToolForm;
+    "Dependency" = DependencyForm;
     "McpServer" = McpServer;
     "Resources" = AgentResources;
     "Timeouts" = AgentTimeouts;

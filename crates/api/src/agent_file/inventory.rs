@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::scalar::{AnySchema, CommandLine, Environment, HttpUrl, Slug, ToolName};
+use super::scalar::{
+    AnySchema, CommandLine, DependencyName, Environment, HttpUrl, NeededService, Slug, ToolName,
+};
 
 /// The model that an agent uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,16 +95,53 @@ pub struct McpServer {
     pub env: BTreeMap<String, String>,
 }
 
-/// A service of another agent.
+/// A service that the agent needs: its name, or more about it.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename = "Dependency", untagged)]
+#[expect(dead_code, reason = "describes what a file may say")]
+pub(super) enum DependencyForm {
+    /// Its name alone.
+    Name(DependencyName),
+    /// More about it.
+    Object(DependencyObject),
+}
+
+/// A service of the catalog that the agent needs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what a file may say")]
+pub(super) struct DependencyObject {
+    /// Name of the service.
+    #[schemars(with = "NeededService")]
+    service: String,
+    /// A port of the agent's container that the service needs to reach, besides those that the
+    /// service names.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 65535), extend("examples" = [6080]))]
+    port: Option<u16>,
+}
+
+/// A service that the agent needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dependency {
-    /// The tier where it runs; this agent's own if absent.
+    /// Tier of the other agent; only in definitions that an older errand stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// The agent that offers it.
-    pub agent: String,
-    /// The service's name; the agent's name if absent.
+    /// Another agent; only in definitions that an older errand stored, which are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Name of the service.
+    #[serde(default)]
     pub service: Option<String>,
-    /// The service's port.
+    /// A port of the agent's container that the service needs to reach.
+    #[serde(default)]
     pub port: Option<u16>,
+}
+
+impl Dependency {
+    /// Returns the service of the catalog; `None` for a service of another agent, which is refused.
+    pub fn service_name(&self) -> Option<&str> {
+        self.service.as_deref().filter(|_| self.agent.is_none())
+    }
 }

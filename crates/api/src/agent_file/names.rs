@@ -15,6 +15,14 @@ pub(crate) fn is_agent_name(text: &str) -> bool {
         && bytes.last().is_some_and(is_plain)
 }
 
+/// Reports whether `text` could be the name of a definition of the catalog.
+pub fn is_definition_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= 128
+        && text.bytes().next().is_some_and(is_plain)
+        && text.bytes().all(|byte| is_plain(byte) || b"-_.".contains(&byte))
+}
+
 /// Reports whether `text` could be a label's key.
 pub(crate) fn is_label_key(text: &str) -> bool {
     !text.is_empty()

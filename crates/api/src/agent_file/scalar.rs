@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use errand_model::catalog::CatalogKind;
 use errand_model::retry::{ERROR_PREFIX, EXIT_PREFIX};
 use errand_model::{CronExpr, time_zone, time_zone_names};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -142,6 +143,18 @@ scalars! {
     ConfigName as "ConfigName" = { "type": "string" }, config;
     /// The name of a tool, and nothing else about it.
     ToolName as "ToolName" = { "type": "string" }, tool_name;
+    /// A tier of the catalog by name.
+    TierName as "TierName" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["terminal"]
+    }, tier;
+    /// A service of the catalog by name, and nothing else about it.
+    DependencyName as "DependencyName" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["redis"]
+    }, dependency_name;
+    /// A service of the catalog by name.
+    NeededService as "NeededService" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["redis"]
+    }, needed_service;
     /// A branch, tag or commit.
     GitRef as "GitRef" = { "type": "string", "examples": ["main"] }, git_ref;
     /// A repository to clone.
@@ -311,6 +324,27 @@ fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
     reader.refers_to(at, FileReference::Config(name.clone()));
+    Some(name)
+}
+
+fn tier(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    definition(reader, at, CatalogKind::Tier)
+}
+
+fn needed_service(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    definition(reader, at, CatalogKind::Service)
+}
+
+fn dependency_name(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+    needed_service(reader, at).map(|name| json!({ "service": name }))
+}
+
+/// Reads the name of a definition of the catalog.
+fn definition(reader: &mut Reader, at: &At<'_>, kind: CatalogKind) -> Option<String> {
+    let complaint = "cannot be the name of a definition";
+    let hint = "lower-case letters, digits, '-', '_' and '.', a letter or digit first";
+    let name = reader.text_that(at, names::is_definition_name, complaint, hint)?;
+    reader.refers_to(at, FileReference::Definition(kind, name.clone()));
     Some(name)
 }
 

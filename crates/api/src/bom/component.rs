@@ -25,7 +25,7 @@ pub(super) fn agent(subject: &Subject<'_>) -> Value {
         ("version", json!(agent.version)),
         ("description", json!(agent.description)),
         ("hashes", hashes(subject.parcel)),
-        ("properties", property::of_agent(agent)),
+        ("properties", property::of_agent(subject)),
     ])
 }
 

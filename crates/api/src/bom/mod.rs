@@ -36,6 +36,10 @@ pub struct Subject<'a> {
     pub skills: Vec<NamedPart>,
     /// The configs that were found, in the order of the definition.
     pub configs: Vec<NamedPart>,
+    /// The tier, where it was looked up.
+    pub tier: Option<NamedPart>,
+    /// Services of the catalog that the tier and the definition name, where they were looked up.
+    pub services: Vec<NamedPart>,
     /// The agents that a coordinator is made of, however deep, in any order.
     pub agents: Vec<NamedAgent>,
     /// The version of errand that runs the agent.
@@ -122,7 +126,7 @@ pub struct Bom {
 pub fn build(subject: &Subject<'_>) -> Bom {
     let agent = component::agent(subject);
     let components = component::all(subject);
-    let services = service::all(subject.agent);
+    let services = service::all(subject);
     let refs: Vec<&str> = components.iter().chain(&services).map(reference_of).collect();
     let dependencies = dependencies(&refs);
     let mut document = Map::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::digest_of;
+use super::{PartSource, Subject, digest_of};
 use crate::agent_file::{Agent, Member, TargetKind, Workspace};
 
 /// Names and values in the order in which they were added; a name may come again.
@@ -60,7 +60,8 @@ pub(super) fn address(url: &str) -> String {
 }
 
 /// Everything that is set for an agent and is no component of it.
-pub(super) fn of_agent(agent: &Agent) -> Value {
+pub(super) fn of_agent(subject: &Subject<'_>) -> Value {
+    let agent = subject.agent;
     let mut properties = Properties::default();
     properties.add("definition", &digest_of(agent));
     properties.add("harness", &word(&agent.harness));
@@ -68,6 +69,12 @@ pub(super) fn of_agent(agent: &Agent) -> Value {
     target(&mut properties, &agent.target);
     workspace(&mut properties, &agent.workspace);
     properties.add_if("tier", agent.tier.as_ref());
+    if let Some(tier) = &subject.tier {
+        if let PartSource::Catalog { version: Some(version) } = &tier.source {
+            properties.add("tier:version", version);
+        }
+        properties.add_if("tier:digest", tier.digest.as_ref());
+    }
     for (name, value) in &agent.labels {
         properties.add(&format!("label:{name}"), value);
     }

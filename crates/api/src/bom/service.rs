@@ -1,16 +1,24 @@
-//! Services that an agent uses: MCP servers, and services of other agents.
+//! Services that an agent uses: MCP servers, and services of the catalog.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::property::{Properties, address};
-use super::{digest_of, object};
+use super::{NamedPart, PartSource, Subject, digest_of, object};
 use crate::agent_file::{Agent, Dependency, McpServer};
 
 /// All services, by reference.
-pub(super) fn all(agent: &Agent) -> Vec<Value> {
+pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
+    let agent = subject.agent;
+    let mut services: BTreeMap<&str, Option<u16>> =
+        subject.services.iter().map(|part| (part.slug.as_str(), None)).collect();
+    let named = agent.dependencies.iter();
+    services.extend(named.filter_map(|it| Some((it.service_name()?, it.port))));
+    let services = services.into_iter().map(|named| service(agent, named, &subject.services));
+    let others = agent.dependencies.iter().filter_map(|it| of_other_agent(agent, it));
     let servers = agent.mcp_servers.iter().map(server);
-    let dependencies = agent.dependencies.iter().map(|dependency| service(agent, dependency));
-    super::in_order(servers.chain(dependencies).collect())
+    super::in_order(servers.chain(services).chain(others).collect())
 }
 
 fn server(server: &McpServer) -> Value {
@@ -31,20 +39,49 @@ fn server(server: &McpServer) -> Value {
     ])
 }
 
-fn service(agent: &Agent, dependency: &Dependency) -> Value {
-    let tier = dependency.tier.as_ref().or(agent.tier.as_ref());
-    let name = dependency.service.as_ref().unwrap_or(&dependency.agent);
+fn service(agent: &Agent, (name, port): (&str, Option<u16>), services: &[NamedPart]) -> Value {
+    let part = services.iter().find(|part| part.slug == name);
+    let version = part.and_then(|part| match &part.source {
+        PartSource::Catalog { version } => *version,
+        PartSource::Folder { .. } => None,
+    });
     let mut properties = Properties::default();
-    properties.add("dependency:agent", &dependency.agent);
+    properties.add("service:catalog", &format!("service/{name}"));
+    if let Some(digest) = part.and_then(|part| part.digest.as_ref()) {
+        properties.add("service:digest", digest);
+    }
+    if agent.dependencies.iter().all(|it| it.service_name() != Some(name))
+        && let Some(tier) = &agent.tier
+    {
+        properties.add("service:tier", tier);
+    }
+    if let Some(port) = port {
+        properties.add("service:port", &port);
+    }
+    object([
+        ("bom-ref", json!(format!("service:{name}"))),
+        ("name", json!(name)),
+        ("version", json!(version.map(|version| version.to_string()))),
+        ("properties", properties.into_value()),
+    ])
+}
+
+/// A service of another agent, which older versions of errand knew.
+fn of_other_agent(agent: &Agent, dependency: &Dependency) -> Option<Value> {
+    let other = dependency.agent.as_ref()?;
+    let tier = dependency.tier.as_ref().or(agent.tier.as_ref());
+    let name = dependency.service.as_ref().unwrap_or(other);
+    let mut properties = Properties::default();
+    properties.add("dependency:agent", other);
     if let Some(tier) = tier {
         properties.add("dependency:tier", tier);
     }
     if let Some(port) = dependency.port {
         properties.add("dependency:port", &port);
     }
-    object([
-        ("bom-ref", json!(format!("dependency:{}/{name}", dependency.agent))),
+    Some(object([
+        ("bom-ref", json!(format!("dependency:{other}/{name}"))),
         ("name", json!(name)),
         ("properties", properties.into_value()),
-    ])
+    ]))
 }

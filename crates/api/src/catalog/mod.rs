@@ -19,6 +19,7 @@ mod set;
 mod skill;
 mod tier;
 
+pub use crate::agent_file::names::is_definition_name;
 pub use answer::{
     CatalogApplied, CatalogBatch, CatalogChange, CatalogEntry, CatalogItem, CatalogOrigin,
     CatalogOutcome, CatalogPage,
@@ -29,7 +30,6 @@ pub use dispatcher::{BusAddress, DispatchMode, DispatcherDefinition, TargetWord}
 pub use errand_model::catalog::{CatalogKind, CatalogPin, UnknownCatalogKind};
 pub use manifest::{CatalogManifest, CatalogSpec, schema};
 pub use read::{ManifestFile, PlacedManifest, PlacedName};
-pub use scalar::is_definition_name;
 pub use service::{EnvironmentValue, HealthCheck, ServiceDefinition, ServicePort, Transport};
 pub use set::{duplicates, names_outside, unknown_names};
 pub use skill::{SkillDefinition, SkillFile};

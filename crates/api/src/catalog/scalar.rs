@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::agent_file::at::{At, describe, field_of};
+use crate::agent_file::names::is_definition_name;
 use crate::agent_file::quantity::{cpu_millis, memory_bytes};
 use crate::agent_file::reader::Reader;
 use crate::agent_file::scalar::scalars;
@@ -104,14 +105,6 @@ const PATH_LIMIT_BYTES: usize = 255;
 
 const NAME_HINT: &str = "lower-case letters, digits, '-', '_' and '.', a letter or digit first, at \
                          most 128";
-
-/// Reports whether `text` could be the name of a definition.
-pub fn is_definition_name(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() <= 128
-        && text.bytes().next().is_some_and(is_plain)
-        && text.bytes().all(|byte| is_plain(byte) || b"-_.".contains(&byte))
-}
 
 fn catalog_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let name = reader.text(at)?;

@@ -112,6 +112,8 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::ParcelCredentials,
     ErrorCode::ParcelIncomplete,
     ErrorCode::ParcelFileUnsupported,
+    ErrorCode::BriefAssemblyFailed,
+    ErrorCode::DependencyMissing,
 ];
 
 /// Routes about agents.

@@ -337,7 +337,7 @@ fn a_stored_definition_names_what_this_version_cannot_honour() {
     stored["dependencies"] =
         serde_json::json!([{ "agent": "indexer", "tier": null, "service": null, "port": 6667 }]);
     let old: Agent = serde_json::from_value(stored).unwrap();
-    assert_eq!(old.unsupported(), ["`policies`", "`dependencies`", "`tier`"]);
+    assert_eq!(old.unsupported(), ["`policies`", "`dependencies`"]);
     assert_eq!((old.harness.name(), old.target.name()), ("react", "container"));
 }
 

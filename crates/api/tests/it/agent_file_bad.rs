@@ -691,8 +691,7 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
     let problems = parse(
         "agent.yaml",
         &with_spec(
-            "  harness: react\n  target: { image: a, type: kubernetes }\n  tier: terminal\n  policies: \
-             [no-external-send]\n  dependencies: [{ agent: scuttlebot, service: irc, port: 6667 }]\n",
+            "  harness: react\n  target: { image: a, type: kubernetes }\n  policies: [no-external-send]\n",
         ),
     )
     .unwrap_err();
@@ -701,15 +700,11 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
       hint: supported: command
     agent.yaml:7:29: spec.target.type: the target kubernetes is not supported by this version of errand
       hint: supported: process, container
-    agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
-      hint: remove it
-    agent.yaml:9:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
+    agent.yaml:8:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
       hint: remove it; limits in `budgets` are enforced
-    agent.yaml:10:17: spec.dependencies: `dependencies` is not supported by this version of errand: errand does not start or wait for services of other agents
-      hint: remove it; the agent itself can wait for what it needs
     ");
     assert_eq!(Problems::code_of(&[problems]), ErrorCode::AgentUnsupported);
-    let mixed = parse("agent.yaml", &with_spec("  tier: a\n  env: 5\n")).unwrap_err();
+    let mixed = parse("agent.yaml", &with_spec("  policies: [a]\n  env: 5\n")).unwrap_err();
     assert_eq!(mixed.problems.len(), 2);
     assert_eq!(Problems::code_of(&[mixed]), ErrorCode::AgentFileInvalid);
 }

@@ -35,9 +35,17 @@ fn bom_of(agent: &Agent, files: Vec<PackagedFile>) -> Bom {
         files,
         skills: agent.skills.iter().map(|slug| part(slug, "skills/code-review.md")).collect(),
         configs: agent.configs.iter().map(|slug| part(slug, "configs/style-guide.md")).collect(),
+        tier: agent.tier.as_deref().map(of_catalog),
+        services: agent.tier.iter().flat_map(|_| ["chat", "search"]).map(of_catalog).collect(),
         agents: agent.coordinator.iter().flat_map(|it| it.agents.keys()).flat_map(agents).collect(),
         errand_version: "1.0.0",
     })
+}
+
+/// A definition of the catalog in its second version.
+fn of_catalog(slug: &str) -> NamedPart {
+    let source = PartSource::Catalog { version: Some(2) };
+    NamedPart { slug: slug.to_owned(), source, digest: Some(Digest::of(slug.as_bytes())) }
 }
 
 /// An agent of a coordinator that is one itself, and the one below it, of which little is known.
@@ -64,12 +72,12 @@ fn whole(bom: &Bom) -> Value {
 fn full_agent() -> Agent {
     let mut agent = good(FULL);
     agent.tier = Some("terminal".to_owned());
-    agent.dependencies = vec![Dependency {
-        tier: None,
-        agent: "indexer".to_owned(),
-        service: Some("search".to_owned()),
-        port: Some(8080),
-    }];
+    let service = Some("search".to_owned());
+    let other = Some("indexer".to_owned());
+    agent.dependencies = vec![
+        Dependency { tier: None, agent: other, service: service.clone(), port: Some(8080) },
+        Dependency { tier: None, agent: None, service, port: Some(6080) },
+    ];
     agent.policies = vec!["no-external-send".to_owned()];
     agent
 }

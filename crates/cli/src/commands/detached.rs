@@ -132,7 +132,7 @@ async fn begin(context: &Context, draft: DetachedRunDraft) -> Result<DetachedRun
     checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     run::refuse_own_session(context, &engine, &checked, true).await?;
-    let submission = checked.pack(&engine)?;
+    let submission = checked.pack(&engine).await?;
     let run_id = engine.new_run_id()?;
     if is_of_family(&submission) || !retitle_process(&engine, &run_id, &submission) {
         return run::detach(context, &engine, submission, json)

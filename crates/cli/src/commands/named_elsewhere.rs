@@ -83,13 +83,16 @@ fn known(references: &References, reference: &FileReference) -> Result<(), Unkno
         (_, Some((kind, name))) => {
             let word = kind.path_word();
             let places = reference.places().join(", ");
-            let here = if places.is_empty() {
-                String::new()
+            let (message, here) = if places.is_empty() {
+                (format!("the catalog has no {word} {name:?}"), String::new())
             } else {
-                format!("create one of {places}, or ")
+                let message = format!(
+                    "the {word} {name:?} is neither in the agent's folder nor in the catalog"
+                );
+                (message, format!("create one of {places}, or "))
             };
             (
-                format!("the {word} {name:?} is neither in the agent's folder nor in the catalog"),
+                message,
                 format!(
                     "{here}apply it with `errand apply -f FILE`; `errand get {word}` lists them"
                 ),
@@ -119,12 +122,14 @@ pub(super) async fn check(
     Ok(parcel::check(path, &mut |reference| known(&named, reference))?)
 }
 
-/// Refuses an agent that names a skill or config that is neither in its folder nor in the catalog.
-/// Reads nothing if all of them are in its folder.
+/// Refuses an agent that names a skill or config that is neither in its folder nor in the catalog, or
+/// a tier or service that the catalog does not have. Reads nothing if all of them are in its folder.
 pub(super) async fn check_plan(context: &Context, plan: &ParcelPlan) -> Result<(), Failure> {
     let mut plans = plan.members().iter().chain([plan]);
     let names_none = |plan: &ParcelPlan| {
-        NamedParts::of_agent(plan.agent()).absent(&plan.source().folder).is_empty()
+        let agent = plan.agent();
+        let needs_none = agent.tier.is_none() && agent.dependencies.is_empty();
+        needs_none && NamedParts::of_agent(agent).absent(&plan.source().folder).is_empty()
     };
     if plans.all(names_none) {
         return Ok(());

@@ -135,7 +135,7 @@ pub(crate) async fn launch_detached(
     checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, true).await?;
-    let submission = checked.pack(&engine)?;
+    let submission = checked.pack(&engine).await?;
     detach(context, &engine, submission, json).await
 }
 
@@ -164,7 +164,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, detached).await?;
-    let submission = checked.pack(&engine)?;
+    let submission = checked.pack(&engine).await?;
     if detached {
         return detach(context, &engine, submission, json).await;
     }

@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     };
     checked.check_names(context).await?;
     let engine = context.engine_or_create()?;
-    let submission = checked.pack(&engine)?;
+    let submission = checked.pack(&engine).await?;
     if detached {
         return detach(context, &engine, submission, json).await;
     }

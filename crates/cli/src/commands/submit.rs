@@ -12,6 +12,7 @@ use errand_agent::target::TargetStartError;
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::brief::BriefParts;
+use errand_engine::dependencies;
 use errand_engine::error::MemberError;
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
@@ -316,14 +317,15 @@ impl CheckedRunDraft {
         }
     }
 
-    /// Packs the agent.
-    pub(crate) fn pack(self, engine: &Engine) -> Result<CheckedSubmission, Failure> {
+    /// Packs the agent, and equips it with its tier and services.
+    pub(crate) async fn pack(self, engine: &Engine) -> Result<CheckedSubmission, Failure> {
         let RunDraft { source, kind, input, options, service } = self.draft;
         let parcel = source.plan.publish(&engine.registry().parcels())?;
         let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
         let submission = Submission::new(parcel, source.shown, kind, trigger, options);
         let submission = Submission { input, service, ..submission };
-        Ok(CheckedSubmission::of_draft(submission, self.checked))
+        let submission = CheckedSubmission::of_draft(submission, self.checked);
+        Ok(Box::pin(dependencies::equipped(engine, submission)).await?)
     }
 }
 

@@ -23,6 +23,7 @@ mod coordinators_anew;
 mod crash;
 mod damage;
 mod dead_letters;
+mod dependencies;
 mod detached;
 mod dispatcher;
 mod environments;

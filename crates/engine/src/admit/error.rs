@@ -10,7 +10,7 @@ use crate::error::{
     AgentUnsupported, CodedError, FoldFailure, MemberError, NoRandomness, RunEnding,
     operation_error,
 };
-use crate::{agents, brief, catalog, parcels, payload};
+use crate::{agents, brief, catalog, dependencies, parcels, payload};
 
 operation_error! {
     /// Error: a run is not admitted.
@@ -25,6 +25,8 @@ operation_error! {
         Agents(agents::Error),
         /// A skill or config is neither in the parcel nor in the catalog.
         Catalog(catalog::Error),
+        /// A tier or a service is missing or unhealthy.
+        Dependencies(dependencies::Error),
         /// The brief cannot be assembled.
         Brief(brief::Error),
         /// The store failed or refused.

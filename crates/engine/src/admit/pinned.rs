@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use errand_api::agent_file::Member;
-use errand_model::catalog::CatalogPin;
+use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
@@ -73,7 +73,10 @@ pub(super) async fn definitions(
         && let Some(stored) = engine.store().load(origin).await?
         && stored.run.spec.agent.digest == submission.parcel.digest
     {
-        return Ok(stored.run.spec.catalog);
+        let mut pins = stored.run.spec.catalog;
+        // Tier and services are those of today.
+        pins.retain(|pin| matches!(pin.kind, CatalogKind::Skill | CatalogKind::Config));
+        return Ok(pins);
     }
     let namespace = submission.options.namespace.as_deref();
     let folder = submission.parcel.files_path();

@@ -8,7 +8,10 @@ use thiserror::Error;
 
 use crate::error::{CodedError, RunLive, operation_error};
 use crate::launch::HelperFailed;
-use crate::{agents, ask, brief, launch, parcels, payload, reconcile, submission, submit, unheld};
+use crate::{
+    agents, ask, brief, dependencies, launch, parcels, payload, reconcile, submission, submit,
+    unheld,
+};
 
 operation_error! {
     /// Error: no new run can be made from the old one.
@@ -29,6 +32,8 @@ operation_error! {
         Parcels(parcels::Error),
         /// A payload cannot be stored or read.
         Payloads(payload::Error),
+        /// A tier or a service is missing or unhealthy.
+        Dependencies(dependencies::Error),
         /// The brief of the run is missing or damaged.
         Brief(brief::Error),
         /// The run does not take the decision.

@@ -31,7 +31,7 @@ use crate::launch::HelperFailed;
 use crate::launch::{self, HelperReport, Needs};
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, brief, parcels, payload, reconcile, submit, wait};
+use crate::{Engine, brief, dependencies, parcels, payload, reconcile, submit, wait};
 
 /// Events read at once.
 const PAGE: u32 = 5_000;
@@ -107,6 +107,7 @@ pub(crate) fn with_parcel(
         parent: spec.parent_run_id.clone().filter(|_| spec.member.is_none()),
         origin: Some(old.id.clone()),
         member: None,
+        dependencies: None,
         lineage: Lineage { agent: Some(spec.agent.clone()), ..Lineage::default() },
     })
 }
@@ -172,6 +173,7 @@ pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored
 /// Errors of admission, and [`crate::launch::HelperFailed`].
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
     let submission = CheckedSubmission::for_here(engine, submission)?;
+    let submission = dependencies::equipped(engine, submission).await?;
     let agent = &submission.submission().parcel.agent;
     let mut needs = Needs { secrets: agent.secrets.clone(), is_family: false };
     let is_coordinator = agent.coordinator.is_some();

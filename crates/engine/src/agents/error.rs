@@ -25,6 +25,8 @@ operation_error! {
         Member(MemberError),
         /// A skill or config is neither in a folder nor in the catalog.
         Catalog(crate::catalog::Error),
+        /// A tier or a service does not exist.
+        Dependencies(crate::dependencies::Error),
         /// The system has no randomness to give.
         Randomness(NoRandomness),
         /// The run, or this process, is ending.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{AgentProblem, Body, Error, Version, read, version_key};
 use crate::error::{MemberError, RunEnding};
-use crate::{Engine, audit, catalog};
+use crate::{Engine, audit, catalog, dependencies};
 
 /// Tries of a registration that collides with others of the same agent.
 const TRIES: usize = 8;
@@ -158,6 +158,7 @@ async fn definitions(
     for plan in plan.members().iter().chain([plan]) {
         let folder = &plan.source().folder;
         uses.extend(catalog::check_names(engine, namespace, plan.agent(), folder).await?);
+        uses.extend(dependencies::check_names(engine, namespace, plan.agent()).await?);
     }
     Ok(uses.into_iter().collect())
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::error::{BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error};
-use crate::{catalog, parcels, payload};
+use crate::{catalog, equipment, payload};
 
 operation_error! {
     /// Error: a brief cannot be assembled or loaded.
@@ -20,8 +20,8 @@ operation_error! {
         Damaged(BriefDamaged),
         /// The store failed or refused.
         Store(errand_store::Error),
-        /// A parcel cannot be fetched.
-        Parcels(parcels::Error),
+        /// A parcel, or a definition that the run pinned, cannot be read.
+        Equipment(equipment::Error),
         /// The input of the run cannot be read.
         Payloads(payload::Error),
         /// A document cannot be written as JSON.

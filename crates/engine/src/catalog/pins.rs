@@ -108,3 +108,39 @@ pub(crate) fn manifest_of(
     let pin = pins.iter().find(|pin| pin.kind == kind && pin.name == name);
     pin.map(|pin| load_manifest(engine, &pin.blob.digest)).transpose()
 }
+
+/// Definitions from files of a namespace, read once for several lookups in the catalog.
+#[derive(Debug)]
+pub(crate) struct FiledCatalog<'a> {
+    namespace: Option<&'a str>,
+    filed: Vec<FiledDefinition>,
+}
+
+impl<'a> FiledCatalog<'a> {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogProblem::Invalid`]: all problems of all files.
+    pub(crate) fn read(engine: &Engine, namespace: Option<&'a str>) -> Result<Self, Error> {
+        Ok(Self { namespace, filed: files::read(engine, namespace)? })
+    }
+
+    /// Returns the pin of the current version of a definition; `None` if there is none.
+    pub(crate) async fn pin(
+        &self,
+        engine: &Engine,
+        definition: &DefinitionName,
+    ) -> Result<Option<CatalogPin>, Error> {
+        find(engine, self.namespace, &self.filed, definition).await
+    }
+
+    /// Returns advice about a definition that does not exist.
+    pub(crate) async fn hint(
+        &self,
+        engine: &Engine,
+        definition: &DefinitionName,
+    ) -> Result<String, Error> {
+        Ok(not_found(engine, self.namespace, definition, None).await?.hint().to_owned())
+    }
+}

@@ -130,6 +130,7 @@ pub(super) async fn admission(
         parent: Some(coordinator.id.clone()),
         origin,
         member: Some(Box::new(member)),
+        dependencies: None,
         lineage,
     };
     let submission = CheckedSubmission::of_draft(submission, checked);

@@ -13,6 +13,7 @@ macro_rules! from_area_errors {
             $crate::audit::Error,
             $crate::bom::Error,
             $crate::catalog::Error,
+            $crate::dependencies::Error,
             $crate::error::IoFailure,
             $crate::error::NoRandomness,
             $crate::error::PayloadRefused,

@@ -4,7 +4,7 @@ use errand_model::run::Run;
 
 use super::Error;
 use crate::error::SecretExposed;
-use crate::{Engine, environment, parcels};
+use crate::{Engine, environment, equipment};
 
 /// Refuses a text that contains the value of a secret of the run's agent, as far as the caller has
 /// these secrets.
@@ -18,8 +18,7 @@ pub(crate) fn refuse_secrets(
     place: &'static str,
     text: &str,
 ) -> Result<(), Error> {
-    let opened = parcels::open(engine, &run.spec.agent.digest);
-    let Ok(parcel) = opened else { return Ok(()) };
+    let Ok(parcel) = equipment::open(engine, run) else { return Ok(()) };
     if parcel.agent.secrets.is_empty() {
         return Ok(());
     }

@@ -28,8 +28,8 @@ use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
 use crate::{
-    Engine, Error, attempt_paths, brief, command_line, environment, payload, task_values,
-    trace_context,
+    Engine, Error, attempt_paths, brief, command_line, environment, equipment, payload,
+    task_values, trace_context,
 };
 
 /// Longest payload for the agent's stdin from memory; longer ones come from the file that has them
@@ -97,7 +97,8 @@ impl AttemptFiles {
 /// # Errors
 ///
 /// Error with which the attempt fails.
-pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prepared, Error> {
+pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<Prepared, Error> {
+    let equipment = equipment::equip(engine, &mut parcel.agent, &run.spec.catalog)?;
     let registry = engine.registry();
     let agent = &parcel.agent;
     let around = engine.surroundings();
@@ -120,12 +121,13 @@ pub(super) fn prepare(engine: &Engine, run: &Run, parcel: Parcel) -> Result<Prep
     let of_api = (token.as_str(), target.outlives_supervisor());
     let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
     own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
+    let seen_by = (agent, sees_this_machine);
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
         place: agent.target.clone(),
         argv: argv(engine, run, &parcel, sees_this_machine)?,
-        env: environment::of_attempt(around, (agent, sees_this_machine), &run.spec, &secrets, own),
+        env: environment::of_attempt(around, seen_by, &run.spec, (&secrets, &equipment), own),
         shared: shared(engine, run, (&parcel, &workspace), &files),
         folder: files.folder.clone(),
         cwd: workspace,

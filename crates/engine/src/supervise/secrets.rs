@@ -11,7 +11,7 @@ use crate::journal::Journal;
 use crate::launch::HelperReport;
 use crate::secret_names::spoken;
 use crate::supervise::SupervisorChannels;
-use crate::{Engine, Error, environment, logs, parcels};
+use crate::{Engine, Error, environment, equipment, logs};
 
 /// Pauses the run if its next attempt would lack secrets in this process. Returns whether it did.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn awaited(
     if !may_wait(&run, journal.epoch()) {
         return Ok(false);
     }
-    let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
+    let Ok(parcel) = equipment::open(engine, &run) else {
         // The attempt that needs the parcel reports the error.
         return Ok(false);
     };

@@ -5,7 +5,7 @@ use errand_model::run::Run;
 use errand_model::{Digest, RunId, brief_key};
 
 use crate::brief::{self, BriefDamaged};
-use crate::{Engine, Error, environment, parcels, secret_names, wait};
+use crate::{Engine, Error, environment, equipment, secret_names, wait};
 
 /// Version of the page's shape.
 const SCHEMA: u32 = 1;
@@ -21,7 +21,7 @@ pub async fn brief_page(engine: &Engine, run_id: &RunId) -> Result<BriefPage, Er
 }
 
 fn of_run(engine: &Engine, run: &Run) -> Result<BriefPage, brief::Error> {
-    let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+    let parcel = equipment::open(engine, run)?;
     let names = secret_names::of_parcel(engine, &parcel);
     let secrets = environment::secrets_here(engine.surroundings(), &names);
     let bytes = brief::of_attempt(engine, &parcel, run, &environment::redactor(&secrets))?;

@@ -36,6 +36,8 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::PayloadTooLarge,
     ErrorCode::BriefAssemblyFailed,
     ErrorCode::BriefTooLarge,
+    ErrorCode::DependencyMissing,
+    ErrorCode::DependencyUnhealthy,
     ErrorCode::NameInvalid,
     ErrorCode::EnvInvalid,
     ErrorCode::BudgetInvalid,

@@ -1,0 +1,151 @@
+//! Lookup and check of an agent's tier and services, before its run is admitted.
+
+use std::sync::Arc;
+
+use errand_api::agent_file::Agent;
+use errand_api::catalog::{CatalogSpec, DefinitionName, ServiceDefinition};
+use errand_model::catalog::{CatalogKind, CatalogPin};
+use errand_model::event::ReplayPolicy;
+
+use super::{DependencyProblem, Error};
+use crate::catalog::{self, FiledCatalog};
+use crate::health::CheckEnvironment;
+use crate::submission::{CheckedSubmission, Submission};
+use crate::{Engine, environment, equipment};
+
+/// Tier and services of an agent.
+#[derive(Debug, Default)]
+struct Found {
+    /// Their versions: the tier first, then its services, then those of the agent.
+    pins: Vec<CatalogPin>,
+    services: Vec<(String, ServiceDefinition)>,
+}
+
+/// Returns a submission whose agent is equipped with its tier and services. Reads nothing for an
+/// agent without them, and for a submission that is equipped already.
+///
+/// # Errors
+///
+/// [`DependencyProblem`]; if a secret that the services need is missing on the machine that carries
+/// the run out.
+pub async fn equipped(
+    engine: &Engine,
+    submission: CheckedSubmission,
+) -> Result<CheckedSubmission, Error> {
+    let asked = submission.submission();
+    let agent = &asked.parcel.agent;
+    if (agent.tier.is_none() && agent.dependencies.is_empty()) || asked.dependencies.is_some() {
+        return Ok(submission);
+    }
+    let namespace = asked.options.namespace.as_deref();
+    let is_strict = asked.lineage.replay.as_ref().map(|replay| replay.policy);
+    let found = find(engine, namespace, agent).await?;
+    if is_strict != Some(ReplayPolicy::Strict) {
+        for (name, service) in &found.services {
+            let checked = engine.health_checks().check(service, environment_of(engine)).await;
+            checked.map_err(|answer| DependencyProblem::Unhealthy {
+                of: agent.name.clone(),
+                name: name.clone(),
+                answer,
+            })?;
+        }
+    }
+    let mut parcel = asked.parcel.as_ref().clone();
+    equipment::equip(engine, &mut parcel.agent, &found.pins)?;
+    check_secrets(engine, asked, &parcel.agent)?;
+    Ok(submission.equipped_with(Arc::new(parcel), found.pins))
+}
+
+/// Returns the environment of checks that are programs: the part of this process's that agents see.
+fn environment_of(engine: &Engine) -> CheckEnvironment {
+    let all = engine.surroundings().environment.iter();
+    let passed = all.filter(|(name, _)| environment::is_passed_on(name));
+    passed.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Refuses a run of this machine whose added secrets are missing, or given in a place that is
+/// recorded.
+fn check_secrets(engine: &Engine, asked: &Submission, agent: &Agent) -> Result<(), Error> {
+    let around = engine.surroundings();
+    let secrets = if asked.options.placement.is_none() {
+        environment::secrets(around, agent)?
+    } else {
+        environment::secrets_here(around, &agent.secrets)
+    };
+    Ok(crate::submission::refuse_exposed(&secrets, asked.input.as_deref(), &asked.options.env)?)
+}
+
+/// Returns the definitions that an agent names as its tier and its services, if they exist.
+///
+/// # Errors
+///
+/// [`DependencyProblem::Missing`].
+pub async fn check_names(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+) -> Result<Vec<DefinitionName>, Error> {
+    let found = find(engine, namespace, agent).await?;
+    let own = |(kind, name): &DefinitionName| {
+        *kind == CatalogKind::Tier
+            || agent.dependencies.iter().any(|it| it.service_name() == Some(name))
+    };
+    let names = found.pins.into_iter().map(|pin| (pin.kind, pin.name));
+    Ok(names.filter(own).collect())
+}
+
+async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result<Found, Error> {
+    let mut found = Found::default();
+    if agent.tier.is_none() && agent.dependencies.is_empty() {
+        return Ok(found);
+    }
+    let filed = FiledCatalog::read(engine, namespace)?;
+    let mut services: Vec<(String, String)> = Vec::new();
+    if let Some(tier) = &agent.tier {
+        let definition = (CatalogKind::Tier, tier.clone());
+        let of = format!("the agent {}", agent.name);
+        if let CatalogSpec::Tier(spec) = one(engine, &filed, &of, definition, &mut found).await? {
+            let of = format!("the tier {tier}");
+            services.extend(spec.services.into_iter().map(|name| (name, of.clone())));
+        }
+    }
+    let of = format!("the agent {}", agent.name);
+    let own = agent.dependencies.iter().filter_map(|it| it.service_name());
+    services.extend(own.map(|name| (name.to_owned(), of.clone())));
+    for (name, of) in services {
+        if found.services.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let definition = (CatalogKind::Service, name.clone());
+        let spec = one(engine, &filed, &of, definition, &mut found).await?;
+        if let CatalogSpec::Service(service) = spec {
+            found.services.push((name, service));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a definition, and adds its pin.
+async fn one(
+    engine: &Engine,
+    filed: &FiledCatalog<'_>,
+    of: &str,
+    definition: DefinitionName,
+    found: &mut Found,
+) -> Result<CatalogSpec, Error> {
+    let (kind, name) = definition.clone();
+    let missing = |hint: String| DependencyProblem::Missing {
+        of: of.to_owned(),
+        kind,
+        name: name.clone(),
+        hint,
+    };
+    let Some(pin) = filed.pin(engine, &definition).await? else {
+        return Err(missing(filed.hint(engine, &definition).await?).into());
+    };
+    found.pins.push(pin);
+    match catalog::manifest_of(engine, &found.pins, kind, &name)? {
+        Some(manifest) => Ok(manifest.spec),
+        None => Err(missing(String::new()).into()),
+    }
+}
