@@ -44,6 +44,12 @@ pub enum Action {
     /// A receiver of reports was changed.
     #[serde(rename = "callback_target.changed")]
     CallbackTargetChanged,
+    /// A definition of the catalog was made or changed.
+    #[serde(rename = "definition.applied")]
+    DefinitionApplied,
+    /// A definition of the catalog was deleted.
+    #[serde(rename = "definition.deleted")]
+    DefinitionDeleted,
     /// A server was started with this configuration.
     #[serde(rename = "server.started")]
     ServerStarted,
@@ -65,6 +71,8 @@ impl Action {
             Self::ScheduleChanged => "schedule.changed",
             Self::ScheduleDeleted => "schedule.deleted",
             Self::CallbackTargetChanged => "callback_target.changed",
+            Self::DefinitionApplied => "definition.applied",
+            Self::DefinitionDeleted => "definition.deleted",
             Self::ServerStarted => "server.started",
         }
     }

@@ -1,5 +1,7 @@
 //! Name of the person who gives a command, for records.
 
+use errand_agent::os;
+use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
 
 use crate::context::Context;
@@ -52,6 +54,13 @@ fn name_of(passwd: &str, uid: u32) -> Option<String> {
 /// Returns true if a text can name a user on one line.
 fn is_name(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(char::is_control)
+}
+
+/// Returns the user who runs this command, for the audit log.
+pub(crate) fn actor(context: &Context) -> Actor {
+    // Without a name, the user's number.
+    let name = decider(context, None).ok();
+    Actor { key: None, name, from: os::host_name() }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ impl Gateway {
     /// Returns the operations of a caller with those that only the registry's own process has, such
     /// as telling whether a definition is new.
     pub(crate) fn local_operations(&self, caller: &Caller) -> LocalOperations {
-        LocalOperations::of_namespace(self.engine().clone(), caller.namespace.clone())
+        let namespace = caller.namespace.clone();
+        LocalOperations::of_namespace(self.engine().clone(), namespace).acting_as(caller.actor())
     }
 }

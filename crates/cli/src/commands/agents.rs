@@ -20,6 +20,13 @@ pub(crate) enum Command {
     Rm(Names),
 }
 
+impl Command {
+    /// Returns the command that lists all of them.
+    pub(super) const fn ls(json: bool) -> Self {
+        Self::Ls(Ls { quiet: false, json })
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print names only

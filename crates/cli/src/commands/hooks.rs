@@ -33,6 +33,13 @@ pub(crate) enum Command {
     Deliveries(Deliveries),
 }
 
+impl Command {
+    /// Returns the command that lists all of them.
+    pub(super) const fn ls(json: bool) -> Self {
+        Self::Ls(Ls { json })
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print the list as one JSON object

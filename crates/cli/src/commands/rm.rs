@@ -8,10 +8,10 @@ use errand_engine::remove::{removable, remove, remove_by_force};
 use errand_model::RunId;
 use serde_json::json;
 
-use super::keys::actor;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
+use crate::user::actor;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -34,6 +34,13 @@ pub(crate) enum Command {
     Fire(Names),
 }
 
+impl Command {
+    /// Returns the command that lists all of them.
+    pub(super) const fn ls(json: bool) -> Self {
+        Self::Ls(Ls { json })
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
     /// Print the list as one JSON object

@@ -14,11 +14,12 @@ use errand_engine::{Engine, audit};
 use errand_gateway::{Bound, Config, Gateway, Lock, ServerStartError};
 use tokio::sync::{oneshot, watch};
 
-use super::{keys, worker};
+use super::worker;
 use crate::config::{Configuration, ServerFlags};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::log;
+use crate::user::actor;
 
 /// Note on a server without API keys.
 const OPEN: &str = "warning: this server is open: there is no API key, so whoever is at this machine \
@@ -117,7 +118,7 @@ async fn began(
         namespace: None,
         action: Action::ServerStarted,
         object: &engine.holder().host,
-        by: &keys::actor(context),
+        by: &actor(context),
         detail: configuration.to_json(),
     };
     Ok(audit::record(engine, deed).await?)

@@ -1,7 +1,7 @@
 //! The catalog: `errand apply`, `get`, `diff`, `delete`, and runs that use it.
 
 use errand_testkit::postgres::Database;
-use errand_testkit::{ErrandServer, Sandbox, TestAgent};
+use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{all, finish, log, sandbox, start};
@@ -114,7 +114,7 @@ fn files_are_applied_together_or_not_at_all() {
     assert!(!sandbox.registry().exists(), "something was created");
     for (words, complaint) in [
         (&["apply", "-f", "nothing.yaml"][..], "cannot read"),
-        (&["get", "agents"], "is no kind of definition"),
+        (&["get", "robots"], "is no kind of definition"),
         (&["get", "skill", "x", "--version", "0"], "0"),
         (&["delete", "skill"], "NAME"),
     ] {
@@ -233,4 +233,81 @@ fn a_server_on_postgresql_has_the_same_catalog() {
     let said = sandbox.errand(["--server", &url, "delete", "config", "style"]).run();
     assert!(said.stderr().contains("error[definition_in_use]"), "{}", said.describe());
     assert!(said.stderr().contains("agent/reviewer@"), "{}", said.describe());
+}
+
+/// Returns the number of blobs of a registry.
+fn blobs(sandbox: &Sandbox) -> usize {
+    let shards = std::fs::read_dir(sandbox.registry().join("blobs")).into_iter().flatten();
+    let folders = shards.flatten().filter(|shard| shard.path().is_dir());
+    folders.map(|shard| std::fs::read_dir(shard.path()).map_or(0, Iterator::count)).sum()
+}
+
+#[test]
+fn an_apply_that_is_killed_has_applied_all_or_nothing() {
+    const MANIFESTS: usize = 40;
+    let sandbox = sandbox();
+    drop(sandbox.errand(["apply", "-f", "-"]).stdin(config("first", "one")).run().ok());
+    for round in 0..6 {
+        let manifests: Vec<String> = (0..MANIFESTS)
+            .map(|at| config(&format!("c{at}"), &format!("round {round} of {at}")))
+            .collect();
+        sandbox.write("all.yaml", manifests.join("---\n"));
+        let before = blobs(&sandbox);
+        let applying = sandbox.errand(["apply", "-f", "all.yaml"]).spawn();
+        // Between the first blob and the end of the commit.
+        let enough = before + 1 + round * MANIFESTS / 6;
+        wait_until("blobs of manifests", LIMIT, || blobs(&sandbox) >= enough);
+        applying.kill();
+        drop(applying.wait());
+        let listed = sandbox.errand(["get", "config", "-o", "json"]).run().ok().json();
+        let listed = listed["definitions"].as_array().unwrap();
+        let texts = listed.iter().filter(|it| it["name"] != "first");
+        let texts: Vec<&str> =
+            texts.map(|it| it["manifest"]["spec"]["content"].as_str().unwrap()).collect();
+        let new = format!("round {round} of ");
+        let of_this_round = texts.iter().filter(|text| text.starts_with(&new)).count();
+        assert!([0, MANIFESTS].contains(&of_this_round), "round {round}: {texts:#?}");
+        drop(sandbox.errand(["apply", "-f", "all.yaml"]).run().ok());
+        let audit = sandbox.errand(["audit", "ls", "-n", "1000", "--json"]).run().ok().json();
+        let entries = audit["entries"].as_array().unwrap().len();
+        assert_eq!(entries, 1 + (round + 1) * MANIFESTS, "an entry for each change, and no more");
+    }
+}
+
+#[test]
+fn the_audit_log_names_who_changed_the_catalog() {
+    let sandbox = sandbox();
+    apply_both(&sandbox);
+    drop(sandbox.errand(["apply", "-f", "defs"]).run().ok());
+    drop(sandbox.errand(["delete", "config", "style"]).run().ok());
+    let audit = sandbox.errand(["audit", "ls", "--json"]).run().ok().json();
+    let entries = audit["entries"].as_array().unwrap();
+    let mut found: Vec<_> = entries
+        .iter()
+        .map(|it| (it["action"].as_str().unwrap(), it["object"].as_str().unwrap()))
+        .collect();
+    found.sort_unstable();
+    let expect = [
+        ("definition.applied", "config/style"),
+        ("definition.applied", "skill/code-review"),
+        ("definition.deleted", "config/style"),
+    ];
+    assert_eq!(found, expect);
+    assert!(entries.iter().all(|it| it["by"]["name"].is_string()), "{entries:#?}");
+}
+
+#[test]
+fn get_lists_what_has_commands_of_its_own() {
+    let sandbox = sandbox();
+    apply_both(&sandbox);
+    for (word, member) in [("schedules", "schedules"), ("hook", "hooks"), ("keys", "keys")] {
+        let listed = sandbox.errand(["get", word, "--json"]).run().ok().json();
+        assert_eq!(listed[member], json!([]), "{listed:#}");
+        let refused = sandbox.errand(["get", word, "name"]).run().exits(2).stderr();
+        assert!(refused.contains("are listed here, and no more"), "{refused}");
+    }
+    let server = ErrandServer::start(&sandbox, &[]);
+    drop(server.push(&sandbox.agent(&reviewer())).expect(201));
+    let listed = sandbox.errand(["--server", &server.url(), "get", "agents"]).run().ok().stdout();
+    assert!(listed.contains("reviewer"), "{listed}");
 }

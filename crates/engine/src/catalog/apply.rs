@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use errand_api::audit::{Action, Actor};
 use errand_api::catalog::{CatalogChange, CatalogManifest, CatalogOutcome, DefinitionName};
 use errand_model::catalog::CatalogKind;
 use errand_store::{DocumentKind, DocumentWrite, Expect};
+use serde_json::json;
 
 use super::files::{self, FiledDefinition};
 use super::stored::{self, CurrentVersion, StoredDefinition, StoredVersion, key_of};
 use super::{CatalogProblem, Error};
-use crate::Engine;
+use crate::audit::AuditedAction;
 use crate::named::TRIES;
+use crate::{Engine, audit};
 
 /// Most definitions of one kind in one namespace.
 const LIMIT: u32 = 1_000;
@@ -20,8 +23,7 @@ const VERSIONS_KEPT: u64 = 1_000;
 /// A stored definition with the revision of its document; `None`: it was never stored.
 type Found = Option<(StoredDefinition, u64)>;
 
-/// Applies manifests, each name once. Returns a change for each, in their order. With `dry_run`,
-/// stores nothing.
+/// Applies manifests: all of them, or none. The commit also records `by` in the audit log.
 ///
 /// # Errors
 ///
@@ -30,23 +32,18 @@ pub async fn apply(
     engine: &Engine,
     namespace: Option<&str>,
     manifests: &[CatalogManifest],
-    dry_run: bool,
+    by: &Actor,
 ) -> Result<Vec<CatalogChange>, Error> {
-    let filed = files::read(engine, namespace)?;
-    for manifest in manifests {
-        let (kind, name) = manifest.name();
-        if let Some(filed) = files::find(&filed, &(kind, name.clone())) {
-            let file = filed.file.clone();
-            return Err(CatalogProblem::FromFile { kind, name, file }.into());
-        }
-    }
     for _ in 0..TRIES {
-        let plan = Plan::of(engine, namespace, manifests, &filed).await?;
-        if dry_run || plan.writes.is_empty() {
+        let mut plan = planned(engine, namespace, manifests).await?;
+        if plan.writes.is_empty() {
             return Ok(plan.changes);
         }
         for manifest in plan.new {
             engine.blobs().put(manifest.canonical().as_bytes())?;
+        }
+        for change in &plan.changes {
+            plan.writes.extend(audited(engine, namespace, change, by)?);
         }
         match engine.store().write_documents(plan.writes).await {
             Ok(()) => return Ok(plan.changes),
@@ -55,6 +52,56 @@ pub async fn apply(
         }
     }
     Err(CatalogProblem::Contended.into())
+}
+
+/// Returns the changes that an application of manifests would make.
+///
+/// # Errors
+///
+/// As [`apply`].
+pub async fn changes(
+    engine: &Engine,
+    namespace: Option<&str>,
+    manifests: &[CatalogManifest],
+) -> Result<Vec<CatalogChange>, Error> {
+    Ok(planned(engine, namespace, manifests).await?.changes)
+}
+
+async fn planned<'a>(
+    engine: &Engine,
+    namespace: Option<&str>,
+    manifests: &'a [CatalogManifest],
+) -> Result<Plan<'a>, Error> {
+    let filed = files::read(engine, namespace)?;
+    for manifest in manifests {
+        let (kind, name) = manifest.name();
+        if let Some(filed) = files::find(&filed, &(kind, name.clone())) {
+            let file = filed.file.clone();
+            return Err(CatalogProblem::FromFile { kind, name, file }.into());
+        }
+    }
+    Plan::of(engine, namespace, manifests, &filed).await
+}
+
+/// Returns the write that records a change in the audit log; `None` for a definition that stays as it
+/// is.
+fn audited(
+    engine: &Engine,
+    namespace: Option<&str>,
+    change: &CatalogChange,
+    by: &Actor,
+) -> Result<Option<DocumentWrite>, Error> {
+    if change.outcome == CatalogOutcome::Unchanged {
+        return Ok(None);
+    }
+    let deed = AuditedAction {
+        namespace,
+        action: Action::DefinitionApplied,
+        object: &key_of(&(change.kind, change.name.clone())),
+        by,
+        detail: json!({ "version": change.version, "digest": change.digest }),
+    };
+    Ok(Some(audit::write(engine, deed)?))
 }
 
 /// Changes that an application makes to the documents as they were read.

@@ -5,7 +5,9 @@ use errand_api::error_code::ErrorCode;
 use errand_model::catalog::CatalogKind;
 use thiserror::Error;
 
-use crate::error::{BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error};
+use crate::error::{
+    BlobFailure, CodedError, IoFailure, NoRandomness, PayloadRefused, operation_error,
+};
 
 operation_error! {
     /// Error: a definition cannot be changed, found or used.
@@ -16,6 +18,8 @@ operation_error! {
         Store(errand_store::Error),
         /// A blob cannot be stored or read.
         Blob(BlobFailure) from errand_store::BlobError,
+        /// The system has no randomness to give.
+        Randomness(NoRandomness),
         /// A manifest is damaged.
         Payload(PayloadRefused),
         /// A file operation failed.

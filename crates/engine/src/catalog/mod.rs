@@ -17,7 +17,7 @@ mod remove;
 mod stored;
 mod users;
 
-pub use apply::apply;
+pub use apply::{apply, changes};
 pub use error::{CatalogProblem, Error};
 pub use find::{get, known_names, list};
 pub use folder::{ReadFolder, read_path};

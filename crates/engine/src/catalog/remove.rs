@@ -1,18 +1,21 @@
 //! Deletion of definitions.
 
+use errand_api::audit::{Action, Actor};
 use errand_api::catalog::DefinitionName;
 use errand_store::{DocumentKind, Expect};
+use serde_json::json;
 
 use super::find::not_found;
 use super::stored::{self, StoredDefinition, key_of};
 use super::{CatalogProblem, Error, files, users};
+use crate::audit::AuditedAction;
 use crate::named::TRIES;
-use crate::{Engine, documents};
+use crate::{Engine, audit, documents};
 
 /// Versions removed in one commit.
 const REMOVED_AT_ONCE: u32 = 500;
 
-/// Deletes a definition and its versions. Runs that use one of them keep it.
+/// Deletes a definition and its versions, and records `by` in the audit log. Runs that use one of them keep it.
 ///
 /// # Errors
 ///
@@ -22,7 +25,7 @@ pub async fn remove(
     engine: &Engine,
     namespace: Option<&str>,
     definition: &DefinitionName,
-    force: bool,
+    (force, by): (bool, &Actor),
 ) -> Result<(), Error> {
     if let Some(filed) = files::find(&files::read(engine, namespace)?, definition) {
         let (kind, name) = definition.clone();
@@ -44,7 +47,15 @@ pub async fn remove(
         let key = key_of(definition);
         let expect = Expect::Revision(revision);
         let write = stored::put(DocumentKind::CatalogItem, namespace, key, &deleted, expect);
-        match engine.store().write_documents(vec![write]).await {
+        let deed = AuditedAction {
+            namespace,
+            action: Action::DefinitionDeleted,
+            object: &key_of(definition),
+            by,
+            detail: json!({ "version": deleted.version }),
+        };
+        let writes = vec![write, audit::write(engine, deed)?];
+        match engine.store().write_documents(writes).await {
             Ok(()) => return remove_versions(engine, namespace, definition, deleted.version).await,
             Err(errand_store::Error::DocumentChanged { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -55,7 +55,12 @@ pub trait CatalogOperations<E: Send + 'static>: Send + Sync {
 impl<E: LocalError> CatalogOperations<E> for LocalOperations {
     async fn apply_manifests(&self, batch: &CatalogBatch) -> Result<CatalogApplied, E> {
         let CatalogBatch { manifests, dry_run } = batch;
-        let changes = catalog::apply(self.engine(), self.namespace(), manifests, *dry_run).await?;
+        let (engine, namespace) = (self.engine(), self.namespace());
+        let changes = if *dry_run {
+            catalog::changes(engine, namespace, manifests).await?
+        } else {
+            catalog::apply(engine, namespace, manifests, &self.actor()).await?
+        };
         Ok(CatalogApplied { changes })
     }
 
@@ -80,6 +85,7 @@ impl<E: LocalError> CatalogOperations<E> for LocalOperations {
     }
 
     async fn delete_definition(&self, definition: &DefinitionName, force: bool) -> Result<(), E> {
-        Ok(catalog::remove(self.engine(), self.namespace(), definition, force).await?)
+        let (engine, namespace) = (self.engine(), self.namespace());
+        Ok(catalog::remove(engine, namespace, definition, (force, &self.actor())).await?)
     }
 }

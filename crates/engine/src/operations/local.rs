@@ -1,5 +1,6 @@
 //! Operations on the registry of this process.
 
+use errand_api::audit::Actor;
 use errand_model::{scoped, unscoped};
 use errand_store::Namespaces;
 
@@ -42,18 +43,31 @@ local_error!(
 pub struct LocalOperations {
     engine: Engine,
     namespaces: Namespaces,
+    actor: Option<Actor>,
 }
 
 impl LocalOperations {
     /// Returns the operations of the user of this machine: on the runs of all namespaces.
     /// Definitions of a user belong to the default namespace.
     pub const fn of_user(engine: Engine) -> Self {
-        Self { engine, namespaces: Namespaces::All }
+        Self { engine, namespaces: Namespaces::All, actor: None }
     }
 
     /// Returns the operations of a client with one namespace; `None`: the default one.
     pub const fn of_namespace(engine: Engine, namespace: Option<String>) -> Self {
-        Self { engine, namespaces: Namespaces::One(namespace) }
+        Self { engine, namespaces: Namespaces::One(namespace), actor: None }
+    }
+
+    /// Returns the operations with a caller for the audit log.
+    #[must_use]
+    pub fn acting_as(self, actor: Actor) -> Self {
+        Self { actor: Some(actor), ..self }
+    }
+
+    /// Returns the caller, for the audit log; without one, this machine.
+    pub(super) fn actor(&self) -> Actor {
+        let unknown = || Actor { key: None, name: None, from: self.engine.holder().host.clone() };
+        self.actor.clone().unwrap_or_else(unknown)
     }
 
     /// Returns the engine that carries the operations out.

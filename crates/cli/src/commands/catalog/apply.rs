@@ -36,11 +36,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let manifests = sources.read(known.as_ref()).await?;
     let batch = CatalogBatch { manifests, dry_run };
     let applied = match known {
-        Some(place) => place.apply_manifests(&batch).await?,
+        Some(place) => super::by_user(context, place).apply_manifests(&batch).await?,
         None if dry_run => {
             CatalogApplied { changes: batch.manifests.iter().map(created).collect() }
         }
-        None => context.place_or_create()?.apply_manifests(&batch).await?,
+        None => {
+            let place = super::by_user(context, context.place_or_create()?);
+            place.apply_manifests(&batch).await?
+        }
     };
     if json {
         context

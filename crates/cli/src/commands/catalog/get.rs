@@ -3,10 +3,12 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::catalog::{CatalogEntry, CatalogItem, CatalogKind};
+use errand_api::error_code::ErrorCode;
 use errand_model::Timestamp;
 use serde_json::{Value, json};
 
 use super::kind;
+use crate::commands::{agents, hooks, keys, schedules};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
@@ -20,11 +22,13 @@ const DESCRIPTION_CHARS: usize = 60;
 Examples:
   errand get skill                          list skills
   errand get skill code-review -o yaml      print a manifest, as `errand apply` takes it
-  errand get config style-guide --version 2 -o json")]
+  errand get config style-guide --version 2 -o json
+  errand get schedules                      what has commands of its own is listed, too")]
 pub(crate) struct Args {
-    /// Kind of definition: skill, config, service, tier or dispatcher
-    #[arg(value_name = "KIND", value_parser = kind)]
-    kind: CatalogKind,
+    /// Kind of definition: skill, config, service, tier or dispatcher; or agents, schedules, hooks or
+    /// keys
+    #[arg(value_name = "KIND", value_parser = listed)]
+    kind: ListedKind,
     /// Name of one definition
     name: Option<String>,
     /// Print manifests in YAML, or definitions with their manifests in JSON
@@ -38,6 +42,27 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Kind of things that are listed.
+#[derive(Clone, Copy, Debug)]
+enum ListedKind {
+    Definition(CatalogKind),
+    Agents,
+    Schedules,
+    Hooks,
+    Keys,
+}
+
+/// Parses a kind as people type it.
+fn listed(text: &str) -> Result<ListedKind, String> {
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "agent" | "agents" => ListedKind::Agents,
+        "schedule" | "schedules" => ListedKind::Schedules,
+        "hook" | "hooks" => ListedKind::Hooks,
+        "key" | "keys" => ListedKind::Keys,
+        _ => ListedKind::Definition(kind(text)?),
+    })
+}
+
 /// Output formats of definitions.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Form {
@@ -49,24 +74,60 @@ enum Form {
 
 /// Lists definitions, or prints one.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let place = super::place(context)?;
     let form = if args.json { Some(Form::Json) } else { args.output };
-    let items = match (&args.name, form) {
-        (Some(name), _) => {
-            vec![place.definition(&(args.kind, name.clone()), args.version).await?]
+    let json = form.is_some();
+    let kind = match args.kind {
+        ListedKind::Definition(kind) => kind,
+        ListedKind::Agents => {
+            refuse_more(&args, "agents")?;
+            return agents::run(context, agents::Command::ls(json)).await;
         }
+        ListedKind::Schedules => {
+            refuse_more(&args, "schedules")?;
+            return schedules::run(context, schedules::Command::ls(json)).await;
+        }
+        ListedKind::Hooks => {
+            refuse_more(&args, "hooks")?;
+            return hooks::run(context, hooks::Command::ls(json)).await;
+        }
+        ListedKind::Keys => {
+            refuse_more(&args, "keys")?;
+            return keys::run(context, keys::Command::ls(json)).await;
+        }
+    };
+    let place = super::place(context)?;
+    let items = match (&args.name, form) {
+        (Some(name), _) => vec![place.definition(&(kind, name.clone()), args.version).await?],
         (None, None) => {
-            let entries = place.all_definitions(args.kind).await?;
+            let entries = place.all_definitions(kind).await?;
             return table(context, &entries);
         }
         (None, Some(_)) => {
             let mut items = Vec::new();
-            for entry in place.all_definitions(args.kind).await? {
-                items.push(place.definition(&(args.kind, entry.name), None).await?);
+            for entry in place.all_definitions(kind).await? {
+                items.push(place.definition(&(kind, entry.name), None).await?);
             }
             items
         }
     };
+    print(context, &args, form, items)
+}
+
+/// Refuses what only definitions have: a name, and a form in YAML.
+fn refuse_more(args: &Args, listed: &str) -> Result<(), Failure> {
+    if args.name.is_none() && !matches!(args.output, Some(Form::Yaml)) {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::Usage, format!("{listed} are listed here, and no more"))
+        .hint(format!("`errand {listed} --help` shows the commands about them")))
+}
+
+fn print(
+    context: &Context,
+    args: &Args,
+    form: Option<Form>,
+    items: Vec<CatalogItem>,
+) -> Result<u8, Failure> {
     match form {
         None => {
             let entries: Vec<_> = items.into_iter().map(|item| item.entry).collect();

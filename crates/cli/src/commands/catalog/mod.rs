@@ -14,12 +14,22 @@ use errand_api::catalog::{CatalogKind, DefinitionName};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
+use crate::user::actor;
 
 /// Returns the place of the catalog, which has to exist.
 fn place(context: &Context) -> Result<RegistryOrServer, Failure> {
-    match context.place_of_catalog()? {
-        Some(place) => Ok(place),
-        None => context.place(),
+    let place = match context.place_of_catalog()? {
+        Some(place) => place,
+        None => context.place()?,
+    };
+    Ok(by_user(context, place))
+}
+
+/// Returns the place with the user of this command, whom the audit log names.
+fn by_user(context: &Context, place: RegistryOrServer) -> RegistryOrServer {
+    match place {
+        RegistryOrServer::Here(local) => RegistryOrServer::Here(local.acting_as(actor(context))),
+        there @ RegistryOrServer::There(_) => there,
     }
 }
 

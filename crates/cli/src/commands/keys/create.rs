@@ -6,10 +6,11 @@ use errand_api::access::KeyScope;
 use errand_engine::keys::{self, CreatedKey};
 use serde_json::json;
 
-use super::{actor, document, namespace};
+use super::{document, namespace};
 use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::user::actor;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

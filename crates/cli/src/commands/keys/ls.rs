@@ -26,6 +26,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// Returns the arguments that list all keys of the registry.
+    pub(super) fn all(json: bool) -> Self {
+        Self { namespace: None, database: Database::default(), json }
+    }
+}
+
 /// Lists keys.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = args.namespace.as_deref().map(namespace).transpose()?;

@@ -5,8 +5,6 @@ mod ls;
 mod revoke;
 
 use clap::Subcommand;
-use errand_agent::os;
-use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
 use errand_engine::keys::{Error, Key};
 use serde_json::{Value, json};
@@ -24,6 +22,13 @@ pub(crate) enum Command {
     Revoke(revoke::Args),
 }
 
+impl Command {
+    /// Returns the command that lists all of them.
+    pub(super) fn ls(json: bool) -> Self {
+        Self::Ls(ls::Args::all(json))
+    }
+}
+
 /// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
@@ -31,13 +36,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Ls(args) => ls::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, args).await,
     }
-}
-
-/// Returns the user who runs this command, for the audit log.
-pub(crate) fn actor(context: &Context) -> Actor {
-    // Without a name, the user's number.
-    let name = crate::user::decider(context, None).ok();
-    Actor { key: None, name, from: os::host_name() }
 }
 
 /// Returns a key as JSON.

@@ -2,10 +2,11 @@
 
 use errand_engine::keys;
 
-use super::{actor, namespace};
+use super::namespace;
 use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::user::actor;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
