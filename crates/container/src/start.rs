@@ -294,6 +294,10 @@ impl ContainerStart<'_> {
                 path: self.spec.folder.clone(),
                 source: io::Error::from_raw_os_error(errno),
             },
+            StartProblem::Brief => TargetStartError::Refused {
+                code: ErrorCode::BriefDamaged,
+                message: "the brief in the container is not the one that its key names".to_owned(),
+            },
             StartProblem::Program(errno) => {
                 let source = io::Error::from_raw_os_error(errno);
                 if source.kind() == io::ErrorKind::NotFound {

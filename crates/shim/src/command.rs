@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use errand_shim::{CommandStreams, LaunchOrder, StartProblem, file};
+use sha2::{Digest as _, Sha256};
 
 /// Search path if neither the image nor the agent file has one.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -36,6 +37,7 @@ pub(super) fn start(order: &LaunchOrder, control: &Path) -> Result<Running, Star
     let Some((program, arguments)) = order.argv.split_first() else {
         return Err(StartProblem::Program(ENOENT));
     };
+    check_brief(order)?;
     std::env::set_current_dir(&order.cwd)
         .map_err(|error| StartProblem::WorkingDirectory(number(&error)))?;
     let stdin =
@@ -58,6 +60,26 @@ pub(super) fn start(order: &LaunchOrder, control: &Path) -> Result<Running, Star
         stdout: child.stdout.take().map(OwnedFd::from),
         stderr: child.stderr.take().map(OwnedFd::from),
     })
+}
+
+/// Refuses a brief that is not the one that its key names: the key ends with the sha-256 of the file.
+/// An agent that may not read its brief finds that out by itself.
+fn check_brief(order: &LaunchOrder) -> Result<(), StartProblem> {
+    let variable = |wanted: &str| {
+        let found = order.env.iter().rev().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value)
+    };
+    let (Some(path), Some(key)) = (variable("ERRAND_BRIEF"), variable("ERRAND_BRIEF_KEY")) else {
+        return Ok(());
+    };
+    let key = key.to_str().and_then(|key| key.rsplit('/').next()?.strip_suffix(".json"));
+    let expected = key.unwrap_or_default();
+    let Ok(brief) = std::fs::read(path) else { return Ok(()) };
+    let digits = |byte: &u8| {
+        [char::from_digit(u32::from(byte >> 4), 16), char::from_digit(u32::from(byte & 15), 16)]
+    };
+    let found: String = Sha256::digest(&brief).iter().flat_map(digits).flatten().collect();
+    if found == expected { Ok(()) } else { Err(StartProblem::Brief) }
 }
 
 fn stdin(streams: CommandStreams, control: &Path) -> io::Result<Stdio> {
@@ -87,8 +109,9 @@ fn search_path(order: &LaunchOrder) -> OsString {
 pub(super) const fn exit_code_of(problem: StartProblem) -> u8 {
     match problem {
         StartProblem::Program(ENOENT) => NOT_FOUND,
-        StartProblem::Program(_) | StartProblem::WorkingDirectory(_) | StartProblem::Input(_) => {
-            NOT_EXECUTABLE
-        }
+        StartProblem::Program(_)
+        | StartProblem::WorkingDirectory(_)
+        | StartProblem::Input(_)
+        | StartProblem::Brief => NOT_EXECUTABLE,
     }
 }

@@ -31,6 +31,8 @@ pub enum StartProblem {
     Input(i32),
     /// The program cannot be executed: number of the error.
     Program(i32),
+    /// The brief is not the one that its key names.
+    Brief,
 }
 
 /// End of a command.
@@ -63,6 +65,7 @@ impl Report {
                     StartProblem::WorkingDirectory(errno) => (0, errno),
                     StartProblem::Input(errno) => (1, errno),
                     StartProblem::Program(errno) => (2, errno),
+                    StartProblem::Brief => (3, &0),
                 };
                 fields.number(1);
                 fields.number(which);
@@ -104,6 +107,7 @@ impl Report {
                     0 => StartProblem::WorkingDirectory(errno),
                     1 => StartProblem::Input(errno),
                     2 => StartProblem::Program(errno),
+                    3 => StartProblem::Brief,
                     _ => return Err(Malformed),
                 }))
             }
@@ -192,6 +196,7 @@ mod tests {
         let reports = [
             Report::Started,
             Report::NotStarted(StartProblem::Program(2)),
+            Report::NotStarted(StartProblem::Brief),
             Report::Stdout(b"out".to_vec()),
             Report::Stderr(vec![0; REPORT_BYTES]),
             Report::Ended(end),
