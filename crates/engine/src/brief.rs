@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 pub use self::error::{BriefDamaged, BriefTooLarge, Error};
 use crate::catalog::{self, CatalogProblem};
-use crate::error::{IoFailure, PayloadRefused};
+use crate::error::{AgentUnsupported, IoFailure, PayloadRefused};
 use crate::parts::{self, NamedParts};
 use crate::{Engine, environment, payload, secret_names};
 
@@ -57,7 +57,8 @@ impl BriefParts {
 ///
 /// # Errors
 ///
-/// If a skill or config cannot be read; [`BriefTooLarge`].
+/// If a skill or config cannot be read; [`BriefTooLarge`]; [`AgentUnsupported`] for parts that no agent
+/// would get.
 pub(crate) fn stored(
     engine: &Engine,
     parcel: &Parcel,
@@ -66,7 +67,11 @@ pub(crate) fn stored(
 ) -> Result<Option<Box<RunBrief>>, Error> {
     let named = NamedParts::new(&parcel.agent, &parts.skills, &parts.configs);
     let has_agent = spec.plan.is_none() && spec.kind != RunKind::Service;
-    if (parts.is_empty() && named.is_empty()) || !has_agent {
+    if !has_agent && !parts.is_empty() {
+        let what = "instructions, context, skills or configs for a coordinator".to_owned();
+        return Err(AgentUnsupported { what }.into());
+    }
+    if named.is_empty() && parts.is_empty() || !has_agent {
         return Ok(None);
     }
     let names = secret_names::of_parcel(engine, parcel);

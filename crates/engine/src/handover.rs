@@ -4,6 +4,7 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use errand_api::agent_file::Agent;
 use errand_model::budget::{BudgetScope, LimitName};
 use errand_model::event::{HandoffRequested, OnBusy, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Placement, PlacementDemands};
@@ -128,7 +129,7 @@ fn submission(
         engine,
         Submission {
             options: RunOptions {
-                brief: handed_parts(engine, run)?,
+                brief: handed_parts(engine, run, &parcel.agent)?,
                 ..options(run, own_timeout, now)
             },
             parcel: parcel.into(),
@@ -203,8 +204,11 @@ fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptio
 }
 
 /// Returns the caller's instructions and context, which hold for the successor as well. Skills and
-/// configs are those of its own agent.
-fn handed_parts(engine: &Engine, run: &Run) -> Result<BriefParts, Error> {
+/// configs are those of its own agent, and a coordinator has no brief.
+fn handed_parts(engine: &Engine, run: &Run, agent: &Agent) -> Result<BriefParts, Error> {
+    if agent.coordinator.is_some() {
+        return Ok(BriefParts::default());
+    }
     let BriefParts { instructions, context, .. } = brief::parts_of(engine, run)?;
     Ok(BriefParts { instructions, context, ..BriefParts::default() })
 }

@@ -205,3 +205,18 @@ fn a_server_takes_the_parts_and_shows_the_brief() {
     assert_eq!(refused.status, 422, "{}", refused.body);
     assert_eq!(refused.json()["code"], "brief_assembly_failed");
 }
+
+#[test]
+fn a_coordinator_is_refused_parts_that_no_agent_would_get() {
+    let sandbox = sandbox();
+    let reader = sandbox.agent(&reader());
+    let name = reader.file_name().unwrap().to_str().unwrap();
+    let team = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: team }\nspec:\n  \
+                coordinator: { type: chain, agents: [../READER] }\n";
+    sandbox.write("team/agent.yaml", team.replace("READER", name));
+    let said =
+        sandbox.errand(["run", "-d", "--instructions", "go", "team"]).run().exits(2).stderr();
+    assert!(said.contains("error[agent_unsupported]"), "{said}");
+    assert!(said.contains("for a coordinator"), "{said}");
+    assert_eq!(all(&sandbox), Vec::<Value>::new());
+}

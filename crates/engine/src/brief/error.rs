@@ -6,7 +6,9 @@ use errand_model::RunId;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::error::{BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error};
+use crate::error::{
+    AgentUnsupported, BlobFailure, CodedError, IoFailure, PayloadRefused, operation_error,
+};
 use crate::{catalog, equipment, payload};
 
 operation_error! {
@@ -14,6 +16,8 @@ operation_error! {
     pub enum Error {
         /// A definition that the run pinned is missing or damaged.
         Catalog(catalog::Error),
+        /// Parts are given for a run without an agent of its own.
+        Unsupported(AgentUnsupported),
         /// The brief is too large.
         TooLarge(BriefTooLarge),
         /// The stored brief is no brief.
