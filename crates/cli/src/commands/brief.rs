@@ -8,8 +8,8 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The brief is everything that the agent is told at boot: skills, configs, names of secrets, instructions,
-context and input. Values of secrets are masked in it.
+The brief is everything that the agent is told at boot: skills, configs, names of secrets,
+instructions, context and input. Values of secrets are masked in it.
 
 Examples:
   errand brief review

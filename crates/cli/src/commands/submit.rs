@@ -215,10 +215,10 @@ pub(crate) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
             let file = File::open(path).map_err(|error| {
                 Failure::new(
                     ErrorCode::PayloadUnreadable,
-                    format!("the payload file {path} cannot be read"),
+                    format!("the file {path} cannot be read"),
                 )
                 .because(&error)
-                .hint("a payload that begins with @ names a file; write @@ for an @ itself")
+                .hint("a text that begins with @ names a file; write @@ for an @ itself")
             });
             match file {
                 Ok(file) => (Box::new(file), path),
