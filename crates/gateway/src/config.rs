@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use errand_api::agent_file::{MalformedAddress, parse_address};
 use errand_api::config::{Otlp, Settings, Tls};
+use errand_api::gateway::routes::Area;
+use errand_api::gateway::task;
 use errand_engine::outbox::AddressRule;
 
 /// Size limit of a body, except for an agent's folder.
@@ -62,6 +64,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns true if the gateway serves the routes of an area. Only a dispatcher has those of
+    /// tasks, whose images and variables are their callers'.
+    pub(crate) fn serves(&self, area: &Area) -> bool {
+        self.dispatches || area.name != task::AREA.name
+    }
+
     /// Returns the default configuration.
     pub fn new(listen: SocketAddr) -> Self {
         Self {

@@ -60,6 +60,7 @@ impl Gateway {
             let query = openapi::query_schema(route).and_then(Checked::new);
             queries.extend(query.map(|checked| (route.id, checked)));
         }
+        let document = served_document(&config);
         let (hub, closing) = (Hub::new(), watch::Sender::new(false));
         let feeds = Feeds::new(engine.clone(), hub.clone(), closing.subscribe());
         Self {
@@ -74,7 +75,7 @@ impl Gateway {
                 feeds,
                 bodies,
                 queries,
-                openapi: openapi::document(),
+                openapi: document,
                 closing,
                 parcels: Parcels::default(),
                 versions: VersionLookups::default(),
@@ -182,4 +183,16 @@ impl Gateway {
         // The sender lives as long as the gateway.
         drop(closing.wait_for(|is_closing| *is_closing).await);
     }
+}
+
+/// Returns the OpenAPI document of the routes that a gateway serves.
+fn served_document(config: &Config) -> Value {
+    let mut document = openapi::document();
+    if let Some(paths) = document["paths"].as_object_mut() {
+        let absent = routes::areas().iter().filter(|area| !config.serves(area));
+        for route in absent.flat_map(|area| area.routes) {
+            paths.remove(route.path);
+        }
+    }
+    document
 }

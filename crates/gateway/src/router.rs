@@ -10,24 +10,18 @@ use axum::response::Response;
 use axum::routing::MethodFilter;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Method, Route, areas};
-use errand_api::gateway::task;
 
 use crate::auth::guard;
 use crate::middleware::outermost;
 use crate::refusal::Refusal;
 use crate::{Gateway, grpc, routes};
 
-/// Name of the area whose routes only a dispatcher has: the images and variables of a task are its
-/// caller's.
-const TASKS: &str = task::AREA.name;
-
 /// Returns the router of a gateway.
 pub fn router(gateway: &Gateway) -> Router {
     let mut handlers: HashMap<&'static str, routes::Attach> =
         routes::handlers().into_iter().map(|handled| (handled.id, handled.attach)).collect();
     let mut router = Router::new();
-    let dispatches = gateway.config().dispatches;
-    let areas = areas().iter().filter(|area| dispatches || area.name != TASKS);
+    let areas = areas().iter().filter(|area| gateway.config().serves(area));
     for route in areas.flat_map(|area| area.routes) {
         // A route without a handler is not served: a test finds it.
         let Some(attach) = handlers.remove(route.id) else { continue };

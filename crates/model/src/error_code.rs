@@ -313,7 +313,7 @@ codes! {
     DefinitionReadOnly = "definition_read_only", ERRAND_FAILED, OWN, "the definition comes from a file";
     BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "a skill or config of a run does not exist";
     DependencyMissing = "dependency_missing", ERRAND_FAILED, permanent(Outside), "a tier or a service that a run needs does not exist";
-    DependencyUnhealthy = "dependency_unhealthy", ERRAND_FAILED, transient(Outside), "a service that a run needs is unhealthy";
+    DependencyUnhealthy = "dependency_unhealthy", ERRAND_FAILED, OWN, "a service that a run needs is unhealthy";
     BriefTooLarge = "brief_too_large", USAGE, permanent(Outside), "the brief of a run is too large";
     BriefDamaged = "brief_damaged", ERRAND_FAILED, permanent(Outside), "a brief is not the one that the run names";
 

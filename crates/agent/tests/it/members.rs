@@ -215,7 +215,7 @@ fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
     let place = Place::new();
     place.agent(
         "a",
-        "command: [python3, summarise.py]\n  skills: [a, b, long]\n  configs: [c, d]\n  tier: x",
+        "command: [python3, summarise.py]\n  skills: [a, b, long]\n  configs: [c, d]\n  policies: [q]",
     );
     fs::create_dir_all(place.folder("a").join("skills/b")).unwrap();
     fs::create_dir_all(place.folder("a").join("configs")).unwrap();
@@ -233,8 +233,8 @@ fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
       hint: create summarise.py beside this file, or name it as it is there
     a/agent.yaml:6:18: spec.skills[2]: the skill is longer than 1048576 bytes: skills/long.md
       hint: shorten it: the brief holds all of it
-    a/agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
-      hint: remove it
+    a/agent.yaml:8:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
+      hint: remove it; limits in `budgets` are enforced
     b/agent.yaml:5:13: spec.command[0]: there is no file ./run.sh in the agent's folder
       hint: a program with a relative path is looked up beside this file
     "#);

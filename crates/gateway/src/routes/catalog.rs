@@ -8,11 +8,12 @@ use axum::http::StatusCode;
 use errand_api::agent_file::Problems;
 use errand_api::catalog::{
     CatalogApplied, CatalogBatch, CatalogChange, CatalogItem, CatalogKind, CatalogManifest,
-    CatalogOutcome, CatalogPage, DefinitionName, ManifestFile,
+    CatalogOutcome, CatalogPage, CatalogSpec, DefinitionName, ManifestFile,
 };
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::catalog::{DefinitionQuery, DeletionQuery};
+use errand_api::gateway::routes::KeyScope;
 use errand_engine::catalog::CatalogProblem;
 use errand_engine::operations::CatalogOperations as _;
 use serde::Deserialize;
@@ -57,6 +58,7 @@ pub(crate) async fn apply_catalog(
         }
     }
     refuse(&problems)?;
+    check_programs(&caller, &manifests)?;
     let batch = CatalogBatch { manifests, dry_run: written.dry_run };
     Ok(Json(gateway.operations(&caller).apply_manifests(&batch).await?))
 }
@@ -100,7 +102,9 @@ pub(crate) async fn put_definition(
             (format!("{}/{found}", found_kind.path_word()), format!("{}/{name}", kind.path_word()));
         return Err(errand_engine::Error::from(CatalogProblem::OtherName { found, wanted }).into());
     }
-    let batch = CatalogBatch { manifests: vec![manifest], dry_run: false };
+    let manifests = vec![manifest];
+    check_programs(&caller, &manifests)?;
+    let batch = CatalogBatch { manifests, dry_run: false };
     let mut applied = gateway.operations(&caller).apply_manifests(&batch).await?;
     let change = applied
         .changes
@@ -128,6 +132,26 @@ fn read(source_name: &str, written: &RawValue) -> Result<CatalogManifest, Proble
     // JSON is YAML.
     let file = ManifestFile::parse(source_name, written.get().as_bytes().to_vec())?;
     file.only()
+}
+
+/// Refuses a check of a service that is a program, unless the caller operates the server: the server
+/// would execute it.
+fn check_programs(caller: &Caller, manifests: &[CatalogManifest]) -> Result<(), Refusal> {
+    let has_program = manifests.iter().any(|manifest| match &manifest.spec {
+        CatalogSpec::Service(service) => {
+            service.health.as_ref().is_some_and(|health| !health.command.is_empty())
+        }
+        CatalogSpec::Skill(_)
+        | CatalogSpec::Config(_)
+        | CatalogSpec::Tier(_)
+        | CatalogSpec::Dispatcher(_) => false,
+    });
+    if !has_program {
+        return Ok(());
+    }
+    let what = "a health check by a command, which the server executes,";
+    caller.must(KeyScope::Admin, what)?;
+    caller.must_operate(what)
 }
 
 /// Refuses manifests with problems.

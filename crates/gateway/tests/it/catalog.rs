@@ -53,6 +53,27 @@ fn a_definition_has_versions_and_belongs_to_a_namespace() {
 }
 
 #[test]
+fn only_an_operator_applies_a_check_that_the_server_executes() {
+    let server = TestGateway::new();
+    let of_a = server.key("a", &[KeyScope::Catalog], Some("team-a"));
+    let elsewhere = server.key("b", &[KeyScope::Catalog, KeyScope::Admin], Some("team-a"));
+    let operator = server.key("c", &[KeyScope::Catalog, KeyScope::Admin], None);
+    let service = json!({ "apiVersion": "errand.dev/v1", "kind": "Service",
+        "metadata": { "name": "db" },
+        "spec": { "url": "tcp://db:1", "health": { "command": ["true"] } } });
+    let batch = json!({ "manifests": [service] });
+    for key in [&of_a, &elsewhere] {
+        let put = json_request("PUT", "/v1/catalog/service/db", &service);
+        let refused = server.send(&with_key(put, key)).expect(403).json();
+        assert_eq!(refused["code"], "scope_missing");
+        let post = json_request("POST", "/v1/catalog", &batch);
+        drop(server.send(&with_key(post, key)).expect(403));
+    }
+    let put = json_request("PUT", "/v1/catalog/service/db", &service);
+    drop(server.send(&with_key(put, &operator)).expect(201));
+}
+
+#[test]
 fn a_manifest_with_problems_changes_nothing() {
     let server = TestGateway::new();
     let put = |target: &str, body: &str| {
