@@ -69,6 +69,8 @@ fn first(lab: &Lab, server: &Server) -> Result<Line, Failure> {
 fn tokens(server: &Server) -> Result<Line, Failure> {
     let mut stream = server.start_run("teller")?;
     let mut late = Vec::new();
+    // A token may arrive in two parts.
+    let mut begun = String::new();
     loop {
         stream.until("event: ")?;
         let name = stream.name.clone();
@@ -78,10 +80,13 @@ fn tokens(server: &Server) -> Result<Line, Failure> {
         if name == "output" {
             let now = monotonic()?;
             let data: Value = serde_json::from_str(&stream.data)?;
-            for said in data["text"].as_str().unwrap_or_default().split_whitespace() {
+            begun.push_str(data["text"].as_str().unwrap_or_default());
+            let whole = begun.rfind(' ').map_or(0, |at| at + 1);
+            for said in begun[..whole].split_whitespace() {
                 let said = Duration::from_nanos(said.parse()?);
                 late.push(now.saturating_sub(said).as_secs_f64());
             }
+            begun.drain(..whole);
         }
     }
     let heard = u32::try_from(late.len())?;
