@@ -29,8 +29,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Pause after a notification about a single run: its listener need not wait.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
-/// Upper bound on a pause, however many sessions there are.
-const PAUSE_LIMIT: Duration = Duration::from_millis(500);
+/// Upper bound on a pause, however many sessions there are. Queued runs and requests are not held up
+/// by it.
+const PAUSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Sessions with which a pause need not grow: those of eight processes.
 const FEW_SESSIONS: i32 = 24;
@@ -59,6 +60,8 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// Woken when a notification is due.
     stirred: Notify,
+    /// Woken when a notification is due that somebody waits for.
+    hurried: Notify,
     /// Woken when a listener subscribes.
     subscribed: Notify,
 }
@@ -130,6 +133,13 @@ impl Outbox {
             }
         }
         drop(waiting);
+        let hurries = changes.iter().any(|change| match change {
+            StoreChange::Queued | StoreChange::Asked { .. } | StoreChange::Inbox { .. } => true,
+            StoreChange::Run { .. } | StoreChange::Turn | StoreChange::Elsewhere => false,
+        });
+        if hurries {
+            self.hurried.notify_one();
+        }
         self.stirred.notify_one();
     }
 
@@ -238,7 +248,7 @@ impl Line {
 
     /// Returns when the connection broke, or when the registry is closed and all changes were sent.
     async fn serve(&mut self, shared: &Shared) {
-        let mut next = Instant::now();
+        let (mut next, mut soon) = (Instant::now(), Instant::now());
         loop {
             if self.listen(shared).await.is_err() {
                 return;
@@ -249,10 +259,11 @@ impl Line {
                     self.pass_on(shared, &notification);
                 }
                 () = shared.outbox.subscribed.notified(), if !self.listens => {}
-                () = tell_from(shared, next) => {
+                () = tell_from(&shared.outbox, next, soon) => {
                     let Some(text) = shared.outbox.take() else { continue };
                     let Ok(pause) = self.notify(&text).await else { return };
                     next = Instant::now() + pause;
+                    soon = Instant::now() + pause.min(PAUSE);
                 }
                 () = shared.driver.closed() => {
                     if let Some(text) = shared.outbox.take() {
@@ -311,10 +322,21 @@ fn pause_after(text: &str, sessions: i32) -> Duration {
     pause.mul_f64(factor * factor).min(PAUSE_LIMIT)
 }
 
-/// Returns once a change is to be sent, but not before `next`.
-async fn tell_from(shared: &Shared, next: Instant) {
-    tokio::time::sleep_until(next).await;
-    shared.outbox.stirred.notified().await;
+/// Returns once a change is to be sent: not before `next`, or not before `soon` if somebody waits for
+/// it.
+async fn tell_from(outbox: &Outbox, next: Instant, soon: Instant) {
+    let in_turn = async {
+        tokio::time::sleep_until(next).await;
+        outbox.stirred.notified().await;
+    };
+    let in_a_hurry = async {
+        tokio::time::sleep_until(soon).await;
+        outbox.hurried.notified().await;
+    };
+    tokio::select! {
+        () = in_turn => {}
+        () = in_a_hurry => {}
+    }
 }
 
 #[cfg(test)]
