@@ -60,7 +60,7 @@ pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     /// Woken when a notification is due.
     stirred: Notify,
-    /// Woken when a notification is due that somebody waits for.
+    /// Woken when a notification is due that a client or a worker waits for.
     hurried: Notify,
     /// Woken when a listener subscribes.
     subscribed: Notify,
@@ -322,7 +322,7 @@ fn pause_after(text: &str, sessions: i32) -> Duration {
     pause.mul_f64(factor * factor).min(PAUSE_LIMIT)
 }
 
-/// Returns once a change is to be sent: not before `next`, or not before `soon` if somebody waits for
+/// Returns once a change is to be sent: not before `next`, or not before `soon` if a client or a worker waits for
 /// it.
 async fn tell_from(outbox: &Outbox, next: Instant, soon: Instant) {
     let in_turn = async {
