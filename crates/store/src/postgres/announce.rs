@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Pause after a notification about a single run: its listener need not wait.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
-/// Upper bound on a pause, however many sessions there are. Queued runs and requests are not held up
-/// by it.
+/// Upper bound on a pause, however many sessions there are. It does not hold up queued runs and
+/// requests.
 const PAUSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Sessions with which a pause need not grow: those of eight processes.
@@ -322,8 +322,8 @@ fn pause_after(text: &str, sessions: i32) -> Duration {
     pause.mul_f64(factor * factor).min(PAUSE_LIMIT)
 }
 
-/// Returns once a change is to be sent: not before `next`, or not before `soon` if a client or a worker waits for
-/// it.
+/// Returns once a change is to be sent: not before `next`, or not before `soon` if a client or a
+/// worker waits for it.
 async fn tell_from(outbox: &Outbox, next: Instant, soon: Instant) {
     let in_turn = async {
         tokio::time::sleep_until(next).await;
