@@ -71,7 +71,7 @@ pub fn parse(source_name: &str, bytes: &[u8]) -> Result<Vec<Price>, Problems> {
     read(source_name, bytes, Origin::User).map(|(prices, _)| prices)
 }
 
-/// The prices of a table, and the day on which they were compared with their sources.
+/// The prices of a table, and the day that they are as of.
 type DatedPrices = (Vec<Price>, Option<Day>);
 
 fn read(source_name: &str, bytes: &[u8], origin: Origin) -> Result<DatedPrices, Problems> {

@@ -209,14 +209,14 @@ impl PriceTable {
         Self { prices, as_of: None }
     }
 
-    /// Returns the table with the day on which the shipped prices were compared with their sources.
+    /// Returns the table with the day that the shipped prices are as of.
     #[must_use]
     pub const fn compared_on(mut self, day: Day) -> Self {
         self.as_of = Some(day);
         self
     }
 
-    /// Day on which the shipped prices were compared with their sources.
+    /// Day that the shipped prices are as of.
     pub const fn as_of(&self) -> Option<Day> {
         self.as_of
     }

@@ -71,9 +71,7 @@ fn age(day: Day, now: Timestamp) -> String {
         0..=90 => ("s", ""),
         _ => ("s", "; a newer errand may have newer ones"),
     };
-    format!(
-        "the prices from errand were compared with their sources on {day}, {days} day{plural} ago{advice}"
-    )
+    format!("the prices from errand are as of {day}, {days} day{plural} ago{advice}")
 }
 
 fn shown(prices: &[Price]) -> String {

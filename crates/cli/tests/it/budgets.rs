@@ -149,7 +149,7 @@ fn a_price_is_looked_up_by_the_name_of_its_model() {
     let sandbox = sandbox();
     let found = sandbox.errand(["prices", "--check", "claude-haiku-5-5"]).run().ok();
     assert!(found.stdout().contains(">100000"), "{}", found.stdout());
-    assert!(found.stderr().contains("were compared with their sources on 2026-"));
+    assert!(found.stderr().contains("are as of 2026-"));
     let json = sandbox.errand(["prices", "--json", "--check", "openai/gpt-6.1-sol"]).run().ok();
     let price = &json.json()["prices"][0];
     assert_eq!(price["input_micro_usd_per_million"], 2_000_000);
