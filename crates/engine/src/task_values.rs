@@ -1,6 +1,6 @@
 //! Sealed values of a task: the bearer token of its callback, and variables that hold secrets.
 //!
-//! They are encrypted for the identity of the dispatcher's user, so that no journal, file or export
+//! Values are encrypted for the identity of the dispatcher's user, so that no journal, file or export
 //! has them in clear.
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::token_count::TokenCountDecoder;
 /// Form in which an answer's body arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerShape {
-    /// One JSON document.
+    /// A JSON document.
     Whole,
     /// Server-sent events.
     EventStream,

@@ -59,7 +59,7 @@ impl UsageRequest {
     /// Returns the change that a request needs; `None`: its answer reports usage without it, or is
     /// no stream of chat completions.
     ///
-    /// Where there is a change, the answer is given to a [`UsageChunkFilter`].
+    /// The answer to a changed request is given to a [`UsageChunkFilter`].
     pub fn of(format: WireFormat, body: &[u8]) -> Option<Self> {
         if format != WireFormat::OpenaiChat {
             return None;

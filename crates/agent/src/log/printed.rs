@@ -12,7 +12,7 @@ use super::{LogStream, marker};
 /// Bytes that are searched at once for the last newline of a log.
 const BLOCK_BYTES: usize = 64 * 1_024;
 
-/// One line of the log with output of an attempt.
+/// Line of a log with output of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrintedLine<'a> {
     pub(crate) stream: LogStream,

@@ -1,6 +1,6 @@
 //! `errand dispatcher`: a server that carries out the tasks of a controller.
 //!
-//! It is `errand up` with the routes of tasks: a task is a run of its registry whose target is a
+//! The dispatcher is `errand up` with the routes of tasks: a task is a run of its registry whose target is a
 //! container, so lifecycle, journal, logs and recovery are those of runs.
 
 use super::up::{self, ServerKind};

@@ -69,9 +69,9 @@ pub(super) struct Prepared {
 /// Way in which a process comes to supervise an agent.
 #[derive(Debug)]
 pub(super) enum Beginning {
-    /// It starts the agent.
+    /// The process starts the agent.
     Start(Box<LaunchSpec>),
-    /// It adopts the agent, which had reported this result.
+    /// The process adopts the agent, which had reported this result.
     Adopt(Box<OrphanedAgent>, Option<AttemptResult>),
 }
 

@@ -30,7 +30,7 @@ operation_error! {
         Secret(secret::Error),
         /// A file operation failed.
         Io(IoFailure),
-        /// This process is ending.
+        /// The dispatcher is ending.
         Ending(RunEnding),
     }
 }

@@ -136,9 +136,9 @@ fn configuration(request: &TaskRequest, namespace: Option<&str>) -> Digest {
 
 /// Earlier task of the same id.
 enum Earlier {
-    /// It is active or completed: it is not run again.
+    /// An active or completed task, which is not run again.
     StandsIn(FoundTask),
-    /// There is none, or a new run takes its place.
+    /// No task, or one whose place a new run takes.
     Replaced {
         /// Present state of the task's document.
         expect: Expect,

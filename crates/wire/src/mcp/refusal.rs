@@ -47,7 +47,7 @@ pub fn error_response(id: Option<&McpId>, code: McpErrorCode, message: &str) -> 
 
 /// Returns the response to a tool call that is denied.
 ///
-/// It is a failed tool rather than an error of the protocol, which many clients never show to the
+/// The response is that of a failed tool: many clients never show an error of the protocol to the
 /// model.
 pub fn denied_tool(id: &McpId, era: McpEra, message: &str) -> Vec<u8> {
     let mut result = json!({"content": [{"type": "text", "text": message}], "isError": true});

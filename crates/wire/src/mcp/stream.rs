@@ -10,7 +10,7 @@ use crate::sse::{FrameTooLong, MAX_FRAME_BYTES, SseFrame, SseReader};
 /// Form in which messages arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum McpShape {
-    /// One message: the body of a request, or an answer to it.
+    /// A single message: the body of a request, or an answer to it.
     Whole,
     /// Server-sent events.
     EventStream,

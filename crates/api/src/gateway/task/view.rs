@@ -19,11 +19,11 @@ pub enum TaskStatus {
     Running,
     /// Its agent exited with 0.
     Completed,
-    /// It failed.
+    /// The run of the task failed.
     Failed,
     /// Its deadline passed.
     TimedOut,
-    /// It was cancelled.
+    /// The run of the task was cancelled.
     Cancelled,
 }
 
