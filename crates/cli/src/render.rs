@@ -181,8 +181,7 @@ fn next_attempt_at(record: &RunRecord) -> Option<Timestamp> {
 
 /// Returns the published ports of a run whose container lives, such as `127.0.0.1:4711->80/tcp`.
 pub(crate) fn ports(record: &RunRecord) -> String {
-    let live = record.attempts.last().filter(|attempt| attempt.status == "running");
-    let ports = live.and_then(|attempt| attempt.container.as_ref()).map(|it| it.ports.as_slice());
+    let ports = record.live_container().map(|container| container.ports.as_slice());
     let one = |port: &RecordPort| {
         let host = port.host.as_deref().unwrap_or("?");
         let here = port.port.map_or_else(|| "?".to_owned(), |port| port.to_string());

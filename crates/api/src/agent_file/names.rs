@@ -1,5 +1,7 @@
 //! Names that an agent file may give: which texts are one.
 
+use std::path::Path;
+
 /// Hint where [`is_agent_name`] says no.
 pub(crate) const AGENT_HINT: &str = "lower-case letters, digits, '-' and '_', at most 63 \
                                      characters, a letter or digit first and last";
@@ -67,7 +69,7 @@ pub(super) fn is_container_user(text: &str) -> bool {
 /// Reports whether `text` is a path that stays below the folder that it is relative to.
 pub(super) fn is_workspace_path(text: &str) -> bool {
     use std::path::Component;
-    let mut parts = std::path::Path::new(text).components();
+    let mut parts = Path::new(text).components();
     !text.is_empty()
         && !text.contains('\0')
         && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
@@ -77,7 +79,9 @@ pub(super) fn is_workspace_path(text: &str) -> bool {
 pub(super) fn is_container_path(text: &str) -> bool {
     let relative = text.strip_prefix('/').map(|rest| rest.trim_end_matches('/'));
     relative.is_some_and(|rest| {
-        is_workspace_path(rest) && !rest.contains(':') && !rest.starts_with(".errand")
+        // A `.` in front would hide the folder of errand behind it.
+        let is_plain = !rest.starts_with(".errand") && !Path::new(rest).starts_with(".");
+        is_plain && is_workspace_path(rest) && !rest.contains(':')
     })
 }
 

@@ -182,7 +182,7 @@ scalars! {
     /// A path in the container: it begins with `/`, and has no `..`.
     ContainerPath as "ContainerPath" = {
         "type": "string",
-        "pattern": r"^/(?!\.errand)(?!(.*/)?\.\.(/|$))[^:]+$",
+        "pattern": r"^/(?!\.errand)(?!\.(/|$))(?!(.*/)?\.\.(/|$))[^:]+$",
         "examples": ["/data"]
     }, container_path;
     /// A runtime by the name that the engine has for it.

@@ -11,7 +11,7 @@ use super::person::{self, RecordPause};
 use super::value::{linked_value, millis, session_id, usd};
 use super::{
     JournalHead, RECORD_SCHEMA, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
-    RecordCounters, RecordError, RecordLimit, RecordUsage, RunRecord,
+    RecordContainer, RecordCounters, RecordError, RecordLimit, RecordUsage, RunRecord,
 };
 
 /// Paths of a run's files: the part of a record that the journal does not know.
@@ -241,6 +241,13 @@ impl RunRecord {
     /// Returns true if the run never changes again.
     pub fn is_terminal(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+    }
+
+    /// Returns the container that the run's agent lives in. The ports of one that is gone may be
+    /// those of another container.
+    pub fn live_container(&self) -> Option<&RecordContainer> {
+        let live = self.attempts.last().filter(|attempt| attempt.status == "running");
+        live.and_then(|attempt| attempt.container.as_ref())
     }
 
     /// Returns the time of the next wake, for a service.

@@ -416,6 +416,11 @@ fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
     if !is_local && !is_agent && !is_here {
         return Ok(());
     }
+    refuse_server(context)
+}
+
+/// Refuses to work on the registry of this machine while a server is selected.
+fn refuse_server(context: &Context) -> Result<(), Failure> {
     let Some(target) = context.server()? else { return Ok(()) };
     let what = format!("this works on this machine only, and not over {}", target.url);
     Err(Failure::new(ErrorCode::OnlyLocal, what).hint(

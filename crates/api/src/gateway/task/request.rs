@@ -18,7 +18,7 @@ pub struct TaskRequest {
     #[schemars(extend("pattern" = TASK_ID))]
     pub task_id: String,
     /// Image of the agent, by tag or digest. Its own command is run.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 512))]
     pub agent_image: String,
     /// Runtime that the task is for; by default the container engine of the dispatcher.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192), extend("pattern" = "^[!-~]+$"))]
     pub callback_token: Option<String>,
-    /// Deadline, counted from the start of the task; none if left out.
+    /// Deadline, counted from when its container is first made, which is before `started_at`; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub timeout_seconds: Option<u32>,

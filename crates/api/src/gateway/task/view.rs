@@ -91,9 +91,7 @@ impl Task {
     /// Returns the task `task_id` that a run carries out.
     pub fn of(task_id: &str, record: &RunRecord) -> Self {
         let status = TaskStatus::of(record);
-        // The ports of a container that is gone may be those of another one.
-        let attempt = record.attempts.last().filter(|_| !status.is_terminal());
-        let container = attempt.and_then(|attempt| attempt.container.as_ref());
+        let container = record.live_container();
         #[expect(clippy::cast_precision_loss, reason = "durations stay far below 2^52 ms")]
         let seconds = |ms: u64| ms as f64 / 1_000.0;
         let has_output = record.output != Value::Null;

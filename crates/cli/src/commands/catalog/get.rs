@@ -8,7 +8,7 @@ use errand_model::Timestamp;
 use serde_json::{Value, json};
 
 use super::kind;
-use crate::commands::{agents, hooks, keys, schedules};
+use crate::commands::{agents, hooks, keys, refuse_server, schedules};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
@@ -92,6 +92,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         ListedKind::Keys => {
             refuse_more(&args, "keys")?;
+            refuse_server(context)?;
             return keys::run(context, keys::Command::ls(json)).await;
         }
     };
