@@ -9,7 +9,7 @@ use errand_model::run::{CallerCommand, RunAttempt};
 use errand_store::Stored;
 
 use crate::kept::KeptAttempt;
-use crate::{Engine, environment, parcels};
+use crate::{Engine, environment, equipment};
 
 /// Time after the end of a lease in which workers of its machine may adopt the agent. Workers of other
 /// machines wait for so long: a worker that is upgraded is back by then.
@@ -51,7 +51,7 @@ pub(crate) fn adopter_of(engine: &Engine, stored: &Stored) -> Adopter {
         return Adopter::Nobody;
     }
     // Without its secrets, the output of the agent could not be masked.
-    match parcels::open(engine, &run.spec.agent.digest) {
+    match equipment::open(engine, run) {
         Ok(parcel) if !environment::lacking(engine.surroundings(), &parcel.agent).is_empty() => {
             Adopter::Another
         }

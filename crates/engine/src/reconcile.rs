@@ -19,7 +19,7 @@ use crate::commit::{self, Admits, Commit, Writer, commit};
 use crate::error::{CodedError, IoFailure, RunEnding, operation_error};
 use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, attempt_paths, environment, family, handover, kept, launch, lease, logs, parcels,
+    Engine, attempt_paths, environment, equipment, family, handover, kept, launch, lease, logs,
     reserve, stored, unheld,
 };
 
@@ -181,7 +181,7 @@ async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed
     if !run.awaits_secrets() || run.coordination.is_some() || is_elsewhere {
         return Ok(Changed::Nothing);
     }
-    let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
+    let Ok(parcel) = equipment::open(engine, run) else {
         return Ok(Changed::Nothing);
     };
     if !environment::store_has_all(engine.surroundings(), &parcel.agent) {

@@ -114,6 +114,35 @@ fn a_container_outlives_its_helper_and_the_next_reader_adopts_it() {
     let _removed = podman.run(&["rm", "-f", "-t", "0", &foreign]);
 }
 
+#[test]
+fn the_adopter_masks_the_secrets_of_the_tier() {
+    let Some((mut sandbox, _podman)) = world() else { return };
+    sandbox.set_env("TIER_TOKEN", "a-secret-of-the-tier");
+    sandbox.write(
+        "tier.yaml",
+        "apiVersion: errand.dev/v1\nkind: Tier\nmetadata: { name: t }\nspec: { secrets: [TIER_TOKEN] }\n",
+    );
+    drop(sandbox.errand(["apply", "-f", "tier.yaml"]).run().ok());
+    let script = "echo line 1; until [ -e go-on ]; do sleep 0.1; done; echo after $TIER_TOKEN\n";
+    let agent = contained(script, "").spec("tier: t").write_below(&sandbox.repo());
+    let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
+    let run_id = run_id.trim();
+    prints(&sandbox, run_id, 1);
+    let before = record(&sandbox, run_id);
+    kill(&before["pid"]);
+    wait_until("the helper is gone", LIMIT, || !is_alive(pid(&before["pid"])));
+    let after = record(&sandbox, run_id);
+    let workspace = after["attempts"][0]["workspace"]["path"].as_str().unwrap();
+    std::fs::write(std::path::Path::new(workspace).join("go-on"), "").unwrap();
+    let _ended = sandbox.errand(["wait", run_id]).run().ok();
+    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
+    assert!(events.contains("attempt.adopted"), "{events}");
+    let log = sandbox.errand(["logs", run_id]).run().ok().stdout();
+    assert!(log.contains("after [redacted:TIER_TOKEN]"), "{log}");
+    let found = sandbox.tool("grep", ["-rlaF", "a-secret-of-the-tier", ".errand"]).run();
+    assert_eq!(found.stdout(), "", "no file of the registry holds the secret");
+}
+
 /// Checks that a run of [`COUNTER`] is over, and that its log has each line once.
 fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     let running = record(sandbox, run_id);

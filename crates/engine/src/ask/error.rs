@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::error::{CodedError, IoFailure, NoRandomness, RunEnding, operation_error};
 use crate::schema::SchemaProblem;
 use crate::secret_names::spoken as spoken_secrets;
-use crate::{parcels, payload, people, reconcile, unheld};
+use crate::{equipment, parcels, payload, people, reconcile, unheld};
 
 operation_error! {
     /// Error: a command to a run failed, or was not carried out in time.
@@ -29,6 +29,8 @@ operation_error! {
         Schema(SchemaProblem),
         /// A parcel cannot be fetched or shared.
         Parcels(parcels::Error),
+        /// The agent cannot be equipped with what its tier and services say.
+        Equipment(equipment::Error),
         /// A payload cannot be stored or read.
         Payloads(payload::Error),
         /// A file or process operation failed.

@@ -12,7 +12,7 @@ use super::pause::{children, unless_gone};
 use super::{Error, LIMIT, ask, begin, command, reconciled, still_live};
 use crate::ask::AskProblem;
 use crate::wait::{self, WaitEnd};
-use crate::{Engine, environment, parcels, reconcile};
+use crate::{Engine, environment, equipment, reconcile};
 
 /// Releases a run that is held, or that waits for secrets. It may still wait for a person.
 ///
@@ -98,7 +98,7 @@ async fn with_secrets(
     }
     // Where another process makes the attempt, only that one knows.
     if run.spec.placement.is_none() {
-        let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+        let parcel = equipment::open(engine, run)?;
         let names = environment::lacking(engine.surroundings(), &parcel.agent);
         if !names.is_empty() {
             return Err(AskProblem::AwaitsSecrets { run_id: run.id.clone(), names }.into());

@@ -29,7 +29,7 @@ use crate::launch::{HelperReport, READY_LIMIT};
 use crate::live::Printed;
 use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
-use crate::{Engine, Error, parcels};
+use crate::{Engine, Error, equipment, parcels};
 
 /// Makes the next attempt. The run is then over, or waits for another attempt.
 pub(super) async fn run(
@@ -87,7 +87,7 @@ pub(super) async fn adopt(
     channels: &mut SupervisorChannels,
 ) -> Result<(), Error> {
     let run = journal.look(|run, _| run.clone());
-    let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+    let parcel = equipment::open(engine, &run)?;
     let prepared = prepare_adoption(engine, &run, parcel)?;
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed = Replayed::of(engine, journal, &backend).await?;

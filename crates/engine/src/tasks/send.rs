@@ -77,13 +77,13 @@ pub async fn send(
                 prepared.insert(made).clone()
             }
         };
+        let mut admission = admit::admission(engine, submission).await?;
         if let Some(run_id) = live {
             // Of two runs of one task, only the new one goes on.
             let cause = CancelCause::Stopped;
             let how = Cancel { cause, by: Some(sender.name.clone()), grace: GRACE };
             ask::begin_cancel(engine, &run_id, &how).await?;
         }
-        let mut admission = admit::admission(engine, submission).await?;
         let run_id = admission.run.id.clone();
         let kept = KeptTask { run_id, configuration: configuration.clone() };
         admission.documents.push(kept.write(namespace, task_id, expect));
@@ -169,7 +169,11 @@ async fn before(
     Ok(if stands_in {
         Earlier::StandsIn(FoundTask { task_id: task_id.clone(), stored: Box::new(stored) })
     } else {
-        let live = (!stored.run.status.is_terminal()).then(|| kept.run_id.clone());
+        // The run of another task that stood in for this one is its sender's.
+        let task = stored.run.spec.task.as_ref();
+        let is_own = task.is_some_and(|task| task.task_id == *task_id);
+        let is_live = is_own && !stored.run.status.is_terminal();
+        let live = is_live.then(|| kept.run_id.clone());
         Earlier::Replaced { expect, live }
     })
 }
