@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_shim::{Report, ReportReader};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
@@ -60,12 +61,13 @@ impl ReportPipe {
     }
 
     /// Waits for reports, and returns them without taking them out; `None` once no process has the
-    /// other end and nothing is left. May be cancelled.
+    /// other end and no whole report is left. May be cancelled.
     ///
     /// # Errors
     ///
     /// If the pipe cannot be read, or its bytes are no reports: the agent wrote into it.
     pub(crate) async fn look(&mut self) -> io::Result<Option<FoundReports>> {
+        let mut is_closed = false;
         loop {
             let copied = if std::mem::replace(&mut self.was_open, true) {
                 // What is there already is not announced.
@@ -93,8 +95,23 @@ impl ReportPipe {
             if !found.reports.is_empty() {
                 return Ok(Some(found));
             }
-            tokio::time::sleep(REST_AFTER).await;
+            // The pipe had ended before these bytes were copied: the writer was killed in a report.
+            if is_closed {
+                return Ok(None);
+            }
+            is_closed = self.is_closed()?;
+            if !is_closed {
+                tokio::time::sleep(REST_AFTER).await;
+            }
         }
+    }
+
+    /// Returns true if no process has the other end.
+    fn is_closed(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.pipe, PollFlags::empty())];
+        let now = Timespec::default();
+        rustix::event::poll(&mut polled, Some(&now))?;
+        Ok(polled[0].revents().contains(PollFlags::HUP))
     }
 
     /// Copies the bytes of the pipe into the other one. Returns their number; 0 at the end.
@@ -170,7 +187,15 @@ mod tests {
         let found = pipe.look().await.unwrap().unwrap();
         assert_eq!(found.reports, [Report::Stdout(b"two".to_vec())]);
         pipe.take(&found).unwrap();
+        // A process that is killed may leave a part of a report.
+        shim.write_all(&Report::Stdout(b"three".to_vec()).encode()[..5]).unwrap();
         drop(shim);
-        assert!(pipe.look().await.unwrap().is_none());
+        let looked = tokio::time::timeout(Duration::from_secs(20), pipe.look()).await.unwrap();
+        assert!(looked.unwrap().is_none());
+    }
+
+    #[test]
+    fn the_longest_report_of_output_fits_into_a_pipe_of_one_page() {
+        assert!(Report::Stderr(vec![b'x'; errand_shim::REPORT_BYTES]).encode().len() <= 4_096);
     }
 }

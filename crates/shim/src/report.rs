@@ -2,8 +2,9 @@
 
 use crate::wire::{Decoder, Encoder, Malformed};
 
-/// Longest piece of output in one report.
-pub const REPORT_BYTES: usize = 32 * 1_024;
+/// Longest piece of output in one report. The report fits into a pipe of one page: the system may
+/// refuse a larger one to a user who has many pipes.
+pub const REPORT_BYTES: usize = 4_000;
 /// Longest report in bytes: a piece of output, and the fields beside it.
 const LIMIT_BYTES: u64 = 64 * 1_024;
 
