@@ -60,7 +60,7 @@ const PAGE: u32 = 500;
 /// [`crate::error::RunLive`] if the run is not over.
 pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let stored = removable(engine, run_id).await?;
-    sweep::sweep(engine).await;
+    sweep::sweep_run(engine, run_id).await;
     let mut released = remove_rest(engine, &stored).await?;
     released.note(engine, run_id).await?;
     engine.store().remove(run_id, Removal::Terminal).await?;

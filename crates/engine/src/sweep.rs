@@ -14,16 +14,31 @@ const FORGET_LIMIT: Duration = Duration::from_secs(5);
 /// Removes everything in all targets that belongs to no live attempt, as far as this machine has a
 /// trace of it. Costs a look at one folder where nothing is left.
 pub async fn sweep(engine: &Engine) {
+    sweep_of(engine, |_| true).await;
+}
+
+/// Removes what is left of the attempts of a run, as [`sweep`] does.
+pub(crate) async fn sweep_run(engine: &Engine, run_id: &RunId) {
+    sweep_of(engine, |of_run| of_run == run_id).await;
+}
+
+async fn sweep_of(engine: &Engine, wanted: impl Fn(&RunId) -> bool + Send) {
     for target in engine.surroundings().targets.all() {
         for (run_id, attempt) in target.kept() {
-            if is_live(engine, &run_id, attempt).await {
+            if !wanted(&run_id) || is_live(engine, &run_id, attempt).await {
                 continue;
             }
-            let forgotten = timeout(FORGET_LIMIT, target.forget(&run_id, attempt)).await;
-            if !matches!(forgotten, Ok(Ok(()))) {
-                // Found again by the next look; a target that does not answer costs time only once.
-                tracing::debug!(run_id = run_id.as_str(), "what is left of an attempt stays");
-                break;
+            // What stays is found again by the next look.
+            match timeout(FORGET_LIMIT, target.forget(&run_id, attempt)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(run_id = run_id.as_str(), attempt, %error, "leftovers stay");
+                }
+                // A target that does not answer costs time only once.
+                Err(_) => {
+                    tracing::debug!(run_id = run_id.as_str(), attempt, "a target does not answer");
+                    break;
+                }
             }
         }
     }
