@@ -199,6 +199,32 @@ fn the_next_worker_adopts_the_containers_of_a_killed_worker_and_of_one_that_was_
 }
 
 #[test]
+fn the_next_worker_hears_an_approval_that_was_given_while_no_worker_lived() {
+    let Some((sandbox, _podman)) = world() else { return };
+    let queue = Queue::of(&sandbox);
+    let script =
+        "errand agent approve --action deploy --target production; errand agent output ok\n";
+    let run_id = queue.add(&sandbox.agent(&contained(script, "")));
+    let first = worker(&sandbox, &[]);
+    wait_until("the agent asks", LIMIT, || record(&sandbox, &run_id)["status"] == "paused");
+    drain(first);
+    // The command waits for a worker that carries it out.
+    let approving = sandbox.errand(["approve", &run_id]).spawn();
+    let count = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); \
+                 print(db.execute('SELECT count(*) FROM requests').fetchone()[0])";
+    let registry = sandbox.registry().join("registry.db").display().to_string();
+    wait_until("the approval is stored", LIMIT, || {
+        sandbox.tool("python3", ["-c", count, &registry]).run().ok().stdout() == "1\n"
+    });
+    let second = worker(&sandbox, &["--worker-name", "two"]);
+    drop(approving.wait().ok());
+    wait_until("it is over", LIMIT, || record(&sandbox, &run_id)["status"] == "completed");
+    let ended = record(&sandbox, &run_id);
+    assert_eq!((&ended["output"], &ended["status"]), (&"ok".into(), &"completed".into()));
+    drain(second);
+}
+
+#[test]
 fn what_no_engine_can_do_is_refused_before_the_run_exists() {
     let Some((sandbox, podman)) = world() else { return };
     let check = |arguments: &[&str], address: Option<&str>, code: &str| {

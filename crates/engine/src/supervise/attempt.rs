@@ -171,7 +171,14 @@ async fn begun(
             }
             after
         }
-        Watched::Left => leave(engine, journal).await,
+        Watched::Left => {
+            // The adopter must not find this process at the agent or at the log.
+            drop(live);
+            if let Some(carrier) = carrier {
+                carrier.finish().await;
+            }
+            return Ok(leave(engine, journal).await?);
+        }
     };
     if let Some(carrier) = carrier {
         carrier.finish().await;
