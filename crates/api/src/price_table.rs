@@ -9,6 +9,8 @@ use errand_model::price::{
     Day, LongPromptRates, Origin, Price, PriceFactors, PriceTable, TokenRates,
 };
 
+use serde_json::Value;
+
 use crate::agent_file::at::At;
 use crate::agent_file::reader::{Object, Reader};
 use crate::agent_file::yaml::{self, Kind, Node};
@@ -105,21 +107,38 @@ fn prices(root: &Node, origin: Origin) -> Result<DatedPrices, Vec<AgentFileProbl
         let list = fields.require(&mut reader, "prices", "write prices: [] for none");
         for item in list.map(|list| reader.list(&list)).unwrap_or_default() {
             let Some(price) = price(&mut reader, &item, origin) else { continue };
-            let same = |other: &Price| {
-                (&other.provider, &other.model, other.date)
-                    == (&price.provider, &price.model, price.date)
-            };
-            if prices.iter().any(same) {
-                let message = format!("the price of {:?} is given twice", price.model);
-                reader.report_hint(&item, message, "give each its own date, or keep one of them");
-            }
+            report_twin(&mut reader, &item, (&prices, &price));
             prices.push(price);
         }
     }
     if reader.problems.is_empty() { Ok((prices, as_of)) } else { Err(reader.problems) }
 }
 
-fn price(reader: &mut Reader, at: &At<'_>, origin: Origin) -> Option<Price> {
+/// Reports prices of one model and date. The list at `at` has these prices.
+pub(crate) fn report_twins(reader: &mut Reader, at: &At<'_>, prices: &[Price]) {
+    for (index, (item, price)) in reader.list(at).iter().zip(prices).enumerate() {
+        report_twin(reader, item, (&prices[..index], price));
+    }
+}
+
+/// Reports the price at `at` if there is one of that model and date before it.
+fn report_twin(reader: &mut Reader, at: &At<'_>, (before, price): (&[Price], &Price)) {
+    let key = |price: &Price| (price.provider.clone(), price.model.clone(), price.date);
+    if before.iter().any(|other| key(other) == key(price)) {
+        let message = format!("the price of {:?} is given twice", price.model);
+        reader.report_hint(at, message, "give each its own date, or keep one of them");
+    }
+}
+
+/// Returns the price that a JSON object describes; `None` if it is none.
+pub(crate) fn of_json(price_json: &Value, origin: Origin) -> Option<Price> {
+    // JSON is YAML.
+    let root = yaml::load(price_json.to_string().as_bytes()).ok()?;
+    price(&mut Reader::default(), &At { node: &root, path: String::new() }, origin)
+}
+
+/// Reads a price. `None`: the reader has the problems.
+pub(crate) fn price(reader: &mut Reader, at: &At<'_>, origin: Origin) -> Option<Price> {
     let fields = reader.object(at, PRICE_FIELDS)?;
     let provider = match fields.get("provider") {
         Some(at) => Some(name(reader, &at)?),

@@ -146,7 +146,10 @@ fn assembled(
         match kind {
             CatalogKind::Skill => skills.push(BriefSkill { slug, instructions: text }),
             CatalogKind::Config => configs.push(BriefConfig { slug, content: text }),
-            CatalogKind::Service | CatalogKind::Tier | CatalogKind::Dispatcher => {}
+            CatalogKind::Service
+            | CatalogKind::Tier
+            | CatalogKind::Dispatcher
+            | CatalogKind::PriceTable => {}
         }
     }
     Ok(Brief {
@@ -233,7 +236,12 @@ fn text(
     match manifest.map(|manifest| manifest.spec) {
         Some(CatalogSpec::Skill(skill)) => Ok(skill.instructions),
         Some(CatalogSpec::Config(config)) => Ok(config.content),
-        Some(CatalogSpec::Service(_) | CatalogSpec::Tier(_) | CatalogSpec::Dispatcher(_))
+        Some(
+            CatalogSpec::Service(_)
+            | CatalogSpec::Tier(_)
+            | CatalogSpec::Dispatcher(_)
+            | CatalogSpec::PriceTable(_),
+        )
         | None => {
             let problem = CatalogProblem::BriefUnassembled {
                 agent: parcel.agent.name.clone(),

@@ -55,7 +55,12 @@ pub(crate) fn equip(
                 add_ports(agent, &service);
                 variables.extend(service.env);
             }
-            Some(CatalogSpec::Skill(_) | CatalogSpec::Config(_) | CatalogSpec::Dispatcher(_))
+            Some(
+                CatalogSpec::Skill(_)
+                | CatalogSpec::Config(_)
+                | CatalogSpec::Dispatcher(_)
+                | CatalogSpec::PriceTable(_),
+            )
             | None => {}
         }
     }

@@ -78,7 +78,10 @@ pub(crate) fn places(kind: CatalogKind, slug: &str) -> Vec<String> {
     match kind {
         CatalogKind::Skill => FileReference::Skill(slug.to_owned()).places(),
         CatalogKind::Config => FileReference::Config(slug.to_owned()).places(),
-        CatalogKind::Service | CatalogKind::Tier | CatalogKind::Dispatcher => Vec::new(),
+        CatalogKind::Service
+        | CatalogKind::Tier
+        | CatalogKind::Dispatcher
+        | CatalogKind::PriceTable => Vec::new(),
     }
 }
 

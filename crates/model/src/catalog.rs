@@ -51,6 +51,8 @@ kinds! {
     Tier = "tier";
     /// A place near a runtime that carries tasks out.
     Dispatcher = "dispatcher";
+    /// Prices of models.
+    PriceTable = "price-table";
 }
 
 impl fmt::Display for CatalogKind {

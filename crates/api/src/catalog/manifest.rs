@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::config::ConfigDefinition;
 use super::definition::{Definition as _, DefinitionMetadata, DefinitionName, ManifestForm};
 use super::dispatcher::DispatcherDefinition;
+use super::price_table::PriceTableDefinition;
 use super::scalar;
 use super::service::ServiceDefinition;
 use super::skill::SkillDefinition;
@@ -106,6 +107,7 @@ definitions! {
     Service(ServiceDefinition);
     Tier(TierDefinition);
     Dispatcher(DispatcherDefinition);
+    PriceTable(PriceTableDefinition);
 }
 
 impl CatalogManifest {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use errand_model::catalog::CatalogKind;
+use errand_model::price::Origin;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +18,7 @@ use crate::agent_file::scalar::scalars;
 use crate::agent_file::shape::ReadNamed;
 use crate::agent_file::yaml::Kind;
 use crate::agent_file::{FileReference, names};
+use crate::price_table;
 
 scalars! {
     /// Lower-case letters, digits, `-`, `_` and `.`, a letter or digit first, at most 128.
@@ -93,6 +95,28 @@ scalars! {
     BusUrl as "BusUrl" = {
         "type": "string", "pattern": "^rediss?://.", "examples": ["redis://redis:6379"]
     }, bus_url;
+    /// The price of a model: US dollars for a million tokens, a date and a source.
+    PriceEntry as "PriceEntry" = {
+        "type": "object",
+        "required": ["model", "input", "output", "date", "source"],
+        "properties": {
+            "provider": { "type": "string" },
+            "model": { "type": "string" },
+            "input": { "type": "number" },
+            "cached_input": { "type": "number" },
+            "cache_write": { "type": "number" },
+            "cache_write_long": { "type": "number" },
+            "output": { "type": "number" },
+            "above": { "type": "array", "items": { "type": "object" } },
+            "batch": { "type": "number" },
+            "flex": { "type": "number" },
+            "fast": { "type": "number" },
+            "regional": { "type": "number" },
+            "date": { "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" },
+            "source": { "type": "string", "minLength": 1 }
+        },
+        "additionalProperties": false
+    }, price_entry;
     /// A queue of SQS: `sqs://host/account/queue`.
     BusQueue as "BusQueue" = {
         "type": "string", "pattern": "^sqs://[^/]+/[^/]+/[^/]+$",
@@ -304,6 +328,11 @@ fn bus_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     };
     let url = reader.text_that(at, is_good, "is not a Redis URL", "write redis://host:6379")?;
     without_password(reader, at, url)
+}
+
+fn price_entry(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+    price_table::price(reader, at, Origin::Catalog)?;
+    reader.json(at)
 }
 
 fn bus_queue(reader: &mut Reader, at: &At<'_>) -> Option<String> {

@@ -325,7 +325,7 @@ pub(crate) async fn run(
         Command::Brief(args) => brief::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
         Command::Usage(args) => usage::run(context, args).await,
-        Command::Prices(args) => prices::run(context, &args),
+        Command::Prices(args) => prices::run(context, &args).await,
         Command::Artifacts(args) => artifacts::run(context, args).await,
         Command::Output(args) => output::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,

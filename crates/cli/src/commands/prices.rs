@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
+use errand_api::catalog::CatalogKind;
 use errand_api::error_code::ErrorCode;
 use errand_engine::prices;
 use errand_model::Timestamp;
@@ -9,12 +10,14 @@ use errand_model::price::{Day, Origin, Price, PriceTable, TokenRates};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::RegistryOrServer;
 use crate::render;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prices are US dollars for a million tokens. Your own in `.errand/prices.yaml` win over those that
-errand ships with; `errand explain price_table_invalid` shows the form.
+Prices are US dollars for a million tokens. Your own in `.errand/prices.yaml` win over those of the
+catalog (`errand get price-table`), and these win over those that errand ships with; `errand explain
+price_table_invalid` shows the form.
 
 Examples:
   errand prices --check claude-opus-5-5            the price of a call made now
@@ -29,8 +32,8 @@ pub(crate) struct Args {
 }
 
 /// Prints the table in force, or the price of one model.
-pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let table = prices::in_force(&context.surroundings().registry)?;
+pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let table = in_force(context).await?;
     let now = errand_agent::SystemClock.now();
     let prices = match &args.check {
         Some(model) => vec![price_of(&table, model, now)?.clone()],
@@ -48,14 +51,35 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Returns the price of a model, whose provider may stand before it. Names of models have slashes
-/// too, so the whole name is looked up first.
+/// Returns the prices that calls have now: of runs on this machine, or on a server. The prices in a
+/// file beside a server's registry are not known here.
+async fn in_force(context: &Context) -> Result<PriceTable, Failure> {
+    match context.place_of_catalog()? {
+        None => Ok(prices::in_force(&context.surroundings().registry)?),
+        Some(RegistryOrServer::Here(local)) => Ok(prices::of_namespace(&local, None).await?),
+        Some(place @ RegistryOrServer::There(_)) => {
+            let mut tables = Vec::new();
+            for entry in place.all_definitions(CatalogKind::PriceTable).await? {
+                tables.push(place.definition(&(entry.kind, entry.name), None).await?.manifest);
+            }
+            context.printer.note("prices in a file beside the server's registry are not shown");
+            Ok(prices::with_tables(tables)?)
+        }
+    }
+}
+
+/// Returns the price of a model, before which a provider of the table may stand. Names of models have
+/// slashes, too.
 fn price_of<'a>(table: &'a PriceTable, model: &str, now: Timestamp) -> Result<&'a Price, Failure> {
-    let of_provider = || {
-        let (provider, model) = model.split_once('/')?;
-        table.price_of(Some(provider), model, now)
+    let is_provider = |name: &str| {
+        let named = table.prices().iter().filter_map(|price| price.provider.as_deref());
+        named.into_iter().any(|provider| provider.eq_ignore_ascii_case(name))
     };
-    table.price_of(None, model, now).or_else(of_provider).ok_or_else(|| {
+    let (provider, model) = match model.split_once('/') {
+        Some((provider, model)) if is_provider(provider) => (Some(provider), model),
+        _ => (None, model),
+    };
+    table.price_of(provider, model, now).ok_or_else(|| {
         Failure::new(ErrorCode::ModelUnpriced, format!("no price of the model {model:?} is known"))
             .hint(
                 "give it one in .errand/prices.yaml; `errand prices` shows the models with a price",
@@ -94,6 +118,7 @@ fn shown(prices: &[Price]) -> String {
 fn row(price: &Price, prompt: String, rates: TokenRates) -> [String; 12] {
     let origin = match price.origin {
         Origin::Shipped => "errand",
+        Origin::Catalog => "catalog",
         Origin::User => "you",
     };
     [

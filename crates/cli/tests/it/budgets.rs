@@ -99,6 +99,37 @@ fn the_users_prices_win_and_a_bad_table_starts_nothing() {
 }
 
 #[test]
+fn a_price_table_of_the_catalog_wins_over_shipped_prices_and_not_over_the_users() {
+    let sandbox = sandbox();
+    let call = r#"errand agent emit model.called '{"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 1000000}'"#;
+    let agent = TestAgent::shell(call);
+    let table = "apiVersion: errand.dev/v1\nkind: PriceTable\nmetadata: { name: contract }\nspec:\n  prices:\n  \
+                 - { provider: openai, model: gpt-4o-mini, input: 0.07, output: 2, date: 2025-01-01, source: ours }\n";
+    let cost = |sandbox: &Sandbox| {
+        let (_, record) = ran(sandbox, &agent, &[]);
+        let call = events(sandbox, record["run_id"].as_str().unwrap(), "model.called").remove(0);
+        call["cost_micro_usd"].clone()
+    };
+    assert_eq!(cost(&sandbox), 150_000);
+    sandbox.write("table.yaml", table);
+    drop(sandbox.errand(["apply", "-f", "table.yaml"]).run().ok());
+    assert_eq!(cost(&sandbox), 70_000);
+    let shown = sandbox.errand(["prices", "--check", "openai/gpt-4o-mini"]).run().ok().stdout();
+    assert!(shown.contains("catalog") && shown.contains("ours"), "{shown}");
+    sandbox.write(
+        ".errand/prices.yaml",
+        "schema: 1\nprices:\n- { model: gpt-4o-mini, input: 1, output: 2, date: 2025-01-01, source: mine }\n",
+    );
+    assert_eq!(cost(&sandbox), 1_000_000);
+    sandbox.write("twice.yaml", format!("{table}  - {{ provider: openai, model: gpt-4o-mini, input: cheap, output: 2, date: 2025-01-01, source: x }}\n"));
+    let refused = sandbox.errand(["apply", "-f", "twice.yaml"]).run().refuses(2, "error[");
+    assert!(refused.stderr().contains("spec.prices[1].input"), "{}", refused.stderr());
+    sandbox.write("twice.yaml", format!("{table}  - {{ provider: openai, model: gpt-4o-mini, input: 1, output: 2, date: 2025-01-01, source: x }}\n"));
+    let refused = sandbox.errand(["apply", "-f", "twice.yaml"]).run().refuses(2, "error[");
+    assert!(refused.stderr().contains("is given twice"), "{}", refused.stderr());
+}
+
+#[test]
 fn a_price_covers_writes_to_a_cache_long_prompts_and_the_class_of_service() {
     let sandbox = sandbox();
     let call = |more: &str| {

@@ -104,6 +104,38 @@ pub async fn list(
     Ok(entries.into_values().take(wanted).collect())
 }
 
+/// Returns the current manifests of one kind by name.
+///
+/// # Errors
+///
+/// As [`list`].
+pub(crate) async fn all(
+    engine: &Engine,
+    namespace: Option<&str>,
+    kind: CatalogKind,
+) -> Result<Vec<CatalogManifest>, Error> {
+    let filed = files::read(engine, namespace)?.into_iter().map(|filed| filed.manifest);
+    let mut found: BTreeMap<String, CatalogManifest> = filed
+        .filter(|manifest| manifest.kind() == kind)
+        .map(|manifest| (manifest.metadata.name.clone(), manifest))
+        .collect();
+    let mut last: Option<String> = None;
+    loop {
+        let page = stored::page(engine, namespace, kind, last.as_deref(), PAGE).await?;
+        let Some(end) = page.last() else { break };
+        last = Some(end.name.clone());
+        for definition in page {
+            if let Some(current) = &definition.current
+                && !found.contains_key(&definition.name)
+            {
+                let manifest = load_manifest(engine, &current.digest)?;
+                found.insert(definition.name, manifest);
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
 /// Returns all names of definitions of some kinds.
 ///
 /// # Errors

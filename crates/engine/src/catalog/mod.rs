@@ -24,5 +24,6 @@ pub use folder::{ReadFolder, read_path};
 pub use pins::check_names;
 pub use remove::remove;
 
+pub(crate) use find::all;
 pub(crate) use pins::{FiledCatalog, manifest_of, pin};
 pub(crate) use users::{touched, used_by};

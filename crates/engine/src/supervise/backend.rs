@@ -10,7 +10,7 @@ mod refusal;
 mod session;
 mod time;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ use errand_model::spend::Book;
 use errand_model::step::{self, Begin, Inherited, StepState};
 use errand_model::{Digest, Payload, brief_key};
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, OnceCell, broadcast, watch};
 
 pub(in crate::supervise) use people::approval_answer;
 pub(in crate::supervise) use refusal::refusal;
@@ -70,8 +70,8 @@ pub(super) struct AttemptBackend {
     masking: tokio::sync::Mutex<output::Masking>,
     /// Messages sent to other agents, and received.
     mailbox: tokio::sync::Mutex<messages::Mailbox>,
-    /// Prices including the user's own; `None`: those that errand ships with.
-    prices: Option<Arc<PriceTable>>,
+    /// Prices in force, read when the first call of a model is priced.
+    prices: OnceCell<PriceTable>,
     /// Reservations of calls under way against the run's own limits.
     book: Mutex<Book>,
     /// Effects on the agent that are not carried out yet.
@@ -115,7 +115,7 @@ impl AttemptBackend {
             said: Mutex::new(said),
             masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
             mailbox: tokio::sync::Mutex::default(),
-            prices: prepared.prices.clone(),
+            prices: OnceCell::new(),
             book: Mutex::new(Book::default()),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
@@ -400,7 +400,7 @@ impl Backend for AttemptBackend {
         let mut bodies = Vec::with_capacity(events.len());
         for (place, event) in events.into_iter().enumerate() {
             let mut data = self.masked_json(event.data);
-            self.accounted(place, &event.kind, &mut data)?;
+            self.accounted(place, &event.kind, &mut data).await?;
             payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error.into()))?;
             let reported = Reported::new(&event.kind, data)
                 .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;

@@ -62,6 +62,5 @@ pub(super) fn prepare_adoption(
         brief_digest: setup.brief_digest.clone(),
         input: prepare::input_of(engine, run)?,
         setup,
-        prices: crate::prices::with_own(engine.registry())?.map(Arc::new),
     })
 }

@@ -19,7 +19,6 @@ use errand_agent::target::{
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
-use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
 
@@ -28,7 +27,7 @@ use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::payload::stored_word;
 use crate::{
-    Engine, Error, attempt_paths, brief, command_line, environment, equipment, payload,
+    Engine, Error, attempt_paths, brief, command_line, environment, equipment, payload, prices,
     task_values, trace_context,
 };
 
@@ -62,8 +61,6 @@ pub(super) struct Prepared {
     pub(super) brief_digest: Digest,
     pub(super) setup: AttemptSetup,
     pub(super) input: Option<Vec<u8>>,
-    /// Prices of models for the whole attempt; `None`: those that errand ships with.
-    pub(super) prices: Option<Arc<PriceTable>>,
 }
 
 /// Way in which a process comes to supervise an agent.
@@ -102,6 +99,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let registry = engine.registry();
     let agent = &parcel.agent;
     let around = engine.surroundings();
+    prices::check(registry)?;
     let (target, harness) = around.drivers_of(agent)?;
     let mut secrets = environment::secrets(around, agent)?;
     secrets.extend(task_values::secrets(around, &run.spec)?);
@@ -160,7 +158,6 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         brief_digest,
         setup,
         input,
-        prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
 }
 

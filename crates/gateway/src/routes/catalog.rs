@@ -144,7 +144,8 @@ fn check_programs(caller: &Caller, manifests: &[CatalogManifest]) -> Result<(), 
         CatalogSpec::Skill(_)
         | CatalogSpec::Config(_)
         | CatalogSpec::Tier(_)
-        | CatalogSpec::Dispatcher(_) => false,
+        | CatalogSpec::Dispatcher(_)
+        | CatalogSpec::PriceTable(_) => false,
     });
     if !has_program {
         return Ok(());

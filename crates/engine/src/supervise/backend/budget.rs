@@ -19,7 +19,7 @@ use errand_store::{DayReservation, DayReserved};
 use serde_json::Value;
 
 use super::{AttemptBackend, refusal};
-use crate::{Error, reconcile};
+use crate::{Error, prices, reconcile};
 
 /// Prefix of a reservation's 16 hex digits.
 const RESERVATION_PREFIX: &str = "rsv_";
@@ -33,7 +33,7 @@ struct Refused {
 
 impl AttemptBackend {
     /// Checks the report of a call, and adds the cost, its source, and the idempotency key.
-    pub(in crate::supervise) fn accounted(
+    pub(in crate::supervise) async fn accounted(
         &self,
         place: usize,
         type_name: &str,
@@ -44,7 +44,7 @@ impl AttemptBackend {
             Refusal::new(422, ErrorCode::EventInvalid, message)
         })?;
         if type_name == MODEL_CALLED {
-            let cost = ModelCall::cost(data, self.prices(), self.engine.now());
+            let cost = ModelCall::cost(data, self.prices().await?, self.engine.now());
             ModelCall::put_cost(data, cost.as_ref());
         } else if type_name == TOOL_CALLED {
             ToolCall::put_cost(data);
@@ -96,7 +96,7 @@ impl AttemptBackend {
 
     /// Reserves a part of the budget for a call.
     pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
-        let want = self.want(&call)?;
+        let want = self.want(&call).await?;
         let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
         let id = format!("{RESERVATION_PREFIX}{random:016x}");
         self.admit_call(Some(&id), &want).await?;
@@ -136,7 +136,7 @@ impl AttemptBackend {
     }
 
     /// Returns the most that a call will use, as far as the caller declares it.
-    fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
+    async fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
         let bad = |message: String| Refusal::new(422, ErrorCode::RequestInvalid, message);
         let tokens = call.tokens.unwrap_or(0);
         let output = call.output_tokens.unwrap_or(0);
@@ -146,13 +146,14 @@ impl AttemptBackend {
         }
         let said = call.cost_usd.as_ref().map(accounting::micro_usd).transpose();
         let said = said.map_err(|error| bad(format!("cost_usd: {error}")))?;
-        let by_price = || {
-            let provider = call.provider.as_deref();
-            let price =
-                self.prices().price_of(provider, call.model.as_deref()?, self.engine.now())?;
-            Some(price.most(tokens, call.output_tokens).min(MAX_COST_MICRO_USD))
+        let known = match (said, call.model.as_deref()) {
+            (None, Some(model)) => {
+                let prices = self.prices().await?;
+                let price = prices.price_of(call.provider.as_deref(), model, self.engine.now());
+                price.map(|it| it.most(tokens, call.output_tokens).min(MAX_COST_MICRO_USD))
+            }
+            (said, _) => said,
         };
-        let known = said.or_else(by_price);
         if known.is_none() && call.kind == ReserveKind::Model && self.has_limit_of_cost() {
             return Err(unpriced(call.model.as_deref()));
         }
@@ -296,13 +297,13 @@ impl AttemptBackend {
         Ok(buried)
     }
 
-    fn prices(&self) -> &PriceTable {
-        static NONE: PriceTable = PriceTable::EMPTY;
-        match &self.prices {
-            Some(own) => own,
-            // A test reads the shipped table.
-            None => errand_api::price_table::shipped().unwrap_or(&NONE),
-        }
+    /// Returns the prices in force when the attempt's first call was priced.
+    async fn prices(&self) -> Result<&PriceTable, Refusal> {
+        let read = || {
+            let namespace = self.journal.look(|run, _| run.spec.namespace.clone());
+            async move { prices::of_namespace(&self.engine, namespace.as_deref()).await }
+        };
+        self.prices.get_or_try_init(read).await.map_err(|error| refusal(&error))
     }
 
     /// Queues effects on the agent for its supervisor.

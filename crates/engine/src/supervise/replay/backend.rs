@@ -80,7 +80,7 @@ impl Backend for Replayed {
         let blobs = self.engine.blobs();
         for (place, event) in events.into_iter().enumerate() {
             let mut data = self.journaled.masked_json(self.translate.json(event.data));
-            self.journaled.accounted(place, &event.kind, &mut data)?;
+            self.journaled.accounted(place, &event.kind, &mut data).await?;
             payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error.into()))?;
             let found = Reported::new(&event.kind, data)
                 .map_err(|error| refusal(&crate::Error::Report(error)))?;
