@@ -186,6 +186,10 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::EngineUnreachable
         | ErrorCode::ImageNotFound
         | ErrorCode::ContainerRefused
+        | ErrorCode::DispatcherUnreachable
+        | ErrorCode::NoActiveDispatcher
+        | ErrorCode::DispatchRefused
+        | ErrorCode::TaskCancelled
         | ErrorCode::LauncherDied
         | ErrorCode::ExitNonzero
         | ErrorCode::ChildFailed

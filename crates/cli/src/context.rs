@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use errand_agent::secret::Vault;
 use errand_api::error_code::ErrorCode;
 use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
+use errand_dispatch::{DispatchSettings, DispatcherTarget};
 use errand_engine::EngineContext;
 use errand_store::{ForeignFile, Registry, SOCKET_PATH_LIMIT_BYTES};
 
@@ -127,7 +129,12 @@ impl Context {
         let registry = self.registry_or_place();
         let targets = self.targets.get_or_init(|| {
             let containers = ContainerTarget::new(self.containers(&registry));
-            errand_agent::Targets::default().with(Arc::new(containers))
+            let dispatchers = DispatcherTarget::new(DispatchSettings {
+                folder: registry.root().join("dispatched"),
+                vault: Vault::at(registry.secrets(), self.identity()),
+                environment: self.environment.clone(),
+            });
+            errand_agent::Targets::default().with(Arc::new(containers)).with(Arc::new(dispatchers))
         });
         EngineContext {
             targets: targets.clone(),

@@ -16,7 +16,7 @@ use errand_model::event::{
     AgentRef, EventBody, Inherits, ReplayPolicy, RunCreated, RunKind, Timeouts,
 };
 use errand_model::placement::{Placement, Resources};
-use errand_model::retry::RetryPolicy;
+use errand_model::retry::{DispatchRetry, RetryPolicy};
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 use errand_store::{Admission, Pending};
@@ -197,7 +197,11 @@ fn retry(agent: &Agent, kind: RunKind, repeats_only: bool) -> RetryPolicy {
     if kind == RunKind::Service || repeats_only {
         return RetryPolicy::NEVER;
     }
-    agent.retry_policy.clone()
+    let mut policy = agent.retry_policy.clone();
+    if agent.dispatcher.is_some() {
+        policy.dispatch.get_or_insert(DispatchRetry::DEFAULT);
+    }
+    policy
 }
 
 /// Returns a placement with the resources of the agent file, where the caller gives none, and with

@@ -101,7 +101,7 @@ impl EngineContext {
     ///
     /// [`crate::error::AgentUnsupported`] with the name of what this program does not have.
     pub(crate) fn drivers_of(&self, agent: &Agent) -> Result<Drivers, AgentUnsupported> {
-        let target = self.targets.get(agent.target.name());
+        let target = self.targets.get(agent.target_name());
         let harness = self.harnesses.get(agent.harness.name());
         match (target, harness) {
             (Some(target), Some(harness)) => Ok((Arc::clone(target), Arc::clone(harness))),
@@ -112,7 +112,7 @@ impl EngineContext {
     /// Returns the harness and the target that an agent asks for and this program does not have,
     /// for people.
     pub(crate) fn lacks(&self, agent: &Agent) -> Vec<String> {
-        let (harness, target) = (agent.harness.name(), agent.target.name());
+        let (harness, target) = (agent.harness.name(), agent.target_name());
         let harness =
             self.harnesses.get(harness).is_none().then(|| format!("the harness {harness}"));
         let target = self.targets.get(target).is_none().then(|| format!("the target {target}"));

@@ -135,7 +135,7 @@ pub fn check(around: &EngineContext, draft: &Draft<'_>) -> Result<DraftCheck, Er
     check_supported(around, draft.agent)?;
     prices::check(&around.registry)?;
     check_kind(draft)?;
-    let target = around.targets.get(draft.agent.target.name());
+    let target = around.targets.get(draft.agent.target_name());
     let is_here = target.is_some_and(|target| target.sees_this_machine());
     if draft.agent.coordinator.is_none() && is_here {
         let search_path = environment::search_path(around, None);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use errand_agent::target::RunState;
 use errand_model::RunId;
 use tokio::time::timeout;
 
@@ -25,11 +26,12 @@ pub(crate) async fn sweep_run(engine: &Engine, run_id: &RunId) {
 async fn sweep_of(engine: &Engine, wanted: impl Fn(&RunId) -> bool + Send) {
     for target in engine.surroundings().targets.all() {
         for (run_id, attempt) in target.kept() {
-            if !wanted(&run_id) || is_live(engine, &run_id, attempt).await {
+            if !wanted(&run_id) {
                 continue;
             }
+            let Some(state) = state_of(engine, &run_id, attempt).await else { continue };
             // What stays is found again by the next look.
-            match timeout(FORGET_LIMIT, target.forget(&run_id, attempt)).await {
+            match timeout(FORGET_LIMIT, target.forget_for(&run_id, attempt, state)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::debug!(run_id = run_id.as_str(), attempt, %error, "leftovers stay");
@@ -44,11 +46,16 @@ async fn sweep_of(engine: &Engine, wanted: impl Fn(&RunId) -> bool + Send) {
     }
 }
 
-/// Returns true if the attempt is live, or that cannot be known now.
-async fn is_live(engine: &Engine, run_id: &RunId, attempt: u32) -> bool {
+/// Returns the state of a run one of whose attempts is not live; `None` if the attempt is live, or that
+/// cannot be known now.
+async fn state_of(engine: &Engine, run_id: &RunId, attempt: u32) -> Option<RunState> {
     match engine.store().load(run_id).await {
-        Ok(Some(found)) => found.run.live_attempt().is_some_and(|live| live.number == attempt),
-        Ok(None) => false,
-        Err(_) => true,
+        Ok(Some(found)) if found.run.status.is_terminal() => Some(RunState::Over),
+        Ok(Some(found)) => {
+            let is_live = found.run.live_attempt().is_some_and(|live| live.number == attempt);
+            (!is_live).then_some(RunState::Live)
+        }
+        Ok(None) => Some(RunState::Over),
+        Err(_) => None,
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn split<'s, E: From<secret::Error>>(
         let kept = if fits && is_secret { &mut values.env } else { &mut env };
         kept.insert(name.clone(), value.clone());
     }
+    values.env.extend(request.secret_env.clone());
     Ok(SplitValues { env, sealed: seal(&values, sealer)? })
 }
 

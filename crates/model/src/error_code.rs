@@ -305,6 +305,10 @@ codes! {
     // Tasks of a dispatcher.
     TaskConflict = "task_conflict", ERRAND_FAILED, OWN, "a task of that id has another configuration";
     TaskNotFound = "task_not_found", ERRAND_FAILED, OWN, "there is no such task";
+    DispatcherUnreachable = "dispatcher_unreachable", ERRAND_FAILED, transient(Outside), "a dispatcher does not answer, or fails";
+    NoActiveDispatcher = "no_active_dispatcher", ERRAND_FAILED, transient(Outside), "no dispatcher answers that could carry the run out";
+    DispatchRefused = "dispatch_refused", ERRAND_FAILED, permanent(Outside), "a dispatcher refuses the task of a run";
+    TaskCancelled = "task_cancelled", ERRAND_FAILED, permanent(Outside), "the task of a run was cancelled at its dispatcher";
 
     // The catalog.
     ManifestInvalid = "manifest_invalid", USAGE, OWN, "a manifest has problems";
@@ -312,7 +316,7 @@ codes! {
     DefinitionInUse = "definition_in_use", ERRAND_FAILED, OWN, "other definitions refer to the definition";
     DefinitionReadOnly = "definition_read_only", ERRAND_FAILED, OWN, "the definition comes from a file";
     BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "a skill or config of a run does not exist";
-    DependencyMissing = "dependency_missing", ERRAND_FAILED, permanent(Outside), "a tier or a service that a run needs does not exist";
+    DependencyMissing = "dependency_missing", ERRAND_FAILED, permanent(Outside), "a tier, service or dispatcher that a run needs does not exist";
     DependencyUnhealthy = "dependency_unhealthy", ERRAND_FAILED, OWN, "a service that a run needs is unhealthy";
     BriefTooLarge = "brief_too_large", USAGE, permanent(Outside), "the brief of a run is too large";
     BriefDamaged = "brief_damaged", ERRAND_FAILED, permanent(Outside), "a brief is not the one that the run names";

@@ -27,6 +27,25 @@ pub struct RetryPolicy {
     /// of errand's, `exit:<n>` for the agent's exit code, or `error:<code>` for an error code of
     /// the agent's own.
     pub retry_on: Vec<String>,
+    /// Retries of the way to a dispatcher; `None` for an agent that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<DispatchRetry>,
+}
+
+/// Bounds on attempts that fail on the way to a dispatcher: it does not answer, or none is active. They
+/// do not count as failures of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DispatchRetry {
+    /// Attempts after the first of such a series; 0: none.
+    pub max_retries: u32,
+    /// Growth of delays.
+    pub backoff: Backoff,
+    /// The delay before the first retry.
+    #[serde(rename = "initial_delay_ms", with = "crate::millis")]
+    pub initial_delay: Duration,
+    /// No delay is longer.
+    #[serde(rename = "max_delay_ms", with = "crate::millis")]
+    pub max_delay: Duration,
 }
 
 /// Growth of delays from retry to retry.
@@ -49,6 +68,7 @@ impl RetryPolicy {
         initial_delay: Duration::ZERO,
         max_delay: Duration::ZERO,
         retry_on: Vec::new(),
+        dispatch: None,
     };
 
     /// Returns true if an attempt that failed with `failure` may be followed by another, after
@@ -74,16 +94,47 @@ impl RetryPolicy {
     /// `spread` (0 to 255) takes up to a quarter off, so that runs that failed together do not
     /// come back together.
     pub fn delay_before(&self, retry: u32, spread: u8) -> Duration {
-        let full = match self.backoff {
-            Backoff::None => return Duration::ZERO,
-            Backoff::Fixed => self.initial_delay,
-            Backoff::Exponential => {
+        self.backoff.delay_before(retry, (self.initial_delay, self.max_delay), spread)
+    }
+}
+
+impl DispatchRetry {
+    /// Three attempts in all, with exponential delays.
+    pub const DEFAULT: Self = Self {
+        max_retries: 2,
+        backoff: Backoff::Exponential,
+        initial_delay: Duration::from_secs(1),
+        max_delay: Duration::from_secs(30),
+    };
+
+    /// Returns true if a failure with this code happened on the way to a dispatcher.
+    pub const fn applies_to(code: ErrorCode) -> bool {
+        matches!(code, ErrorCode::DispatcherUnreachable | ErrorCode::NoActiveDispatcher)
+    }
+
+    /// The delay before retry number `retry`, as [`RetryPolicy::delay_before`].
+    pub fn delay_before(&self, retry: u32, spread: u8) -> Duration {
+        self.backoff.delay_before(retry, (self.initial_delay, self.max_delay), spread)
+    }
+}
+
+impl Backoff {
+    fn delay_before(
+        self,
+        retry: u32,
+        (initial, longest): (Duration, Duration),
+        spread: u8,
+    ) -> Duration {
+        let full = match self {
+            Self::None => return Duration::ZERO,
+            Self::Fixed => initial,
+            Self::Exponential => {
                 // A shift of 32 or more overflows: the cap holds long before that.
                 let factor = 1_u32.checked_shl(retry.saturating_sub(1)).unwrap_or(u32::MAX);
-                self.initial_delay.saturating_mul(factor)
+                initial.saturating_mul(factor)
             }
         };
-        let full = full.min(self.max_delay);
+        let full = full.min(longest);
         full.saturating_sub(full / 4 * u32::from(spread) / 255)
     }
 }
@@ -128,7 +179,7 @@ mod tests {
             backoff: Backoff::Exponential,
             initial_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(30),
-            retry_on: Vec::new(),
+            ..RetryPolicy::NEVER
         };
         let seconds = [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs);
         assert_eq!([1, 2, 3, 4, 5, 6, 40].map(|retry| policy.delay_before(retry, 0)), seconds);

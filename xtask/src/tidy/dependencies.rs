@@ -18,6 +18,7 @@ const ALL: &[&str] = &[
     "errand-engine",
     "errand-gateway",
     "errand-container",
+    "errand-dispatch",
 ];
 
 /// Dependencies of the benchmarks, which also start servers.
@@ -29,6 +30,7 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-engine",
     "errand-gateway",
     "errand-container",
+    "errand-dispatch",
     TEST_KIT,
 ];
 
@@ -52,6 +54,7 @@ const LAYERS: &[Layer] = &[
         name: "errand-container",
         may_use: &["errand-model", "errand-api", "errand-agent", "errand-shim"],
     },
+    Layer { name: "errand-dispatch", may_use: &["errand-model", "errand-api", "errand-agent"] },
     Layer { name: "errand", may_use: ALL },
     Layer { name: "errand-bench", may_use: ALL_AND_THE_TEST_KIT },
     Layer {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_file::TargetKind;
-use errand_model::event::MemoryEnforcement;
+use errand_model::event::{Failure, MemoryEnforcement};
 use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -96,6 +96,16 @@ pub trait Target: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Ends and removes what no later attempt of the run needs of an attempt that is not live any more:
+    /// everything, unless the target says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::forget`].
+    async fn forget_for(&self, run_id: &RunId, attempt: u32, _run: RunState) -> io::Result<()> {
+        self.forget(run_id, attempt).await
+    }
+
     /// Ends everything of a run that lives in this target, and returns the number of processes,
     /// containers or pods. To be called after the supervisor's death by the holder of the run's
     /// lease. `known` are the locators that the run's record has.
@@ -114,6 +124,15 @@ pub trait Target: Debug + Send + Sync {
     ///
     /// If that cannot be known.
     async fn is_frozen(&self, run_id: &RunId, supervisor: &ProcessIdentity) -> io::Result<bool>;
+}
+
+/// State of the run whose attempt is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// The run has, or may have, another attempt.
+    Live,
+    /// The run is over, or does not exist any more.
+    Over,
 }
 
 /// Agent whose supervisor is gone.
@@ -171,6 +190,12 @@ pub trait Live: Debug + Send + Sync {
     /// Removes what the target keeps for an adoption. To be called once the end of the attempt is
     /// recorded.
     async fn settled(&self) {}
+
+    /// Returns the failure of an attempt that another supervisor reported, once it is over: that of the
+    /// task at a dispatcher. `None` if it ended well, or the exit alone tells.
+    fn reported_failure(&self) -> Option<Failure> {
+        None
+    }
 
     /// Returns how the limit of [`LaunchSpec::memory_limit_bytes`] is enforced; `None` without a
     /// limit.

@@ -14,9 +14,12 @@ mod spec;
 mod stderr;
 mod stdout;
 
-pub use contract::{Conversation, Live, MemoryExceeded, OrphanedAgent, Target};
+pub use contract::{Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target};
 pub use exit::{Exit, ExitUsage};
 pub use output::{AgentOutput, Chunk, Kept, OutputSink, SinkProgress, Watcher};
-pub use spec::{Input, LaunchSpec, SharedAccess, SharedPath, Streams, TargetStartError};
+pub use spec::{
+    DispatchOrder, DispatcherRoute, Input, LaunchSpec, SharedAccess, SharedPath, Streams,
+    TargetStartError,
+};
 pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
-pub use stdout::{STDOUT_MEMORY_BYTES, Stdout, StdoutSpool};
+pub use stdout::{STDOUT_MEMORY_BYTES, Spooler, Stdout, StdoutSpool};

@@ -5,8 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use errand_api::agent_file;
+use errand_api::gateway::task::TaskRequest;
 use errand_model::RunId;
 use errand_model::error_code::ErrorCode;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Order to start an agent.
@@ -37,6 +39,30 @@ pub struct LaunchSpec {
     /// Thousandths of a core that the attempt may use; `None`: no limit. Only for targets that can
     /// enforce it.
     pub cpu_millis: Option<u64>,
+    /// Order for a dispatcher, for the target `dispatcher`.
+    pub dispatch: Option<Box<DispatchOrder>>,
+}
+
+/// Order to have an attempt carried out by a dispatcher.
+#[derive(Clone, Debug)]
+pub struct DispatchOrder {
+    /// Dispatchers that may carry it out, the preferred one first. One of several has to answer before
+    /// it is sent the task.
+    pub candidates: Vec<DispatcherRoute>,
+    /// The task.
+    pub task: TaskRequest,
+}
+
+/// Way to a dispatcher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DispatcherRoute {
+    /// Name of the dispatcher in the catalog.
+    pub dispatcher: String,
+    /// Address of its API.
+    pub url: String,
+    /// Name of the secret that is its API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// File or folder of this machine that an agent needs.

@@ -53,17 +53,19 @@ impl Stdout {
 
 /// Keeper of stdout while bytes come.
 #[derive(Debug)]
-pub(super) struct Spooler {
+pub struct Spooler {
     spool: StdoutSpool,
     kept: Stdout,
 }
 
 impl Spooler {
-    pub(super) const fn new(spool: StdoutSpool) -> Self {
+    /// Returns a keeper that has no bytes yet.
+    pub const fn new(spool: StdoutSpool) -> Self {
         Self { spool, kept: Stdout::Memory(Vec::new()) }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes, with secrets masked.
+    pub fn push(&mut self, bytes: &[u8]) {
         let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let written = match &mut self.kept {
             Stdout::Memory(held) => {
@@ -96,7 +98,8 @@ impl Spooler {
         self.kept = written.unwrap_or_else(|error| Stdout::Unwritten(Arc::new(error)));
     }
 
-    pub(super) fn finish(self) -> Stdout {
+    /// Returns everything that was kept.
+    pub fn finish(self) -> Stdout {
         self.kept
     }
 }

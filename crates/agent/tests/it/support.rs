@@ -71,6 +71,7 @@ impl Place {
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
             cpu_millis: None,
+            dispatch: None,
             shared: Vec::new(),
             folder: self.dir.path().to_owned(),
         }

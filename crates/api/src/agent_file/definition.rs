@@ -23,8 +23,8 @@ use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
 use super::retry::RetryPolicyForm;
 use super::scalar::{
-    AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, Environment, GitRef, SecretName,
-    SkillName, TierName, TimeZoneName,
+    AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, DispatcherName, Environment, GitRef,
+    SecretName, SkillName, TierName, TimeZoneName,
 };
 use super::section::Section;
 use super::unsupported::Refused;
@@ -103,6 +103,11 @@ pub struct Agent {
     /// while one of them is missing or unhealthy.
     #[schemars(with = "Vec<Section<DependencyForm>>", length(max = 64))]
     pub dependencies: Vec<Dependency>,
+    /// Dispatcher of the catalog that carries the runs out, near its own runtime; `auto`: any that
+    /// answers, has the target and has no label that differs from the agent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DispatcherName")]
+    pub dispatcher: Option<String>,
     /// JSON Schema of the input.
     #[schemars(with = "AnySchema")]
     pub input_schema: Option<Value>,
@@ -161,6 +166,15 @@ impl Agent {
     pub fn named_agents_mut(&mut self) -> impl Iterator<Item = &mut Member> {
         let coordinated = self.coordinator.iter_mut().flat_map(|it| it.agents.values_mut());
         coordinated.chain(self.handoffs.values_mut())
+    }
+
+    /// Returns the name of the target that starts the agent: that of a dispatcher, if one carries its runs
+    /// out.
+    pub const fn target_name(&self) -> &'static str {
+        match self.dispatcher {
+            Some(_) => "dispatcher",
+            None => self.target.name(),
+        }
     }
 
     /// Returns the fields of the definition that this version of errand cannot honour, for people.
@@ -321,6 +335,7 @@ impl Default for Agent {
             mcp_servers: Vec::new(),
             tier: None,
             dependencies: Vec::new(),
+            dispatcher: None,
             input_schema: None,
             output_schema: None,
             resources: AgentResources::default(),

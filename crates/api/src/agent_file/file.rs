@@ -13,7 +13,7 @@ use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
 use super::problem::AgentFileProblem;
 use super::reader::Reader;
-use super::retry::RetryPolicyForm;
+use super::retry::{DispatchRetryForm, RetryPolicyForm};
 use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::unsupported::{REFUSED, refuse};
@@ -105,6 +105,7 @@ sections! {
     "Resources" = AgentResources;
     "Timeouts" = AgentTimeouts;
     "RetryPolicy" = RetryPolicyForm;
+    "DispatchRetry" = DispatchRetryForm;
     "Budgets" = Budgets;
     "Schedule" = AgentSchedule;
     "Listeners" = Listeners;

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use errand_model::catalog::CatalogKind;
 use errand_model::retry::{ERROR_PREFIX, EXIT_PREFIX};
 use errand_model::{CronExpr, time_zone, time_zone_names};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,6 +16,7 @@ use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, pa
 use super::known::FileReference;
 use super::quantity::{cpu_millis, memory_bytes, micro_usd};
 use super::reader::Reader;
+use super::references::{dependency_name, dispatcher, needed_service, tier};
 use super::shape::ReadNamed;
 use super::suggest::closest;
 use super::yaml::Kind;
@@ -147,6 +147,10 @@ scalars! {
     TierName as "TierName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["terminal"]
     }, tier;
+    /// A dispatcher of the catalog by name, or `auto`.
+    DispatcherName as "DispatcherName" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["auto"]
+    }, dispatcher;
     /// A service of the catalog by name, and nothing else about it.
     DependencyName as "DependencyName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["redis"]
@@ -324,27 +328,6 @@ fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
     reader.refers_to(at, FileReference::Config(name.clone()));
-    Some(name)
-}
-
-fn tier(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    definition(reader, at, CatalogKind::Tier)
-}
-
-fn needed_service(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    definition(reader, at, CatalogKind::Service)
-}
-
-fn dependency_name(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
-    needed_service(reader, at).map(|name| json!({ "service": name }))
-}
-
-/// Reads the name of a definition of the catalog.
-fn definition(reader: &mut Reader, at: &At<'_>, kind: CatalogKind) -> Option<String> {
-    let complaint = "cannot be the name of a definition";
-    let hint = "lower-case letters, digits, '-', '_' and '.', a letter or digit first";
-    let name = reader.text_that(at, names::is_definition_name, complaint, hint)?;
-    reader.refers_to(at, FileReference::Definition(kind, name.clone()));
     Some(name)
 }
 

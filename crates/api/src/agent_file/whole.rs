@@ -35,6 +35,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     unique_names(reader, spec, "mcp_servers", "server");
     mcp_servers(reader, spec);
     container(reader, spec, agent);
+    dispatcher(reader, spec);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
 }
@@ -94,6 +95,35 @@ fn container(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     {
         let hint = "remove the ports, or write network: bridge";
         reader.report_hint(&ports, "a container without a network has no ports", hint);
+    }
+}
+
+/// Reports what an agent asks for that a task of a dispatcher cannot have.
+fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
+    let Some(named) = spec.field("dispatcher") else { return };
+    let target = spec.field("target");
+    if is_or_absent(target.and_then(|at| at.field("type")), "process") {
+        let hint = "add target: { type: container, image: … }, or remove the dispatcher";
+        reader.report_hint(
+            &named,
+            "a dispatcher runs containers, and the target is a process",
+            hint,
+        );
+        return;
+    }
+    let hint = "remove it, or the dispatcher";
+    for field in ["pull", "user", "network", "mounts", "runtime"] {
+        if let Some(at) = spec.field("target").and_then(|at| at.field(field)) {
+            reader.report_hint(&at, format!("a task of a dispatcher has no {field}"), hint);
+        }
+    }
+    if let Some(at) = spec.field("resources").and_then(|at| at.field("gpu")) {
+        reader.report_hint(&at, "a task of a dispatcher has no gpu", hint);
+    }
+    let workspace = spec.field("workspace");
+    if let Some(at) = workspace.filter(|at| !is_or_absent(at.field("mode"), "temp")) {
+        let message = "a task of a dispatcher works in a folder of its own";
+        reader.report_hint(&at, message, "remove the workspace, or the dispatcher");
     }
 }
 
@@ -168,6 +198,7 @@ fn coordinator(reader: &mut Reader, spec: &At<'_>) {
 const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("harness", "a harness"),
     ("target", "a target"),
+    ("dispatcher", "a dispatcher"),
     ("workspace", "a workspace"),
     ("model", "a model"),
     ("skills", "skills"),

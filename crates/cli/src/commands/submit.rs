@@ -304,13 +304,13 @@ impl CheckedRunDraft {
 
     /// Checks that the place of the agent has what the agent needs, such as its image.
     async fn check_target(&self, context: &Context) -> Result<(), Failure> {
-        let place = &self.draft.source.agent().target;
-        if place.name() == Locator::PROCESS {
+        let agent = self.draft.source.agent();
+        if agent.target_name() == Locator::PROCESS {
             return Ok(());
         }
         let surroundings = context.surroundings();
-        let Some(target) = surroundings.targets.get(place.name()) else { return Ok(()) };
-        match target.check(place).await {
+        let Some(target) = surroundings.targets.get(agent.target_name()) else { return Ok(()) };
+        match target.check(&agent.target).await {
             Ok(()) => Ok(()),
             Err(TargetStartError::Refused { code, message }) => Err(Failure::new(code, message)),
             Err(error) => Err(Failure::internal("the agent's target cannot be used", &error)),

@@ -25,6 +25,7 @@ mod damage;
 mod dead_letters;
 mod dependencies;
 mod detached;
+mod dispatched;
 mod dispatcher;
 mod environments;
 mod events;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{ANY_DISPATCHER, Agent};
 use errand_api::catalog::{CatalogSpec, DefinitionName, ServiceDefinition};
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::ReplayPolicy;
@@ -13,7 +13,10 @@ use crate::health::CheckEnvironment;
 use crate::submission::{CheckedSubmission, Submission};
 use crate::{Engine, environment, equipment};
 
-/// Tier and services of an agent.
+/// Most dispatchers that a run may choose from.
+const DISPATCHER_LIMIT: u32 = 100;
+
+/// Tier and services of an agent, and the dispatchers that may carry it out.
 #[derive(Debug, Default)]
 struct Found {
     /// Their versions: the tier first, then its services, then those of the agent.
@@ -34,7 +37,7 @@ pub async fn equipped(
 ) -> Result<CheckedSubmission, Error> {
     let asked = submission.submission();
     let agent = &asked.parcel.agent;
-    if (agent.tier.is_none() && agent.dependencies.is_empty()) || asked.dependencies.is_some() {
+    if !has_any(agent) || asked.dependencies.is_some() {
         return Ok(submission);
     }
     let namespace = asked.options.namespace.as_deref();
@@ -87,7 +90,7 @@ pub async fn check_names(
 ) -> Result<Vec<DefinitionName>, Error> {
     let found = find(engine, namespace, agent).await?;
     let own = |(kind, name): &DefinitionName| {
-        *kind == CatalogKind::Tier
+        matches!(kind, CatalogKind::Tier | CatalogKind::Dispatcher)
             || agent.dependencies.iter().any(|it| it.service_name() == Some(name))
     };
     let names = found.pins.into_iter().map(|pin| (pin.kind, pin.name));
@@ -96,7 +99,7 @@ pub async fn check_names(
 
 async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result<Found, Error> {
     let mut found = Found::default();
-    if agent.tier.is_none() && agent.dependencies.is_empty() {
+    if !has_any(agent) {
         return Ok(found);
     }
     let filed = FiledCatalog::read(engine, namespace)?;
@@ -122,7 +125,44 @@ async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result
             found.services.push((name, service));
         }
     }
+    if let Some(dispatcher) = &agent.dispatcher {
+        for name in dispatchers(engine, namespace, agent, dispatcher).await? {
+            let of = format!("the agent {}", agent.name);
+            one(engine, &filed, &of, (CatalogKind::Dispatcher, name), &mut found).await?;
+        }
+    }
     Ok(found)
+}
+
+/// Returns true if an agent names a tier, a service or a dispatcher.
+const fn has_any(agent: &Agent) -> bool {
+    agent.tier.is_some() || !agent.dependencies.is_empty() || agent.dispatcher.is_some()
+}
+
+/// Returns the names of the dispatchers that an agent may be sent to: the one that it names, or all those
+/// of the catalog without a label that differs from the agent's.
+async fn dispatchers(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+    named: &str,
+) -> Result<Vec<String>, Error> {
+    if named != ANY_DISPATCHER {
+        return Ok(vec![named.to_owned()]);
+    }
+    let kind = CatalogKind::Dispatcher;
+    let mut names = Vec::new();
+    for entry in catalog::list(engine, namespace, kind, None, DISPATCHER_LIMIT).await? {
+        let definition = (kind, entry.name.clone());
+        let item = catalog::get(engine, namespace, &definition, None).await?;
+        let CatalogSpec::Dispatcher(spec) = item.manifest.spec else { continue };
+        let fits =
+            |(key, value): (&String, &String)| agent.labels.get(key).is_none_or(|own| own == value);
+        if spec.labels.iter().all(fits) {
+            names.push(entry.name);
+        }
+    }
+    Ok(names)
 }
 
 /// Returns a definition, and adds its pin.

@@ -164,7 +164,9 @@ async fn begun(
         Watched::Ended(ended, stopped_for) => {
             backend.finish_output().await;
             let ended = (*ended, stopped_for);
-            let after = end(engine, journal, prepared, (&backend, replayed), ended).await;
+            let reported = live.reported_failure();
+            let after =
+                end(engine, journal, prepared, (&backend, replayed), (ended, reported)).await;
             if after.is_ok() {
                 live.settled().await;
                 kept::remove(engine, journal.run_id());
@@ -343,7 +345,7 @@ async fn end(
     journal: &Journal,
     prepared: &Prepared,
     (backend, replayed): (&AttemptBackend, Option<&Replayed>),
-    (ended, stopped_for): (Ended, StoppedFor),
+    ((ended, stopped_for), reported): ((Ended, StoppedFor), Option<Failure>),
 ) -> Result<(), Error> {
     let is_own = matches!(stopped_for, StoppedFor::Nothing);
     let with_stderr = |failure| {
@@ -352,6 +354,7 @@ async fn end(
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
             let word = Word {
+                reported,
                 result: backend.take_result(),
                 output_was_set: backend.output_was_set(),
                 blamed: journal.look(|_, steps| blame::of_attempt(steps, backend.attempt())),

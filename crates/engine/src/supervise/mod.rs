@@ -9,6 +9,7 @@ mod backend;
 mod blame;
 mod coordinator;
 mod deadline;
+mod dispatch;
 mod event;
 mod orphaned;
 mod outcome;

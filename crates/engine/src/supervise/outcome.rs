@@ -26,6 +26,8 @@ const ANSWERED: &str = "what the agent answered";
 /// Calls of an agent that decide the outcome of its attempt.
 #[derive(Debug)]
 pub(super) struct Word {
+    /// Failure that another supervisor of the agent reported: a dispatcher.
+    pub(super) reported: Option<Failure>,
     /// Result that the agent reported.
     pub(super) result: Option<AttemptResult>,
     /// The agent set an output.
@@ -39,8 +41,11 @@ pub(super) fn of_ended(
     engine: &Engine,
     prepared: &Prepared,
     ended: &Ended,
-    Word { result: reported, output_was_set: was_set, blamed }: Word,
+    Word { reported: failure, result: reported, output_was_set: was_set, blamed }: Word,
 ) -> AttemptOutcome {
+    if let Some(failure) = failure {
+        return AttemptOutcome::Failed(masked(prepared, failure));
+    }
     if let Some(failure) = failure_of(ended, reported.as_ref(), blamed.as_ref()) {
         return AttemptOutcome::Failed(masked(prepared, failure));
     }

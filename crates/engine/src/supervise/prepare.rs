@@ -22,6 +22,7 @@ use errand_model::event::AttemptSetup;
 use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
 
+use super::dispatch::{self, TaskValues};
 use super::skills;
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
@@ -120,6 +121,9 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
     own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
     let seen_by = (agent, sees_this_machine);
+    let of_task =
+        TaskValues { agent, secrets: &secrets, equipment: &equipment, input: input.as_deref() };
+    let order = dispatch::order(engine, run, of_task)?;
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
@@ -135,6 +139,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         },
         memory_limit_bytes: agent.resources.memory_bytes,
         cpu_millis: agent.resources.cpu_millis,
+        dispatch: order,
     };
     let setup = AttemptSetup {
         harness: harness.name().to_owned(),

@@ -89,6 +89,9 @@ fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
         target["ports"] = json!(request.ports);
     }
     let mut spec = Map::from_iter([("target".to_owned(), target)]);
+    if !request.command.is_empty() {
+        spec.insert("command".to_owned(), json!(request.command));
+    }
     if !request.resources.is_empty() {
         spec.insert("resources".to_owned(), json!(request.resources));
     }

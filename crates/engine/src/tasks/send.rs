@@ -112,12 +112,19 @@ fn check(request: &TaskRequest) -> Result<(), TaskProblem> {
         let pointer = "/callback_token".to_owned();
         return Err(TaskProblem::Field { pointer, message, hint: None });
     }
-    for (name, value) in &request.env {
-        check_variable(name, value).map_err(|error| TaskProblem::Field {
-            pointer: format!("/env/{}", name.replace('~', "~0").replace('/', "~1")),
-            message: format!("{name:?} cannot be set: {error}"),
-            hint: None,
-        })?;
+    let variables = [("env", &request.env), ("secret_env", &request.secret_env)];
+    for (field, variables) in variables {
+        for (name, value) in variables {
+            let pointer = format!("/{field}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let refused = |why: String| {
+                let message = format!("{name:?} cannot be set: {why}");
+                TaskProblem::Field { pointer: pointer.clone(), message, hint: None }
+            };
+            check_variable(name, value).map_err(|error| refused(error.to_string()))?;
+            if field == "secret_env" && request.env.contains_key(name) {
+                return Err(refused("it is in env, too".to_owned()));
+            }
+        }
     }
     Ok(())
 }
@@ -263,6 +270,8 @@ async fn submission(
     let trigger =
         Trigger { kind: TriggerKind::Manual, source: Some(sender.name.clone()), payload: None };
     let submission = Submission::new(parcel, source, RunKind::Job, trigger, options);
+    let input = request.input.clone().map(String::into_bytes);
+    let submission = Submission { input, ..submission };
     Ok(CheckedSubmission::for_here(engine, submission)?)
 }
 

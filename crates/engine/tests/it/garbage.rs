@@ -65,6 +65,7 @@ fn created(id: &RunId) -> RunCreated {
             initial_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(1),
             retry_on: Vec::new(),
+            dispatch: None,
         },
         service: None,
         launcher: None,

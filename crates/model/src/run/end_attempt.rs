@@ -1,5 +1,7 @@
 //! The end of an attempt, and what it means for the run.
 
+use std::time::Duration;
+
 use super::{Decision, Effect, Rejection, Run, Status};
 use crate::error_code::ErrorCode;
 use crate::event::{
@@ -38,6 +40,15 @@ pub enum AttemptOutcome {
     Failed(Failure),
     /// The supervising process was asked to shut down.
     Drained,
+}
+
+/// Retry after a failure.
+struct NextRetry {
+    is_allowed: bool,
+    /// Delay before it.
+    delay: Duration,
+    /// True if the run had retries for such a failure: without another one, it is a dead letter.
+    were_spent: bool,
 }
 
 impl Run {
@@ -100,11 +111,11 @@ impl Run {
             signal: end.signal,
             usage: end.usage,
         });
-        let failures = self.failures() + 1;
-        let not_before = now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
+        let retry = self.retry_after(failure, end.exit_code);
+        let not_before = now.plus(retry.delay);
         // An attempt that could only begin once time is up is none.
         let in_time = self.run_deadline().is_none_or(|deadline| not_before < deadline);
-        let is_allowed = self.spec.retry.allows(failures, failure, end.exit_code);
+        let is_allowed = retry.is_allowed;
         if self.is_held() && is_allowed {
             // The holder of the run decides when there is another attempt.
             return Decision::record(vec![failed]);
@@ -115,7 +126,7 @@ impl Run {
                 .and(Effect::Dispatch { not_before });
         }
         let mut events = vec![failed];
-        if self.spec.retry.max_retries > 0 && self.spec.retry.is_retryable(failure, end.exit_code) {
+        if retry.were_spent {
             events.push(EventBody::RunDeadLettered(RunDeadLettered {
                 attempts: self.last_attempt_number(),
             }));
@@ -126,6 +137,22 @@ impl Run {
             signal: end.signal,
         }));
         Decision::record(events)
+    }
+
+    /// Returns the retry that follows a failure of the live attempt, and whether it is allowed.
+    fn retry_after(&self, failure: &Failure, exit_code: Option<i32>) -> NextRetry {
+        if let Some((policy, failures)) = self.dispatch_failure(failure) {
+            let is_allowed = failures <= policy.max_retries;
+            let delay = policy.delay_before(failures, self.spread(failures));
+            return NextRetry { is_allowed, delay, were_spent: policy.max_retries > 0 };
+        }
+        let policy = &self.spec.retry;
+        let failures = self.failures().saturating_sub(self.dispatch_failures()) + 1;
+        NextRetry {
+            is_allowed: policy.allows(failures, failure, exit_code),
+            delay: policy.delay_before(failures, self.spread(failures)),
+            were_spent: policy.max_retries > 0 && policy.is_retryable(failure, exit_code),
+        }
     }
 
     /// Decides after the supervisor was asked to end: the run is handed on, or ended if it cannot

@@ -13,6 +13,7 @@ mod command;
 mod coordinate;
 mod counters;
 mod decision;
+mod dispatch_retry;
 mod end_attempt;
 mod expire;
 mod fold;

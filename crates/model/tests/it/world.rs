@@ -51,6 +51,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
             initial_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(1),
             retry_on: Vec::new(),
+            dispatch: None,
         },
         service,
         launcher: Some(process(2)),

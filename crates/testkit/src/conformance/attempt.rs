@@ -57,6 +57,7 @@ impl TestAttempt {
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
             cpu_millis: None,
+            dispatch: None,
             shared: vec![SharedPath {
                 path: self.folder.path().to_owned(),
                 access: SharedAccess::Own,

@@ -10,14 +10,14 @@ use crate::agent_file::{ContainerPort, PortProtocol};
 /// Form of a task's id, which is part of paths.
 const TASK_ID: &str = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$";
 
-/// Request to carry out a task: a container that runs the command of its image.
+/// Request to carry out a task: a container that runs the command of its image, or another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRequest {
     /// Id of the task, chosen by the controller: letters, digits, `.`, `_`, `:` and `-`.
     #[schemars(extend("pattern" = TASK_ID))]
     pub task_id: String,
-    /// Image of the agent, by tag or digest. Its own command is run.
+    /// Image of the agent, by tag or digest.
     #[schemars(length(min = 1, max = 512))]
     pub agent_image: String,
     /// Runtime that the task is for; by default the container engine of the dispatcher.
@@ -30,6 +30,17 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 256))]
     pub env: BTreeMap<String, String>,
+    /// Environment variables that hold secrets: encrypted at rest, and masked in logs. None of `env`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    pub secret_env: BTreeMap<String, String>,
+    /// Program and arguments in the image: its own command if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub command: Vec<String>,
+    /// Input of the agent: its stdin, and the file `$ERRAND_INPUT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// Ports of the container that are published while the task lives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

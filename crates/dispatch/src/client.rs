@@ -1,0 +1,210 @@
+//! Client of one dispatcher.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use errand_agent::target::TargetStartError;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::task::{Task, TaskRequest};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use thiserror::Error;
+
+/// Longest time of a request, from connecting to the end of its answer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time for connecting.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Most characters of a dispatcher's own message in an error.
+const MESSAGE_CHARS: usize = 500;
+/// Status of a request that took too long.
+const REQUEST_TIMEOUT: u16 = 408;
+/// Status of a request for something that does not exist.
+const NOT_FOUND: u16 = 404;
+/// Status of a client that asks too often.
+const TOO_MANY: u16 = 429;
+
+/// Error: a dispatcher did not do what it was asked.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum DispatchError {
+    /// The dispatcher does not answer, or fails. Asked later, it may do it.
+    #[error("dispatcher {name}: {reason}")]
+    Unreachable { name: String, reason: String },
+    /// The dispatcher refuses the request.
+    #[error("dispatcher {name} refuses the task: {reason}")]
+    Refused { name: String, status: u16, code: Option<ErrorCode>, reason: String },
+}
+
+impl DispatchError {
+    /// Returns true if the dispatcher answered that there is no such task.
+    pub(crate) const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: NOT_FOUND, .. })
+    }
+
+    /// Returns the code with which an attempt fails.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unreachable { .. } => ErrorCode::DispatcherUnreachable,
+            Self::Refused { code: Some(ErrorCode::ImageNotFound), .. } => ErrorCode::ImageNotFound,
+            Self::Refused { .. } => ErrorCode::DispatchRefused,
+        }
+    }
+}
+
+impl From<DispatchError> for TargetStartError {
+    fn from(error: DispatchError) -> Self {
+        Self::Refused { code: error.code(), message: error.to_string() }
+    }
+}
+
+/// Client of one dispatcher. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct DispatcherClient {
+    http: reqwest::Client,
+    name: String,
+    url: String,
+    key: Option<ApiKey>,
+}
+
+/// API key, which no debug output shows.
+#[derive(Clone)]
+pub(crate) struct ApiKey(pub(crate) String);
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey")
+    }
+}
+
+/// Returns the HTTP client of all dispatchers.
+///
+/// # Errors
+///
+/// If this machine has no usable TLS configuration.
+pub(crate) fn http() -> Result<reqwest::Client, reqwest::Error> {
+    // Fails if a provider is installed already, which is the same one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(CONNECT_LIMIT)
+        .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+impl DispatcherClient {
+    pub(crate) fn new(http: reqwest::Client, name: &str, url: &str, key: Option<ApiKey>) -> Self {
+        let url = url.trim_end_matches('/').to_owned();
+        Self { http, name: name.to_owned(), url, key }
+    }
+
+    /// Sends a task; a task that was sent before is returned as it is now.
+    pub(crate) async fn send(&self, request: &TaskRequest) -> Result<Task, DispatchError> {
+        let body = self.request(Method::POST, "/tasks").timeout(REQUEST_LIMIT).json(request);
+        self.task_of(self.answer(body).await?).await
+    }
+
+    /// Returns a task.
+    pub(crate) async fn task(&self, task_id: &str) -> Result<Task, DispatchError> {
+        let path = format!("/tasks/{task_id}");
+        let asked = self.request(Method::GET, &path).timeout(REQUEST_LIMIT);
+        self.task_of(self.answer(asked).await?).await
+    }
+
+    /// Cancels a task. Returns it as it is then.
+    pub(crate) async fn cancel(&self, task_id: &str) -> Result<Task, DispatchError> {
+        let path = format!("/tasks/{task_id}/cancel");
+        let asked = self.request(Method::POST, &path).timeout(REQUEST_LIMIT);
+        self.task_of(self.answer(asked).await?).await
+    }
+
+    /// Follows the log of a task behind its first `from` bytes.
+    pub(crate) async fn follow_log(
+        &self,
+        task_id: &str,
+        from: u64,
+    ) -> Result<Response, DispatchError> {
+        let path = format!("/tasks/{task_id}/log?follow=true&from={from}");
+        self.answer(self.request(Method::GET, &path)).await
+    }
+
+    /// Returns the answer to a request for a path that the dispatcher named, such as that of an output.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response, DispatchError> {
+        self.answer(self.request(Method::GET, path)).await
+    }
+
+    /// Returns true if the dispatcher answers within `limit`, and takes the key.
+    pub(crate) async fn is_active(&self, limit: Duration) -> bool {
+        let asked = self.request(Method::GET, "/tasks?limit=1").timeout(limit);
+        self.answer(asked).await.is_ok()
+    }
+
+    /// Returns the error of an answer that broke off.
+    pub(crate) fn broken(&self, error: &reqwest::Error) -> DispatchError {
+        DispatchError::Unreachable { name: self.name.clone(), reason: chain(error) }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.key {
+            Some(key) => request.bearer_auth(&key.0),
+            None => request,
+        }
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, DispatchError> {
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let name = self.name.clone();
+        let status = status.as_u16();
+        let problem: Value = response.json().await.unwrap_or_default();
+        let word = |field: &str| problem[field].as_str().map(str::to_owned);
+        let said = word("detail").or_else(|| word("title"));
+        let said: String = said
+            .unwrap_or_else(|| format!("status {status}"))
+            .chars()
+            .take(MESSAGE_CHARS)
+            .collect();
+        let code: Option<ErrorCode> = word("code").and_then(|code| code.parse().ok());
+        let reason = match word("code") {
+            Some(code) => format!("{said} ({code})"),
+            None => format!("{said} (status {status})"),
+        };
+        match status {
+            REQUEST_TIMEOUT | TOO_MANY | 500.. => Err(DispatchError::Unreachable { name, reason }),
+            _ => Err(DispatchError::Refused { name, status, code, reason }),
+        }
+    }
+
+    async fn task_of(&self, response: Response) -> Result<Task, DispatchError> {
+        let status = response.status().as_u16();
+        response.json().await.map_err(|error| match error.is_decode() {
+            true => DispatchError::Refused {
+                name: self.name.clone(),
+                status,
+                code: None,
+                reason: "it answers with something that is no task: is its address right?"
+                    .to_owned(),
+            },
+            false => self.broken(&error),
+        })
+    }
+}
+
+/// Returns an error's causes in a line, without the URL.
+fn chain(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it does not answer in time".to_owned();
+    }
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        parts.push(error.to_string());
+        cause = error.source();
+    }
+    parts.dedup();
+    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
+}

@@ -1,0 +1,378 @@
+//! Task of an attempt while it lives: its log is followed, its end is mirrored, and it is cancelled on request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use errand_agent::target::{
+    AgentOutput, Conversation, Exit, ExitUsage, Kept, Live, MemoryExceeded, OutputSink, Spooler,
+    Stdout,
+};
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::task::{Task, TaskStatus};
+use errand_model::Locator;
+use errand_model::event::{Failure, MemoryEnforcement};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::{DispatchError, DispatcherClient};
+use crate::kept::KeptRoute;
+use crate::mirror::LogMirror;
+use crate::route::TaskRoute;
+
+/// Pause before a dispatcher that does not answer is asked again, at first; it doubles each time.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Longest such pause.
+const LONGEST_AGAIN: Duration = Duration::from_secs(10);
+/// Time for which a silent dispatcher is waited for: that of a restart, an upgrade or a failed machine.
+const SILENT_LIMIT: Duration = Duration::from_mins(30);
+/// Time without a line of the log after which the task is looked at, since a connection may be dead.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Signal that stands for the end of a cancelled task.
+const TERM: i32 = 15;
+
+/// Follower of a task, with everything that it needs.
+pub(crate) struct TaskFollower {
+    pub(crate) client: DispatcherClient,
+    pub(crate) route: TaskRoute,
+    pub(crate) kept: KeptRoute,
+    pub(crate) output: AgentOutput,
+}
+
+/// Task of an attempt.
+pub(crate) struct LiveTask {
+    route: TaskRoute,
+    kept: KeptRoute,
+    stop: Arc<StopRequest>,
+    ended: watch::Receiver<Option<Ended>>,
+    failure: Mutex<Option<Failure>>,
+    /// Owner of the follower: dropped with this, while the task lives on at its dispatcher.
+    _follower: JoinSet<()>,
+}
+
+/// Request to cancel the task.
+#[derive(Debug, Default)]
+struct StopRequest {
+    asked: Mutex<bool>,
+    changed: Notify,
+}
+
+/// End of a task as its follower found it.
+#[derive(Clone, Debug)]
+enum Ended {
+    Over {
+        exit: Box<Exit>,
+        failure: Option<Failure>,
+    },
+    /// The dispatcher stayed silent: the task may live.
+    Unknown {
+        reason: String,
+    },
+}
+
+impl fmt::Debug for LiveTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveTask").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+impl TaskFollower {
+    /// Follows the task with `sinks` for its log, which come after all that the log of the run has.
+    pub(crate) fn follow(self, sinks: [OutputSink; 2]) -> LiveTask {
+        let stop = Arc::new(StopRequest::default());
+        let (report, ended) = watch::channel(None);
+        let (route, kept) = (self.route.clone(), self.kept.clone());
+        let mut follower = JoinSet::new();
+        let asked = Arc::clone(&stop);
+        follower.spawn(async move {
+            let end = self.run(LogMirror::new(sinks), &asked).await;
+            report.send_replace(Some(end));
+        });
+        LiveTask { route, kept, stop, ended, failure: Mutex::default(), _follower: follower }
+    }
+
+    /// Follows the task to its end.
+    async fn run(self, mut mirror: LogMirror, stop: &StopRequest) -> Ended {
+        let began = Instant::now();
+        let mut silence = Silence::default();
+        let mut is_cancelled = false;
+        loop {
+            if stop.is_asked() && !is_cancelled {
+                is_cancelled = self.cancel().await;
+            }
+            let asked = self.client.task(&self.route.task_id).await;
+            match asked {
+                Ok(task) if task.status.is_terminal() => {
+                    self.rest_of_log(&mut mirror).await;
+                    return self.end(task, mirror, began.elapsed()).await;
+                }
+                Ok(_) => silence = Silence::default(),
+                Err(error) if error.is_not_found() => return self.lost(mirror, began).await,
+                Err(error) => {
+                    if silence.is_over() {
+                        return Ended::Unknown { reason: error.to_string() };
+                    }
+                    silence.pause(stop, is_cancelled).await;
+                    continue;
+                }
+            }
+            self.follow_log(&mut mirror, (stop, is_cancelled)).await;
+        }
+    }
+
+    /// Cancels the task. Returns true once its dispatcher knows.
+    async fn cancel(&self) -> bool {
+        self.client.cancel(&self.route.task_id).await.is_ok()
+    }
+
+    /// Follows the log until it ends, the connection breaks, nothing comes for a while, or the task is
+    /// to be cancelled.
+    async fn follow_log(&self, mirror: &mut LogMirror, (stop, is_cancelled): (&StopRequest, bool)) {
+        let from = mirror.resume();
+        let Ok(mut answer) = self.client.follow_log(&self.route.task_id, from).await else {
+            sleep(AGAIN).await;
+            return;
+        };
+        loop {
+            tokio::select! {
+                () = stop.changed.notified(), if !is_cancelled => return,
+                piece = timeout(LOOK_EVERY, answer.chunk()) => match piece {
+                    Ok(Ok(Some(piece))) => mirror.push(&piece).await,
+                    Ok(Ok(None) | Err(_)) => {
+                        // A dispatcher that ends every stream at once is not asked all the time.
+                        sleep(Duration::from_millis(10)).await;
+                        return;
+                    }
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    /// Reads the log of a task that is over to its end.
+    async fn rest_of_log(&self, mirror: &mut LogMirror) {
+        let mut silence = Silence::default();
+        loop {
+            let from = mirror.resume();
+            match self.read_log(mirror, from).await {
+                Ok(()) => return,
+                Err(error) if error.is_not_found() || silence.is_over() => return,
+                Err(_) => silence.pause(&StopRequest::default(), true).await,
+            }
+        }
+    }
+
+    async fn read_log(&self, mirror: &mut LogMirror, from: u64) -> Result<(), DispatchError> {
+        let mut answer = self.client.follow_log(&self.route.task_id, from).await?;
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.client.broken(&error))? {
+            mirror.push(&piece).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the end of a task that its dispatcher does not know any more.
+    async fn lost(&self, mirror: LogMirror, began: Instant) -> Ended {
+        let message = format!(
+            "dispatcher {} has no task {} any more",
+            self.route.dispatcher.dispatcher, self.route.task_id
+        );
+        let failure = Failure::new(ErrorCode::DispatcherUnreachable, message);
+        let exit = exit((None, None), mirror, Stdout::Memory(Vec::new()), began.elapsed()).await;
+        Ended::Over { exit: Box::new(exit), failure: Some(failure) }
+    }
+
+    /// Returns the end of a task that is over.
+    async fn end(&self, task: Task, mirror: LogMirror, wall: Duration) -> Ended {
+        let wall = task
+            .duration_seconds
+            .and_then(|it| Duration::try_from_secs_f64(it).ok())
+            .unwrap_or(wall);
+        let (ended, failure, stdout) = match task.status {
+            TaskStatus::Completed => match self.output(&task).await {
+                Ok(stdout) => ((Some(task.exit_code.unwrap_or(0)), None), None, stdout),
+                Err(error) => {
+                    let message = format!("the output of the task cannot be fetched: {error}");
+                    let failure = Failure::new(ErrorCode::DispatcherUnreachable, message);
+                    ((task.exit_code, None), Some(failure), Stdout::Memory(Vec::new()))
+                }
+            },
+            TaskStatus::Cancelled => {
+                let message = format!(
+                    "the task was cancelled at dispatcher {}",
+                    self.route.dispatcher.dispatcher
+                );
+                let failure = Failure::new(ErrorCode::TaskCancelled, message);
+                ((None, Some(TERM)), Some(failure), Stdout::Memory(Vec::new()))
+            }
+            TaskStatus::Failed
+            | TaskStatus::TimedOut
+            | TaskStatus::Queued
+            | TaskStatus::Provisioning
+            | TaskStatus::Running => {
+                ((task.exit_code, None), Some(failure_of(&task)), Stdout::Memory(Vec::new()))
+            }
+        };
+        let exit = exit(ended, mirror, stdout, wall).await;
+        Ended::Over { exit: Box::new(exit), failure }
+    }
+
+    /// Fetches the output of a task, which stands for the agent's stdout.
+    async fn output(&self, task: &Task) -> Result<Stdout, DispatchError> {
+        let mut silence = Silence::default();
+        loop {
+            let error = match self.fetch_output(task).await {
+                Err(error @ DispatchError::Unreachable { .. }) => error,
+                other => return other,
+            };
+            if silence.is_over() {
+                return Err(error);
+            }
+            silence.pause(&StopRequest::default(), true).await;
+        }
+    }
+
+    async fn fetch_output(&self, task: &Task) -> Result<Stdout, DispatchError> {
+        let mut kept = Spooler::new(self.output.stdout.clone());
+        let Some(path) = &task.result_key else { return Ok(kept.finish()) };
+        let mut answer = self.client.get(path).await?;
+        let (mut redaction, mut clean) = (self.output.redactor.stream(), Vec::new());
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.client.broken(&error))? {
+            clean.clear();
+            redaction.push(&piece, &mut clean);
+            kept.push(&clean);
+        }
+        clean.clear();
+        redaction.finish(&mut clean);
+        kept.push(&clean);
+        Ok(kept.finish())
+    }
+}
+
+/// Returns the failure of a task that failed or ran out of time, as its dispatcher recorded it.
+fn failure_of(task: &Task) -> Failure {
+    match &task.error {
+        Some(error) => Failure {
+            step: error.step.clone(),
+            stderr_tail: error.stderr_tail.clone(),
+            ..Failure::new(error.code.as_str(), error.message.clone())
+        },
+        None => Failure::new(ErrorCode::ExitNonzero, "the task failed".to_owned()),
+    }
+}
+
+async fn exit(
+    (code, signal): (Option<i32>, Option<i32>),
+    mirror: LogMirror,
+    stdout: Stdout,
+    wall: Duration,
+) -> Exit {
+    let [_, stderr] = mirror.finish().await;
+    let stderr_tail = match stderr.into_kept() {
+        Kept::StderrTail(tail) => tail,
+        Kept::Stdout(_) => None,
+    };
+    let usage = ExitUsage { wall, ..ExitUsage::default() };
+    Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0 }
+}
+
+/// Silence of a dispatcher.
+#[derive(Debug)]
+struct Silence {
+    since: Option<Instant>,
+    pause: Duration,
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self { since: None, pause: AGAIN }
+    }
+}
+
+impl Silence {
+    fn is_over(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= SILENT_LIMIT)
+    }
+
+    /// Waits before the next question, or until the task is to be cancelled.
+    async fn pause(&mut self, stop: &StopRequest, is_cancelled: bool) {
+        self.since.get_or_insert_with(Instant::now);
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_AGAIN);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.changed.notified(), if !is_cancelled => {}
+        }
+    }
+}
+
+impl StopRequest {
+    fn is_asked(&self) -> bool {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+}
+
+impl LiveTask {
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Live for LiveTask {
+    fn locator(&self) -> Locator {
+        self.route.locator()
+    }
+
+    fn take_conversation(&self) -> Option<Conversation> {
+        None
+    }
+
+    async fn wait(&self) -> io::Result<Exit> {
+        let mut ended = self.ended.clone();
+        let found = ended.wait_for(Option::is_some).await.map_err(io::Error::other)?.clone();
+        match found {
+            Some(Ended::Over { exit, failure }) => {
+                *self.failure() = failure;
+                Ok(*exit)
+            }
+            Some(Ended::Unknown { reason }) => Err(io::Error::new(io::ErrorKind::TimedOut, reason)),
+            None => Err(io::Error::other("the follower of the task ended")),
+        }
+    }
+
+    fn stop(&self, _grace: Duration) {
+        // The dispatcher has a grace period of its own.
+        self.stop.ask();
+    }
+
+    async fn freeze(&self) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a task at a dispatcher cannot be paused"))
+    }
+
+    async fn thaw(&self) {}
+
+    async fn settled(&self) {
+        // What stays is removed by the next look at what is left of attempts.
+        drop(self.kept.remove());
+    }
+
+    fn reported_failure(&self) -> Option<Failure> {
+        self.failure().clone()
+    }
+
+    fn memory_enforcement(&self) -> Option<MemoryEnforcement> {
+        None
+    }
+
+    async fn memory_exceeded(&self) -> MemoryExceeded {
+        // The dispatcher's own limit acts, and its report says so.
+        std::future::pending().await
+    }
+}

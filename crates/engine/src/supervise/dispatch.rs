@@ -1,0 +1,182 @@
+//! Order for a dispatcher: the task that carries an attempt out, and the dispatchers that may take it.
+
+use std::collections::BTreeMap;
+
+use errand_agent::secret::FoundSecret;
+use errand_agent::target::{DispatchOrder, DispatcherRoute};
+use errand_api::agent_file::{Agent, TargetKind};
+use errand_api::catalog::{CatalogSpec, DispatchMode, DispatcherDefinition, TargetWord};
+use errand_api::gateway::task::{RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources};
+use errand_model::catalog::CatalogKind;
+use errand_model::error_code::{CodeClass, EndedBy};
+use errand_model::run::{AttemptState, Run};
+
+use crate::equipment::Equipment;
+use crate::error::AgentUnsupported;
+use crate::{Engine, Error, catalog};
+
+/// Values of an attempt that its task needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaskValues<'a> {
+    /// The agent, with its tier and services.
+    pub(super) agent: &'a Agent,
+    pub(super) secrets: &'a [FoundSecret],
+    pub(super) equipment: &'a Equipment,
+    pub(super) input: Option<&'a [u8]>,
+}
+
+/// Returns the order for the current attempt of a run; `None` if its agent names no dispatcher.
+///
+/// # Errors
+///
+/// If the agent asks for something that a task cannot have, or a pinned definition is missing.
+pub(super) fn order(
+    engine: &Engine,
+    run: &Run,
+    values: TaskValues<'_>,
+) -> Result<Option<Box<DispatchOrder>>, Error> {
+    if values.agent.dispatcher.is_none() {
+        return Ok(None);
+    }
+    let candidates = candidates(engine, run, values.agent)?;
+    let task = task(run, values)?;
+    Ok(Some(Box::new(DispatchOrder { candidates, task })))
+}
+
+/// Returns the dispatchers that the run has pinned, those with most labels of the run first.
+fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<DispatcherRoute>, Error> {
+    let mut found = Vec::new();
+    let pins = &run.spec.catalog;
+    for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Dispatcher) {
+        let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
+        let Some(CatalogSpec::Dispatcher(definition)) = manifest.map(|it| it.spec) else {
+            continue;
+        };
+        if !has_target(&definition, agent) {
+            continue;
+        }
+        if definition.mode == DispatchMode::Bus {
+            let what = format!("the dispatcher {} by a bus", pin.name);
+            return Err(AgentUnsupported { what }.into());
+        }
+        let shared = definition
+            .labels
+            .iter()
+            .filter(|(key, value)| run.spec.labels.get(*key) == Some(*value));
+        let DispatcherDefinition { url, key, .. } = &definition;
+        let route =
+            DispatcherRoute { dispatcher: pin.name.clone(), url: url.clone(), key: key.clone() };
+        found.push((shared.count(), route));
+    }
+    found.sort_by(|(a, left), (b, right)| {
+        b.cmp(a).then_with(|| left.dispatcher.cmp(&right.dispatcher))
+    });
+    Ok(found.into_iter().map(|(_, route)| route).collect())
+}
+
+/// Returns true if a dispatcher has the target of an agent.
+fn has_target(definition: &DispatcherDefinition, agent: &Agent) -> bool {
+    let wanted = match agent.target {
+        TargetKind::Process => TargetWord::Process,
+        TargetKind::Container(_) => TargetWord::Container,
+        TargetKind::Kubernetes { .. } => TargetWord::Kubernetes,
+    };
+    definition.targets.is_empty() || definition.targets.contains(&wanted)
+}
+
+/// Returns the task that carries an attempt out.
+fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
+    let TaskValues { agent, secrets, equipment, input } = values;
+    let unsupported = |what: &str| AgentUnsupported { what: format!("{what} at a dispatcher") };
+    let (image, ports, runtime) = match &agent.target {
+        TargetKind::Container(place) => {
+            let ports = place.ports.iter().map(|port| TaskPort {
+                container_port: port.container_port,
+                protocol: port.protocol,
+            });
+            (place.image.clone(), ports.collect(), RuntimeTarget::default())
+        }
+        TargetKind::Kubernetes { namespace, image } => {
+            let runtime =
+                RuntimeTarget { kind: RuntimeKind::Kubernetes, namespace: namespace.clone() };
+            (image.clone(), Vec::new(), runtime)
+        }
+        TargetKind::Process => return Err(unsupported("a process").into()),
+    };
+    let input = input.map(|bytes| String::from_utf8(bytes.to_vec()));
+    let input = input.transpose().map_err(|_| unsupported("an input that is no text"))?;
+    let mut env: BTreeMap<String, String> = agent.env.clone();
+    env.extend(run.spec.env.clone());
+    let task_id = task_id(run);
+    env.insert("TASK_ID".to_owned(), task_id.clone());
+    let resources = &agent.resources;
+    Ok(TaskRequest {
+        task_id,
+        agent_image: image,
+        runtime_target: runtime,
+        resources: TaskResources {
+            cpu: resources.cpu_millis.map(|millis| format!("{millis}m")),
+            memory: resources.memory_bytes.map(|bytes| format!("{}Ki", bytes.div_ceil(1_024))),
+        },
+        env,
+        secret_env: secret_variables(run, secrets, equipment)?,
+        command: agent.command.clone(),
+        input,
+        ports,
+        brief_key: None,
+        callback_url: None,
+        callback_token: None,
+        timeout_seconds: run.spec.timeouts.run.map(|limit| {
+            let seconds = limit.as_millis().div_ceil(1_000).max(1);
+            u32::try_from(seconds).unwrap_or(u32::MAX).min(LONGEST_TIMEOUT_SECONDS)
+        }),
+        force: false,
+    })
+}
+
+/// Longest time limit of a task.
+const LONGEST_TIMEOUT_SECONDS: u32 = 31_536_000;
+
+/// Returns the variables with the secrets of an agent, under the names that it has for them.
+fn secret_variables(
+    run: &Run,
+    secrets: &[FoundSecret],
+    equipment: &Equipment,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut variables = BTreeMap::new();
+    let text = |secret: &FoundSecret| {
+        String::from_utf8(secret.value.expose().to_vec()).map_err(|_| AgentUnsupported {
+            what: format!("the secret {}, which is no text, at a dispatcher", secret.name),
+        })
+    };
+    for secret in secrets.iter().filter(|it| !equipment.renamed.contains(&it.name)) {
+        variables.insert(secret.name.clone(), text(secret)?);
+    }
+    let named = equipment.secret_variables.iter();
+    for (name, of) in named.filter(|(name, _)| !run.spec.env.contains_key(*name)) {
+        if let Some(secret) = secrets.iter().find(|secret| secret.name == *of) {
+            variables.insert(name.clone(), text(secret)?);
+        }
+    }
+    Ok(variables)
+}
+
+/// Returns the id of the current attempt's task: that of an earlier attempt which was lost on the way, and
+/// whose task may still be found at its dispatcher.
+fn task_id(run: &Run) -> String {
+    let is_lost = |state: &AttemptState| match state {
+        AttemptState::Failed(_, failure) => {
+            failure.code.class() == CodeClass::Transient(EndedBy::Outside)
+        }
+        AttemptState::Starting(_)
+        | AttemptState::Running
+        | AttemptState::Exited(_)
+        | AttemptState::Stopped(..) => false,
+    };
+    let mut first = run.last_attempt_number();
+    let earlier = run.attempts.iter().rev().skip(1);
+    for attempt in earlier.take_while(|attempt| is_lost(&attempt.state)) {
+        first = attempt.number;
+    }
+    format!("{}.{first}", run.id)
+}
