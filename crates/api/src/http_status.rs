@@ -161,6 +161,9 @@ pub const fn of(code: ErrorCode) -> u16 {
         ErrorCode::RegistryBusy
         | ErrorCode::RegistryReadOnly
         | ErrorCode::DatabaseUnreachable
+        | ErrorCode::BlobsFolderMissing
+        | ErrorCode::BlobsUnreachable
+        | ErrorCode::BlobsUploadCut
         | ErrorCode::DiskFull
         | ErrorCode::DependencyUnhealthy
         | ErrorCode::ShuttingDown
@@ -175,6 +178,11 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::DatabaseNotMigrated
         | ErrorCode::DatabaseNewer
         | ErrorCode::DatabaseFailed
+        | ErrorCode::BlobsAddressInvalid
+        | ErrorCode::BlobsElsewhere
+        | ErrorCode::BlobsKeyInvalid
+        | ErrorCode::BlobsAccessDenied
+        | ErrorCode::BlobsBucketMissing
         | ErrorCode::RecordDamaged
         | ErrorCode::BriefDamaged
         | ErrorCode::RecordForeign

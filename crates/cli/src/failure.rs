@@ -305,6 +305,7 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Unreachable { .. } => {
             "look whether the server runs and is reached from here, and try again"
         }
+        StoreError::BlobPlace { fault, .. } => areas::blob_place_hint(*fault),
         // PostgreSQL's code is at the end of the message.
         StoreError::Postgres { reason, .. } if reason.ends_with("(3D000)") => {
             "create the database with `createdb`, or mend the name at the end of the URL"

@@ -1,6 +1,7 @@
 //! `errand`: runs AI agents and keeps the record.
 
 mod args;
+mod blobs;
 mod command_line;
 mod commands;
 mod config;

@@ -15,7 +15,7 @@ use errand_api::catalog::CatalogSpec;
 use errand_model::catalog::CatalogKind;
 use errand_model::event::{RunCreated, RunKind};
 use errand_model::run::Run;
-use errand_model::{Blob, Encoding, Payload, RunBrief, RunId};
+use errand_model::{Blob, Digest, Encoding, Payload, RunBrief, RunId, digest_of_brief_key};
 use serde_json::{Value, json};
 
 pub use self::error::{BriefDamaged, BriefTooLarge, Error};
@@ -79,7 +79,7 @@ pub(crate) fn stored(
     let redactor = environment::redactor(&secrets);
     let brief = assembled(engine, parcel, (run_id, spec), (named, &parts))?;
     let bytes = canonical(brief, &redactor)?;
-    let digest = engine.blobs().put(&bytes)?;
+    let digest = engine.blobs().put_brief(run_id, &bytes)?;
     let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let blob = Blob { digest, size_bytes, encoding: Encoding::Json };
     let BriefParts { instructions, skills, configs, .. } = parts;
@@ -124,6 +124,25 @@ pub(crate) fn parts_of(engine: &Engine, run: &Run) -> Result<BriefParts, Error> 
         skills: stored.skills.clone(),
         configs: stored.configs.clone(),
     })
+}
+
+/// Returns the brief with this key, which may be one of another registry that keeps its blobs in the
+/// same place; `None` if there is none.
+///
+/// # Errors
+///
+/// [`BriefDamaged`] if the document is not the one that the key names; if blobs cannot be reached.
+pub fn by_key(engine: &Engine, key: &str) -> Result<Option<Vec<u8>>, Error> {
+    let run_id = key.split('/').nth(1).and_then(|part| part.parse().ok());
+    let (Some(run_id), Some(digest)) = (run_id, digest_of_brief_key(key)) else {
+        return Ok(None);
+    };
+    let found = engine.blobs().brief(key, BRIEF_LIMIT_BYTES)?;
+    if found.as_ref().is_some_and(|bytes| Digest::of(bytes) != digest) {
+        let reason = format!("the document at {key} has another digest");
+        return Err(BriefDamaged { run_id, reason }.into());
+    }
+    Ok(found)
 }
 
 fn load(engine: &Engine, run_id: &RunId, stored: &RunBrief) -> Result<Brief, Error> {

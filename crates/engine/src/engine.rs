@@ -238,6 +238,11 @@ impl Engine {
         blobs_of(self.registry(), self.store().as_ref())
     }
 
+    /// Returns true if other machines use the registry too, with files of their own.
+    pub(crate) fn is_of_fleet(&self) -> bool {
+        self.store().shared_logs().is_some()
+    }
+
     /// Returns the renewal of blobs and parcels that a commit is about to name.
     pub(crate) const fn renewal(&self) -> &Arc<Renewal> {
         &self.renewal
@@ -324,6 +329,10 @@ fn note_use(registry: &Registry) -> Option<File> {
 fn blobs_of(registry: &Registry, store: &dyn Store) -> Blobs {
     match store.shared_blobs() {
         None => Blobs::at(registry.blobs()),
+        // The registry of one machine got a place for blobs later, and has older blobs.
+        Some(shared) if store.shared_logs().is_none() => {
+            Blobs::at(registry.blobs()).copying(shared)
+        }
         Some(shared) => Blobs::at(registry.root().join(SHARED_COPY)).copying(shared),
     }
 }

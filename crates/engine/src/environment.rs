@@ -43,6 +43,12 @@ pub(crate) fn is_of_engine(name: &OsStr) -> bool {
     ["DOCKER_HOST", "ERRAND_ENGINE", "XDG_RUNTIME_DIR"].iter().any(|known| name == *known)
 }
 
+/// Returns true if a variable says how the place of the blobs is reached: helpers need it, agents do
+/// not get it.
+pub(crate) fn is_of_blobs(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("AWS_"))
+}
+
 /// Returns true if a variable of the caller is passed on.
 pub fn is_passed_on(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("LC_"))

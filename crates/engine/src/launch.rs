@@ -84,7 +84,7 @@ pub fn launch(
     let helper = Helper {
         program: &engine.surroundings().program,
         args: arguments(engine, run_id, seen_epoch, needs),
-        env: helper_environment(engine, run_id, &needs.secrets),
+        env: launched_environment(engine, run_id, &needs.secrets),
         cwd: Path::new("/"),
         stdout: said.as_fd(),
     };
@@ -137,6 +137,22 @@ pub fn helper_environment(
         .map(|(name, value)| (name.clone(), value.clone()))
         .chain([("ERRAND_HELPER".into(), run_id.as_str().into())])
         .collect()
+}
+
+/// Returns the environment of a helper that is started as a program: with the variables of S3 if the
+/// registry keeps its blobs there.
+fn launched_environment(
+    engine: &Engine,
+    run_id: &RunId,
+    secrets: &[String],
+) -> Vec<(OsString, OsString)> {
+    let mut environment = helper_environment(engine, run_id, secrets);
+    if engine.store().shared_blobs().is_some() {
+        let all = engine.surroundings().environment.iter();
+        let of_s3 = all.filter(|(name, _)| environment::is_of_blobs(name));
+        environment.extend(of_s3.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    environment
 }
 
 fn how_it_ended(started: StartedHelper) -> String {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use errand_agent::parcel::{self, Content, IncomingParcel, Listing, Parcel};
 use errand_model::Digest;
@@ -35,7 +36,7 @@ operation_error! {
 ///
 /// If the parcel cannot be read, or the shared blobs cannot be reached.
 pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
-    let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
+    let Some(shared) = fleet_blobs(engine) else { return Ok(()) };
     if engine.is_shared(&parcel.digest) {
         return Ok(());
     }
@@ -83,7 +84,7 @@ pub(crate) fn open(engine: &Engine, digest: &Digest) -> Result<Parcel, Error> {
 ///
 /// If the shared blobs cannot be reached or are damaged, or the parcel cannot be written.
 pub(crate) fn fetch(engine: &Engine, digest: &Digest) -> Result<(), Error> {
-    let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
+    let Some(shared) = fleet_blobs(engine) else { return Ok(()) };
     let parcels = engine.registry().parcels();
     if parcel::open(&parcels, digest).is_ok() {
         return Ok(());
@@ -108,6 +109,11 @@ pub(crate) fn fetch(engine: &Engine, digest: &Digest) -> Result<(), Error> {
         }
     }
     Ok(arrival.finish()?)
+}
+
+/// Returns the blobs through which machines share parcels; `None` if there is one machine.
+fn fleet_blobs(engine: &Engine) -> Option<Arc<dyn SharedBlobs>> {
+    engine.store().shared_blobs().filter(|_| engine.is_of_fleet())
 }
 
 fn bytes(shared: &dyn SharedBlobs, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {

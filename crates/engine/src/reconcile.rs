@@ -177,7 +177,7 @@ enum Changed {
 async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     let run = &stored.run;
     // If other machines make the attempts, their secret stores count.
-    let is_elsewhere = run.spec.placement.is_some() && engine.store().shared_blobs().is_some();
+    let is_elsewhere = run.spec.placement.is_some() && engine.is_of_fleet();
     if !run.awaits_secrets() || run.coordination.is_some() || is_elsewhere {
         return Ok(Changed::Nothing);
     }

@@ -143,6 +143,14 @@ codes! {
     DatabaseFailed = "database_failed", ERRAND_FAILED, OWN, "the database refused what was asked of it";
     RecordDamaged = "record_damaged", ERRAND_FAILED, OWN, "the record of a run is damaged";
     RecordForeign = "record_foreign", ERRAND_FAILED, OWN, "a record points outside of its registry";
+    BlobsAddressInvalid = "blobs_address_invalid", USAGE, permanent(Outside), "blobs cannot be kept at that address";
+    BlobsElsewhere = "blobs_elsewhere", USAGE, OWN, "the registry keeps its blobs in another place";
+    BlobsKeyInvalid = "blobs_key_invalid", ERRAND_FAILED, permanent(Outside), "the key for the blobs is missing, unknown or expired";
+    BlobsAccessDenied = "blobs_access_denied", ERRAND_FAILED, permanent(Outside), "the place of the blobs refuses access";
+    BlobsBucketMissing = "blobs_bucket_missing", ERRAND_FAILED, permanent(Outside), "there is no such bucket for blobs";
+    BlobsFolderMissing = "blobs_folder_missing", ERRAND_FAILED, transient(Outside), "the place of the blobs does not have those of this registry";
+    BlobsUnreachable = "blobs_unreachable", ERRAND_FAILED, transient(Outside), "the place of the blobs does not answer";
+    BlobsUploadCut = "blobs_upload_cut", ERRAND_FAILED, transient(Outside), "the connection ended while a blob was stored";
     DiskFull = "disk_full", ERRAND_FAILED, transient(Outside), "the disk is full";
     IoFailed = "io_failed", ERRAND_FAILED, transient(Outside), "a file could not be read or written";
 
@@ -349,6 +357,9 @@ impl ErrorCode {
         Self::EngineUnreachable,
         Self::ImageNotFound,
         Self::ContainerRefused,
+        Self::BlobsFolderMissing,
+        Self::BlobsUnreachable,
+        Self::BlobsUploadCut,
         Self::DiskFull,
         Self::IoFailed,
         Self::WorkspaceFailed,

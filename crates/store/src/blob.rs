@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use errand_model::Digest;
+use errand_model::{Digest, RunId, digest_of_brief_key};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, futimens};
 use sha2::Digest as _;
 use thiserror::Error;
@@ -74,6 +74,32 @@ impl Blobs {
         self.put_stream(bytes).map(|(digest, _)| digest)
     }
 
+    /// Stores the brief of a new run as [`Blobs::put`], and, where blobs have a place of their own,
+    /// also under its key ([`errand_model::brief_key`]). Returns its digest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blobs::put`].
+    pub fn put_brief(&self, run_id: &RunId, bytes: &[u8]) -> Result<Digest, BlobError> {
+        self.put_as(bytes, Some(run_id)).map(|(digest, _)| digest)
+    }
+
+    /// Returns the brief with that key, of any registry that keeps its blobs in the same place; `None`
+    /// if there is none. The bytes are not checked.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Shared`]; [`BlobError::File`] for one that is longer than `limit_bytes`.
+    pub fn brief(&self, key: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, BlobError> {
+        let digest = digest_of_brief_key(key);
+        if let Some(bytes) = digest.and_then(|digest| std::fs::read(self.path(&digest)).ok()) {
+            return Ok(Some(bytes));
+        }
+        let Some(shared) = &self.shared else { return Ok(None) };
+        let mut to = Bounded { bytes: Vec::new(), limit_bytes };
+        Ok(shared.brief(key, &mut to)?.then_some(to.bytes))
+    }
+
     /// Stores the content of a file, reading it once. Returns its digest and length in bytes.
     ///
     /// # Errors
@@ -90,9 +116,17 @@ impl Blobs {
     ///
     /// As [`Blobs::put`].
     pub fn put_stream(&self, from: impl Read) -> Result<(Digest, u64), BlobError> {
+        self.put_as(from, None)
+    }
+
+    fn put_as(
+        &self,
+        from: impl Read,
+        brief_of: Option<&RunId>,
+    ) -> Result<(Digest, u64), BlobError> {
         make_folder(&self.root)?;
         let temporary = files::temporary_beside(&self.root.join("blob"));
-        let kept = self.copy_in(from, &temporary);
+        let kept = self.copy_in(from, &temporary, brief_of);
         if kept.is_err() {
             // The file may never have been created; the first error is the one to report.
             drop(std::fs::remove_file(&temporary));
@@ -100,7 +134,12 @@ impl Blobs {
         kept
     }
 
-    fn copy_in(&self, mut from: impl Read, temporary: &Path) -> Result<(Digest, u64), BlobError> {
+    fn copy_in(
+        &self,
+        mut from: impl Read,
+        temporary: &Path,
+        brief_of: Option<&RunId>,
+    ) -> Result<(Digest, u64), BlobError> {
         let failed = |source| file_error("write", temporary, source);
         let mut file =
             private().read(true).write(true).create_new(true).open(temporary).map_err(failed)?;
@@ -125,7 +164,10 @@ impl Blobs {
             // The shared store comes first: a blob here is also there. It may have been removed
             // there since.
             file.rewind().map_err(failed)?;
-            shared.put(&digest, &mut file)?;
+            match brief_of {
+                Some(run_id) => shared.put_brief(run_id, &digest, &mut file)?,
+                None => shared.put(&digest, &mut file)?,
+            }
         }
         if is_here {
             std::fs::remove_file(temporary).map_err(failed)?;
@@ -395,6 +437,26 @@ impl Write for Hashing {
     }
 }
 
+/// Writer to memory that refuses more bytes than its limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit_bytes: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit_bytes {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn make_folder(path: &Path) -> Result<(), BlobError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path);
     made.map_err(|source| file_error("make the folder", path, source))
@@ -422,8 +484,8 @@ pub enum BlobError {
     /// The operating system reported an error.
     #[error(transparent)]
     File(#[from] RegistryError),
-    /// The shared store cannot be reached.
-    #[error("what is shared with other machines cannot be reached")]
+    /// The shared store, or the place of the blobs, cannot be reached.
+    #[error("blobs outside of the registry cannot be reached")]
     Shared(#[source] Box<crate::Error>),
 }
 

@@ -58,6 +58,8 @@ pub enum DocumentKind {
     CatalogItem,
     /// A version of a definition of the catalog; key `<kind>/<name>@<version>`.
     CatalogVersion,
+    /// The place in which the blobs are kept; key `place`. A registry in SQLite has a file instead.
+    BlobPlace,
 }
 
 impl DocumentKind {
@@ -84,6 +86,7 @@ impl DocumentKind {
             Self::TaskAlias => "task_alias",
             Self::CatalogItem => "catalog_item",
             Self::CatalogVersion => "catalog_version",
+            Self::BlobPlace => "blob_place",
         }
     }
 }

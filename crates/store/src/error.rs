@@ -210,6 +210,18 @@ pub enum Error {
         /// Message of the server.
         reason: String,
     },
+    /// The place in which the blobs are kept refused, or did not answer.
+    #[error("cannot {doing} in {place}: {reason}")]
+    BlobPlace {
+        /// Kind of the fault.
+        fault: BlobPlaceFault,
+        /// Address of the place.
+        place: String,
+        /// Operation that failed, a verb.
+        doing: &'static str,
+        /// Answer of the place.
+        reason: String,
+    },
     /// An operation on a file beside the registry failed.
     #[error("cannot {doing} {path}", path = path.display())]
     File {
@@ -227,6 +239,28 @@ pub enum Error {
     /// The writer thread is gone: a bug, or the process is ending.
     #[error("the registry's writer has ended")]
     WriterGone,
+}
+
+/// Fault of a place in which blobs are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobPlaceFault {
+    /// The address is no folder that can be made and no bucket.
+    AddressInvalid,
+    /// The registry keeps its blobs in another place.
+    Elsewhere,
+    /// There is no key, or the service does not know it, or it has expired.
+    KeyInvalid,
+    /// The key, or the user, may not do that.
+    AccessDenied,
+    /// There is no such bucket.
+    BucketMissing,
+    /// The place does not have the folder of this registry: a disk is not mounted, or it is
+    /// another place of the same name.
+    FolderMissing,
+    /// Nothing answers, or only errors that may pass.
+    Unreachable,
+    /// The connection ended while a blob was sent.
+    UploadCut,
 }
 
 impl Error {
@@ -247,6 +281,12 @@ impl Error {
                 | Self::Missing { .. }
                 // Away for longer than a call waits for it.
                 | Self::Unreachable { .. }
+                | Self::BlobPlace {
+                    fault: BlobPlaceFault::Unreachable
+                        | BlobPlaceFault::UploadCut
+                        | BlobPlaceFault::FolderMissing,
+                    ..
+                }
                 | Self::Lost { .. }
                 | Self::Database { .. }
         )

@@ -44,6 +44,28 @@ pub fn write_atomic(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Registr
     written
 }
 
+/// Writes a file durably, unless there is one of that name: of several writers at once, one wins.
+///
+/// # Errors
+///
+/// [`RegistryError::File`].
+pub(crate) fn write_once(path: &Path, bytes: &[u8]) -> Result<(), RegistryError> {
+    let temporary = temporary_beside(path);
+    let written = write_new(&temporary, bytes, Sync::Yes).and_then(|()| {
+        match std::fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked.map_err(|source| RegistryError::File {
+                doing: "put in place",
+                path: path.to_path_buf(),
+                source,
+            }),
+        }
+    });
+    // The file may never have been created; the first error is the one to report.
+    drop(std::fs::remove_file(&temporary));
+    written.and_then(|()| sync_folder_of(path))
+}
+
 /// Makes the content of `path`, and its name, survive a power failure.
 ///
 /// # Errors

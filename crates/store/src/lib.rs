@@ -5,6 +5,7 @@
 //! crate. Deliberately absent: rules about runs. The model decides; this crate stores.
 
 mod blob;
+mod blob_place;
 mod change;
 mod check;
 mod dead_letter;
@@ -14,6 +15,7 @@ mod fence;
 pub mod files;
 mod final_snapshot;
 mod journal_file;
+mod layered;
 mod names;
 mod observer;
 mod ownership;
@@ -36,6 +38,7 @@ mod usage;
 mod verify;
 
 pub use blob::{BlobError, Blobs, KeptBlob};
+pub use blob_place::BlobPlaceRecord;
 pub use change::{Changes, StoreChange};
 pub use check::{Repair, check, verify_run};
 pub use dead_letter::{DeadLetterFate, DeadLetterFilter, Discard, StoredDeadLetter};
@@ -43,7 +46,7 @@ pub use document::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentStore,
     DocumentWrite, Expect, Namespaces,
 };
-pub use error::Error;
+pub use error::{BlobPlaceFault, Error};
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;
 pub use names::{Name, NameStore, blobs_of, digests_in, names_of};

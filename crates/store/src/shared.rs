@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Seek, Write};
 use std::time::Duration;
 
-use errand_model::{Digest, RunId, Timestamp};
+use errand_model::{Digest, RunId, Timestamp, digest_of_brief_key};
 
 use crate::Error;
 
@@ -21,6 +21,36 @@ pub trait SharedBlobs: Send + Sync + std::fmt::Debug {
     /// [`Error::Unreachable`], [`Error::Postgres`], [`Error::Full`]; [`Error::File`] if `from`
     /// cannot be read. A part of the bytes may be stored then, but not a whole blob.
     fn put(&self, digest: &Digest, from: &mut dyn ReadSeek) -> Result<(), Error>;
+
+    /// Stores the brief of a run as a blob, and, where blobs have keys that other programs read, also
+    /// under the key of the brief ([`errand_model::brief_key`]). The run is new: its id was never
+    /// used.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn put_brief(
+        &self,
+        run_id: &RunId,
+        digest: &Digest,
+        from: &mut dyn ReadSeek,
+    ) -> Result<(), Error> {
+        let _: &RunId = run_id;
+        self.put(digest, from)
+    }
+
+    /// Writes the brief with that key to `to`, which may be one of a run of another registry that
+    /// keeps its blobs in the same place. Returns false if there is none. The bytes are not checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn brief(&self, key: &str, to: &mut dyn Write) -> Result<bool, Error> {
+        match digest_of_brief_key(key) {
+            Some(digest) => self.get(&digest, to),
+            None => Ok(false),
+        }
+    }
 
     /// Writes the blob to `to`. Returns false if there is none. The bytes are not checked against
     /// the digest.

@@ -17,8 +17,8 @@ use crate::row::{
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, UsageFilter, UsageTotals};
 use crate::{
-    ChangeObserver, Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore,
-    SharedBlobs, SharedLogs,
+    BlobPlaceRecord, ChangeObserver, Changes, DocumentStore, Error, NameStore, Namespaces,
+    SessionStore, SharedBlobs, SharedLogs,
 };
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` the change is durable, after
@@ -388,7 +388,27 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// Errors of the database only.
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error>;
 
-    /// Blobs that all machines reach; `None`: blobs are in the registry's folder.
+    /// Returns the place in which the blobs are kept, as recorded; `None`: the registry itself.
+    /// Blocks its caller.
+    ///
+    /// # Errors
+    ///
+    /// If the record cannot be read.
+    fn blob_place(&self) -> Result<Option<BlobPlaceRecord>, Error>;
+
+    /// Records the place in which the blobs are kept from now on, unless one is recorded. Returns the
+    /// record in force. Blocks its caller.
+    ///
+    /// # Errors
+    ///
+    /// If the record cannot be written.
+    fn record_blob_place(&self, record: &BlobPlaceRecord) -> Result<BlobPlaceRecord, Error>;
+
+    /// Sets the blobs in the recorded place for this process. Only the first call counts.
+    fn keep_blobs_in(&self, place: Arc<dyn SharedBlobs>);
+
+    /// Blobs outside of the registry's folder: in a place of their own, or in the database that all
+    /// machines reach; `None`: blobs are in the registry's folder alone.
     fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>>;
 
     /// Logs that all machines reach; `None`: logs are in the registry's folder.

@@ -22,6 +22,7 @@ pub mod postgres;
 mod processes;
 mod receiver;
 mod running;
+pub mod s3;
 mod sandbox;
 mod scripted;
 mod server;

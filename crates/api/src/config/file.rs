@@ -121,7 +121,9 @@ fn take(
 
 fn value(reader: &mut Reader, at: &At<'_>, kind: SettingKind) -> Option<SettingValue> {
     match kind {
-        SettingKind::Text | SettingKind::Path => reader.text(at).map(SettingValue::Text),
+        SettingKind::Text | SettingKind::Path | SettingKind::PathOrUrl => {
+            reader.text(at).map(SettingValue::Text)
+        }
         SettingKind::Choice(words) => {
             let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
             reader

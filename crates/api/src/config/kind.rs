@@ -17,6 +17,8 @@ pub enum SettingKind {
     /// A path; a relative one is looked for beside the file that names it, or in the current
     /// folder.
     Path,
+    /// A path as [`SettingKind::Path`], or a URL.
+    PathOrUrl,
     /// A word of this list.
     Choice(&'static [&'static str]),
     /// A whole number from the first to the second.
@@ -79,8 +81,10 @@ impl SettingKind {
     pub fn read(self, text: &str) -> Result<SettingValue, Unreadable> {
         let refuse = |reason: String| Err(Unreadable { reason });
         match self {
-            Self::Text | Self::Path if text.trim().is_empty() => refuse("it is empty".to_owned()),
-            Self::Text | Self::Path => Ok(SettingValue::Text(text.to_owned())),
+            Self::Text | Self::Path | Self::PathOrUrl if text.trim().is_empty() => {
+                refuse("it is empty".to_owned())
+            }
+            Self::Text | Self::Path | Self::PathOrUrl => Ok(SettingValue::Text(text.to_owned())),
             Self::Choice(words) if words.contains(&text) => Ok(SettingValue::Text(text.to_owned())),
             Self::Choice(words) => refuse(format!("one of: {}", words.join(", "))),
             Self::Whole(low, high) => match text.parse() {

@@ -18,6 +18,8 @@ pub struct Settings {
     pub metrics_listen: Option<String>,
     /// `None`: the registry's own.
     pub database: Option<String>,
+    /// Place of the blobs; `None`: the recorded one, or else the registry.
+    pub blobs: Option<String>,
     /// Folders whose agents are registered.
     pub agents: Vec<PathBuf>,
     /// `None`: the machine's, with the process's number.
@@ -127,6 +129,7 @@ impl Settings {
             listen: from.text("listen").unwrap_or_default(),
             metrics_listen: from.text("metrics_listen"),
             database: from.text("database"),
+            blobs: from.text("blobs"),
             agents: from.texts("agents").into_iter().map(PathBuf::from).collect(),
             worker_name: from.text("worker_name"),
             slots: from.number("slots").map(saturated),

@@ -55,6 +55,14 @@ pub const SETTINGS: &[Setting] = &[
     .worker()
     .secret(),
     plain(
+        "blobs",
+        "blobs",
+        &["ERRAND_BLOBS"],
+        SettingKind::PathOrUrl,
+        "where blobs are kept: a folder, or s3://bucket/prefix; without it where the registry keeps them",
+    )
+    .worker(),
+    plain(
         "agents",
         "agents",
         &["ERRAND_AGENTS"],

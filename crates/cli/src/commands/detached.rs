@@ -126,11 +126,11 @@ struct Held {
 }
 
 async fn begin(context: &Context, draft: DetachedRunDraft) -> Result<DetachedRun, Failure> {
-    let DetachedRunDraft { checked, json } = draft;
+    let DetachedRunDraft { checked, json, blobs } = draft;
     let signals = SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     checked.check_names(context).await?;
-    let engine = context.engine_or_create()?;
+    let engine = context.engine_keeping_blobs(blobs.as_ref())?;
     run::refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine).await?;
     let run_id = engine.new_run_id()?;

@@ -8,6 +8,7 @@ use errand_agent::target::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::RunRecord;
+use errand_blobs::BlobAddress;
 use errand_engine::agents;
 use errand_engine::launch::{self, HelperReport, Needs};
 use errand_engine::service::address_holder;
@@ -88,6 +89,15 @@ pub(crate) struct Args {
         requires = "callback_url"
     )]
     callback_events: Vec<CallbackEvent>,
+    /// Place of the blobs.
+    #[arg(
+        long,
+        value_name = "PLACE",
+        help = "Keep blobs (briefs, artifacts, checkpoints) in this folder or bucket, DIR or \
+                s3://bucket/prefix: recorded in a registry that has no such place yet \
+                [env: ERRAND_BLOBS]"
+    )]
+    blobs: Option<String>,
     /// Idempotency key: a repeated call gives the same run
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -103,6 +113,8 @@ pub(crate) struct Args {
 pub(crate) struct DetachedRunDraft {
     pub(super) checked: CheckedRunDraft,
     pub(super) json: bool,
+    /// Place of the blobs, if the caller names one.
+    pub(super) blobs: Option<BlobAddress>,
 }
 
 /// Checks a run that is to be left running by a helper on this machine. `None` for any other one, and
@@ -115,6 +127,7 @@ pub(crate) fn check_detached(
         return Ok(None);
     }
     context.check_owner()?;
+    let blobs = context.blob_address(args.blobs.as_deref())?;
     match check(context, args) {
         Err(failure)
             if failure.code() == ErrorCode::AgentFileMissing
@@ -122,7 +135,7 @@ pub(crate) fn check_detached(
         {
             Ok(None)
         }
-        checked => Ok(Some(DetachedRunDraft { checked: checked?, json: args.common.json })),
+        checked => Ok(Some(DetachedRunDraft { checked: checked?, json: args.common.json, blobs })),
     }
 }
 
@@ -131,9 +144,9 @@ pub(crate) async fn launch_detached(
     context: &Context,
     draft: DetachedRunDraft,
 ) -> Result<u8, Failure> {
-    let DetachedRunDraft { checked, json } = draft;
+    let DetachedRunDraft { checked, json, blobs } = draft;
     checked.check_names(context).await?;
-    let engine = context.engine_or_create()?;
+    let engine = context.engine_keeping_blobs(blobs.as_ref())?;
     refuse_own_session(context, &engine, &checked, true).await?;
     let submission = checked.pack(&engine).await?;
     detach(context, &engine, submission, json).await
@@ -143,6 +156,10 @@ pub(crate) async fn launch_detached(
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
     if let Some(remote) = context.remote()? {
+        if args.blobs.is_some() {
+            let message = "--blobs is about the registry of this machine: a server has its own";
+            return Err(Failure::new(ErrorCode::OnlyLocal, message));
+        }
         let asked = args.run_input(context)?;
         let write = |image: &String| image_agent::write(image, &args.command);
         let made = args.image.as_ref().map(write).transpose()?;
@@ -162,7 +179,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         Ok(checked) => checked,
     };
     checked.check_names(context).await?;
-    let engine = context.engine_or_create()?;
+    let blobs = context.blob_address(args.blobs.as_deref())?;
+    let engine = context.engine_keeping_blobs(blobs.as_ref())?;
     refuse_own_session(context, &engine, &checked, detached).await?;
     let submission = checked.pack(&engine).await?;
     if detached {

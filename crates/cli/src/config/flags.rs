@@ -88,6 +88,7 @@ const fn value_name(kind: SettingKind) -> &'static str {
     match kind {
         SettingKind::Text | SettingKind::Texts => "TEXT",
         SettingKind::Path => "FILE",
+        SettingKind::PathOrUrl => "PLACE",
         SettingKind::Paths => "DIR",
         SettingKind::Choice(_) => "WORD",
         SettingKind::Whole(_, _) => "N",

@@ -155,6 +155,9 @@ fn at_home(value: SettingValue, kind: SettingKind, folder: &Path) -> SettingValu
     let joined = |path: &String| folder.join(path).display().to_string();
     match value {
         SettingValue::Text(path) if kind == SettingKind::Path => SettingValue::Text(joined(&path)),
+        SettingValue::Text(path) if kind == SettingKind::PathOrUrl && !path.contains("://") => {
+            SettingValue::Text(joined(&path))
+        }
         SettingValue::Texts(paths) if kind == SettingKind::Paths => {
             SettingValue::Texts(paths.iter().map(joined).collect())
         }

@@ -49,6 +49,7 @@ impl InForce {
                 SettingKind::Cpu => in_units(number, &[("", 1_000)], "m"),
                 SettingKind::Text
                 | SettingKind::Path
+                | SettingKind::PathOrUrl
                 | SettingKind::Choice(_)
                 | SettingKind::Whole(_, _)
                 | SettingKind::Texts

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use errand_testkit::postgres::Database;
+use errand_testkit::s3::{BUCKET, S3Server};
 use errand_testkit::{
     ErrandServer, LIMIT, ProgramOutput, RunningProgram, Sandbox, TestAgent, wait_until,
 };
@@ -39,6 +40,39 @@ fn ask(server: &ErrandServer, machine: &Sandbox, words: &[&str]) -> ProgramOutpu
 fn start(server: &ErrandServer, name: &str) -> String {
     let record: Value = server.post("/v1/runs", &json!({ "agent": name })).expect(202).json();
     record["run_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn machines_find_the_place_of_the_blobs_in_the_database() {
+    let Some(s3) = S3Server::start() else { return };
+    let (mut near, mut far) = (sandbox(), sandbox());
+    for (name, value) in s3.variables() {
+        near.set_env(name, value.clone());
+        far.set_env(name, value);
+    }
+    let database = database();
+    let place = format!("s3://{BUCKET}/fleet");
+    let server = ErrandServer::start(
+        &near,
+        &["--slots", "0", "--database", &database.url(), "--blobs", &place],
+    );
+    let worker = worker(&far, &database);
+    let script = "head -c 100000 /dev/zero > big; errand agent artifact big --name big\n\
+                  errand agent brief > \"$ERRAND_OUTPUT\"\n";
+    drop(server.push(&near.agent(&TestAgent::shell(script).named("maker"))).expect(201));
+    let asked = json!({ "agent": "maker", "instructions": "Make it." });
+    let record: Value = server.post("/v1/runs", &asked).expect(202).json();
+    let run_id = record["run_id"].as_str().unwrap();
+    drop(ask(&server, &near, &["wait", run_id]).ok());
+    let record = server.get(&format!("/v1/runs/{run_id}")).expect(200).json();
+    assert_eq!(record["output"]["instructions"], "Make it.", "{record}");
+    let artifact = server.get(&format!("/v1/runs/{run_id}/artifacts/big")).expect(200);
+    assert_eq!(artifact.body.len(), 100_000);
+    let keys = s3.keys();
+    let brief = format!("fleet/briefs/{run_id}/");
+    assert!(keys.iter().any(|key| key.starts_with(&brief)), "{keys:?}");
+    worker.terminate();
+    drop(worker.wait());
 }
 
 /// Returns the files of a run in a machine's registry.

@@ -9,6 +9,7 @@
 mod access;
 mod agent_commands;
 mod bad_input;
+mod blobs;
 mod bom;
 mod briefs;
 mod budgets;

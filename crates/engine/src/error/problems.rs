@@ -148,7 +148,13 @@ impl CodedError for RunEnding {
 
 impl CodedError for BlobFailure {
     fn code(&self) -> ErrorCode {
-        if is_full_disk(self) { ErrorCode::DiskFull } else { ErrorCode::Internal }
+        match &self.0 {
+            BlobError::Shared(error) => error.as_ref().code(),
+            _ if is_full_disk(self) => ErrorCode::DiskFull,
+            BlobError::Missing { .. } | BlobError::Damaged { .. } | BlobError::File(_) => {
+                ErrorCode::Internal
+            }
+        }
     }
 }
 

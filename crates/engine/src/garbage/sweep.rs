@@ -73,7 +73,7 @@ enum Act {
 /// [`super::RegistryInUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses
 /// the registry, or may; if the registry or a file cannot be read or removed.
 pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
-    if grace >= SHORTEST_GRACE || engine.store().shared_blobs().is_some() {
+    if grace >= SHORTEST_GRACE || engine.is_of_fleet() {
         return sweep(engine, Scope::All, grace, Act::Remove).await;
     }
     let Some(_alone) = engine.alone() else {
@@ -89,7 +89,7 @@ pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
 ///
 /// As [`collect`].
 pub async fn free(engine: &Engine, released: Released) -> Result<Freed, Error> {
-    if released.0.is_empty() || engine.store().shared_blobs().is_some() {
+    if released.0.is_empty() || engine.is_of_fleet() {
         return Ok(Freed::default());
     }
     let Some(_alone) = engine.alone() else { return Ok(Freed::default()) };
@@ -230,9 +230,12 @@ impl Sweep<'_> {
         }
     }
 
-    /// Sweeps the blobs shared through the database.
+    /// Sweeps the blobs outside of the registry's folder.
     async fn shared(&self, shared: &dyn SharedBlobs, freed: &mut Freed) -> Result<(), Error> {
-        let needed = self.needed_shared(shared).await?;
+        let is_of_fleet = self.engine.is_of_fleet();
+        let needed = if is_of_fleet { self.needed_shared(shared).await? } else { BTreeSet::new() };
+        // A place remembers the renewals of a few minutes, also if this process is alone.
+        let grace = if is_of_fleet { self.grace } else { self.grace.max(SHORTEST_GRACE) };
         let mut after = None;
         loop {
             let page = shared.list(after.as_ref(), SHARED_AT_ONCE)?;
@@ -241,13 +244,13 @@ impl Sweep<'_> {
             let digests = page.iter().map(|blob| blob.digest.clone());
             let digests = digests.filter(|digest| !needed.contains(digest)).collect();
             let mut unnamed = self.elsewhere.unnamed(self.engine, digests).await?;
-            for blob in page.iter().filter(|blob| blob.untouched_for < self.grace) {
+            for blob in page.iter().filter(|blob| blob.untouched_for < grace) {
                 if unnamed.remove(&blob.digest) {
                     freed.young_bytes += blob.size_bytes;
                 }
             }
             let (count, bytes) = match self.act {
-                Act::Remove => shared.remove(&unnamed, self.grace)?,
+                Act::Remove => shared.remove(&unnamed, grace)?,
                 Act::Tell => {
                     let told = page.iter().filter(|blob| unnamed.contains(&blob.digest));
                     told.fold((0, 0), |(count, bytes), blob| (count + 1, bytes + blob.size_bytes))

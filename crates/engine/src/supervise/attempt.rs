@@ -223,7 +223,7 @@ fn is_prepared_soon(engine: &Engine, run: &Run) -> bool {
         && run.last_attempt_number() == 1
         && run.spec.trigger.kind != TriggerKind::Upstream
         && !matches!(run.spec.input, Some(Payload::Blob(_)))
-        && engine.store().shared_blobs().is_none()
+        && !engine.is_of_fleet()
 }
 
 /// Starts or adopts the agent. A launcher is told that the run began before an image is pulled for longer than

@@ -36,7 +36,7 @@ mod transact;
 mod write;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::broadcast;
 
@@ -51,7 +51,7 @@ use write::batch::ExpectedRuns;
 
 use crate::change::CHANGES_LIMIT;
 use crate::observer::Observed;
-use crate::{Error, StoreChange};
+use crate::{Error, SharedBlobs, StoreChange};
 
 /// A registry in PostgreSQL.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub struct Postgres {
     shared: Arc<Shared>,
     coalescer: Coalescer,
     observed: Observed,
+    /// Blobs outside of the database.
+    blobs: OnceLock<Arc<dyn SharedBlobs>>,
     // Last field: its thread finishes the work of the others.
     _driver: DriverThread,
 }
@@ -135,7 +137,8 @@ impl Postgres {
         let coalescer = Coalescer::start(&shared, &driver);
         driver.handle().begin(announce::herald(Arc::clone(&shared)));
         driver.handle().begin(ring::keep_turning(Arc::clone(&shared)));
-        Ok(Self { shared, coalescer, observed: Observed::default(), _driver: driver })
+        let (observed, blobs) = (Observed::default(), OnceLock::new());
+        Ok(Self { shared, coalescer, observed, blobs, _driver: driver })
     }
 
     /// Migrates the schema of a database; creates it in an empty one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{ErrorKind, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use super::db::Db;
 use super::failure::Failure;
 use super::patience::Patience;
 use super::row::{damaged, fingerprint, integer, number, small};
-use crate::Error;
+use crate::document::DocumentKind;
 use crate::shared::{LOG_BYTES, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs};
+use crate::{BlobPlaceRecord, Error, blob_place};
 
 /// Length of all parts of a blob but the last: bounds the memory for a transfer.
 const PART_BYTES: u64 = 1024 * 1024;
@@ -56,6 +57,39 @@ impl Files {
             }
         });
         done.map_err(|failure| failure.explain(&self.0.address, DOING))
+    }
+
+    /// See [`crate::Store::blob_place`].
+    pub(super) fn blob_place(&self) -> Result<Option<BlobPlaceRecord>, Error> {
+        const SQL: &str = "SELECT body FROM documents \
+             WHERE kind = $1 AND namespace = '' AND key = 'place'";
+        let found: Option<String> = self.block(Box::new(|db| {
+            Box::pin(async move {
+                match db.query_first(SQL, &[&DocumentKind::BlobPlace.word()]).await? {
+                    Some(row) => Ok(Some(row.try_get(0)?)),
+                    None => Ok(None),
+                }
+            })
+        }))?;
+        let parse = |text: String| blob_place::parse(Path::new("the database"), text.as_bytes());
+        found.map(parse).transpose()
+    }
+
+    /// See [`crate::Store::record_blob_place`].
+    pub(super) fn record_blob_place(
+        &self,
+        record: &BlobPlaceRecord,
+    ) -> Result<BlobPlaceRecord, Error> {
+        const SQL: &str = "INSERT INTO documents (kind, namespace, key, revision, body) \
+             VALUES ($1, '', 'place', 1, $2) ON CONFLICT DO NOTHING";
+        let body = serde_json::json!(record).to_string();
+        self.block(Box::new(move |db| {
+            let body = body.clone();
+            Box::pin(async move {
+                db.execute(SQL, &[&DocumentKind::BlobPlace.word(), &body]).await.map(drop)
+            })
+        }))?;
+        Ok(self.blob_place()?.unwrap_or_else(|| record.clone()))
     }
 
     fn put_part(&self, digest: &Digest, part: u64, bytes: Vec<u8>) -> Result<(), Error> {

@@ -16,14 +16,15 @@ use super::write::{
 };
 use super::{Postgres, ask, read};
 use crate::dead_letter::{DeadLetterFilter, Discard, StoredDeadLetter};
+use crate::layered::LayeredBlobs;
 use crate::question::{Questions, StoredQuestion};
 use crate::row::{
     Admission, Admitted, Append, Appended, Claim, Evidence, Filter, Holder, Lease, Page,
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal,
-    SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
+    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error,
+    Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
 };
 
 #[async_trait]
@@ -265,8 +266,25 @@ impl Store for Postgres {
         self.write(RemoveEnded(run_ids)).await
     }
 
+    fn blob_place(&self) -> Result<Option<BlobPlaceRecord>, Error> {
+        Files(Arc::clone(&self.shared)).blob_place()
+    }
+
+    fn record_blob_place(&self, record: &BlobPlaceRecord) -> Result<BlobPlaceRecord, Error> {
+        Files(Arc::clone(&self.shared)).record_blob_place(record)
+    }
+
+    fn keep_blobs_in(&self, place: Arc<dyn SharedBlobs>) {
+        // A second place is ignored: the first is in use.
+        drop(self.blobs.set(place));
+    }
+
     fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {
-        Some(Arc::new(Files(Arc::clone(&self.shared))))
+        let second: Arc<dyn SharedBlobs> = Arc::new(Files(Arc::clone(&self.shared)));
+        match self.blobs.get() {
+            Some(first) => Some(Arc::new(LayeredBlobs { first: Arc::clone(first), second })),
+            None => Some(second),
+        }
     }
 
     fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>> {

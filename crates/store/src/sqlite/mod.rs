@@ -23,7 +23,7 @@ mod write;
 mod write_connection;
 mod writer;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rusqlite::Connection;
 
@@ -35,7 +35,7 @@ pub(crate) use restore::{Rebuilt, Restored};
 use writer::Writer;
 
 use crate::observer::Observed;
-use crate::{Error, Registry};
+use crate::{Error, Registry, SharedBlobs};
 
 /// Options for opening a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub struct Sqlite {
     writer: Writer,
     writes: Writes,
     observed: Observed,
+    /// Blobs outside of the registry.
+    blobs: OnceLock<Arc<dyn SharedBlobs>>,
 }
 
 /// The connection for reads, and the identity of its file.
@@ -132,8 +134,8 @@ impl Sqlite {
         };
         let writer = Writer::new(registry.database(), journal);
         let (registry, reader) = (registry.clone(), Mutex::new(reader));
-        let observed = Observed::default();
-        Ok(Self { registry, reader, writer, writes: options.writes, observed })
+        let (observed, blobs) = (Observed::default(), OnceLock::new());
+        Ok(Self { registry, reader, writer, writes: options.writes, observed, blobs })
     }
 
     /// Returns SQLite's settings that durability depends on.

@@ -22,8 +22,8 @@ use crate::row::{
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal,
-    SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
+    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error,
+    Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals, blob_place,
 };
 
 #[async_trait]
@@ -246,8 +246,22 @@ impl Store for Sqlite {
         self.write(RemoveEnded(run_ids)).await
     }
 
+    fn blob_place(&self) -> Result<Option<BlobPlaceRecord>, Error> {
+        blob_place::read(&self.registry)
+    }
+
+    fn record_blob_place(&self, record: &BlobPlaceRecord) -> Result<BlobPlaceRecord, Error> {
+        self.check_writable()?;
+        blob_place::keep(&self.registry, record)
+    }
+
+    fn keep_blobs_in(&self, place: Arc<dyn SharedBlobs>) {
+        // A second place is ignored: the first is in use.
+        drop(self.blobs.set(place));
+    }
+
     fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {
-        None
+        self.blobs.get().cloned()
     }
 
     fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use errand_model::Timestamp;
 use errand_model::event::RunKind;
 use errand_store::{
-    Admitted, Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite,
-    Error, Expect, Namespaces, Store,
+    Admitted, BlobPlaceRecord, Document, DocumentChange, DocumentKind, DocumentOrder,
+    DocumentQuery, DocumentWrite, Error, Expect, Namespaces, Store,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -349,4 +349,19 @@ pub(crate) async fn events_are_appended_with_their_documents_or_not_at_all(
     end.documents = vec![put("report", Expect::Revision(1), json!("over"))];
     store.append(end).await.unwrap();
     assert_eq!(read(&*store, "report").await, Some((2, json!("over"))));
+}
+
+pub(crate) async fn the_first_place_of_the_blobs_that_is_recorded_stays(
+    factory: &impl StoreFactory,
+) {
+    let record = |folder: &str| BlobPlaceRecord {
+        place: "s3://bucket/prefix".to_owned(),
+        folder: folder.to_owned(),
+    };
+    let store = factory.open();
+    assert_eq!(store.blob_place().unwrap(), None);
+    assert_eq!(store.record_blob_place(&record("first")).unwrap(), record("first"));
+    let other = factory.open();
+    assert_eq!(other.record_blob_place(&record("second")).unwrap(), record("first"));
+    assert_eq!(other.blob_place().unwrap(), Some(record("first")));
 }

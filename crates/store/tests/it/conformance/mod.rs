@@ -96,6 +96,7 @@ macro_rules! conforms {
                 histories_written_by_several_processes_have_no_gap
                 one_redrive_wins_among_several_processes;
             documents:
+                the_first_place_of_the_blobs_that_is_recorded_stays
                 a_document_has_the_content_written_last
                 changes_of_one_document_are_made_in_their_order
                 documents_change_together_or_not_at_all
