@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, flock};
 
 /// Files of progress, written in turn: a writer that is killed damages the older one at most.
 const FILES: [&str; 2] = ["progress.0", "progress.1"];
+/// File with the address of the engine.
+const ENGINE: &str = "engine";
 /// Longest file of progress: an unfinished line and the longest encoding of a secret, twice.
 const LIMIT_BYTES: u64 = 4 * 1_024 * 1_024;
 
@@ -42,6 +44,21 @@ impl KeptFolder {
         Ok(path)
     }
 
+    /// Notes the address of the engine that has the containers of the attempt.
+    ///
+    /// # Errors
+    ///
+    /// If the disk is full.
+    pub(crate) fn note_engine(&self, address: &str) -> io::Result<()> {
+        fs::write(self.path.join(ENGINE), address)
+    }
+
+    /// Returns the address of the engine that has the containers of the attempt; `None` if none was
+    /// noted.
+    pub(crate) fn engine(&self) -> Option<String> {
+        fs::read_to_string(self.path.join(ENGINE)).ok().filter(|address| !address.is_empty())
+    }
+
     /// Returns true if `start` is the folder of a start of this attempt, and there.
     pub(crate) fn has(&self, start: &Path) -> bool {
         start.parent() == Some(&self.path) && start.is_dir()
@@ -51,6 +68,10 @@ impl KeptFolder {
     pub(crate) fn remove_start(&self, start: &Path) {
         // What stays is removed by the next process that looks for what is left of attempts.
         drop(fs::remove_dir_all(start));
+        let has_other = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        if !has_other.into_iter().any(|entry| entry.path().is_dir()) {
+            drop(fs::remove_file(self.path.join(ENGINE)));
+        }
         // Fails if another start has a folder.
         drop(fs::remove_dir(&self.path));
     }
@@ -242,6 +263,9 @@ mod tests {
             assert_eq!(ProgressWriter::open(&folder).unwrap().last().unwrap(), progress(tail));
         }
         // An interrupted write damages the file that it writes: the one before the last.
+        assert_eq!(kept.engine(), None);
+        kept.note_engine("unix:///run/podman.sock").unwrap();
+        assert_eq!(kept.engine().as_deref(), Some("unix:///run/podman.sock"));
         let damaged = fs::read(folder.join(FILES[0])).unwrap();
         fs::write(folder.join(FILES[0]), &damaged[..damaged.len() - 1]).unwrap();
         assert_eq!(ProgressWriter::open(&folder).unwrap().last().unwrap(), progress("3"));

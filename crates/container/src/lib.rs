@@ -15,6 +15,7 @@ mod engine;
 mod image;
 mod kept;
 mod live;
+mod moment;
 mod output;
 mod report_pipe;
 mod shim;

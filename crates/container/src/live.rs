@@ -18,6 +18,7 @@ use crate::claim::AttemptClaim;
 use crate::control::OrderPipe;
 use crate::engine::{ContainerEngine, status, text};
 use crate::kept::KeptFolder;
+use crate::moment::sleep_until;
 use crate::output::Reported;
 
 /// Number of SIGTERM.
@@ -242,13 +243,6 @@ impl LiveContainer {
             None => (Stdout::Memory(Vec::new()), None),
         };
         Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

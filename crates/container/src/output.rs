@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::control::{ControlFolder, OrderPipe};
 use crate::kept::{OutputProgress, ProgressWriter};
+use crate::moment::sleep_until;
 use crate::report_pipe::{FoundReports, ReportPipe};
 
 /// Time without output after which text without a newline (a question, a progress line) is logged.
@@ -130,7 +131,7 @@ impl ReportPump {
                 () = tokio::time::sleep_until(quiet_at), if has_tail => {
                     self.sinks.iter_mut().for_each(OutputSink::flush);
                 }
-                () = until(exits_by), if exits_by.is_some() => return Ok(()),
+                () = sleep_until(exits_by), if exits_by.is_some() => return Ok(()),
             }
         }
     }
@@ -191,12 +192,5 @@ impl ReportPump {
     async fn dismiss(&self) {
         // A broken pipe means that it has.
         drop(self.orders.send(&Order::Dismiss).await);
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

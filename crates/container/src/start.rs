@@ -85,6 +85,8 @@ impl ContainerStart<'_> {
         let image = image::find(self.engine, place).await?;
         let argv = self.argv(&image)?;
         let start = self.kept.make_start()?;
+        // Who removes what is left of the attempt may use another engine.
+        self.kept.note_engine(&self.engine.address)?;
         let created = match ControlFolder::make(&start, self.spec) {
             Ok(control) => {
                 let created = self.create(place, &image, &control).await;
@@ -228,8 +230,11 @@ impl ContainerStart<'_> {
             cwd: self.spec.cwd.clone().into(),
             streams: if converses { CommandStreams::Conversation } else { CommandStreams::Payload },
         };
-        orders.send(&Order::Launch(order)).await?;
-        self.until_started(place, id, started).await?;
+        // A container that has ended reads nothing: an order that is longer than the pipe would wait for
+        // ever.
+        let order = Order::Launch(order);
+        let sent = async { orders.send(&order).await.map_err(TargetStartError::from) };
+        tokio::try_join!(sent, self.until_started(place, id, started))?;
         // The guard of the conversation's pipe is dropped: the agent has its end now.
         let conversation = conversation.map(|(conversation, _guard)| conversation);
         Ok(Launched { orders, pump, conversation, started_at: Instant::now() })

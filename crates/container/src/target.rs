@@ -92,6 +92,14 @@ impl ContainerTarget {
     /// Returns the engine of a locator, or else the one that this process uses.
     async fn engine_at(&self, known: &[Locator]) -> Result<ContainerEngine, TargetStartError> {
         let address = known.iter().find_map(|locator| locator.fields.get("engine")?.as_str());
+        self.engine_of_address(address).await
+    }
+
+    /// Returns the engine at an address, or else the one that this process uses.
+    async fn engine_of_address(
+        &self,
+        address: Option<&str>,
+    ) -> Result<ContainerEngine, TargetStartError> {
         match address.and_then(|address| address.strip_prefix("unix://")) {
             Some(socket) => ContainerEngine::connect(Path::new(socket)).await,
             None => self.engine().await.cloned(),
@@ -213,12 +221,14 @@ impl Target for ContainerTarget {
     }
 
     async fn forget(&self, run_id: &RunId, attempt: u32) -> io::Result<()> {
-        let engine = self.engine_at(&[]).await.map_err(io::Error::other)?;
+        let kept = self.kept_folder(run_id, attempt);
+        let engine = self.engine_of_address(kept.engine().as_deref()).await;
+        let engine = engine.map_err(io::Error::other)?;
         let label = format!("{ATTEMPT_LABEL}={attempt}");
         for container in self.of_run(&engine, run_id, Some(label)).await? {
             end_one(&engine, &container, Duration::ZERO).await?;
         }
-        self.kept_folder(run_id, attempt).remove()
+        kept.remove()
     }
 
     async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize> {
@@ -229,7 +239,8 @@ impl Target for ContainerTarget {
         }
         for (of_run, attempt) in self.kept() {
             if of_run == *run_id {
-                self.kept_folder(run_id, attempt).remove()?;
+                // The agent has ended: what stays is removed by the next look at what is left.
+                drop(self.kept_folder(run_id, attempt).remove());
             }
         }
         Ok(ended)

@@ -1,14 +1,17 @@
-//! Facts about a live attempt that another process needs to go on with it: the token of the agent and
-//! the result that the agent reported. In a file that only its owner can read, as long as the attempt
-//! lives.
+//! Facts about a live attempt that another process needs to go on with it: the token of the agent, the
+//! result that the agent reported, and what else is in the memory of its supervisor alone. In a file
+//! that only its owner can read, as long as the attempt lives.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use errand_agent::agent_api::AttemptResult;
 use errand_model::RunId;
+use errand_model::spend::Book;
+use errand_store::RegistryError;
+use errand_store::files::{self, Sync};
 use serde::{Deserialize, Serialize};
 
 use crate::Engine;
@@ -22,6 +25,24 @@ pub(crate) struct KeptAttempt {
     pub(crate) token: String,
     /// Result that the agent reported before it ended.
     pub(crate) result: Option<AttemptResult>,
+    /// Limits of steps that have begun, by key.
+    #[serde(default)]
+    pub(crate) step_limits: BTreeMap<String, KeptStepLimit>,
+    /// Number of messages that the agent got in this attempt, those of earlier attempts included.
+    #[serde(default)]
+    pub(crate) messages_given: usize,
+    /// Reservations of calls under way against the limits of the run.
+    #[serde(default)]
+    pub(crate) book: Book,
+}
+
+/// Limit of a step that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptStepLimit {
+    /// Limit of the step itself; `None`: the agent file's.
+    pub(crate) limit: Option<Duration>,
+    /// Time that the run had been paused before the step.
+    pub(crate) paused: Duration,
 }
 
 impl std::fmt::Debug for KeptAttempt {
@@ -31,6 +52,18 @@ impl std::fmt::Debug for KeptAttempt {
 }
 
 impl KeptAttempt {
+    /// Returns the facts about an attempt that begins.
+    pub(crate) const fn new(attempt: u32, token: String) -> Self {
+        Self {
+            attempt,
+            token,
+            result: None,
+            step_limits: BTreeMap::new(),
+            messages_given: 0,
+            book: Book::EMPTY,
+        }
+    }
+
     /// Reads the facts about an attempt of a run; `None` if there are none, or none of that attempt.
     pub(crate) fn read(engine: &Engine, run_id: &RunId, attempt: u32) -> Option<Self> {
         let text = fs::read(path(engine, run_id)).ok()?;
@@ -43,11 +76,14 @@ impl KeptAttempt {
     /// # Errors
     ///
     /// If the disk is full.
-    pub(crate) fn write(&self, engine: &Engine, run_id: &RunId) -> io::Result<()> {
+    pub(crate) fn write(&self, engine: &Engine, run_id: &RunId) -> Result<(), RegistryError> {
         let path = path(engine, run_id);
-        let part = path.with_extension("kept.part");
-        write_private(&part, &serde_json::to_vec(self)?)?;
-        fs::rename(&part, &path)
+        let bytes = serde_json::to_vec(self).map_err(|error| RegistryError::File {
+            doing: "write",
+            path: path.clone(),
+            source: error.into(),
+        })?;
+        files::write_atomic(&path, &bytes, Sync::No)
     }
 }
 
@@ -59,10 +95,4 @@ pub(crate) fn remove(engine: &Engine, run_id: &RunId) {
 
 fn path(engine: &Engine, run_id: &RunId) -> PathBuf {
     engine.registry().run_kept(run_id)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(bytes)
 }

@@ -43,6 +43,7 @@ pub mod lease;
 pub mod listener;
 mod live;
 pub mod log;
+mod log_gap;
 pub mod logs;
 pub mod metrics;
 pub mod named;

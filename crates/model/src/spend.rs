@@ -154,7 +154,7 @@ impl SpendingCaps {
 }
 
 /// Promises to calls that are under way, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     reserved: BTreeMap<String, Amounts>,
 }
@@ -163,6 +163,9 @@ pub struct Book {
 pub const BOOK_LIMIT: usize = 1_024;
 
 impl Book {
+    /// No promises.
+    pub const EMPTY: Self = Self { reserved: BTreeMap::new() };
+
     /// All promises together.
     pub fn total(&self) -> Amounts {
         self.reserved.values().fold(Amounts::ZERO, |sum, part| sum.plus(*part))

@@ -17,6 +17,11 @@ impl Copy {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Adds lines that the log has already, before others are written.
+    pub fn begin_with(&self, lines: &[u8]) {
+        self.add(lines);
+    }
+
     pub(super) fn add(&self, more: &[u8]) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len().saturating_add(more.len()) <= LIMIT_BYTES {

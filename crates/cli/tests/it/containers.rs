@@ -143,6 +143,30 @@ fn the_adopter_masks_the_secrets_of_the_tier() {
     assert_eq!(found.stdout(), "", "no file of the registry holds the secret");
 }
 
+#[test]
+fn the_adopter_applies_the_time_limit_of_a_step_that_began_before() {
+    let Some((sandbox, podman)) = world() else { return };
+    // The call that would report the end of the step is killed: only its supervisor has the limit.
+    let script = "errand agent step slow --timeout 4s -- sleep 600 & call=$!\n\
+                  until errand agent checkin | grep -q slow; do sleep 0.1; done\n\
+                  kill -9 $call; echo line 1; sleep 600\n";
+    let agent = contained(script, "").write_below(&sandbox.repo());
+    let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
+    let run_id = run_id.trim();
+    prints(&sandbox, run_id, 1);
+    let before = record(&sandbox, run_id);
+    kill(&before["pid"]);
+    wait_until("the helper is gone", LIMIT, || !is_alive(pid(&before["pid"])));
+    wait_until("the step has taken too long", LIMIT, || {
+        record(&sandbox, run_id)["status"] == "failed"
+    });
+    let after = record(&sandbox, run_id);
+    assert_eq!(after["attempts"][0]["error"]["code"], "timeout_step", "{after}");
+    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
+    assert!(events.contains("attempt.adopted"), "{events}");
+    assert_eq!(containers(&podman, run_id), Vec::<String>::new());
+}
+
 /// Checks that a run of [`COUNTER`] is over, and that its log has each line once.
 fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     let running = record(sandbox, run_id);

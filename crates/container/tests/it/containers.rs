@@ -245,3 +245,16 @@ async fn what_is_left_of_an_attempt_is_forgotten_and_no_other_container() {
     timeout(LIMIT, world.target.forget(&second.run_id, number)).await.unwrap().unwrap();
     assert_eq!((of(&second), world.target.kept()), (0, Vec::new()));
 }
+
+#[tokio::test]
+async fn an_attempt_is_forgotten_at_the_engine_that_has_its_container() {
+    let Some(world) = World::new() else { return };
+    let attempt = TestAttempt::default();
+    drop(started(&world, &attempt, &shell(&attempt, "sleep 1000")).await);
+    let number = attempt.spec(Program::Prints).attempt;
+    let elsewhere = world.with_engine("unix:///no/such/engine.sock");
+    timeout(LIMIT, elsewhere.forget(&attempt.run_id, number)).await.unwrap().unwrap();
+    let label = format!("dev.errand.run={}", attempt.run_id);
+    assert_eq!(world.podman.with_label(&label), Vec::<String>::new());
+    assert_eq!(world.target.kept(), []);
+}

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) podman: Podman,
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) target: Arc<dyn Target>,
 }
 
@@ -22,16 +22,24 @@ impl World {
     pub(crate) fn new() -> Option<Self> {
         let podman = Podman::shared()?;
         let folder = tempfile::tempdir().unwrap();
-        let named = Some(podman.address());
-        let settings = ContainerSettings {
-            engine: EngineAddress { named, ..EngineAddress::default() },
-            folder: folder.path().join("containers"),
-            registry: folder.path().to_owned(),
-            program: std::env::current_exe().unwrap(),
-        };
-        let target = Arc::new(ContainerTarget::new(settings));
-        Some(Self { podman, _folder: folder, target })
+        let target = target(&folder, podman.address());
+        Some(Self { podman, folder, target })
     }
+
+    /// Returns the target of another process of the same registry, which uses another engine.
+    pub(crate) fn with_engine(&self, address: &str) -> Arc<dyn Target> {
+        target(&self.folder, address.to_owned())
+    }
+}
+
+fn target(folder: &TempDir, engine: String) -> Arc<dyn Target> {
+    let settings = ContainerSettings {
+        engine: EngineAddress { named: Some(engine), ..EngineAddress::default() },
+        folder: folder.path().join("containers"),
+        registry: folder.path().to_owned(),
+        program: std::env::current_exe().unwrap(),
+    };
+    Arc::new(ContainerTarget::new(settings))
 }
 
 /// Returns the place that the tests' image makes.

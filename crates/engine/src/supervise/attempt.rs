@@ -21,7 +21,7 @@ use super::prepare::{Beginning, Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, Watched, watch};
 use super::{SupervisorChannels, blame, deadline, session, start};
-use crate::error::{IoFailure, NotAdopted};
+use crate::error::NotAdopted;
 use crate::handover;
 use crate::journal::Journal;
 use crate::kept::{self, KeptAttempt};
@@ -53,26 +53,32 @@ pub(super) async fn run(
         Err(error) => return fail(journal, channels, outcome::of_preparation(&error)).await,
     };
     if prepared.target.outlives_supervisor() {
-        let (attempt, token) = (run.last_attempt_number(), prepared.token.clone());
-        if let Err(error) = (KeptAttempt { attempt, token, result: None }).write(engine, &run.id) {
-            let path = engine.registry().run_kept(&run.id);
-            let error = IoFailure::of("write", path)(error).into();
+        let kept = KeptAttempt::new(run.last_attempt_number(), prepared.token.clone());
+        if let Err(error) = kept.write(engine, &run.id) {
+            let error = errand_store::Error::from(error).into();
             return fail(journal, channels, outcome::of_preparation(&error)).await;
         }
     }
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed = match Replayed::of(engine, journal, &backend).await {
         Ok(replayed) => replayed,
-        Err(error) => return fail(journal, channels, outcome::of_replay(&error)).await,
+        Err(error) => {
+            fail(journal, channels, outcome::of_replay(&error)).await?;
+            kept::remove(engine, &run.id);
+            return Ok(());
+        }
     };
     match begun(engine, journal, channels, (&prepared, backend, replayed)).await {
         Err(NotBegun::Unserved(error)) => {
-            fail(journal, channels, outcome::of_unserved(&error)).await
+            fail(journal, channels, outcome::of_unserved(&error)).await?;
         }
-        Err(NotBegun::NotStarted(error)) => not_started(journal, channels, &error).await,
-        Err(NotBegun::Other(error)) => Err(error),
-        Ok(()) => Ok(()),
+        Err(NotBegun::NotStarted(error)) => not_started(journal, channels, &error).await?,
+        Err(NotBegun::Other(error)) => return Err(error),
+        Ok(()) => return Ok(()),
     }
+    // The attempt has failed: no process adopts it.
+    kept::remove(engine, &run.id);
+    Ok(())
 }
 
 /// Goes on with the live attempt, whose supervisor is dead. The run is then over, or waits for another

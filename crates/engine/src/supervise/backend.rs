@@ -2,6 +2,7 @@
 
 mod budget;
 mod handoff;
+mod input;
 mod kept;
 mod messages;
 mod output;
@@ -41,6 +42,7 @@ pub(in crate::supervise) use refusal::refusal;
 use super::deadline::StepLimits;
 use super::prepare::{Beginning, Prepared};
 use crate::journal::Journal;
+use crate::kept::KeptAttempt;
 use crate::off_thread::off_thread;
 use crate::payload::stored_word;
 use crate::{Engine, payload, trace_context};
@@ -60,8 +62,10 @@ pub(super) struct AttemptBackend {
     brief: Vec<u8>,
     brief_digest: Digest,
     input: Option<Vec<u8>>,
-    /// Token of the attempt, if its agent may outlive this process.
-    kept_token: Option<String>,
+    /// True if an earlier supervisor began with the attempt.
+    is_adopted: bool,
+    /// Facts for another supervisor, if the agent may outlive this process.
+    kept: Option<Mutex<KeptAttempt>>,
     step_limits: StepLimits,
     steps_changed: Notify,
     control: broadcast::Sender<ControlEvent>,
@@ -93,30 +97,38 @@ impl AttemptBackend {
     pub(super) fn new(engine: &Engine, journal: &Journal, prepared: &Prepared) -> Self {
         let said = match &prepared.beginning {
             Beginning::Start(_) => Said::default(),
-            Beginning::Adopt(_, result) => Said {
-                result: result.clone(),
+            Beginning::Adopt(_, kept) => Said {
+                result: kept.result.clone(),
                 output_was_set: journal.look(|run, _| run.output.is_some()),
                 cancel: None,
             },
         };
-        let outlives = prepared.target.outlives_supervisor();
+        let attempt = journal.look(|run, _| run.last_attempt_number());
+        let kept = match &prepared.beginning {
+            Beginning::Start(_) => KeptAttempt::new(attempt, prepared.token.clone()),
+            Beginning::Adopt(_, kept) => kept.as_ref().clone(),
+        };
+        let (step_limits, book) = (StepLimits::of_kept(&kept), kept.book.clone());
+        let mailbox = messages::Mailbox::of_kept(&kept);
+        let kept = prepared.target.outlives_supervisor().then(|| Mutex::new(kept));
         Self {
             engine: engine.clone(),
             journal: journal.clone(),
-            attempt: journal.look(|run, _| run.last_attempt_number()),
+            attempt,
             redactor: prepared.redactor.clone(),
             brief: prepared.brief.clone(),
             brief_digest: prepared.brief_digest.clone(),
             input: prepared.input.clone(),
-            kept_token: outlives.then(|| prepared.token.clone()),
-            step_limits: StepLimits::default(),
+            is_adopted: matches!(prepared.beginning, Beginning::Adopt(..)),
+            kept,
+            step_limits,
             steps_changed: Notify::new(),
             control: broadcast::Sender::new(CONTROL_BACKLOG),
             said: Mutex::new(said),
             masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
-            mailbox: tokio::sync::Mutex::default(),
+            mailbox: tokio::sync::Mutex::new(mailbox),
             prices: OnceCell::new(),
-            book: Mutex::new(Book::default()),
+            book: Mutex::new(book),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
             orders_done: watch::Sender::new(0),
@@ -242,7 +254,7 @@ impl Backend for AttemptBackend {
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
         let (input, input_encoding) = match &self.input {
             None => (None, ValueEncoding::Json),
-            Some(bytes) => seen_input(bytes),
+            Some(bytes) => input::seen(bytes),
         };
         let (mut answer, checkpoint) = self.journal.look(|run, steps| {
             let is_done = |state: &StepState| matches!(state, StepState::Completed(_));
@@ -296,7 +308,7 @@ impl Backend for AttemptBackend {
             self.admit_step(begin.kind.as_deref()).await?;
         }
         let started = StepStarted {
-            key: masked_key,
+            key: masked_key.clone(),
             kind: begin.kind,
             fingerprint: begin.fingerprint,
             detail: begin.detail.map(|detail| self.shown_detail(&detail)),
@@ -321,12 +333,13 @@ impl Backend for AttemptBackend {
             self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
             return self.fetched_result(&result).map(StepBegun::Done);
         }
-        if self.kept_token.is_some() {
+        if self.kept.is_some() {
             // The agent may complete the step under another supervisor, which must know it.
             self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
         }
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
-        self.step_limits.note(key, begin.timeout, paused);
+        self.step_limits.note(&masked_key, begin.timeout, paused);
+        self.keep_step_limit(masked_key, begin.timeout, paused);
         self.steps_changed.notify_one();
         let (default, traceparent) = self.journal.look(|run, _| {
             let span = trace_context::event_span(&run.id, seq);
@@ -477,19 +490,5 @@ impl Backend for AttemptBackend {
             }
         });
         if is_other { Err(self.refuse_checkback(status).await) } else { Ok(()) }
-    }
-}
-
-fn seen_input(bytes: &[u8]) -> (Option<Value>, ValueEncoding) {
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return (Some(value), ValueEncoding::Json);
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(Value::String(text.to_owned())), ValueEncoding::Text),
-        Err(_) => {
-            use base64::Engine as _;
-            let text = base64::prelude::BASE64_STANDARD.encode(bytes);
-            (Some(Value::String(text)), ValueEncoding::Base64)
-        }
     }
 }

@@ -11,6 +11,7 @@ use errand_model::run::Run;
 use errand_model::step::{Step, StepState, Steps};
 
 use super::blame;
+use crate::kept::{KeptAttempt, KeptStepLimit};
 
 /// Time beyond its limit for a step that times itself (`errand agent step --timeout`) to report.
 const STEP_MARGIN: Duration = Duration::from_secs(2);
@@ -31,6 +32,13 @@ struct Begun {
 }
 
 impl StepLimits {
+    /// Returns the limits that an earlier supervisor of the attempt noted.
+    pub(super) fn of_kept(kept: &KeptAttempt) -> Self {
+        let begun = |it: &KeptStepLimit| Begun { limit: it.limit, paused: it.paused };
+        let limits = kept.step_limits.iter().map(|(key, it)| (key.clone(), begun(it)));
+        Self { limits: Mutex::new(limits.collect()) }
+    }
+
     /// Notes the limit that a step was begun with (`None`: the agent file's), and the time that the
     /// run had been paused before.
     pub(super) fn note(&self, key: &str, limit: Option<Duration>, paused: Duration) {

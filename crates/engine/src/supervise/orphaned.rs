@@ -12,7 +12,7 @@ use errand_model::run::Run;
 use super::prepare::{self, Beginning, Prepared};
 use crate::error::{IoFailure, RunEnding};
 use crate::kept::KeptAttempt;
-use crate::{Engine, Error, brief, environment, task_values};
+use crate::{Engine, Error, brief, environment, log_gap, task_values};
 
 /// Prepares the adoption of the live attempt's agent. Nothing that the agent may use is written.
 ///
@@ -38,7 +38,17 @@ pub(super) fn prepare_adoption(
     let mut secrets = environment::secrets(around, &parcel.agent)?;
     secrets.extend(task_values::secrets(around, &run.spec)?);
     let redactor = prepare::redactor(&secrets, &kept.token);
+    // Read before this process writes the first line.
+    let unsent = match engine.store().shared_logs() {
+        Some(shared) => {
+            log_gap::unsent(shared.as_ref(), &run.id, &engine.registry().run_log(&run.id))?
+        }
+        None => Vec::new(),
+    };
     let (log, log_copy) = prepare::opened_log(engine, run, log::Writer::continuing)?;
+    if let Some(copy) = &log_copy {
+        copy.begin_with(&unsent);
+    }
     let files = prepare::files_of(engine, run, target.sees_this_machine());
     let mut brief = brief::of_attempt(engine, &parcel, run, &redactor)?;
     if Digest::of(&brief) != setup.brief_digest {
@@ -52,12 +62,12 @@ pub(super) fn prepare_adoption(
         parcel,
         target,
         harness,
-        beginning: Beginning::Adopt(Box::new(agent), kept.result),
         redactor,
         log: Arc::new(log),
         log_copy,
         files,
-        token: kept.token,
+        token: kept.token.clone(),
+        beginning: Beginning::Adopt(Box::new(agent), Box::new(kept)),
         brief,
         brief_digest: setup.brief_digest.clone(),
         input: prepare::input_of(engine, run)?,

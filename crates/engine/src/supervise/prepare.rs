@@ -7,7 +7,6 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use errand_agent::agent_api::AttemptResult;
 use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
@@ -26,6 +25,7 @@ use super::dispatch::{self, TaskValues};
 use super::skills;
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
+use crate::kept::KeptAttempt;
 use crate::payload::stored_word;
 use crate::{
     Engine, Error, attempt_paths, brief, command_line, environment, equipment, payload, prices,
@@ -70,7 +70,7 @@ pub(super) enum Beginning {
     /// The process starts the agent.
     Start(Box<LaunchSpec>),
     /// The process adopts the agent, which had reported this result.
-    Adopt(Box<OrphanedAgent>, Option<AttemptResult>),
+    Adopt(Box<OrphanedAgent>, Box<KeptAttempt>),
 }
 
 /// Files that errand and the agent share during an attempt.

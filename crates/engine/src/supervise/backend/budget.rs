@@ -347,7 +347,13 @@ impl AttemptBackend {
     }
 
     fn book<T>(&self, change: impl FnOnce(&mut errand_model::spend::Book) -> T) -> T {
-        change(&mut self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        let mut book = self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = self.kept.is_some().then(|| book.clone());
+        let changed = change(&mut book);
+        if before.is_some_and(|before| before != *book) {
+            self.keep_book(&book);
+        }
+        changed
     }
 }
 

@@ -1,19 +1,57 @@
 //! Facts about the attempt that another supervisor needs.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use errand_agent::agent_api::AttemptResult;
+use errand_model::spend::Book;
+use errand_model::step::StepState;
 
 use super::AttemptBackend;
-use crate::kept::KeptAttempt;
+use crate::kept::{KeptAttempt, KeptStepLimit};
 
 impl AttemptBackend {
-    /// Keeps the first result of an agent for another supervisor.
+    /// Keeps the first result of an agent.
     pub(super) fn keep_result(&self, result: &AttemptResult) {
-        let Some(token) = &self.kept_token else { return };
         if self.said(|said| said.result.is_none()) {
-            let (attempt, token) = (self.attempt, token.clone());
-            let kept = KeptAttempt { attempt, token, result: Some(result.clone()) };
             // On a full disk, the exit code of the agent decides under another supervisor.
-            drop(kept.write(&self.engine, self.journal.run_id()));
+            self.keep(|kept| kept.result = Some(result.clone()));
+        }
+    }
+
+    /// Keeps the limit of a step that has begun, and forgets those of steps that are over.
+    pub(super) fn keep_step_limit(&self, key: String, limit: Option<Duration>, paused: Duration) {
+        if limit.is_none() && paused.is_zero() {
+            return;
+        }
+        let is_begun = |key: &String| {
+            let state = |steps: &errand_model::step::Steps| {
+                steps.get(key).is_some_and(|step| step.state == StepState::Started)
+            };
+            self.journal.look(|_, steps| state(steps))
+        };
+        self.keep(|kept| {
+            kept.step_limits.retain(|key, _| is_begun(key));
+            kept.step_limits.insert(key, KeptStepLimit { limit, paused });
+        });
+    }
+
+    /// Keeps the number of messages that the agent got in this attempt.
+    pub(super) fn keep_messages_given(&self, given: usize) {
+        self.keep(|kept| kept.messages_given = given);
+    }
+
+    /// Keeps the reservations of calls under way.
+    pub(super) fn keep_book(&self, book: &Book) {
+        self.keep(|kept| kept.book = book.clone());
+    }
+
+    fn keep(&self, change: impl FnOnce(&mut KeptAttempt)) {
+        let Some(kept) = &self.kept else { return };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut kept);
+        if let Err(error) = kept.write(&self.engine, self.journal.run_id()) {
+            tracing::warn!(%error, "another supervisor would not know all of the attempt");
         }
     }
 }

@@ -25,6 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::{AttemptBackend, refusal};
+use crate::kept::KeptAttempt;
 use crate::news::report;
 use crate::payload;
 
@@ -54,6 +55,8 @@ pub(super) struct Mailbox {
     sent: u32,
     /// Last report to the coordinator that the agent waits.
     asked: Option<MessageRequest>,
+    /// Number of messages that the agent got in this attempt, those of earlier attempts included.
+    given: usize,
 }
 
 /// Report to the coordinator that the agent waits for a message.
@@ -141,20 +144,28 @@ impl AttemptBackend {
         if mailbox.is_known {
             return Ok(());
         }
-        let mut known = Mailbox { is_known: true, ..Mailbox::default() };
+        let given = mailbox.given;
+        let mut known = Mailbox { is_known: true, given, ..Mailbox::default() };
         let mut after = 0;
-        // Before the first attempt there are none.
-        let mut is_whole = self.attempt == 1;
+        // Before the first attempt there are none, unless it was adopted.
+        let mut is_whole = self.attempt == 1 && !self.is_adopted;
         while !is_whole {
             let events = self.engine.store().events(self.run_id(), after, PAGE).await;
             let events = events.map_err(|error| refusal(&error.into()))?;
-            let earlier = events.iter().take_while(|event| event.attempt < self.attempt);
-            for event in earlier {
-                known.take_in(event).map_err(|error| Refusal::internal(error.to_string()))?;
+            for event in &events {
+                let taken = if event.attempt < self.attempt {
+                    known.take_in(event)
+                } else {
+                    known.take_in_own(event)
+                };
+                taken.map_err(|error| Refusal::internal(error.to_string()))?;
             }
-            is_whole = events.last().is_none_or(|last| last.attempt >= self.attempt);
+            let has_begun = |last: &Event| last.attempt >= self.attempt && !self.is_adopted;
+            is_whole = events.last().is_none_or(has_begun);
             after = events.last().map_or(after, |last| last.seq);
         }
+        // An earlier supervisor of this attempt gave these to the agent.
+        known.again.drain(..given.min(known.again.len()));
         *mailbox = known;
         Ok(())
     }
@@ -170,7 +181,12 @@ impl AttemptBackend {
             }
         }
         // If the caller goes away before this line, the message stays for the next call.
-        Ok(mailbox.again.pop_front())
+        let given = mailbox.again.pop_front();
+        if given.is_some() {
+            mailbox.given += 1;
+            self.keep_messages_given(mailbox.given);
+        }
+        Ok(given)
     }
 
     /// Returns the first message in the inbox that was not received yet.
@@ -280,6 +296,17 @@ impl AttemptBackend {
 }
 
 impl Mailbox {
+    /// Returns the mailbox of an attempt, before its messages were read.
+    pub(super) fn of_kept(kept: &KeptAttempt) -> Self {
+        Self { given: kept.messages_given, ..Self::default() }
+    }
+
+    /// Notes an event of this attempt, from an earlier supervisor. What the agent got before a
+    /// checkpoint of this attempt counts as given.
+    fn take_in_own(&mut self, event: &Event) -> Result<(), UnknownEvent> {
+        if event.kind == "checkpoint.saved" { Ok(()) } else { self.take_in(event) }
+    }
+
     /// Notes an event of an earlier attempt.
     fn take_in(&mut self, event: &Event) -> Result<(), UnknownEvent> {
         match event.kind.as_str() {
