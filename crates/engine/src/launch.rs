@@ -209,14 +209,15 @@ impl Needs {
     pub fn of(engine: &Engine, run: &Run) -> Self {
         let plan = run.spec.plan.iter().flat_map(|plan| plan.agents.values());
         let handoffs = run.spec.handoffs.values();
-        let agents = plan.chain(handoffs).chain([&run.spec.agent]);
         let mut secrets = BTreeSet::new();
-        for agent in agents {
+        for agent in plan.chain(handoffs) {
             secret_names::gather(engine, &agent.digest, &mut secrets);
         }
         // A missing parcel or definition is reported by the attempt that needs it.
-        let equipped = equipment::open(engine, run).ok();
-        secrets.extend(equipped.into_iter().flat_map(|parcel| parcel.agent.secrets));
+        match equipment::open(engine, run) {
+            Ok(parcel) => secret_names::gather_of(engine, &parcel.agent, &mut secrets),
+            Err(_) => secret_names::gather(engine, &run.spec.agent.digest, &mut secrets),
+        }
         let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
     }

@@ -3,6 +3,7 @@
 //! Reconcilers have no input, so any number of processes may run one at once. Of two that find the
 //! same run, the lease lets only one act.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use errand_model::{RunId, Timestamp};
@@ -48,19 +49,7 @@ async fn look_for(
     engine: &Engine,
     adopter: Option<&mpsc::Sender<Stored>>,
 ) -> Result<Reaped, reconcile::Error> {
-    let mut reaped = Reaped::default();
-    loop {
-        let expired = engine.store().expired(engine.now(), BATCH).await?;
-        let (count, before) = (expired.len(), reaped.lost);
-        for run_id in expired {
-            if matches!(bring_back(engine, &run_id, adopter).await, Ok(true)) {
-                reaped.lost += 1;
-            }
-        }
-        if count < BATCH.try_into().unwrap_or(usize::MAX) || reaped.lost == before {
-            break;
-        }
-    }
+    let mut reaped = Reaped { lost: bring_all_back(engine, adopter).await?, due: 0 };
     let due = engine.store().due_documents(DocumentKind::Deadline, engine.now(), BATCH).await?;
     for document in due {
         if apply(engine, &document).await.is_ok() {
@@ -74,6 +63,40 @@ async fn look_for(
         drop(engine.store().write_documents(vec![write]).await);
     }
     Ok(reaped)
+}
+
+/// Takes all runs from holders that did not renew their leases. Returns the number of those that were
+/// brought back.
+async fn bring_all_back(
+    engine: &Engine,
+    adopter: Option<&mpsc::Sender<Stored>>,
+) -> Result<u32, reconcile::Error> {
+    let (mut seen, mut lost) = (BTreeSet::new(), 0);
+    loop {
+        // Runs that are left to others stay expired: they must not hide those behind them.
+        let left = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+        let expired = engine.store().expired(engine.now(), BATCH.saturating_add(left)).await?;
+        let mut is_any_new = false;
+        for run_id in expired {
+            if !seen.insert(run_id.clone()) {
+                continue;
+            }
+            is_any_new = true;
+            match bring_back(engine, &run_id, adopter).await {
+                Ok(true) => {
+                    seen.remove(&run_id);
+                    lost += 1;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(run_id = run_id.as_str(), %error, "a run is not brought back");
+                }
+            }
+        }
+        if !is_any_new {
+            return Ok(lost);
+        }
+    }
 }
 
 /// Looks at intervals until the future is dropped. Sends runs to `adopter` whose agent a worker of this

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use errand_agent::parcel::{self, Parcel};
+use errand_api::agent_file::Agent;
 use errand_model::Digest;
 use errand_model::coordination::DEPTH_LIMIT;
 
@@ -22,12 +23,21 @@ pub(crate) fn gather(engine: &Engine, digest: &Digest, secrets: &mut BTreeSet<St
     gather_to(DEPTH_LIMIT, engine, digest, secrets);
 }
 
+/// Adds the names as [`gather`], for an agent that was opened already.
+pub(crate) fn gather_of(engine: &Engine, agent: &Agent, secrets: &mut BTreeSet<String>) {
+    gather_from(DEPTH_LIMIT, engine, agent, secrets);
+}
+
 fn gather_to(depth: u32, engine: &Engine, digest: &Digest, secrets: &mut BTreeSet<String>) {
     // A missing parcel is reported by the attempt that needs it.
     let Ok(parcel) = parcel::open(&engine.registry().parcels(), digest) else { return };
-    secrets.extend(parcel.agent.secrets.iter().cloned());
+    gather_from(depth, engine, &parcel.agent, secrets);
+}
+
+fn gather_from(depth: u32, engine: &Engine, agent: &Agent, secrets: &mut BTreeSet<String>) {
+    secrets.extend(agent.secrets.iter().cloned());
     if depth > 0 {
-        for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
+        for agent in agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
             gather_to(depth - 1, engine, agent, secrets);
         }
     }

@@ -321,8 +321,15 @@ impl WorkerLoop {
         // A supervisor that panicked leaves a lease without renewal: the reaper brings the run
         // back.
         let Ok(result) = ended else { return };
-        // The error of a run is in its record; other runs continue.
-        let Ok(run) = result else { return };
+        let run = match result {
+            Ok(run) => run,
+            // The error of a run is in its record, unless it is about an agent that could not be
+            // adopted; other runs continue.
+            Err(error) => {
+                tracing::warn!(%error, "a run was not carried on");
+                return;
+            }
+        };
         if let Status::Pending { not_before, .. } = run.status {
             self.due.insert(not_before);
         }

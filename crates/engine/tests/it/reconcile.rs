@@ -170,6 +170,36 @@ async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
 }
 
 #[tokio::test]
+async fn runs_that_are_left_to_another_machine_do_not_hide_a_lost_one() {
+    /// More than one query of the reaper returns.
+    const LEFT: usize = 70;
+    let world = World::new();
+    let holder = world.dead.holder().clone();
+    let hold = async |placement: Option<Placement>, until: Timestamp| {
+        let admission = world.admission(placement).await;
+        let run_id = admission.run.id.clone();
+        world.dead.store().admit(admission).await.unwrap();
+        let epoch = world.load(&run_id).await.epoch;
+        world.dead.store().take(&run_id, epoch, holder.clone(), Some(until)).await.unwrap();
+        run_id
+    };
+    let past = world.living.now();
+    for _ in 0..LEFT {
+        hold(None, past).await;
+    }
+    let lost = hold(Some(Placement::default()), past.plus(Duration::from_millis(1))).await;
+    while world.living.now() <= past.plus(Duration::from_millis(1)) {
+        std::thread::yield_now();
+    }
+    let process = os::own_identity().unwrap();
+    let far = Holder { host: "elsewhere".to_owned(), process, worker: None };
+    let program = world.folder.path().join("nowhere");
+    let far = engine_of(world.folder.path(), Parts { holder: far, program, ..Parts::default() });
+    assert_eq!(reaper::look(&far).await.unwrap().lost, 1);
+    assert_eq!(world.load(&lost).await.lease, None);
+}
+
+#[tokio::test]
 async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() {
     let world = World::new();
     let (stored, _) = world.held().await;
