@@ -22,6 +22,7 @@ use crate::error::{AgentUnsupported, NoRandomness};
 use crate::health::HealthChecks;
 use crate::live::LiveWatchers;
 use crate::metrics::Metrics;
+use crate::outgoing::Addresses;
 use crate::renewal::{RENEWED_FOR, Renewal};
 use crate::store_observer::StoreObserver;
 
@@ -164,6 +165,13 @@ impl Engine {
     /// Returns true if the environment of this process is recorded with runs that it admits.
     pub(crate) const fn records_environment(&self) -> bool {
         self.records_environment
+    }
+
+    /// Returns an engine that asks services for their health at these addresses only: for a server, whose
+    /// callers define services.
+    #[must_use]
+    pub fn checking_health_at(self, addresses: Addresses) -> Self {
+        Self { health_checks: Arc::new(HealthChecks::limited_to(addresses)), ..self }
     }
 
     /// Returns an engine whose runs may have outputs of at most `output_limit_bytes`.

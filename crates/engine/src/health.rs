@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Read as _;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use errand_agent::os;
 use errand_api::catalog::{HealthCheck, ServiceDefinition};
 use errand_model::Digest;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::TcpStream;
+
+use crate::outgoing::{Addresses, CallbackUrl, Refused, SystemNames, http_client};
 
 /// Time for which an answer counts if the check names none.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -21,9 +27,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most answers in memory. Over it, all that no process waits for are forgotten.
 const KEPT: usize = 1_000;
 /// Bytes of a program's stderr that are looked at.
-const READ_BYTES: u64 = 4 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 /// Longest part of them that an answer has, in characters.
 const EXCERPT_CHARS: usize = 200;
+/// Time beyond the limit of a check in which its stderr is read: a process that left the group may keep
+/// it open.
+const SAID_LIMIT: Duration = Duration::from_secs(1);
 /// Interval at which a program is asked whether it has ended.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -38,13 +47,27 @@ type LastAnswer = Arc<tokio::sync::Mutex<Option<(Instant, Answer)>>>;
 pub(crate) type CheckEnvironment = Vec<(OsString, OsString)>;
 
 /// Answers of checks by the digest of the service's definition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HealthChecks {
     last: Mutex<BTreeMap<Digest, LastAnswer>>,
-    http: OnceLock<Option<reqwest::Client>>,
+    http: OnceLock<Result<reqwest::Client, String>>,
+    /// Addresses that may be asked.
+    addresses: Arc<Addresses>,
+}
+
+impl Default for HealthChecks {
+    fn default() -> Self {
+        Self::limited_to(Addresses::everything())
+    }
 }
 
 impl HealthChecks {
+    /// Returns checks that ask these addresses only: definitions of services come from others.
+    pub(crate) fn limited_to(addresses: Addresses) -> Self {
+        let (last, http) = (Mutex::default(), OnceLock::new());
+        Self { last, http, addresses: Arc::new(addresses) }
+    }
+
     /// Checks a service, unless its last answer still counts. A service without a check is healthy.
     pub(crate) async fn check(
         &self,
@@ -82,7 +105,9 @@ impl HealthChecks {
     ) -> Answer {
         let limit = duration(check.timeout.as_deref()).unwrap_or(TIMEOUT);
         let made = match (&check.tcp, &check.http) {
-            (Some(address), _) => tokio::time::timeout(limit, connect(address)).await,
+            (Some(address), _) => {
+                tokio::time::timeout(limit, connect(address, &self.addresses)).await
+            }
             (None, Some(address)) => {
                 let url = match address.strip_prefix('/') {
                     Some(path) => format!("{}/{path}", service.url.trim_end_matches('/')),
@@ -103,23 +128,19 @@ impl HealthChecks {
     }
 
     async fn get(&self, url: &str) -> Answer {
-        let client = self.http.get_or_init(|| {
-            // Fails if a provider is installed already, which is the same one.
-            drop(rustls::crypto::ring::default_provider().install_default());
-            reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .ok()
-        });
-        let Some(client) = client else {
-            return Err("there is no client for HTTP on this machine".to_owned());
-        };
+        if let Ok(parsed) = CallbackUrl::parse(url) {
+            parsed.check(&self.addresses).map_err(|refused| not_allowed(&refused))?;
+        }
+        let addresses = || Arc::clone(&self.addresses);
+        let client = self.http.get_or_init(|| http_client(addresses(), Arc::new(SystemNames)));
+        let client = client.as_ref().map_err(Clone::clone)?;
         match client.get(url).send().await {
             Ok(response) if (200..400).contains(&response.status().as_u16()) => Ok(()),
             Ok(response) => Err(format!("{url} answers {}", response.status().as_u16())),
-            Err(error) => Err(format!("{url}: {}", cause(&error))),
+            Err(error) => Err(match refusal(&error) {
+                Some(refused) => not_allowed(refused),
+                None => format!("{url}: {}", cause(&error)),
+            }),
         }
     }
 }
@@ -140,8 +161,8 @@ fn run(command: &[String], environment: CheckEnvironment, limit: Duration) -> An
         .spawn()
         .map_err(failed)?;
     let stderr = child.stderr.take();
-    let said = thread::spawn(move || excerpt(stderr));
     let deadline = Instant::now() + limit;
+    let said = thread::spawn(move || excerpt(stderr, deadline + SAID_LIMIT));
     let mut ended = child.try_wait().map_err(failed)?;
     while ended.is_none() && Instant::now() < deadline {
         thread::sleep(TICK);
@@ -159,13 +180,22 @@ fn run(command: &[String], environment: CheckEnvironment, limit: Duration) -> An
     }
 }
 
-/// Returns the beginning of what a program wrote to its stderr. One that writes more is not held up.
-fn excerpt(stderr: Option<ChildStderr>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(mut stderr) = stderr {
+/// Returns the beginning of what a program wrote to its stderr until its end, or until a moment. One
+/// that writes more is not held up.
+fn excerpt(stderr: Option<ChildStderr>, until: Instant) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; READ_BYTES]);
+    let mut pipe = stderr.map(|stderr| File::from(OwnedFd::from(stderr)));
+    while let Some(open) = &mut pipe {
         // What can be read of it is enough.
-        let read = stderr.by_ref().take(READ_BYTES).read_to_end(&mut bytes);
-        drop(read.and_then(|_| io::copy(&mut stderr, &mut io::sink())));
+        let read = match os::is_readable_by(&*open, until) {
+            Ok(true) => open.read(&mut piece).unwrap_or(0),
+            Ok(false) | Err(_) => 0,
+        };
+        if read == 0 {
+            break;
+        }
+        let room = READ_BYTES.saturating_sub(bytes.len());
+        bytes.extend_from_slice(piece.get(..read.min(room)).unwrap_or_default());
     }
     String::from_utf8_lossy(&bytes).trim().chars().take(EXCERPT_CHARS).collect()
 }
@@ -183,9 +213,38 @@ fn unanswered(limit: Duration) -> String {
 }
 
 /// Opens a connection, and closes it.
-async fn connect(address: &str) -> Answer {
-    let connected = TcpStream::connect(address).await;
-    connected.map(drop).map_err(|error| format!("{address}: {error}"))
+async fn connect(address: &str, allowed: &Addresses) -> Answer {
+    let failed = |error: io::Error| format!("{address}: {error}");
+    let found: Vec<SocketAddr> = tokio::net::lookup_host(address).await.map_err(failed)?.collect();
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let refused = found.iter().map(SocketAddr::ip).find(|found| !allowed.allows(*found));
+    if let Some(address) = refused.filter(|_| !allowed.allows_host(host)) {
+        return Err(not_allowed(&Refused::Address { host: host.to_owned(), address }));
+    }
+    // Not resolved again: the name may have other addresses by then.
+    TcpStream::connect(found.as_slice()).await.map(drop).map_err(failed)
+}
+
+/// Returns the refusal of an address among the causes of an error.
+fn refusal(error: &reqwest::Error) -> Option<&Refused> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            return Some(refused);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn not_allowed(refused: &Refused) -> String {
+    match refused {
+        Refused::Malformed { reason } => format!("the URL of the check {reason}"),
+        Refused::Address { host, address } => format!(
+            "this server may not ask {host} at {address}, which is not a public address: \
+             `--allow-callback {address}` allows it"
+        ),
+    }
 }
 
 /// Returns the last cause of an error: the one that says what happened.

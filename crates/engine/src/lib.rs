@@ -52,6 +52,7 @@ mod off_thread;
 pub mod operations;
 pub mod orphans;
 pub mod outbox;
+mod outgoing;
 mod parcels;
 pub mod parts;
 pub mod payload;

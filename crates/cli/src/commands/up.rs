@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use errand_api::agent_file::MalformedAddress;
 use errand_api::audit::Action;
 use errand_api::error_code::ErrorCode;
-use errand_engine::outbox::{AddressRule, MalformedAddressRule};
+use errand_engine::outbox::{AddressRule, Addresses, MalformedAddressRule};
 use errand_engine::supervise::ControlState;
 use errand_engine::{Engine, audit};
 use errand_gateway::{Bound, Config, Gateway, Lock, ServerStartError};
@@ -81,6 +81,10 @@ pub(super) async fn serve_as(
     let engine = context.engine_for_server(&settings)?;
     let lock = Lock::of(&engine).await?;
     let is_locked = lock.is_locked();
+    // As for callbacks: a server without keys on loopback is one for development.
+    let loopback = !is_locked && config.listen.ip().is_loopback();
+    let rules = config.allow_callbacks.clone();
+    let engine = engine.checking_health_at(Addresses { rules, loopback });
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (end, ended) = oneshot::channel();
     let gateway = Gateway::new(engine.clone(), config, lock);

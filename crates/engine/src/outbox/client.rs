@@ -1,55 +1,21 @@
 //! HTTP client of receivers, which connects to allowed addresses only.
-//!
-//! The connection itself resolves names, and the addresses are checked there: a name that resolves
-//! to another address a moment later cannot bypass the check.
 
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
 use super::sign::{Signing, SigningSecret};
-use super::{Addresses, CallbackUrl, Refused};
+use crate::outgoing::{Addresses, CallbackUrl, Names, Refused, chain, http_client};
 
 /// Longest time for one try, from resolving the name to the end of the response that is read.
 pub(super) const TRY_LIMIT: Duration = Duration::from_secs(15);
-/// Longest time for connecting, as a part of [`TRY_LIMIT`].
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Time for which an idle connection is kept for the next report.
-const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// Most bytes of a response that are kept.
 const EXCERPT_BYTES: usize = 1_024;
 /// Most bytes of a response that are read: secrets are masked before it is cut.
 const READ_BYTES: usize = 4 * EXCERPT_BYTES;
 /// Replacement of a secret.
 const MASK: &str = "[redacted]";
-
-/// Resolver of host names: a seam for tests.
-#[async_trait]
-pub trait Names: fmt::Debug + Send + Sync {
-    /// Returns the addresses of a host.
-    ///
-    /// # Errors
-    ///
-    /// If the name cannot be resolved.
-    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>>;
-}
-
-/// The resolver of this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemNames;
-
-#[async_trait]
-impl Names for SystemNames {
-    async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
-    }
-}
 
 /// Calls receivers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,20 +48,7 @@ pub(super) enum Answer {
 
 impl Client {
     pub(super) fn new(addresses: Arc<Addresses>, names: Arc<dyn Names>) -> Result<Self, String> {
-        // Fails if a provider is installed already, which is the same one.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let guarded = Guarded { addresses: Arc::clone(&addresses), names };
-        let http = reqwest::Client::builder()
-            .dns_resolver(Arc::new(guarded))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .timeout(TRY_LIMIT)
-            .connect_timeout(CONNECT_LIMIT)
-            .pool_idle_timeout(IDLE_LIMIT)
-            .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| chain(&error))?;
+        let http = http_client(Arc::clone(&addresses), names)?;
         Ok(Self { http, addresses })
     }
 
@@ -113,6 +66,7 @@ impl Client {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp.to_string())
             .header("webhook-signature", &signature)
+            .timeout(TRY_LIMIT)
             .body(message.body.clone());
         let request = match &message.bearer {
             Some(token) => request.bearer_auth(token),
@@ -182,43 +136,6 @@ fn failed(error: &reqwest::Error) -> Answer {
         return Answer::Failed(format!("no answer within {} s", TRY_LIMIT.as_secs()));
     }
     Answer::Failed(chain(error))
-}
-
-/// Returns an error's causes in a line, without the URL: its query may hold credentials.
-fn chain(error: &reqwest::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        parts.push(error.to_string());
-        cause = error.source();
-    }
-    parts.dedup();
-    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
-}
-
-/// A resolver that refuses hosts with an address that is not allowed.
-struct Guarded {
-    addresses: Arc<Addresses>,
-    names: Arc<dyn Names>,
-}
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (addresses, names) = (Arc::clone(&self.addresses), Arc::clone(&self.names));
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found = names.look_up(&host).await?;
-            if !addresses.allows_host(&host) {
-                // A single refused address is enough: no public host has a private address as well.
-                let refused = found.iter().copied().find(|address| !addresses.allows(*address));
-                if let Some(address) = refused {
-                    return Err(Refused::Address { host, address }.into());
-                }
-            }
-            let sockets = found.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(sockets) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use errand_store::{Changes, Document, DocumentKind, Expect, StoreChange};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
+use super::client::{Answer, Client, Message, TRY_LIMIT};
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry};
 use super::report::ReportBody;
 use super::settle::{FinishedTry, count, settle};
@@ -23,6 +23,7 @@ use super::target::CallbackReceiver;
 use super::{Addresses, CallbackUrl, Error, report, target};
 use crate::Engine;
 use crate::error::PayloadRefused;
+use crate::outgoing::{Names, SystemNames};
 
 /// Tries at once in this process.
 const IN_FLIGHT: usize = 32;
@@ -41,8 +42,11 @@ const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 5);
 /// Interval at which held entries of a disabled receiver are checked, in case enabling it did not
 /// release them.
 const HELD_FOR: Duration = Duration::from_secs(10 * 60);
-/// Interval at which the run of a task is looked at for the senders of its other ids.
-const ALIAS_LOOK: Duration = Duration::from_secs(2);
+/// Shortest and longest interval at which the run of a task is looked at for the senders of its other
+/// ids. Each look is a write, so they become rarer as the run becomes older.
+const ALIAS_LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
+/// Part of a run's age after which it is looked at again.
+const ALIAS_AGE_PART: u32 = 10;
 /// Longest time between two looks at the store: changes by other processes may go unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for which notifications are gathered before a look at the store.
@@ -185,7 +189,9 @@ impl Outbox {
             return Ok(None);
         };
         if entry.alias.is_some() && self.is_live(&entry).await? {
-            let later = self.engine.now().plus(ALIAS_LOOK);
+            let now = self.engine.now();
+            let [shortest, longest] = ALIAS_LOOKS;
+            let later = now.plus((now.since(entry.at) / ALIAS_AGE_PART).clamp(shortest, longest));
             self.write(&document, &entry, Some(later)).await?;
             return Ok(None);
         }

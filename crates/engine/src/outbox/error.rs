@@ -4,8 +4,8 @@ use errand_agent::secret;
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
-use super::url::Refused;
 use crate::error::{CodedError, NoRandomness, PayloadRefused, operation_error};
+use crate::outgoing::Refused;
 use crate::{audit, values};
 
 operation_error! {

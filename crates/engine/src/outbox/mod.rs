@@ -6,7 +6,6 @@
 //!
 //! Deliberately absent: redirects, proxies, cookies, order between reports.
 
-mod address;
 mod announce;
 mod client;
 mod deliver;
@@ -17,11 +16,11 @@ mod report;
 mod settle;
 mod sign;
 mod target;
-mod url;
 
-pub use address::{AddressRule, Addresses, MalformedAddressRule};
+pub use crate::outgoing::{
+    AddressRule, Addresses, CallbackUrl, MalformedAddressRule, Names, Refused, SystemNames,
+};
 pub use announce::documents;
-pub use client::{Names, SystemNames};
 pub use deliver::{DeliverySettings, Outbox};
 pub use entry::{DeliveryAttempt, EntryState, OutboxEntry, TaskAlias};
 pub use error::{CallbackProblem, Error};
@@ -31,4 +30,3 @@ pub(crate) use sign::{hmac_sha256, mac};
 pub use target::{
     CallbackReceiver, TargetView, add_target, disable, enable, remove_target, rotate, targets,
 };
-pub use url::{CallbackUrl, Refused};
