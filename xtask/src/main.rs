@@ -10,6 +10,7 @@ mod cyclonedx;
 mod dist;
 mod fuzz;
 mod grpc;
+mod moto;
 mod packages;
 mod prometheus;
 mod python;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Failure, clients, cyclonedx, grpc, packages, prometheus, schemathesis, shell};
+use crate::{Failure, clients, cyclonedx, grpc, moto, packages, prometheus, schemathesis, shell};
 
 /// Crates whose documentation has examples that are run.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
@@ -33,8 +33,9 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let client = grpc::install();
     let described = schemathesis::install();
     let parser = prometheus::install();
+    let s3 = moto::install();
     let [python, typescript] = clients::install();
-    let tools = [schema, client, described, parser, python, typescript];
+    let tools = [schema, client, described, parser, s3, python, typescript];
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;

@@ -1,6 +1,7 @@
 //! Throwaway S3 service: moto, with everything in memory.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -50,7 +51,9 @@ impl S3Server {
         let address = listener.local_addr().expect("an address");
         drop(listener);
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", PROGRAM, "-H", "127.0.0.1", "-p"])
+            .args(["--pdeathsig", "KILL"])
+            .arg(program())
+            .args(["-H", "127.0.0.1", "-p"])
             .arg(address.port().to_string())
             .envs(free_actions.map(|count| ("INITIAL_NO_AUTH_ACTION_COUNT", count)))
             .stdin(Stdio::null())
@@ -70,7 +73,7 @@ impl S3Server {
             is_missing || TcpStream::connect(address).is_ok()
         });
         if is_missing {
-            eprintln!("SKIPPED: no S3 without {PROGRAM} (pip install 'moto[server,s3]')");
+            eprintln!("SKIPPED: no S3 without {PROGRAM}; `cargo xtask test` installs it");
             return None;
         }
         Some(Self { child, address })
@@ -112,6 +115,14 @@ impl S3Server {
     fn send(&self, request: &HttpRequest) -> Response {
         request.send(&self.address.to_string())
     }
+}
+
+/// Returns the service that `cargo xtask test` installed in cargo's folder for files of tests, or else
+/// that of the search path.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the test");
+    let installed = test.ancestors().nth(3).map(|target| target.join("tmp/moto/bin").join(PROGRAM));
+    installed.filter(|program| program.is_file()).unwrap_or_else(|| PROGRAM.into())
 }
 
 /// Returns the variables with which programs find an S3 service at this address.
