@@ -167,6 +167,39 @@ fn the_adopter_applies_the_time_limit_of_a_step_that_began_before() {
     assert_eq!(containers(&podman, run_id), Vec::<String>::new());
 }
 
+#[test]
+fn a_paused_container_whose_helper_is_killed_stays_paused_until_it_is_resumed() {
+    let Some((sandbox, podman)) = world() else { return };
+    let agent = contained(COUNTER, "").write_below(&sandbox.repo());
+    let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
+    let run_id = run_id.trim();
+    prints(&sandbox, run_id, 5);
+    let _paused = sandbox.errand(["pause", run_id]).run().ok();
+    let of_run = containers(&podman, run_id);
+    let state = || podman.run(&["inspect", "--format", "{{.State.Status}}", &of_run[0]]);
+    wait_until("the engine froze it", LIMIT, || state() == "paused");
+    let before = record(&sandbox, run_id);
+    kill(&before["pid"]);
+    wait_until("the helper is gone", LIMIT, || !is_alive(pid(&before["pid"])));
+    assert_eq!(record(&sandbox, run_id)["status"], "paused");
+    assert_eq!(state(), "paused");
+    let _resumed = sandbox.errand(["resume", run_id]).run().ok();
+    wait_until("the engine thawed it", LIMIT, || state() == "running");
+    assert_counted(&sandbox, run_id, 1);
+}
+
+#[test]
+fn an_image_with_one_static_program_runs_it() {
+    let Some((sandbox, podman)) = world() else { return };
+    sandbox.write("image/busybox", std::fs::read("/bin/busybox").unwrap());
+    drop(sandbox.tool("chmod", ["755", "image/busybox"]).run().ok());
+    drop(sandbox.tool("tar", ["-C", "image", "-cf", "image.tar", "busybox"]).run().ok());
+    let archive = sandbox.path("image.tar").display().to_string();
+    let _imported = podman.run(&["import", &archive, "localhost/one:1"]);
+    let words = ["run", "--image", "localhost/one:1", "--", "/busybox", "echo", "alone"];
+    assert_eq!(sandbox.errand(words).run().ok().stdout(), "alone\n");
+}
+
 /// Checks that a run of [`COUNTER`] is over, and that its log has each line once.
 fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     let running = record(sandbox, run_id);
