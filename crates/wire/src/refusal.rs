@@ -1,7 +1,7 @@
 //! Refusals of a gateway in the shape that each format's clients know.
 //!
-//! A refusal is a 403: clients repeat a 429 against a limit that does not recover, and give up
-//! on a 403 even where they do not read `x-should-retry`.
+//! A call that errand forbids is a 403: clients repeat a 429 against a limit that does not recover,
+//! and give up on a 403 even where they do not read `x-should-retry`.
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,83 @@ pub enum RefusalCause {
     Budget,
     /// A policy or a person forbids the call.
     Forbidden,
+    /// The key is missing, or is not the one of the attempt.
+    Unauthorized,
+    /// The request cannot be understood.
+    Invalid,
+    /// Nothing is served at the path.
+    Missing,
+    /// The request is too large.
+    TooLarge,
+    /// The connection would have to change its protocol.
+    Upgrade,
+    /// The provider cannot be reached: the client may try again.
+    Unreachable,
+}
+
+impl RefusalCause {
+    /// Status code.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Budget | Self::Forbidden => 403,
+            Self::Unauthorized => 401,
+            Self::Invalid => 400,
+            Self::Missing => 404,
+            Self::TooLarge => 413,
+            Self::Upgrade => 426,
+            Self::Unreachable => 502,
+        }
+    }
+
+    /// Returns true if the client may repeat the call.
+    const fn may_repeat(self) -> bool {
+        match self {
+            Self::Unreachable => true,
+            Self::Budget
+            | Self::Forbidden
+            | Self::Unauthorized
+            | Self::Invalid
+            | Self::Missing
+            | Self::TooLarge
+            | Self::Upgrade => false,
+        }
+    }
+
+    /// Kind of the error in `OpenAI`'s words.
+    const fn openai_type(self) -> &'static str {
+        match self {
+            Self::Budget => "insufficient_quota",
+            Self::Forbidden => "permission_error",
+            Self::Unauthorized => "authentication_error",
+            Self::Invalid | Self::Missing | Self::TooLarge | Self::Upgrade => {
+                "invalid_request_error"
+            }
+            Self::Unreachable => "server_error",
+        }
+    }
+
+    /// Kind of the error in Anthropic's words.
+    const fn anthropic_type(self) -> &'static str {
+        match self {
+            Self::Budget | Self::Forbidden => "permission_error",
+            Self::Unauthorized => "authentication_error",
+            Self::Invalid | Self::Upgrade => "invalid_request_error",
+            Self::Missing => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::Unreachable => "api_error",
+        }
+    }
+
+    /// Kind of the error in Google's words.
+    const fn google_status(self) -> &'static str {
+        match self {
+            Self::Budget | Self::Forbidden => "PERMISSION_DENIED",
+            Self::Unauthorized => "UNAUTHENTICATED",
+            Self::Invalid | Self::TooLarge | Self::Upgrade => "INVALID_ARGUMENT",
+            Self::Missing => "NOT_FOUND",
+            Self::Unreachable => "UNAVAILABLE",
+        }
+    }
 }
 
 /// A refusal of a call.
@@ -45,13 +122,14 @@ impl WireRefusal<'_> {
             RefusalShape::Document => self.error(format),
             RefusalShape::Array => Value::Array(vec![self.error(format)]),
         };
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        if !self.cause.may_repeat() {
+            headers.push(("x-should-retry", "false".to_owned()));
+        }
+        headers.push(("errand-error-code", self.code.to_owned()));
         RefusalResponse {
-            status: 403,
-            headers: vec![
-                ("content-type", "application/json".to_owned()),
-                ("x-should-retry", "false".to_owned()),
-                ("errand-error-code", self.code.to_owned()),
-            ],
+            status: self.cause.status(),
+            headers,
             body: error.to_string().into_bytes(),
         }
     }
@@ -90,18 +168,18 @@ impl WireRefusal<'_> {
             | WireFormat::OpenaiEmbeddings
             | WireFormat::Opaque => json!({"error": {
                 "message": self.message,
-                "type": self.openai_type(),
+                "type": self.cause.openai_type(),
                 "param": null,
                 "code": self.openai_code(),
             }}),
             WireFormat::AnthropicMessages | WireFormat::AnthropicCountTokens => json!({
                 "type": "error",
-                "error": {"type": "permission_error", "message": self.message},
+                "error": {"type": self.cause.anthropic_type(), "message": self.message},
             }),
             WireFormat::GeminiGenerate | WireFormat::GeminiCountTokens => json!({"error": {
-                "code": 403,
+                "code": self.cause.status(),
                 "message": self.message,
-                "status": "PERMISSION_DENIED",
+                "status": self.cause.google_status(),
                 "details": [{
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
                     "reason": self.code.to_ascii_uppercase(),
@@ -111,18 +189,17 @@ impl WireRefusal<'_> {
         }
     }
 
-    const fn openai_type(&self) -> &'static str {
-        match self.cause {
-            RefusalCause::Budget => "insufficient_quota",
-            RefusalCause::Forbidden => "permission_error",
-        }
-    }
-
     /// A code that clients treat as final where there is one, else ours.
     const fn openai_code(&self) -> &str {
         match self.cause {
             RefusalCause::Budget => "insufficient_quota",
-            RefusalCause::Forbidden => self.code,
+            RefusalCause::Forbidden
+            | RefusalCause::Unauthorized
+            | RefusalCause::Invalid
+            | RefusalCause::Missing
+            | RefusalCause::TooLarge
+            | RefusalCause::Upgrade
+            | RefusalCause::Unreachable => self.code,
         }
     }
 }
