@@ -96,6 +96,7 @@ pub(super) fn engine_on(
         runtime_dir: folder.join("run"),
         targets: errand_agent::Targets::default(),
         harnesses: errand_agent::Harnesses::default(),
+        model_gateway: None,
     };
     let process = os::own_identity()?;
     let holder = Holder { host: os::host_name(), process, worker: Some("bench".to_owned()) };

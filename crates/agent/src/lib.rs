@@ -9,6 +9,7 @@ mod clock;
 pub mod harness;
 mod implementations;
 pub mod log;
+pub mod model_door;
 pub mod os;
 pub mod parcel;
 pub mod process;

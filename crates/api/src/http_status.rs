@@ -102,6 +102,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ParcelTooLarge
         | ErrorCode::CheckpointTooLarge
         | ErrorCode::OutputTooLarge
+        | ErrorCode::ModelRequestTooLarge
         | ErrorCode::BriefTooLarge => 413,
         ErrorCode::ContentTypeUnsupported => 415,
         ErrorCode::HostRefused => 421,
@@ -121,6 +122,8 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::NameInvalid
         | ErrorCode::BudgetInvalid
         | ErrorCode::PriceTableInvalid
+        | ErrorCode::ProviderInvalid
+        | ErrorCode::ModelRequestInvalid
         | ErrorCode::ParcelInvalid
         | ErrorCode::ParcelSymlinkEscapes
         | ErrorCode::ParcelCredentials
@@ -217,6 +220,9 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::TimeoutQueue
         | ErrorCode::TimeoutApproval
         | ErrorCode::HelperDied
+        | ErrorCode::ProviderUnreachable
+        | ErrorCode::ProviderRefused
+        | ErrorCode::ModelAnswerIncomplete
         | ErrorCode::LeaseLost
         | ErrorCode::Stopped
         | ErrorCode::Superseded

@@ -9,6 +9,7 @@ use errand_agent::secret::Vault;
 use errand_api::error_code::ErrorCode;
 use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
 use errand_dispatch::{DispatchSettings, DispatcherTarget};
+use errand_doors::{DoorSettings, ModelDoors, ProxySettings};
 use errand_engine::EngineContext;
 use errand_store::{ForeignFile, Registry, SOCKET_PATH_LIMIT_BYTES};
 
@@ -144,6 +145,23 @@ impl Context {
             identity: self.identity(),
             runtime_dir: self.runtime_dir(),
             harnesses: errand_agent::Harnesses::default(),
+            model_gateway: Some(Arc::new(ModelDoors::new(self.doors()))),
+        }
+    }
+
+    /// Returns the settings of doors to model providers.
+    fn doors(&self) -> DoorSettings {
+        let text = |names: [&str; 2]| {
+            let found = names.into_iter().find_map(|name| self.variable(name));
+            found.and_then(OsStr::to_str).map(str::to_owned)
+        };
+        DoorSettings {
+            proxies: ProxySettings {
+                // `HTTP_PROXY` may be a header of a request to a CGI program.
+                http: text(["http_proxy", "http_proxy"]),
+                https: text(["https_proxy", "HTTPS_PROXY"]),
+                none: text(["no_proxy", "NO_PROXY"]),
+            },
         }
     }
 

@@ -444,7 +444,10 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Inventory(_) => {
             "`errand export` takes inventories along, and `errand import` brings them back"
         }
-        EngineError::Workspace(_) | EngineError::Listener(_) | EngineError::Schedule(_) => "",
+        EngineError::Workspace(_)
+        | EngineError::Listener(_)
+        | EngineError::ModelDoor(_)
+        | EngineError::Schedule(_) => "",
         EngineError::InUse(_) => {
             "a grace period of 10m or more frees what others cannot be about to name; `errand ps` \
              shows what lives"

@@ -176,7 +176,7 @@ fn assembled(
         task_name: spec.name.as_ref().unwrap_or(&agent.name).clone(),
         skills,
         configs,
-        secrets: agent.secrets.clone(),
+        secrets: agent.visible_secrets().cloned().collect(),
         instructions: given.instructions.clone().or_else(|| agent.description.clone()),
         context: given.context.clone(),
         input: input(engine, spec)?,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use errand_agent::harness::Harness;
+use errand_agent::model_door::ModelGateway;
 use errand_agent::target::Target;
 use errand_agent::{Clock, Harnesses, Targets};
 use errand_api::agent_file::Agent;
@@ -90,6 +91,8 @@ pub struct EngineContext {
     pub targets: Targets,
     /// Ways in which agents can be driven.
     pub harnesses: Harnesses,
+    /// Gateway to model providers, if this program has one.
+    pub model_gateway: Option<Arc<dyn ModelGateway>>,
 }
 
 /// Target and harness of an agent.

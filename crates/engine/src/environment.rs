@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::{self, FoundSecret, Vault};
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{Agent, ProviderName};
 use errand_model::event::{CallerEnvironment, RunCreated};
 
 use crate::equipment::Equipment;
@@ -37,10 +37,11 @@ pub const PASSED_ON: &[&str] = &[
 /// Search path of programs if the caller has no `PATH`.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Returns true if a variable says where the container engine is: helpers need it, agents do not get
+/// Returns true if a variable says where the container engine or a model provider is: helpers need it, agents do not get
 /// it.
 pub(crate) fn is_of_engine(name: &OsStr) -> bool {
     ["DOCKER_HOST", "ERRAND_ENGINE", "XDG_RUNTIME_DIR"].iter().any(|known| name == *known)
+        || ProviderName::ALL.iter().any(|provider| name == provider.base_url_variable())
 }
 
 /// Returns true if a variable says how the place of the blobs is reached: helpers need it, agents do
@@ -211,7 +212,8 @@ pub(crate) fn of_attempt(
     for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
     }
-    for secret in secrets.iter().filter(|it| !equipment.renamed.contains(&it.name)) {
+    let is_hidden = |name: &str| equipment.renamed.contains(name) || agent.providers.has_key(name);
+    for secret in secrets.iter().filter(|it| !is_hidden(&it.name)) {
         all.insert((&secret.name).into(), secret.value.expose_os().to_owned());
     }
     let named = equipment.secret_variables.iter();
@@ -220,10 +222,32 @@ pub(crate) fn of_attempt(
             all.insert(name.into(), secret.value.expose_os().to_owned());
         }
     }
+    let has_door = !agent.providers.is_empty();
     for (name, value) in own {
         all.insert(name.into(), value);
     }
+    if has_door {
+        reach_loopback_directly(&mut all);
+    }
     all.into_iter().collect()
+}
+
+/// Variables that name a proxy for plain HTTP.
+const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// Keeps clients that use a proxy from asking it for the door to model providers, which is an address
+/// of this machine.
+fn reach_loopback_directly(all: &mut BTreeMap<OsString, OsString>) {
+    if !PROXIES.iter().any(|name| all.contains_key(OsStr::new(name))) {
+        return;
+    }
+    for name in ["no_proxy", "NO_PROXY"] {
+        let hosts = all.entry(name.into()).or_default();
+        if !hosts.is_empty() {
+            hosts.push(",");
+        }
+        hosts.push("127.0.0.1");
+    }
 }
 
 #[cfg(test)]

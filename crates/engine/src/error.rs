@@ -115,6 +115,9 @@ pub enum Error {
     /// A workspace cannot be created.
     #[error(transparent)]
     Workspace(#[from] errand_agent::workspace::Error),
+    /// The door to the agent's model providers cannot be opened.
+    #[error(transparent)]
+    ModelDoor(#[from] errand_agent::model_door::ModelDoorError),
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
@@ -266,6 +269,7 @@ coded_by_variant!(
     Ask,
     SecretExposed,
     Workspace,
+    ModelDoor,
     Listener,
     Member,
     NestedTooDeep,

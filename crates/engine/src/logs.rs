@@ -452,6 +452,7 @@ mod tests {
             runtime_dir: PathBuf::new(),
             targets: errand_agent::Targets::default(),
             harnesses: errand_agent::Harnesses::default(),
+            model_gateway: None,
         };
         let process = os::own_identity().unwrap();
         let holder = Holder { host: os::host_name(), process, worker: None };

@@ -251,6 +251,14 @@ codes! {
     EventInvalid = "event_invalid", USAGE, OWN, "an event cannot be recorded";
     BudgetExceeded = "budget_exceeded", ERRAND_FAILED, permanent(Agent), "a budget leaves no room for it";
     ModelUnpriced = "model_unpriced", ERRAND_FAILED, permanent(Agent), "a budget in dollars applies, and the model has no price";
+
+    // Models behind the gateway.
+    ProviderInvalid = "provider_invalid", USAGE, permanent(Outside), "a model provider cannot be used as it is configured";
+    ProviderUnreachable = "provider_unreachable", ERRAND_FAILED, OWN, "a model provider cannot be reached";
+    ProviderRefused = "provider_refused", ERRAND_FAILED, OWN, "a model provider answered with an error";
+    ModelAnswerIncomplete = "model_answer_incomplete", ERRAND_FAILED, OWN, "the answer of a model is malformed or came to no end";
+    ModelRequestInvalid = "model_request_invalid", USAGE, OWN, "a model call cannot be understood";
+    ModelRequestTooLarge = "model_request_too_large", USAGE, OWN, "the request of a model call is too large";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, OWN, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, OWN, "an artifact cannot be recorded";
     BlobNotFound = "blob_not_found", ERRAND_FAILED, OWN, "the run names no such blob";

@@ -39,6 +39,7 @@ pub mod plan;
 pub mod price;
 mod process;
 pub mod replay;
+pub mod request_record;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use super::relay;
 use errand_shim::{CommandStreams, LaunchOrder, StartProblem, file};
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +39,7 @@ pub(super) fn start(order: &LaunchOrder, control: &Path) -> Result<Running, Star
         return Err(StartProblem::Program(ENOENT));
     };
     check_brief(order)?;
+    relay::start(order).map_err(|error| StartProblem::Program(number(&error)))?;
     std::env::set_current_dir(&order.cwd)
         .map_err(|error| StartProblem::WorkingDirectory(number(&error)))?;
     let stdin =

@@ -5,6 +5,7 @@
 //! needs no parser of a larger format.
 
 pub mod file;
+pub mod model_door;
 mod order;
 mod report;
 mod wire;

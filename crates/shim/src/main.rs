@@ -11,6 +11,7 @@ mod first_process;
 mod inside;
 mod processes;
 mod pump;
+mod relay;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;

@@ -20,6 +20,8 @@ const ALL: &[&str] = &[
     "errand-container",
     "errand-dispatch",
     "errand-blobs",
+    "errand-doors",
+    "errand-wire",
 ];
 
 /// Dependencies of the benchmarks, which also start servers.
@@ -33,6 +35,8 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-container",
     "errand-dispatch",
     "errand-blobs",
+    "errand-doors",
+    "errand-wire",
     TEST_KIT,
 ];
 
@@ -58,6 +62,10 @@ const LAYERS: &[Layer] = &[
         may_use: &["errand-model", "errand-api", "errand-agent", "errand-shim"],
     },
     Layer { name: "errand-dispatch", may_use: &["errand-model", "errand-api", "errand-agent"] },
+    Layer {
+        name: "errand-doors",
+        may_use: &["errand-model", "errand-api", "errand-wire", "errand-agent"],
+    },
     Layer { name: "errand", may_use: ALL },
     Layer { name: "errand-bench", may_use: ALL_AND_THE_TEST_KIT },
     Layer {

@@ -1,6 +1,7 @@
 //! The backend of the agent API: the engine, or a stand-in of a test.
 
 mod coordination;
+mod model_call;
 mod session;
 
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 pub use self::coordination::CoordinationBackend;
+pub use self::model_call::{
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+};
 pub use self::session::{KeptResult, SessionBackend};
 
 use super::Refusal;
@@ -27,7 +31,9 @@ use super::Refusal;
 /// Calls come concurrently. No returned [`Payload`] is a `Blob`: its bytes are fetched first.
 /// Values that are passed in come from the agent and may contain secrets: the backend masks them.
 #[async_trait]
-pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt::Debug {
+pub trait Backend:
+    SessionBackend + CoordinationBackend + ModelCallBackend + Send + Sync + std::fmt::Debug
+{
     /// Returns everything that the attempt starts from. Idempotent.
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal>;
 

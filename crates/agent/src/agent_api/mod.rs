@@ -26,6 +26,7 @@ mod value;
 
 pub use backend::{
     ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
     SessionBackend, StepBegun, StepCall, StepCallResult, Terms, Upload,
 };
 pub use bind::AgentApiBindError;

@@ -21,6 +21,7 @@ use super::coordinator::{Coordinator, Member};
 use super::inventory::{Dependency, DependencyForm, McpServer, Model, Tool, ToolForm};
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
+use super::providers::Providers;
 use super::retry::RetryPolicyForm;
 use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, DispatcherName, Environment, GitRef,
@@ -70,9 +71,14 @@ pub struct Agent {
     #[schemars(with = "Section<Workspace>")]
     pub workspace: Workspace,
     /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call
-    /// it.
+    /// it. Calls through `providers` are recorded whatever it says.
     #[schemars(with = "Section<Model>")]
     pub model: Option<Model>,
+    /// Providers of models that the agent reaches through errand, which adds their keys, records
+    /// each call as a step and applies the budgets.
+    #[serde(skip_serializing_if = "Providers::is_empty")]
+    #[schemars(with = "Section<Providers>")]
+    pub providers: Providers,
     /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, or
     /// else skills of the catalog. The brief holds their text.
     #[schemars(with = "Vec<SkillName>", extend("uniqueItems" = true))]
@@ -82,7 +88,8 @@ pub struct Agent {
     #[schemars(with = "Vec<ConfigName>", extend("uniqueItems" = true))]
     pub configs: Vec<String>,
     /// Names of secrets, set in the environment of the agent and masked everywhere: from the
-    /// environment of errand, else from its secret store.
+    /// environment of errand, else from its secret store. Keys of `providers` are among them by
+    /// themselves, and are not set in the environment of the agent.
     #[schemars(with = "Vec<SecretName>", extend("uniqueItems" = true))]
     pub secrets: Vec<String>,
     /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
@@ -175,6 +182,11 @@ impl Agent {
             Some(_) => "dispatcher",
             None => self.target.name(),
         }
+    }
+
+    /// Secrets that are set in the environment of the agent: those that are no provider's key.
+    pub fn visible_secrets(&self) -> impl Iterator<Item = &String> {
+        self.secrets.iter().filter(|name| !self.providers.has_key(name))
     }
 
     /// Returns the fields of the definition that this version of errand cannot honour, for people.
@@ -327,6 +339,7 @@ impl Default for Agent {
             target: TargetKind::default(),
             workspace: Workspace::default(),
             model: None,
+            providers: Providers::default(),
             skills: Vec::new(),
             configs: Vec::new(),
             secrets: Vec::new(),

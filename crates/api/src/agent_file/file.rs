@@ -12,6 +12,7 @@ use super::known::Known;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
 use super::problem::AgentFileProblem;
+use super::providers::Providers;
 use super::reader::Reader;
 use super::retry::{DispatchRetryForm, RetryPolicyForm};
 use super::scalar::{AgentName, Labels, SemanticVersion};
@@ -99,6 +100,7 @@ sections! {
     "Target" = TargetKind;
     "Workspace" = Workspace;
     "Model" = Model;
+    "Providers" = Providers;
     "Tool" = ToolForm;
     "Dependency" = DependencyForm;
     "McpServer" = McpServer;
@@ -153,12 +155,23 @@ fn definition(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
         }
     });
     let fields: Map<String, Value> = sections.flatten().collect();
-    let agent = value_of(reader, root, Value::Object(fields))?;
+    let mut agent: Agent = value_of(reader, root, Value::Object(fields))?;
+    add_provider_keys(&mut agent);
     if let Some(spec) = root.field("spec").filter(At::is_map) {
         command_files::note(reader, &spec, &agent);
         whole::check(reader, &spec, &agent);
     }
     Some(agent)
+}
+
+/// Adds the keys of providers to the secrets of the agent: they are looked up, masked and asked for
+/// like any other.
+fn add_provider_keys(agent: &mut Agent) {
+    for (_, provider) in agent.providers.iter() {
+        if !agent.secrets.contains(&provider.key) {
+            agent.secrets.push(provider.key.clone());
+        }
+    }
 }
 
 /// Says of unknown fields at the top where they belong.

@@ -36,6 +36,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     mcp_servers(reader, spec);
     container(reader, spec, agent);
     dispatcher(reader, spec);
+    providers(reader, spec, agent);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
 }
@@ -127,6 +128,24 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
     }
 }
 
+/// Reports providers of an agent that cannot reach the door to them.
+fn providers(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let reaches_door = match agent.target {
+        TargetKind::Process | TargetKind::Container(_) => agent.dispatcher.is_none(),
+        TargetKind::Kubernetes { .. } => false,
+    };
+    if let Some(at) =
+        spec.field("providers").filter(|_| !reaches_door && !agent.providers.is_empty())
+    {
+        let message = "`providers` are not supported for this target by this version of errand";
+        reader.report_unsupported(
+            &at,
+            message,
+            "remove them, or use the target process or container",
+        );
+    }
+}
+
 /// Reports schedules that say the same as an earlier one.
 fn schedules(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     let items = spec.field("schedules").map(|at| at.items()).unwrap_or_default();
@@ -201,6 +220,7 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("dispatcher", "a dispatcher"),
     ("workspace", "a workspace"),
     ("model", "a model"),
+    ("providers", "providers"),
     ("skills", "skills"),
     ("configs", "configs"),
     ("secrets", "secrets"),

@@ -13,6 +13,7 @@ mod brief_args;
 pub(crate) mod build;
 mod busy;
 pub(crate) mod callbacks;
+mod calls;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -31,13 +32,13 @@ pub(crate) mod fork;
 pub(crate) mod graph;
 mod held_up;
 pub(crate) mod hooks;
-mod image_agent;
 pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod inspect_run;
 pub(crate) mod internal;
 pub(crate) mod keys;
 pub(crate) mod logs;
+mod made_agent;
 pub(crate) mod man;
 pub(crate) mod messages;
 pub(crate) mod migrate;
@@ -96,6 +97,7 @@ pub(crate) const GROUPS: [CommandGroup; 8] = [
             "output",
             "events",
             "brief",
+            "calls",
             "trace",
             "graph",
             "messages",
@@ -196,6 +198,8 @@ pub(crate) enum Command {
     Events(events::Args),
     /// Show what a run's agent was told at boot
     Brief(brief::Args),
+    /// Show the model calls of a run, and what was said in them
+    Calls(calls::Args),
     /// Draw what a run did with its time, tokens and money
     Trace(trace::Args),
     /// Draw which agents of a coordinated run said what to whom
@@ -285,13 +289,16 @@ pub(crate) enum Command {
     Internal(internal::Command),
 }
 
+/// Maker of the command line that has all commands.
+type MakeCli = fn() -> clap::Command;
+
 /// Executes a command; `cli` is the command line that has all commands. Returns the exit code.
-pub(crate) async fn run(
-    context: &Context,
-    command: Command,
-    cli: fn() -> clap::Command,
-) -> Result<u8, Failure> {
+pub(crate) async fn run(context: &Context, command: Command, cli: MakeCli) -> Result<u8, Failure> {
     check_place(context, &command)?;
+    carry_out(context, command, cli).await
+}
+
+async fn carry_out(context: &Context, command: Command, cli: MakeCli) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
@@ -323,6 +330,7 @@ pub(crate) async fn run(
         Command::Graph(args) => graph::run(context, args).await,
         Command::Messages(args) => messages::run(context, args).await,
         Command::Brief(args) => brief::run(context, args).await,
+        Command::Calls(args) => calls::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Prices(args) => prices::run(context, &args).await,

@@ -4,9 +4,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use errand_api::error_code::ErrorCode;
+use errand_engine::Error as EngineError;
 use errand_engine::values::{self, Bytes, BytesPlace};
 use errand_engine::{Engine, wait};
-use errand_model::{Encoding, RunId};
+use errand_model::{Digest, Encoding, RunId};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -87,6 +88,20 @@ async fn find(
         }
     };
     Ok(kept.map(|kept| Bytes::of(engine, kept)).transpose()?)
+}
+
+/// Returns the bytes of a blob that the journal of a run names.
+pub(super) async fn blob_bytes(
+    place: &RegistryOrServer,
+    run_id: &RunId,
+    digest: &Digest,
+) -> Result<Vec<u8>, Failure> {
+    match place {
+        RegistryOrServer::Here(engine) => {
+            Ok(engine.blobs().get(digest).map_err(EngineError::from)?)
+        }
+        RegistryOrServer::There(remote) => remote.blob(run_id, digest).await,
+    }
 }
 
 /// Writes the bytes; a JSON document gets a final newline.

@@ -26,9 +26,10 @@ use tokio::sync::mpsc;
 
 use super::brief_args::BriefArgs;
 use super::busy::Busy;
+use super::made_agent::MadeAgent;
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
-use super::{away, family, held_up, image_agent, named_elsewhere};
+use super::{away, family, held_up, named_elsewhere};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -44,17 +45,16 @@ Examples:
   errand run my-agent --job '{\"task\": \"tidy\"}'        with a payload
   errand run my-agent --job @task.json                with a payload from a file
   git diff | errand run my-agent --job -              with a payload from stdin
-  errand run --image alpine:3 -- uname -a             a command in a container")]
+  errand run --image alpine:3 -- uname -a             a command in a container
+  errand run -- ./review.sh --all                     a command in this folder
+  errand run --provider anthropic=ANTHROPIC_API_KEY -- claude -p 'fix the tests'
+                                                      the same with its model calls recorded")]
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file
-    #[arg(value_name = "PATH", required_unless_present = "image")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["image", "command"])]
     path: Option<PathBuf>,
-    /// Run this image in a container, with COMMAND or the image's own, instead of an agent
-    #[arg(long, value_name = "IMAGE", conflicts_with = "path")]
-    image: Option<String>,
-    /// With --image: the command in the container
-    #[arg(last = true, requires = "image", value_name = "COMMAND")]
-    command: Vec<String>,
+    #[command(flatten)]
+    made: MadeAgent,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -161,8 +161,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             return Err(Failure::new(ErrorCode::OnlyLocal, message));
         }
         let asked = args.run_input(context)?;
-        let write = |image: &String| image_agent::write(image, &args.command);
-        let made = args.image.as_ref().map(write).transpose()?;
+        let made = args.made.for_server(context)?;
         let made = made.as_ref().map(TempDir::path);
         let path = made.or(args.path.as_deref()).unwrap_or(Path::new("."));
         return away::run(context, &remote, (path, &args.common), &asked).await;
@@ -259,9 +258,11 @@ impl Args {
 }
 
 fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
-    let path = args.path.as_deref().unwrap_or(Path::new("."));
-    let of_image = |image: &String| submit::agent_of_image(image, &args.command);
-    let source = args.image.as_ref().map_or_else(|| submit::read_agent(path), of_image)?;
+    let source = if args.made.is_asked_for() {
+        submit::made_agent(context, &args.made)?
+    } else {
+        submit::read_agent(args.path.as_deref().unwrap_or(Path::new(".")))?
+    };
     let RunInput { kind, input, options } = args.run_input(context)?;
     RunDraft { source, kind, input, options, service: None }.check(context)
 }

@@ -23,7 +23,8 @@ use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 use tempfile::TempDir;
 
-use super::{image_agent, named_elsewhere};
+use super::made_agent::MadeAgent;
+use super::named_elsewhere;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -88,11 +89,11 @@ pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
     Ok(Source { plan, shown: shown.display().to_string(), _made: None })
 }
 
-/// Makes and checks an agent that runs a command in a container of `image`.
-pub(super) fn agent_of_image(image: &str, command: &[String]) -> Result<Source, Failure> {
-    let made = image_agent::write(image, command)?;
-    let plan = parcel::plan(made.path())?;
-    Ok(Source { plan, shown: format!("image {image}"), _made: Some(made) })
+/// Makes and checks an agent for one run.
+pub(super) fn made_agent(context: &Context, made: &MadeAgent) -> Result<Source, Failure> {
+    let (folder, file) = made.write(context)?;
+    let plan = parcel::plan(&folder.path().join(file))?;
+    Ok(Source { plan, shown: made.shown(context), _made: Some(folder) })
 }
 
 /// Returns the options that `run` and `serve` share, checked.

@@ -80,6 +80,18 @@ impl Remote {
         Ok(true)
     }
 
+    /// Returns the bytes of a blob that the journal of a run names.
+    pub(crate) async fn blob(&self, run_id: &RunId, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        let response = self.value(run_id, &ValueSelection::Blob(digest.clone())).await?;
+        let mut bytes = Vec::new();
+        self.take(response, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })
+        .await?;
+        Ok(bytes)
+    }
+
     /// Fills the input and the output of a run into its record if they are links.
     pub(crate) async fn complete(&self, record: &mut RunRecord) -> Result<(), Failure> {
         let run_id = record.run_id.clone();

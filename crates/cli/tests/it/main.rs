@@ -52,6 +52,7 @@ mod many;
 mod mended_agents;
 mod messages;
 mod migrate;
+mod models;
 mod namespaces;
 mod openapi;
 mod operations;

@@ -50,6 +50,7 @@ impl Queue {
             runtime_dir: sandbox.root().join("run/errand"),
             targets: errand_agent::Targets::default().with(Arc::new(containers)),
             harnesses: errand_agent::Harnesses::default(),
+            model_gateway: None,
         };
         let process = os::own_identity().unwrap();
         let holder = Holder { host: os::host_name(), process, worker: None };

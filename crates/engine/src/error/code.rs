@@ -1,5 +1,6 @@
 //! Stable codes of errors of other crates, decided here once for the command line and the gateway.
 
+use errand_agent::model_door::ModelDoorError;
 use errand_api::error_code::ErrorCode;
 use errand_model::draft::DraftError;
 use errand_model::event::NotReportable;
@@ -54,6 +55,15 @@ impl CodedError for errand_agent::parcel::Error {
 impl CodedError for errand_agent::secret::Error {
     fn code(&self) -> ErrorCode {
         if is_full_disk(self) { ErrorCode::DiskFull } else { self.code() }
+    }
+}
+
+impl CodedError for ModelDoorError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::BaseUrl { .. } | Self::Key { .. } => ErrorCode::ProviderInvalid,
+            Self::Listen(source) => ErrorCode::of_io(source),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
+use errand_agent::model_door::ModelDoor;
 use errand_agent::target::{AgentOutput, Live, StdoutSpool, TargetStartError};
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
@@ -14,6 +15,7 @@ use errand_store::Admission;
 use tokio::task::JoinSet;
 
 use super::backend::AttemptBackend;
+use super::door::{self, ServedDoor};
 use super::event::StoppedFor;
 use super::orphaned::prepare_adoption;
 use super::outcome::{self, Word};
@@ -48,7 +50,7 @@ pub(super) async fn run(
         // The time ran out before the attempt: while the run waited, or while no supervisor lived.
         return fail(journal, channels, failure).await;
     }
-    let prepared = match prepared(engine, &run).await {
+    let mut prepared = match prepared(engine, &run).await {
         Ok(prepared) => prepared,
         Err(error) => return fail(journal, channels, outcome::of_preparation(&error)).await,
     };
@@ -68,7 +70,9 @@ pub(super) async fn run(
             return Ok(());
         }
     };
-    match begun(engine, journal, channels, (&prepared, backend, replayed)).await {
+    let door = prepared.door.take();
+    let agent = PreparedAgent { prepared: &prepared, backend, replayed, door };
+    match begun(engine, journal, channels, agent).await {
         Err(NotBegun::Unserved(error)) => {
             fail(journal, channels, outcome::of_unserved(&error)).await?;
         }
@@ -94,10 +98,12 @@ pub(super) async fn adopt(
 ) -> Result<(), Error> {
     let run = journal.look(|run, _| run.clone());
     let parcel = equipment::open(engine, &run)?;
-    let prepared = prepare_adoption(engine, &run, parcel)?;
+    let mut prepared = prepare_adoption(engine, &run, parcel)?;
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed = Replayed::of(engine, journal, &backend).await?;
-    match begun(engine, journal, channels, (&prepared, backend, replayed)).await {
+    let door = prepared.door.take();
+    let agent = PreparedAgent { prepared: &prepared, backend, replayed, door };
+    match begun(engine, journal, channels, agent).await {
         Err(NotBegun::Unserved(error)) => Err(NotAdopted::Unserved(error).into()),
         Err(NotBegun::NotStarted(error)) => Err(NotAdopted::Target(error).into()),
         Err(NotBegun::Other(error)) => Err(error),
@@ -121,16 +127,24 @@ impl From<Error> for NotBegun {
     }
 }
 
-/// Agent that is to be supervised: everything that was prepared, the backend of its agent API, and the
-/// record that it is compared with, in a strict replay.
-type PreparedAgent<'a> = (&'a Prepared, Arc<AttemptBackend>, Option<Arc<Replayed>>);
+/// Agent that is to be supervised.
+struct PreparedAgent<'a> {
+    /// Everything that was prepared.
+    prepared: &'a Prepared,
+    /// Backend of its agent API.
+    backend: Arc<AttemptBackend>,
+    /// Record that it is compared with, in a strict replay.
+    replayed: Option<Arc<Replayed>>,
+    /// Door to its model providers.
+    door: Option<Box<dyn ModelDoor>>,
+}
 
 /// Starts or adopts the agent, and supervises it to the end of its attempt.
 async fn begun(
     engine: &Engine,
     journal: &Journal,
     channels: &mut SupervisorChannels,
-    (prepared, backend, replayed): PreparedAgent<'_>,
+    PreparedAgent { prepared, backend, replayed, door }: PreparedAgent<'_>,
 ) -> Result<(), NotBegun> {
     let served: Arc<dyn Backend> = match &replayed {
         Some(replayed) => Arc::clone(replayed) as _,
@@ -138,6 +152,7 @@ async fn begun(
     };
     let mut tasks = JoinSet::new();
     serve(Arc::clone(&served), prepared, &mut tasks).map_err(NotBegun::Unserved)?;
+    let door = door.map(|door| ServedDoor::begin(door, Arc::clone(&served)));
     let output = output(engine, journal, channels, prepared);
     // A process that lost the run meanwhile starts nothing.
     journal.check().map_err(Error::from)?;
@@ -162,6 +177,9 @@ async fn begun(
         outlives_supervisor: prepared.target.outlives_supervisor(),
     };
     let watched = watch(engine, journal, channels, attempt, served).await;
+    if let Some(door) = door {
+        close(door, prepared, channels).await;
+    }
     tasks.shutdown().await;
     if !prepared.files.keeps_socket() {
         drop(std::fs::remove_file(&prepared.files.socket));
@@ -192,6 +210,15 @@ async fn begun(
         carrier.finish().await;
     }
     Ok(after?)
+}
+
+/// Closes the door to the model providers, and notes if no call came through it.
+async fn close(door: ServedDoor, prepared: &Prepared, channels: &SupervisorChannels) {
+    let report = door.close().await;
+    if let Some(note) = door::unused_note(&prepared.parcel.agent, report) {
+        prepared.log.system(&note);
+        channels.note(&note);
+    }
 }
 
 /// Releases a live attempt whose agent outlives this process: its lease ends at once, and another

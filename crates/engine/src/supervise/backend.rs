@@ -5,6 +5,7 @@ mod handoff;
 mod input;
 mod kept;
 mod messages;
+mod model_calls;
 mod output;
 mod people;
 mod refusal;

@@ -10,6 +10,7 @@ mod blame;
 mod coordinator;
 mod deadline;
 mod dispatch;
+mod door;
 mod event;
 mod orphaned;
 mod outcome;

@@ -9,6 +9,7 @@ use errand_agent::target::OrphanedAgent;
 use errand_model::Digest;
 use errand_model::run::Run;
 
+use super::door;
 use super::prepare::{self, Beginning, Prepared};
 use crate::error::{IoFailure, RunEnding};
 use crate::kept::KeptAttempt;
@@ -50,6 +51,8 @@ pub(super) fn prepare_adoption(
         copy.begin_with(&unsent);
     }
     let files = prepare::files_of(engine, run, target.sees_this_machine());
+    let of_attempt = (kept.token.as_str(), &redactor);
+    let door = door::opened(around, &parcel.agent, &secrets, of_attempt, files.door.clone())?;
     let mut brief = brief::of_attempt(engine, &parcel, run, &redactor)?;
     if Digest::of(&brief) != setup.brief_digest {
         // Another version of errand assembled it: the agent has a copy.
@@ -72,5 +75,6 @@ pub(super) fn prepare_adoption(
         brief_digest: setup.brief_digest.clone(),
         input: prepare::input_of(engine, run)?,
         setup,
+        door,
     })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
+use errand_agent::model_door::ModelDoor;
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::FoundSecret;
@@ -22,7 +23,7 @@ use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
 
 use super::dispatch::{self, TaskValues};
-use super::skills;
+use super::{door, skills};
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::kept::KeptAttempt;
@@ -61,6 +62,8 @@ pub(super) struct Prepared {
     pub(super) brief: Vec<u8>,
     pub(super) brief_digest: Digest,
     pub(super) setup: AttemptSetup,
+    /// Door to the agent's model providers, until it is served.
+    pub(super) door: Option<Box<dyn ModelDoor>>,
     pub(super) input: Option<Vec<u8>>,
 }
 
@@ -81,6 +84,8 @@ pub(super) struct AttemptFiles {
     pub(super) output: PathBuf,
     pub(super) brief: PathBuf,
     pub(super) socket: PathBuf,
+    /// Socket of the door to model providers; `None`: the agent sees this machine's network.
+    pub(super) door: Option<PathBuf>,
 }
 
 impl AttemptFiles {
@@ -97,10 +102,9 @@ impl AttemptFiles {
 /// Error with which the attempt fails.
 pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<Prepared, Error> {
     let equipment = equipment::equip(engine, &mut parcel.agent, &run.spec.catalog)?;
-    let registry = engine.registry();
     let agent = &parcel.agent;
     let around = engine.surroundings();
-    prices::check(registry)?;
+    prices::check(engine.registry())?;
     let (target, harness) = around.drivers_of(agent)?;
     let mut secrets = environment::secrets(around, agent)?;
     secrets.extend(task_values::secrets(around, &run.spec)?);
@@ -112,7 +116,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let files = attempt_files(engine, run, sees_this_machine)?;
     let input = written_input(engine, run, &files)?;
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
-    let workspaces = Workspaces::new(registry.workspaces());
+    let workspaces = Workspaces::new(engine.registry().workspaces());
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
@@ -120,6 +124,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let of_api = (token.as_str(), target.outlives_supervisor());
     let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
     own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
+    let door = door::opened(around, agent, &secrets, (&token, &redactor), files.door.clone())?;
+    own.extend(door::variables(door.as_deref()));
     let seen_by = (agent, sees_this_machine);
     let of_task =
         TaskValues { agent, secrets: &secrets, equipment: &equipment, input: input.as_deref() };
@@ -147,7 +153,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         workspace_mode: tag(&agent.workspace, "mode"),
         workspace_path: spec.cwd.display().to_string(),
         brief_digest: brief_digest.clone(),
-        registry_path: registry.root().display().to_string(),
+        registry_path: engine.registry().root().display().to_string(),
     };
     Ok(Prepared {
         parcel,
@@ -162,6 +168,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         brief,
         brief_digest,
         setup,
+        door,
         input,
     })
 }
@@ -367,15 +374,17 @@ fn attempt_files(
 /// Returns the files of the last attempt, made or not.
 pub(super) fn files_of(engine: &Engine, run: &Run, sees_this_machine: bool) -> AttemptFiles {
     let folder = attempt_paths::scratch(engine, run);
+    let socket = if sees_this_machine {
+        attempt_paths::socket(engine, run)
+    } else {
+        attempt_paths::socket_of_its_own(engine, run)
+    };
     AttemptFiles {
         input: run.spec.input.as_ref().map_or_else(|| NO_INPUT.into(), |_| folder.join("input")),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        socket: if sees_this_machine {
-            attempt_paths::socket(engine, run)
-        } else {
-            attempt_paths::socket_of_its_own(engine, run)
-        },
+        door: (!sees_this_machine).then(|| socket.with_file_name("door")),
+        socket,
         folder,
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn engine_of(root: &Path, parts: Parts) -> Engine {
         runtime_dir: root.join("run"),
         targets,
         harnesses,
+        model_gateway: None,
     };
     Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
 }

@@ -271,6 +271,7 @@ fn engine(root: &Path) -> Engine {
         runtime_dir: root.join("run"),
         targets: Targets::default(),
         harnesses: Harnesses::default(),
+        model_gateway: None,
     };
     let process = os::own_identity().unwrap();
     let holder = Holder { host: os::host_name(), process, worker: None };

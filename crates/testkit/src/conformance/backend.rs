@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_agent::agent_api::{
     ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
-    Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, Upload,
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
+    SessionBackend, StepBegun, StepCall, StepCallResult, Upload,
 };
 use errand_api::agent_protocol::{
     AgentMessage, AgentSeen, AgentSessionMessage, ApprovalAnswer, CheckinAnswer, ControlEvent,
@@ -17,6 +18,7 @@ use errand_api::agent_protocol::{
     ReportedEvent, SendMessage, SessionAnswer, ValueEncoding, unpack,
 };
 use errand_api::error_code::ErrorCode;
+use errand_model::accounting::MODEL_CALLED;
 use errand_model::event::{Failure, Reported, SessionMessage};
 use errand_model::step::StepRefused;
 use errand_model::{Digest, Payload, Timestamp};
@@ -335,5 +337,29 @@ impl SessionBackend for MemoryBackend {
         let kept = KeptResult { result, run_id, expires_at: Some(expires_at) };
         self.record().results.insert((tool.to_owned(), key), kept);
         Ok(expires_at)
+    }
+}
+
+#[async_trait]
+impl ModelCallBackend for MemoryBackend {
+    async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal> {
+        match self.begin_step(&call.key, call.step).await? {
+            StepBegun::Done(result) => Ok(ModelCallBegun::Recorded(result)),
+            StepBegun::Failed { error, .. } => Ok(ModelCallBegun::Failed(error)),
+            StepBegun::Run { .. } => {
+                Ok(ModelCallBegun::Call { reservation_id: format!("rsv_{}", call.key) })
+            }
+        }
+    }
+
+    async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {
+        if let Some(data) = end.usage {
+            let kind = MODEL_CALLED.to_owned();
+            self.record().events.push(ReportedEvent { kind, data: Value::Object(data) });
+        }
+        match end.result {
+            ModelCallResult::Completed(result) => self.complete_step(&end.key, result).await,
+            ModelCallResult::Failed(failure) => self.fail_step(&end.key, failure, None).await,
+        }
     }
 }

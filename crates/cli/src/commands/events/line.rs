@@ -100,13 +100,16 @@ const TELLING: &[Telling] = &[
             "cached=cached_tokens",
             "written=cache_write_tokens",
             "written_long=cache_write_long_tokens",
+            "usage=usage",
             "tier=service_tier",
             "cost=cost_micro_usd",
+            "first=first_token_ms",
             "took=duration_ms",
             "step=step",
             "error",
         ],
     ),
+    ("model.requested", &["model", "method", "path", "bytes=request_bytes", "step=step"]),
     (
         "tool.called",
         &[

@@ -6,6 +6,7 @@
 
 mod backend;
 mod messages;
+mod model_calls;
 mod people;
 mod session;
 mod settle;

@@ -1,0 +1,80 @@
+//! Backend of the calls that an agent makes through the model gateway.
+
+use async_trait::async_trait;
+use errand_api::agent_protocol::Reserve;
+use errand_model::event::Failure;
+use serde_json::{Map, Value};
+
+use super::{StepCall, StepCallResult};
+use crate::agent_api::Refusal;
+
+/// Answers the model gateway. `Ok` means that the call's effect is durable.
+///
+/// A model call is a step. Values come from the agent and from providers and may contain secrets:
+/// the backend masks them.
+#[async_trait]
+pub trait ModelCallBackend {
+    /// Begins a model call, before its provider is called: reserves its part of the budget and
+    /// records the request; or returns the recorded end of the call.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of the call. Nothing is reserved or begun then.
+    async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal>;
+
+    /// Records the end of a model call with its usage in one commit, and settles its reservation.
+    ///
+    /// # Errors
+    ///
+    /// If nothing was recorded.
+    async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal>;
+}
+
+/// A model call that is about to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCallStart {
+    /// Key of the step.
+    pub key: String,
+    /// Description of the step, with the digest of the canonical request.
+    pub step: StepCall,
+    /// The most that the call will use.
+    pub reserve: Reserve,
+    /// Data of the event `model.requested`; `None`: no request is recorded.
+    pub request: Option<Map<String, Value>>,
+}
+
+/// Answer to the begin of a model call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelCallBegun {
+    /// The provider is to be called.
+    Call {
+        /// Reservation that the end of the call settles.
+        reservation_id: String,
+    },
+    /// The call was made already, with this result.
+    Recorded(StepCallResult),
+    /// The call failed in the run that is replayed, and is not to be made.
+    Failed(Failure),
+}
+
+/// End of a model call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCallEnd {
+    /// Key of the step.
+    pub key: String,
+    /// Reservation of the call.
+    pub reservation_id: String,
+    /// Data of the event `model.called`; `None`: the call used nothing.
+    pub usage: Option<Map<String, Value>>,
+    /// Result of the step.
+    pub result: ModelCallResult,
+}
+
+/// Result of a model call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelCallResult {
+    /// The provider answered, and the answer came to its end.
+    Completed(StepCallResult),
+    /// The call failed and may be made again.
+    Failed(Failure),
+}

@@ -1,0 +1,104 @@
+//! The seam to the model gateway: one door for each attempt whose agent has providers.
+//!
+//! A door is an address of this machine at which the agent finds its model providers. It knows the
+//! formats of providers and nothing of journals: what it is asked is a call to the attempt's
+//! [`Backend`].
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use errand_api::agent_file::ProviderName;
+use thiserror::Error;
+
+use crate::agent_api::Backend;
+use crate::redact::Redactor;
+use crate::secret::FoundSecret;
+
+/// Variable with the path of a door's socket, for the shim of a container.
+pub const SOCKET_VARIABLE: &str = "ERRAND_MODEL_SOCKET";
+/// Port of a container's loopback address at which its shim relays to that socket.
+pub const RELAY_PORT: u16 = 4141;
+
+/// Opens doors to model providers.
+pub trait ModelGateway: Send + Sync + fmt::Debug {
+    /// Binds the door of an attempt. Connections wait until it is served.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelDoorError`]; nothing is left behind.
+    fn open(&self, order: ModelDoorOrder) -> Result<Box<dyn ModelDoor>, ModelDoorError>;
+}
+
+/// An open door.
+pub trait ModelDoor: Send + Sync + fmt::Debug {
+    /// Variables in which SDKs and coding agents look for their providers and keys.
+    fn variables(&self) -> Vec<(&'static str, String)>;
+
+    /// Serves the door until `shutdown` completes, and then for as long as the calls under way
+    /// need to learn their usage, within a bound.
+    fn serve(self: Box<Self>, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Serving;
+}
+
+/// Completes when a door is to be closed.
+pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Service of a door, until it is closed.
+pub type Serving = Pin<Box<dyn Future<Output = ModelDoorReport> + Send>>;
+
+/// Calls that came through a door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelDoorReport {
+    /// Requests with the token of the attempt.
+    pub requests: u64,
+}
+
+/// Door that is wanted for an attempt.
+#[derive(Debug)]
+pub struct ModelDoorOrder {
+    /// Token of the attempt, which is the agent's key for every provider.
+    pub token: String,
+    /// Providers that the agent may reach.
+    pub providers: Vec<ModelProvider>,
+    /// Masks the requests that are recorded.
+    pub redactor: Redactor,
+    /// Path of a socket at which the door is served, for an agent that does not see this machine:
+    /// a relay beside it listens at [`RELAY_PORT`]. `None`: the door is a loopback address.
+    pub socket: Option<PathBuf>,
+}
+
+/// A provider with its address and key.
+#[derive(Debug)]
+pub struct ModelProvider {
+    /// Name of the provider.
+    pub name: ProviderName,
+    /// Address, in the form of [`ProviderName::base_url_variable`].
+    pub base_url: String,
+    /// Key that the provider asks for.
+    pub key: FoundSecret,
+}
+
+/// Error: a door cannot be opened.
+#[derive(Debug, Error)]
+pub enum ModelDoorError {
+    /// The address of a provider is no URL.
+    #[error("the address {url:?} of the provider {} is not a URL", provider.as_str())]
+    BaseUrl {
+        /// Provider.
+        provider: ProviderName,
+        /// Address as given.
+        url: String,
+    },
+    /// The key of a provider cannot be a part of a header.
+    #[error("the secret {name} cannot be a key: it has characters that no HTTP header may have")]
+    Key {
+        /// Name of the secret.
+        name: String,
+    },
+    /// No address of this machine could be listened on.
+    #[error("cannot listen on the loopback address of this machine")]
+    Listen(#[source] io::Error),
+}

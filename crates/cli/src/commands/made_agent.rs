@@ -1,0 +1,174 @@
+//! Agent that is made for one run: a command in this folder, or one in a container.
+
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use errand_api::agent_file::{
+    FILE_NAME, Provider, ProviderName, Providers, file_of_command, file_of_image,
+};
+use errand_api::error_code::ErrorCode;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Name of the file of a command's agent: arguments of the command that name a file of its parcel
+/// would mean that file.
+const COMMAND_FILE: &str = ".errand-command.yaml";
+
+// Options that make an agent for one run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MadeAgent {
+    /// Run this image in a container, with COMMAND or the image's own, instead of an agent
+    #[arg(long, value_name = "IMAGE", conflicts_with = "path")]
+    image: Option<String>,
+    /// Let the command reach a model provider (openai, anthropic, google) through errand, which
+    /// adds the key from the secret KEY and records each call; may be given again
+    #[arg(long = "provider", value_name = "NAME=KEY[,base_url=URL]", conflicts_with = "path")]
+    providers: Vec<GivenProvider>,
+    /// A command to run in this folder, or with --image in the container
+    #[arg(last = true, conflicts_with = "path", value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Value of `--provider`.
+#[derive(Clone, Debug)]
+struct GivenProvider {
+    name: ProviderName,
+    provider: Provider,
+}
+
+impl FromStr for GivenProvider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let first = parts.next().and_then(|first| first.split_once('='));
+        let Some((name, key)) = first.filter(|(_, key)| !key.is_empty()) else {
+            return Err("write NAME=KEY, such as openai=OPENAI_API_KEY".to_owned());
+        };
+        let Some(name) = ProviderName::of(name) else {
+            let known = ProviderName::ALL.map(ProviderName::as_str).join(", ");
+            return Err(format!(
+                "{name:?} is no provider: {known}; a service that speaks the format of one of them \
+                 goes by its name, with base_url"
+            ));
+        };
+        let mut provider = Provider { key: key.to_owned(), base_url: None };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("base_url", url)) => provider.base_url = Some(url.to_owned()),
+                Some((other, _)) => return Err(format!("{other:?} is not known here: base_url")),
+                None => return Err(format!("{part:?} is no NAME=VALUE")),
+            }
+        }
+        Ok(Self { name, provider })
+    }
+}
+
+impl MadeAgent {
+    /// Returns true if an agent is to be made.
+    pub(super) const fn is_asked_for(&self) -> bool {
+        self.image.is_some() || !self.command.is_empty()
+    }
+
+    /// Writes an agent that a server is to run, if one is asked for.
+    pub(super) fn for_server(&self, context: &Context) -> Result<Option<TempDir>, Failure> {
+        if !self.is_asked_for() {
+            return Ok(None);
+        }
+        if self.image.is_none() {
+            let message = "a command without an image runs in this folder, not on a server";
+            let hint = "add --image, or run it here with --server local";
+            return Err(Failure::new(ErrorCode::Usage, message).hint(hint));
+        }
+        self.write(context).map(|(folder, _)| Some(folder))
+    }
+
+    /// Returns the source of the agent, for people.
+    pub(super) fn shown(&self, context: &Context) -> String {
+        match &self.image {
+            Some(image) => format!("image {image}"),
+            None => context.cwd.display().to_string(),
+        }
+    }
+
+    /// Writes the agent. Returns its folder, which is removed with the returned value, and the name
+    /// of its file.
+    pub(super) fn write(&self, context: &Context) -> Result<(TempDir, &'static str), Failure> {
+        let mut spec = Map::new();
+        let providers = self.providers(context)?;
+        if !providers.is_empty() {
+            spec.insert("providers".to_owned(), json!(providers));
+        }
+        let (file, agent) = match (&self.image, self.command.split_first()) {
+            (Some(image), _) => (FILE_NAME, self.in_container(image, spec)),
+            (None, Some((program, arguments))) => {
+                let folder = &context.cwd;
+                (COMMAND_FILE, in_folder(folder, program, arguments, spec)?)
+            }
+            (None, None) => return Err(Failure::new(ErrorCode::Usage, "no command is given")),
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("errand-agent-")
+            .tempdir()
+            .map_err(|error| Failure::internal("cannot make a folder for the agent", &error))?;
+        let path = folder.path().join(file);
+        // JSON is YAML.
+        fs::write(&path, agent.to_string()).map_err(|error| Failure::io("write", &path, &error))?;
+        Ok((folder, file))
+    }
+
+    fn in_container(&self, image: &str, mut spec: Map<String, Value>) -> Value {
+        let target = json!({ "type": "container", "image": image });
+        spec.insert("target".to_owned(), target);
+        if !self.command.is_empty() {
+            spec.insert("command".to_owned(), json!(self.command));
+        }
+        file_of_image(image, &spec)
+    }
+
+    /// Returns the providers, with the addresses that this process has for them: later attempts may
+    /// not see its environment.
+    fn providers(&self, context: &Context) -> Result<Providers, Failure> {
+        let mut providers = Providers::default();
+        for GivenProvider { name, provider } in &self.providers {
+            let mut provider = provider.clone();
+            if provider.base_url.is_none() {
+                let own = context.variable(name.base_url_variable());
+                provider.base_url = own.and_then(|url| url.to_str()).map(str::to_owned);
+            }
+            if providers.set(*name, provider).is_some() {
+                let message = format!("--provider {} is given twice", name.as_str());
+                return Err(Failure::new(ErrorCode::Usage, message));
+            }
+        }
+        Ok(providers)
+    }
+}
+
+/// Returns the agent file of a command in a folder of this machine.
+fn in_folder(
+    folder: &Path,
+    program: &str,
+    arguments: &[String],
+    mut spec: Map<String, Value>,
+) -> Result<Value, Failure> {
+    // A path is one of the caller's folder, not of the parcel.
+    let found = if program.contains('/') {
+        let path = folder.join(program);
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            let message = format!("the path {} has no UTF-8 name", path.display());
+            Failure::new(ErrorCode::Usage, message)
+        })?
+    } else {
+        program.to_owned()
+    };
+    let command: Vec<&str> =
+        std::iter::once(found.as_str()).chain(arguments.iter().map(String::as_str)).collect();
+    spec.insert("command".to_owned(), json!(command));
+    spec.insert("workspace".to_owned(), json!({ "mode": "cwd" }));
+    Ok(file_of_command(program, &spec))
+}

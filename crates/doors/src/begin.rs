@@ -1,0 +1,196 @@
+//! Begin of a call: its place in the ledger and in the journal.
+
+use std::sync::Arc;
+
+use errand_agent::agent_api::{ModelCallBegun, ModelCallStart, StepCall, StepCallResult};
+use errand_api::error_code::ErrorCode;
+use errand_model::event::Failure;
+use errand_wire::refusal::RefusalCause;
+use errand_wire::{UsageRequest, WireCall};
+use hyper::body::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Method, Response};
+use serde_json::{Map, Value};
+
+use crate::answer::RecordedAnswer;
+use crate::context::DoorContext;
+use crate::headers;
+use crate::ledger::{Entry, Occurrence, Try};
+use crate::provider::Provider;
+use crate::pump::{Pump, UpstreamRequest};
+use crate::recorder::MaskedBody;
+use crate::refuse::ClientShape;
+use crate::respond::DoorBody;
+use crate::token::{self, KeyPlace};
+use crate::transcript::{AnswerEnd, TranscriptReader};
+use crate::usage::ExpectedUsage;
+
+/// Kind of the steps of model calls.
+const STEP_KIND: &str = "model";
+/// Hexadecimal digits of a request's digest in the key of its step.
+const KEY_DIGITS: usize = 24;
+
+/// A call that a client asks for.
+#[derive(Debug)]
+pub(crate) struct CallRequest {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) key_place: KeyPlace,
+    pub(crate) expected: ExpectedUsage,
+    pub(crate) sent: Try,
+    /// Description for people.
+    pub(crate) detail: String,
+    pub(crate) shape: ClientShape,
+    pub(crate) call: WireCall,
+    pub(crate) method: Method,
+    /// Address at the provider.
+    pub(crate) url: reqwest::Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Answers a call: with that of a call under way, with the recorded one, or with a new one.
+pub(crate) async fn answer(door: &Arc<DoorContext>, request: CallRequest) -> Response<DoorBody> {
+    let shape = request.shape;
+    let occurrence = match door.ledger().enter(&request.call.digest, request.sent) {
+        Entry::Join(transcript) => return handed_on(shape, transcript.reader()).await,
+        Entry::Begin(occurrence) => occurrence,
+    };
+    let reader = occurrence.transcript.reader();
+    // The client may go away at any moment, and the call goes on.
+    let (context, made) = (Arc::clone(door), occurrence.clone());
+    let (say, said) = tokio::sync::oneshot::channel();
+    door.spawn(async move {
+        match begin(&context, &request, &made).await {
+            Ok(begun) => {
+                // The client reads the transcript.
+                drop(say);
+                pump(&context, request, made, begun).run().await;
+            }
+            Err(response) => {
+                made.transcript.end(AnswerEnd::Cut);
+                // A client that is gone needs no answer.
+                drop(say.send(response));
+            }
+        }
+    });
+    match said.await {
+        Ok(response) => *response,
+        Err(_) => handed_on(shape, reader).await,
+    }
+}
+
+/// Waits for the begin of an answer, and hands it on.
+async fn handed_on(shape: ClientShape, reader: TranscriptReader) -> Response<DoorBody> {
+    match reader.response().await {
+        Some(response) => response,
+        None => {
+            let message = "the provider's answer came to no end: see the events of the run";
+            shape.refusal(RefusalCause::Unreachable, ErrorCode::ModelAnswerIncomplete, message)
+        }
+    }
+}
+
+/// Begins a call in the journal. Returns the key of its step and its reservation, or the response to
+/// a call that is not to be made.
+async fn begin(
+    door: &DoorContext,
+    request: &CallRequest,
+    occurrence: &Occurrence,
+) -> Result<(String, String), Box<Response<DoorBody>>> {
+    let CallRequest { call, shape, provider, .. } = request;
+    let key = key(call, occurrence.number);
+    let step = StepCall {
+        kind: Some(STEP_KIND.to_owned()),
+        fingerprint: Some(call.digest.clone()),
+        detail: Some(request.detail.clone()),
+        timeout: None,
+    };
+    let reserve = request.expected.reserve(provider.name.as_str(), call.model.as_deref());
+    let (data, body) = requested(door, request);
+    let start = ModelCallStart { key: key.clone(), step, reserve, request: Some(data) };
+    match door.backend().begin_model_call(start).await {
+        Ok(ModelCallBegun::Call { reservation_id }) => {
+            if let Some(body) = body {
+                door.recorder().keep(body);
+            }
+            Ok((key, reservation_id))
+        }
+        Ok(ModelCallBegun::Recorded(result)) => {
+            door.ledger().completed(occurrence);
+            Err(Box::new(recorded(*shape, result)))
+        }
+        Ok(ModelCallBegun::Failed(failure)) => {
+            door.ledger().failed(occurrence);
+            Err(Box::new(failed(*shape, &failure)))
+        }
+        Err(refusal) => {
+            door.ledger().failed(occurrence);
+            Err(Box::new(shape.of_backend(&refusal)))
+        }
+    }
+}
+
+/// Returns the data of the event with a request, and its body as it is kept.
+fn requested(
+    door: &DoorContext,
+    request: &CallRequest,
+) -> (Map<String, Value>, Option<MaskedBody>) {
+    let CallRequest { call, provider, method, url, .. } = request;
+    let mut data = Map::new();
+    let mut put = |name: &str, value: Value| drop(data.insert(name.to_owned(), value));
+    put("provider", provider.name.as_str().into());
+    put("format", call.format.as_str().into());
+    put("method", method.as_str().into());
+    put("path", url.path().into());
+    if let Some(model) = &call.model {
+        put("model", model.as_str().into());
+    }
+    let body = door.recorder().put(&mut data, &request.body);
+    (data, body)
+}
+
+/// Returns the key of a call's step.
+fn key(call: &WireCall, number: usize) -> String {
+    let digest = call.digest.to_string();
+    let hex = digest.rsplit(':').next().unwrap_or_default();
+    format!("{}/{}/{number}", call.format.as_str(), &hex[..hex.len().min(KEY_DIGITS)])
+}
+
+fn recorded(shape: ClientShape, result: StepCallResult) -> Response<DoorBody> {
+    let answer = result.output.and_then(RecordedAnswer::of_payload);
+    answer.and_then(RecordedAnswer::into_response).unwrap_or_else(|| {
+        let message = "the recorded answer of this call cannot be read";
+        shape.refusal(RefusalCause::Forbidden, ErrorCode::Internal, message)
+    })
+}
+
+fn failed(shape: ClientShape, failure: &Failure) -> Response<DoorBody> {
+    shape.refusal(RefusalCause::Unreachable, ErrorCode::ProviderUnreachable, &failure.message)
+}
+
+/// Returns what carries the call out, with the request as the provider gets it.
+fn pump(
+    door: &Arc<DoorContext>,
+    request: CallRequest,
+    occurrence: Occurrence,
+    (key, reservation_id): (String, String),
+) -> Pump {
+    let CallRequest { provider, key_place, mut headers, body, .. } = request;
+    token::remove_all(&mut headers);
+    headers::for_provider(&mut headers);
+    key_place.put(&mut headers, &provider.key);
+    let asks_for_usage = UsageRequest::of(request.call.format, &body);
+    let body = asks_for_usage.map_or(body.clone(), |change| change.apply(&body).into());
+    Pump {
+        door: Arc::clone(door),
+        provider: provider.name,
+        expected: request.expected,
+        shape: request.shape,
+        call: request.call,
+        request: UpstreamRequest { method: request.method, url: request.url, headers, body },
+        drops_usage: asks_for_usage.is_some(),
+        occurrence,
+        key,
+        reservation_id,
+    }
+}

@@ -1,0 +1,116 @@
+//! Door of an attempt: listener, tasks and shared parts.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::accept::ServeBounds;
+use errand_agent::agent_api::Backend;
+use errand_agent::model_door::{
+    ModelDoor, ModelDoorError, ModelDoorOrder, ModelDoorReport, ModelGateway, SOCKET_VARIABLE,
+    Serving, Shutdown,
+};
+use errand_agent::redact::Redactor;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use crate::bounds;
+use crate::context::{DoorContext, ProviderClient};
+use crate::handler;
+use crate::listening::{Connection, Listening};
+use crate::provider::Provider;
+use crate::settings::DoorSettings;
+use crate::variables;
+
+/// Doors to model providers. Nothing is bound or loaded before a door is opened.
+#[derive(Clone, Debug, Default)]
+pub struct ModelDoors {
+    client: ProviderClient,
+}
+
+impl ModelDoors {
+    /// Returns the doors of a process.
+    pub fn new(settings: DoorSettings) -> Self {
+        Self { client: ProviderClient::new(settings) }
+    }
+}
+
+impl ModelGateway for ModelDoors {
+    fn open(&self, order: ModelDoorOrder) -> Result<Box<dyn ModelDoor>, ModelDoorError> {
+        let providers = order
+            .providers
+            .iter()
+            .map(|it| Provider::new(it).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let listener = Listening::open(order.socket.as_deref()).map_err(ModelDoorError::Listen)?;
+        let origin = listener.origin().map_err(ModelDoorError::Listen)?;
+        Ok(Box::new(Door {
+            listener,
+            origin,
+            socket: order.socket,
+            token: order.token,
+            redactor: order.redactor,
+            providers,
+            doors: self.clone(),
+        }))
+    }
+}
+
+/// A door that is bound and not served yet.
+struct Door {
+    listener: Listening,
+    origin: String,
+    socket: Option<PathBuf>,
+    token: String,
+    redactor: Redactor,
+    providers: Vec<Arc<Provider>>,
+    doors: ModelDoors,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl ModelDoor for Door {
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let all = self.providers.iter();
+        let socket = self.socket.iter().map(|it| (SOCKET_VARIABLE, it.display().to_string()));
+        all.flat_map(|it| variables::of(it.name, &self.origin, &self.token)).chain(socket).collect()
+    }
+
+    fn serve(self: Box<Self>, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Serving {
+        Box::pin(serve(*self, backend, shutdown))
+    }
+}
+
+/// Serves a door until `shutdown` completes and the calls under way have ended.
+async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
+    let Door { listener, token, redactor, providers, doors, .. } = door;
+    let context = Arc::new(DoorContext::new((token, redactor), providers, backend, doors.client));
+    let bounds = ServeBounds { connections: bounds::CONNECTIONS, drain: Duration::ZERO };
+    let served = listener.serve(bounds, shutdown, |stream| converse(stream, Arc::clone(&context)));
+    // A listener that cannot be served has no calls.
+    drop(served.await);
+    context.drain().await;
+    ModelDoorReport { requests: context.requests() }
+}
+
+/// Serves one connection to its end. Its errors do not concern other connections.
+async fn converse(stream: Box<dyn Connection>, context: Arc<DoorContext>) {
+    let service = service_fn(move |request| {
+        let context = Arc::clone(&context);
+        async move { Ok::<_, Infallible>(handler::answer(context, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds::HEAD_TIME)
+        .max_buf_size(bounds::HEAD_BYTES);
+    // The client disconnected or did not speak HTTP: hyper has answered if that was possible.
+    drop(builder.serve_connection(TokioIo::new(stream), service).await);
+}

@@ -1,0 +1,131 @@
+//! A request at a door: its checks, and the call that it becomes.
+
+use std::sync::Arc;
+
+use errand_api::error_code::ErrorCode;
+use errand_wire::refusal::RefusalCause;
+use errand_wire::{WireCall, WireFormat};
+use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderMap, UPGRADE};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response};
+
+use crate::begin::{self, CallRequest};
+use crate::bounds;
+use crate::context::DoorContext;
+use crate::ledger::Try;
+use crate::provider;
+use crate::refuse::ClientShape;
+use crate::respond::DoorBody;
+use crate::token;
+use crate::usage::ExpectedUsage;
+
+/// Header in which the SDKs of `OpenAI` and Anthropic count how often they repeated a request.
+const RETRY_COUNT: &str = "x-stainless-retry-count";
+
+/// Answers one request.
+pub(crate) async fn answer(
+    door: Arc<DoorContext>,
+    request: Request<Incoming>,
+) -> Response<DoorBody> {
+    let (parts, body) = request.into_parts();
+    match checked(&door, parts, body).await {
+        Ok(call) => begin::answer(&door, call).await,
+        Err(refused) => *refused,
+    }
+}
+
+/// Checks a request, and describes the call that it asks for.
+async fn checked(
+    door: &DoorContext,
+    parts: Parts,
+    body: Incoming,
+) -> Result<CallRequest, Box<Response<DoorBody>>> {
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let (path, query) = (parts.uri.path(), parts.uri.query());
+    let format = WireFormat::of(parts.method.as_str(), target);
+    let named = provider::of_path(path);
+    let shape = ClientShape::of(named.map(|(name, _)| name), format, target, false);
+    let refuse = |cause, code, message: &str| Err(Box::new(shape.refusal(cause, code, message)));
+    let Some(key_place) = token::place_of(door.token(), &parts.headers, query) else {
+        let message = "the key is missing, or is not the one of this attempt of the run: use the \
+                       key that the run's environment has for the provider";
+        return refuse(RefusalCause::Unauthorized, ErrorCode::TokenInvalid, message);
+    };
+    door.count_request();
+    let found = named.and_then(|(name, rest)| Some((door.provider(name)?, rest)));
+    let Some((provider, rest)) = found else {
+        let message = format!("no provider is configured for the path {path}");
+        return refuse(RefusalCause::Missing, ErrorCode::ModelRequestInvalid, &message);
+    };
+    if parts.headers.contains_key(UPGRADE) {
+        let message = "this gateway speaks HTTP: send the request without an upgrade";
+        return refuse(RefusalCause::Upgrade, ErrorCode::ModelRequestInvalid, message);
+    }
+    let url = provider.url(rest, token::without_keys(query).as_deref());
+    let Ok(url) = reqwest::Url::parse(&url) else {
+        let message = format!("the path {path} cannot be passed on");
+        return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
+    };
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(TooLarge(true)) => {
+            let message = format!("the request has more than {} bytes", bounds::REQUEST_BYTES);
+            return refuse(RefusalCause::TooLarge, ErrorCode::ModelRequestTooLarge, &message);
+        }
+        Err(TooLarge(false)) => {
+            let message = "the request ended before its body did";
+            return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, message);
+        }
+    };
+    let call = match WireCall::of(format, target, &body, &[]) {
+        Ok(call) => call,
+        Err(error) => {
+            let message = error.to_string();
+            return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
+        }
+    };
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
+    let shape = ClientShape::of(Some(provider.name), format, target, call.is_stream);
+    Ok(CallRequest {
+        provider,
+        key_place,
+        expected: ExpectedUsage::of(&call, reads),
+        sent: sent(&parts.headers),
+        detail: detail(&parts.method, path, &call),
+        shape,
+        call,
+        method: parts.method,
+        url,
+        headers: parts.headers,
+        body,
+    })
+}
+
+/// The body of a request cannot be read; true if it is too large.
+struct TooLarge(bool);
+
+async fn whole(body: Incoming) -> Result<Bytes, TooLarge> {
+    let limited = Limited::new(body, bounds::REQUEST_BYTES);
+    let collected = limited.collect().await;
+    collected.map(Collected::to_bytes).map_err(|error| TooLarge(error.is::<LengthLimitError>()))
+}
+
+fn sent(headers: &HeaderMap) -> Try {
+    let count = headers.get(RETRY_COUNT).and_then(|count| count.to_str().ok()?.parse::<u32>().ok());
+    match count {
+        Some(0) => Try::First,
+        Some(_) => Try::Again,
+        None => Try::Unsaid,
+    }
+}
+
+/// Returns the description of a call, for people.
+fn detail(method: &Method, path: &str, call: &WireCall) -> String {
+    let stream = if call.is_stream { " (stream)" } else { "" };
+    match &call.model {
+        Some(model) => format!("{model}: {method} {path}{stream}"),
+        None => format!("{method} {path}"),
+    }
+}

@@ -1,0 +1,32 @@
+//! Doors of agents to their model providers.
+//!
+//! [`ModelDoors`] opens one door for each attempt whose agent has providers: a loopback address at
+//! which unmodified SDKs find them, with the token of the attempt as their key. A request is
+//! recorded before its provider is called, its bytes are passed on unchanged in both directions, and
+//! the end of an answer is recorded before its last bytes are handed on.
+//!
+//! Deliberately absent: the journal, budgets, prices (the backend of the attempt has them), and any
+//! translation between the formats of providers.
+
+mod answer;
+mod begin;
+mod bounds;
+mod context;
+mod door;
+mod handler;
+mod headers;
+mod ledger;
+mod listening;
+mod provider;
+mod pump;
+mod recorder;
+mod refuse;
+mod respond;
+mod settings;
+mod token;
+mod transcript;
+mod usage;
+mod variables;
+
+pub use door::ModelDoors;
+pub use settings::{DoorSettings, ProxySettings};

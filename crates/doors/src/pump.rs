@@ -1,0 +1,379 @@
+//! A call under way: from the provider to its client and into the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::agent_api::{ModelCallEnd, ModelCallResult, Refusal, StepCallResult};
+use errand_api::agent_file::ProviderName;
+use errand_api::error_code::ErrorCode;
+use errand_model::event::Failure;
+use errand_wire::refusal::RefusalCause;
+use errand_wire::{
+    AnswerDecoder, AnswerShape, DecodedEvent, EndReason, ModelAnswer, UsageChunkFilter, WireCall,
+    WireEvent, WireFormat,
+};
+use http_body_util::{BodyExt as _, Collected};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use hyper::{Method, StatusCode};
+use tokio::time::Instant;
+
+use crate::answer::RecordedAnswer;
+use crate::bounds;
+use crate::context::DoorContext;
+use crate::headers;
+use crate::ledger::Occurrence;
+use crate::refuse::ClientShape;
+use crate::transcript::{AnswerEnd, AnswerHead};
+use crate::usage::{CallTimes, EndedCall, ExpectedUsage};
+
+/// A call that was begun in the journal.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    pub(crate) door: Arc<DoorContext>,
+    pub(crate) provider: ProviderName,
+    pub(crate) expected: ExpectedUsage,
+    pub(crate) shape: ClientShape,
+    pub(crate) call: WireCall,
+    pub(crate) request: UpstreamRequest,
+    /// The chunk with the usage was asked for by errand, and is not handed on.
+    pub(crate) drops_usage: bool,
+    pub(crate) occurrence: Occurrence,
+    /// Key of the step.
+    pub(crate) key: String,
+    pub(crate) reservation_id: String,
+}
+
+/// A request as the provider gets it.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamRequest {
+    pub(crate) method: Method,
+    pub(crate) url: reqwest::Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// An answer as far as it was received.
+#[derive(Debug)]
+struct Received {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    pieces: Vec<(u64, u64)>,
+    answer: ModelAnswer,
+    first_content: Option<Duration>,
+    /// Bytes that the client gets once the end is recorded.
+    held: Vec<u8>,
+    /// The content has ended: what follows is held.
+    is_held: bool,
+    filter: Option<UsageChunkFilter>,
+    decoder: AnswerDecoder,
+}
+
+/// Reason for which an answer came to no end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum BrokenOff {
+    Provider(String),
+    TooLarge,
+    Abandoned,
+    TooLong,
+}
+
+impl Pump {
+    /// Makes the call, and records its end.
+    pub(crate) async fn run(self) {
+        let began = Instant::now();
+        let response = match self.sent().await {
+            Ok(response) => response,
+            Err(message) => return self.unreachable(&message).await,
+        };
+        let status = response.status();
+        let mut response_headers = response.headers().clone();
+        headers::for_client(&mut response_headers);
+        let head = AnswerHead { status, headers: response_headers };
+        if status.is_success() {
+            self.pass_on(began, head, response).await;
+        } else {
+            self.refused(head, response).await;
+        }
+    }
+
+    async fn sent(&self) -> Result<reqwest::Response, String> {
+        let client = self.door.client()?;
+        let UpstreamRequest { method, url, headers, body } = self.request.clone();
+        let sent = client.request(method, url).headers(headers).body(body).send();
+        sent.await.map_err(|error| chain(&error))
+    }
+
+    /// Ends a call whose provider did not answer.
+    async fn unreachable(self, message: &str) {
+        let message = format!("{}: {message}", self.provider.as_str());
+        let failure = Failure::new(ErrorCode::ProviderUnreachable, message.clone());
+        // A call that cannot be recorded is refused all the same.
+        drop(self.ended(None, ModelCallResult::Failed(failure)).await);
+        let code = ErrorCode::ProviderUnreachable;
+        let refusal = self.shape.refusal(RefusalCause::Unreachable, code, &message);
+        let (parts, body) = refusal.into_parts();
+        let head = AnswerHead { status: parts.status, headers: parts.headers };
+        let bytes = body.collect().await;
+        self.occurrence.transcript.begin(head);
+        self.occurrence.transcript.push(bytes.map(Collected::to_bytes).unwrap_or_default());
+        self.occurrence.transcript.end(AnswerEnd::Whole);
+    }
+
+    /// Hands on an answer that is an error, once that is recorded.
+    async fn refused(self, head: AnswerHead, mut response: reqwest::Response) {
+        let mut body = Vec::new();
+        while body.len() < bounds::ANSWER_BYTES
+            && let Ok(Some(bytes)) = response.chunk().await
+        {
+            body.extend_from_slice(&bytes);
+        }
+        let status = head.status;
+        let excerpt: String = String::from_utf8_lossy(&body).chars().take(EXCERPT_CHARS).collect();
+        let message = format!("{} answered {status}: {excerpt}", self.provider.as_str());
+        let failure = Failure::new(ErrorCode::ProviderRefused, one_line(&message));
+        drop(self.ended(None, ModelCallResult::Failed(failure)).await);
+        self.occurrence.transcript.begin(head);
+        self.occurrence.transcript.push(body.into());
+        self.occurrence.transcript.end(AnswerEnd::Whole);
+    }
+
+    /// Hands an answer on while it is received, and its last bytes once its end is recorded.
+    async fn pass_on(self, began: Instant, head: AnswerHead, mut response: reqwest::Response) {
+        let transcript = Arc::clone(&self.occurrence.transcript);
+        let mut received = self.receive(&head);
+        // A document is of no use before its end, and has its length in its head.
+        let mut document_head = Some(head).filter(|_| received.is_held);
+        if document_head.is_none() {
+            transcript.begin(received.head());
+        }
+        let broken_off = tokio::select! {
+            broken_off = self.read(&mut received, began, &mut response) => broken_off,
+            () = transcript.abandoned_for(bounds::READ_ON) => Some(BrokenOff::Abandoned),
+            () = tokio::time::sleep(bounds::CALL_TIME) => Some(BrokenOff::TooLong),
+            () = self.door.drained() => Some(BrokenOff::Abandoned),
+        };
+        let held = received.finish(&self, began);
+        let times = CallTimes { took: began.elapsed(), first_content: received.first_content };
+        let ended = EndedCall {
+            provider: self.provider.as_str(),
+            call: &self.call,
+            expected: self.expected,
+            answer: &received.answer,
+            times,
+        };
+        let usage = ended.event();
+        let result = received.into_result(broken_off.as_ref());
+        let is_whole = broken_off.is_none();
+        match self.ended(usage, result).await {
+            Ok(()) if is_whole => {
+                if let Some(mut head) = document_head.take() {
+                    head.headers.insert(CONTENT_LENGTH, held.len().into());
+                    transcript.begin(head);
+                }
+                transcript.push(held.into());
+                transcript.end(AnswerEnd::Whole);
+            }
+            Ok(()) | Err(_) => transcript.end(AnswerEnd::Cut),
+        }
+    }
+
+    fn receive(&self, head: &AnswerHead) -> Received {
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        let shape = AnswerShape::of(&self.call, content_type);
+        let is_stream = match shape {
+            AnswerShape::EventStream | AnswerShape::JsonArray => true,
+            AnswerShape::Whole => false,
+        };
+        Received {
+            status: head.status,
+            headers: head.headers.clone(),
+            body: Vec::new(),
+            pieces: Vec::new(),
+            answer: ModelAnswer::default(),
+            first_content: None,
+            held: Vec::new(),
+            // A document is of no use before its end.
+            is_held: !is_stream,
+            filter: (self.drops_usage && is_stream).then(UsageChunkFilter::default),
+            decoder: AnswerDecoder::new(self.call.format, shape),
+        }
+    }
+
+    /// Reads the answer to its end.
+    async fn read(
+        &self,
+        received: &mut Received,
+        began: Instant,
+        response: &mut reqwest::Response,
+    ) -> Option<BrokenOff> {
+        loop {
+            let chunk = if received.answer.end.is_some() {
+                match tokio::time::timeout(bounds::AFTER_END, response.chunk()).await {
+                    Ok(chunk) => chunk,
+                    // Everything that matters was received.
+                    Err(_) => return None,
+                }
+            } else {
+                response.chunk().await
+            };
+            match chunk {
+                Ok(Some(bytes)) => {
+                    if received.body.len() + bytes.len() > bounds::ANSWER_BYTES {
+                        return Some(BrokenOff::TooLarge);
+                    }
+                    let passed = received.take(&bytes, began.elapsed());
+                    self.occurrence.transcript.push(passed);
+                }
+                Ok(None) => return None,
+                Err(_) if received.answer.end.is_some() => return None,
+                Err(error) => return Some(BrokenOff::Provider(chain(&error))),
+            }
+        }
+    }
+
+    /// Records the end of the call.
+    async fn ended(
+        &self,
+        usage: Option<serde_json::Map<String, serde_json::Value>>,
+        result: ModelCallResult,
+    ) -> Result<(), Refusal> {
+        let is_completed = matches!(result, ModelCallResult::Completed(_));
+        let end = ModelCallEnd {
+            key: self.key.clone(),
+            reservation_id: self.reservation_id.clone(),
+            usage,
+            result,
+        };
+        let recorded = self.door.backend().end_model_call(end).await;
+        if is_completed && recorded.is_ok() {
+            self.door.ledger().completed(&self.occurrence);
+        } else {
+            self.door.ledger().failed(&self.occurrence);
+        }
+        recorded
+    }
+}
+
+impl Received {
+    fn head(&self) -> AnswerHead {
+        AnswerHead { status: self.status, headers: self.headers.clone() }
+    }
+
+    /// Takes in the next bytes. Returns those that the client gets at once.
+    fn take(&mut self, bytes: &Bytes, at: Duration) -> Bytes {
+        self.body.extend_from_slice(bytes);
+        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        self.pieces.push((at_ms, bytes.len() as u64));
+        let mut events = Vec::new();
+        self.decoder.push(bytes, &mut events);
+        self.note(&events, at);
+        let passed = match &mut self.filter {
+            Some(filter) => {
+                let mut kept = Vec::with_capacity(bytes.len());
+                filter.push(bytes, &mut |part| kept.extend_from_slice(part));
+                Bytes::from(kept)
+            }
+            None => bytes.clone(),
+        };
+        if self.is_held {
+            self.held.extend_from_slice(&passed);
+            return Bytes::new();
+        }
+        passed
+    }
+
+    fn note(&mut self, events: &[DecodedEvent], at: Duration) {
+        for decoded in events {
+            let is_content = match &decoded.event {
+                WireEvent::Text(_)
+                | WireEvent::Reasoning(_)
+                | WireEvent::ToolUseBegin { .. }
+                | WireEvent::ToolUse(_) => true,
+                WireEvent::Start { .. }
+                | WireEvent::Counted { .. }
+                | WireEvent::Usage(_)
+                | WireEvent::End(_)
+                | WireEvent::Error(_) => false,
+            };
+            if is_content && self.first_content.is_none() {
+                self.first_content = Some(at);
+            }
+            self.answer.apply(&decoded.event);
+        }
+        // The last events of a stream come together; they are handed on once they are recorded.
+        self.is_held |= self.answer.end.is_some();
+    }
+
+    /// Ends the answer. Returns the bytes that the client has not got yet.
+    fn finish(&mut self, pump: &Pump, began: Instant) -> Vec<u8> {
+        let mut events = Vec::new();
+        let format = pump.call.format;
+        let idle = AnswerDecoder::new(WireFormat::Opaque, AnswerShape::Whole);
+        std::mem::replace(&mut self.decoder, idle).finish(&mut events);
+        let at = if format.is_generation() { began.elapsed() } else { Duration::ZERO };
+        self.note(&events, at);
+        let mut held = std::mem::take(&mut self.held);
+        if let Some(filter) = self.filter.take() {
+            filter.finish(&mut |part| held.extend_from_slice(part));
+        }
+        held
+    }
+
+    /// Returns the result of the call.
+    fn into_result(self, broken_off: Option<&BrokenOff>) -> ModelCallResult {
+        let incomplete = |message: String| {
+            ModelCallResult::Failed(Failure::new(ErrorCode::ModelAnswerIncomplete, message))
+        };
+        if let Some(broken_off) = broken_off {
+            return incomplete(broken_off.to_string());
+        }
+        if let Some(error) = &self.answer.error {
+            return incomplete(error.to_string());
+        }
+        if self.answer.end == Some(EndReason::Cut) {
+            return incomplete("the answer ended before the model did".to_owned());
+        }
+        let pieces =
+            if self.filter.is_some() || self.pieces.len() > 1 { self.pieces } else { Vec::new() };
+        let answer = RecordedAnswer::new(self.status.as_u16(), &self.headers, self.body, pieces);
+        let output = Some(answer.into_payload());
+        ModelCallResult::Completed(StepCallResult { output, stderr: None })
+    }
+}
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Provider(message) => write!(f, "the answer was cut off: {message}"),
+            Self::TooLarge => {
+                write!(f, "the answer has more than {} bytes", bounds::ANSWER_BYTES)
+            }
+            Self::Abandoned => write!(f, "the client hung up before the answer ended"),
+            Self::TooLong => {
+                write!(f, "the answer had no end after {} s", bounds::CALL_TIME.as_secs())
+            }
+        }
+    }
+}
+
+/// Characters of a provider's error in the failure of a step.
+const EXCERPT_CHARS: usize = 500;
+
+/// Returns a text with its blanks and line breaks as single blanks.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns an error's causes in a line, without the URL: its query may hold credentials.
+fn chain(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        parts.push(error.to_string());
+        cause = error.source();
+    }
+    parts.dedup();
+    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
+}

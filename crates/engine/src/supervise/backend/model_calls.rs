@@ -1,0 +1,168 @@
+//! Calls of an attempt's agent to models, through the model gateway.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use errand_agent::agent_api::{
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
+    StepCall, StepCallResult,
+};
+use errand_api::error_code::ErrorCode;
+use errand_model::accounting::{MODEL_CALLED, MODEL_REQUESTED};
+use errand_model::event::{EventBody, Failure, Reported, StepStarted};
+use errand_model::run::{AttemptReport, Command};
+use errand_model::step::{self, Begin, Inherited, StepResult, StepState};
+use serde_json::{Map, Value};
+
+use super::{AttemptBackend, refusal};
+use crate::payload;
+
+#[async_trait]
+impl ModelCallBackend for AttemptBackend {
+    async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal> {
+        let key = self.redactor.redact(&call.key).into_owned();
+        if let Some(result) = self.recorded_call(&key) {
+            // Served from the record, but only once the record is durable.
+            let head = self.journal.head_seq();
+            self.journal.durable(head).await.map_err(|error| refusal(&error.into()))?;
+            return self.fetched_result(&result).map(ModelCallBegun::Recorded);
+        }
+        let reservation_id = self.reserve_for(call.reserve).await?.reservation_id;
+        match self.record_call(key, call.step, call.request).await {
+            Ok(()) => Ok(ModelCallBegun::Call { reservation_id }),
+            Err(refused) => {
+                self.give_back(&reservation_id).await?;
+                Err(refused)
+            }
+        }
+    }
+
+    async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {
+        let ModelCallEnd { key, reservation_id, usage, result } = end;
+        let key = self.redactor.redact(&key).into_owned();
+        let called = match usage {
+            Some(mut data) => {
+                data.insert("reservation_id".to_owned(), reservation_id.clone().into());
+                data.insert("step".to_owned(), key.clone().into());
+                vec![self.event_of_call(MODEL_CALLED, data).await?]
+            }
+            None => Vec::new(),
+        };
+        self.record_end(&key, called.clone(), self.kept_result(result)?).await?;
+        self.steps_changed.notify_one();
+        if called.is_empty() {
+            return self.give_back(&reservation_id).await;
+        }
+        self.settle(&called).await
+    }
+}
+
+impl AttemptBackend {
+    /// Returns the result of a call that was completed in this run, in any attempt.
+    fn recorded_call(&self, key: &str) -> Option<StepResult> {
+        self.journal.look(|_, steps| match &steps.get(key)?.state {
+            StepState::Completed(result) => Some(result.clone()),
+            StepState::Started | StepState::Failed { .. } => None,
+        })
+    }
+
+    /// Records the begin of a call and its request. They are durable when this returns.
+    async fn record_call(
+        &self,
+        key: String,
+        call: StepCall,
+        request: Option<Map<String, Value>>,
+    ) -> Result<(), Refusal> {
+        let request = match request {
+            Some(mut data) => {
+                data.insert("step".to_owned(), key.clone().into());
+                Some(self.event_of_call(MODEL_REQUESTED, data).await?)
+            }
+            None => None,
+        };
+        let started = StepStarted {
+            key: key.clone(),
+            kind: call.kind,
+            fingerprint: call.fingerprint,
+            detail: call.detail.map(|detail| self.shown_detail(&detail)),
+            run_id: None,
+            allowance: BTreeMap::new(),
+        };
+        let recorded = self.journal.record_with(
+            |run, steps| {
+                let (existing, inherited) = (steps.get(&started.key), Inherited::of(&run.spec));
+                let events = match step::begin(existing, started, inherited)? {
+                    Begin::Run(event) => [*event].into_iter().chain(request).collect(),
+                    Begin::Done(_) => Vec::new(),
+                };
+                Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
+            },
+            &[],
+        );
+        let (_, seq) = recorded.map_err(|error| refusal(&error.into()))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
+        let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
+        self.step_limits.note(&key, call.timeout, paused);
+        self.steps_changed.notify_one();
+        Ok(())
+    }
+
+    /// Records the end of a call and its usage in one commit. They are durable when this returns.
+    async fn record_end(
+        &self,
+        key: &str,
+        mut events: Vec<EventBody>,
+        result: Result<StepCallResult, Failure>,
+    ) -> Result<(), Refusal> {
+        let now = self.engine.now();
+        let recorded = self.journal.record_with(
+            |_, steps| {
+                let step = steps.get(key);
+                let end = match result {
+                    Ok(StepCallResult { output, stderr }) => {
+                        step::complete(step, key, output, stderr, now)?
+                    }
+                    Err(failure) => Some(step::fail(step, key, failure, None, now)?),
+                };
+                events.extend(end);
+                Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
+            },
+            &[],
+        );
+        let (decision, seq) = recorded.map_err(|error| refusal(&error.into()))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
+        self.order_now(decision.effects).await;
+        Ok(())
+    }
+
+    fn kept_result(
+        &self,
+        result: ModelCallResult,
+    ) -> Result<Result<StepCallResult, Failure>, Refusal> {
+        Ok(match result {
+            ModelCallResult::Completed(StepCallResult { output, stderr }) => Ok(StepCallResult {
+                output: output.map(|output| self.kept(output)).transpose()?,
+                stderr: stderr.map(|stderr| self.kept(stderr)).transpose()?,
+            }),
+            ModelCallResult::Failed(failure) => Err(Failure {
+                message: self.redactor.redact_excerpt(&failure.message).into_owned(),
+                ..failure
+            }),
+        })
+    }
+
+    /// Returns an event about a call: masked, with its cost, and short enough for the journal.
+    async fn event_of_call(
+        &self,
+        kind: &str,
+        data: Map<String, Value>,
+    ) -> Result<EventBody, Refusal> {
+        let mut data = self.masked_json(Value::Object(data));
+        self.accounted(0, kind, &mut data).await?;
+        payload::shorten(&self.engine.blobs(), &mut data)
+            .map_err(|error| refusal(&error.into()))?;
+        let reported = Reported::new(kind, data)
+            .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;
+        Ok(EventBody::Reported(reported))
+    }
+}
