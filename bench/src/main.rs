@@ -8,6 +8,7 @@ mod arguments;
 mod floor;
 mod history;
 mod lab;
+mod model_client;
 mod report;
 mod round;
 mod section;
@@ -27,6 +28,9 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     // This program is also the agent of some measurements.
+    if words.first().is_some_and(|word| word == model_client::MODE) {
+        return answer(model_client::run(words.get(1..).unwrap_or_default()));
+    }
     if words.first().is_some_and(|word| word == step_agent::MODE) {
         return answer(step_agent::run(words.get(1..).unwrap_or_default()));
     }

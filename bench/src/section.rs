@@ -9,6 +9,7 @@ mod journals;
 mod listener;
 mod listing;
 mod memory;
+mod models;
 mod output;
 mod postgres;
 mod runs;
@@ -66,6 +67,12 @@ pub(crate) const ALL: &[Section] = &[
         about: "runs of ten steps, one alone and 64 at once",
         is_long: false,
         measure: runs::measure,
+    },
+    Section {
+        name: "models",
+        about: "model calls through errand, ten at once, in six formats",
+        is_long: false,
+        measure: models::measure,
     },
     Section {
         name: "journals",

@@ -1,0 +1,313 @@
+//! The agent of the model measurement, and the provider that it calls.
+//!
+//! Both are small on purpose: a thread for each connection, and answers that are written at once.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// The first word of the command line that makes this program the agent of the measurement.
+pub(crate) const MODE: &str = "--call-models";
+
+/// Connections at once.
+const CONNECTIONS: usize = 10;
+
+/// A kind of call: its name, path, body, and the answer of the provider.
+struct Workload {
+    name: &'static str,
+    path: &'static str,
+    is_stream: bool,
+}
+
+/// Calls of the measurement: three formats, streamed and not.
+const WORKLOADS: [Workload; 6] = [
+    Workload { name: "chat", path: "/chat/completions", is_stream: false },
+    Workload { name: "chat stream", path: "/chat/completions", is_stream: true },
+    Workload { name: "responses", path: "/responses", is_stream: false },
+    Workload { name: "responses stream", path: "/responses", is_stream: true },
+    Workload { name: "messages", path: "/v1/messages", is_stream: false },
+    Workload { name: "messages stream", path: "/v1/messages", is_stream: true },
+];
+
+/// Tokens in the answers of the provider.
+const WORDS: usize = 64;
+
+/// Starts a provider on a free port, which ends with this process. Returns its address.
+pub(crate) fn provider() -> Result<String, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let answers: Vec<(Vec<u8>, Vec<u8>)> =
+        WORKLOADS.chunks(2).map(|pair| (document(pair[0].path), stream(pair[0].path))).collect();
+    let answers: &'static [(Vec<u8>, Vec<u8>)] = answers.leak();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A connection that breaks is the client's matter.
+            thread::spawn(move || drop(serve(stream, answers)));
+        }
+    });
+    Ok(address)
+}
+
+fn serve(stream: TcpStream, answers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Failure> {
+    stream.set_nodelay(true)?;
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (line, headers) = head(&mut reader)?;
+        let mut body = vec![0; length_of(&headers)];
+        reader.read_exact(&mut body)?;
+        let place = WORKLOADS.iter().position(|work| line.contains(work.path)).unwrap_or(0) / 2;
+        let is_stream = body.windows(13).any(|it| it == b"\"stream\":true");
+        let (document, stream) = &answers[place];
+        writer.write_all(if is_stream { stream } else { document })?;
+    }
+}
+
+fn text() -> String {
+    vec!["word"; WORDS].join(" ")
+}
+
+/// Returns the response with a whole answer.
+fn document(path: &str) -> Vec<u8> {
+    let usage = json!({"prompt_tokens": 200, "completion_tokens": WORDS, "total_tokens": 264});
+    let body = match path {
+        "/chat/completions" => json!({
+            "id": "c", "model": "gpt-4o", "object": "chat.completion",
+            "choices": [{
+                "index": 0, "finish_reason": "stop",
+                "message": {"role": "assistant", "content": text()},
+            }],
+            "usage": usage,
+        }),
+        "/responses" => json!({
+            "id": "r", "model": "gpt-4o", "object": "response", "status": "completed",
+            "output": [{
+                "type": "message", "role": "assistant",
+                "content": [{"type": "output_text", "text": text()}],
+            }],
+            "usage": {"input_tokens": 200, "output_tokens": WORDS},
+        }),
+        _ => json!({
+            "id": "m", "model": "claude-sonnet-4-5", "type": "message", "role": "assistant",
+            "content": [{"type": "text", "text": text()}], "stop_reason": "end_turn",
+            "usage": {"input_tokens": 200, "output_tokens": WORDS},
+        }),
+    };
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Returns the response with a streamed answer.
+fn stream(path: &str) -> Vec<u8> {
+    let mut events: Vec<(Option<&str>, Value)> = Vec::new();
+    match path {
+        "/chat/completions" => {
+            let chunk = |choices: Value| json!({"id": "c", "model": "gpt-4o", "choices": choices});
+            for _ in 0..WORDS {
+                let delta = json!([{"index": 0, "delta": {"content": "word "}}]);
+                events.push((None, chunk(delta)));
+            }
+            let end = json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]);
+            events.push((None, chunk(end)));
+            let mut usage = chunk(json!([]));
+            usage["usage"] = json!({"prompt_tokens": 200, "completion_tokens": WORDS});
+            events.push((None, usage));
+        }
+        "/responses" => {
+            for _ in 0..WORDS {
+                let delta = json!({"type": "response.output_text.delta", "delta": "word "});
+                events.push((Some("response.output_text.delta"), delta));
+            }
+            let usage = json!({"input_tokens": 200, "output_tokens": WORDS});
+            let response = json!({"id": "r", "status": "completed", "usage": usage});
+            let end = json!({"type": "response.completed", "response": response});
+            events.push((Some("response.completed"), end));
+        }
+        _ => {
+            let usage = json!({"input_tokens": 200, "output_tokens": 1});
+            let message = json!({"id": "m", "model": "claude-sonnet-4-5", "usage": usage});
+            events.push((
+                Some("message_start"),
+                json!({"type": "message_start", "message": message}),
+            ));
+            for _ in 0..WORDS {
+                let delta = json!({"type": "text_delta", "text": "word "});
+                let event = json!({"type": "content_block_delta", "index": 0, "delta": delta});
+                events.push((Some("content_block_delta"), event));
+            }
+            let delta = json!({"stop_reason": "end_turn"});
+            let end = json!({
+                "type": "message_delta", "delta": delta, "usage": {"output_tokens": WORDS},
+            });
+            events.push((Some("message_delta"), end));
+            events.push((Some("message_stop"), json!({"type": "message_stop"})));
+        }
+    }
+    let mut response =
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec();
+    let mut add = |text: String| {
+        response.extend_from_slice(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes());
+    };
+    for (name, data) in events {
+        let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+        add(format!("{name}data: {data}\n\n"));
+    }
+    if path == "/chat/completions" {
+        add("data: [DONE]\n\n".to_owned());
+    }
+    response.extend_from_slice(b"0\r\n\r\n");
+    response
+}
+
+/// Runs as the agent: calls the provider directly (`direct`, its address) and through errand, and
+/// writes the times of both to the run's output.
+pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
+    let [direct, calls] = words else { return Err("expected an address and a number".into()) };
+    let calls: usize = calls.parse()?;
+    let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
+    let address = |url: String| -> Result<(String, String), Failure> {
+        let rest = url.strip_prefix("http://").ok_or("no address of this machine")?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        Ok((host.to_owned(), format!("/{path}")))
+    };
+    let openai = address(variable("OPENAI_BASE_URL")?)?;
+    let anthropic = address(variable("ANTHROPIC_BASE_URL")?)?;
+    let token = variable("OPENAI_API_KEY")?;
+    let mut report = Vec::new();
+    for work in &WORKLOADS {
+        let (host, prefix) = if work.path == "/v1/messages" { &anthropic } else { &openai };
+        let path = format!("{}{}", prefix.trim_end_matches('/'), work.path);
+        let alone = measure(work, (direct, work.path), (&token, calls))?;
+        let through = measure(work, (host, &path), (&token, calls))?;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        report.push(json!({
+            "workload": work.name,
+            "direct": {"p50_ms": ms(alone.p50), "p99_ms": ms(alone.p99), "per_second": alone.rate},
+            "through": {
+                "p50_ms": ms(through.p50), "p99_ms": ms(through.p99), "per_second": through.rate,
+            },
+        }));
+    }
+    std::fs::write(variable("ERRAND_OUTPUT")?, Value::from(report).to_string())?;
+    Ok(())
+}
+
+/// Times of a workload.
+struct Times {
+    p50: Duration,
+    p99: Duration,
+    rate: f64,
+}
+
+fn measure(
+    work: &Workload,
+    (host, path): (&str, &str),
+    (token, calls): (&str, usize),
+) -> Result<Times, Failure> {
+    let began = Instant::now();
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|client| {
+            let (host, path, token) = (host.to_owned(), path.to_owned(), token.to_owned());
+            let is_stream = work.is_stream;
+            thread::spawn(move || {
+                let each = calls / CONNECTIONS;
+                calls_of(client, is_stream, (&host, &path, &token), each)
+                    .map_err(|error| error.to_string())
+            })
+        })
+        .collect();
+    let mut all: Vec<Duration> = Vec::new();
+    for client in clients {
+        all.extend(client.join().map_err(|_| "a client died")??);
+    }
+    let took = began.elapsed().as_secs_f64();
+    all.sort_unstable();
+    let at = |part: usize| all[(all.len() * part / 100).min(all.len() - 1)];
+    let count = f64::from(u32::try_from(all.len())?);
+    Ok(Times { p50: at(50), p99: at(99), rate: count / took })
+}
+
+fn calls_of(
+    client: usize,
+    is_stream: bool,
+    (host, path, token): (&str, &str, &str),
+    calls: usize,
+) -> Result<Vec<Duration>, Failure> {
+    let stream = TcpStream::connect(host)?;
+    stream.set_nodelay(true)?;
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    let mut times = Vec::with_capacity(calls);
+    for call in 0..calls {
+        let question = format!("call {call} of client {client} {}", "context ".repeat(100));
+        let messages = json!([{"role": "user", "content": question}]);
+        let list = if path.ends_with("/responses") { "input" } else { "messages" };
+        let mut body = json!({"model": "gpt-4o", "max_tokens": 100, list: messages});
+        if is_stream {
+            body["stream"] = true.into();
+        }
+        let body = body.to_string();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let began = Instant::now();
+        writer.write_all(request.as_bytes())?;
+        let (line, headers) = head(&mut reader)?;
+        if !line.contains(" 200 ") {
+            return Err(format!("answered {line}").into());
+        }
+        read_body(&mut reader, &headers)?;
+        times.push(began.elapsed());
+    }
+    Ok(times)
+}
+
+fn head(reader: &mut BufReader<TcpStream>) -> Result<(String, Vec<String>), Failure> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Err("the connection ended".into());
+    }
+    let mut headers = Vec::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        if header.trim().is_empty() {
+            return Ok((line, headers));
+        }
+        headers.push(header.trim().to_ascii_lowercase());
+    }
+}
+
+fn length_of(headers: &[String]) -> usize {
+    let value = headers.iter().find_map(|header| header.strip_prefix("content-length:"));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+fn read_body(reader: &mut BufReader<TcpStream>, headers: &[String]) -> Result<(), Failure> {
+    if !headers.iter().any(|header| header == "transfer-encoding: chunked") {
+        let mut body = vec![0; length_of(headers)];
+        return Ok(reader.read_exact(&mut body)?);
+    }
+    loop {
+        let mut size = String::new();
+        reader.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim(), 16)?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk)?;
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}

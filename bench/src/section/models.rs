@@ -1,0 +1,73 @@
+//! Model calls through errand, beside the same calls without it.
+
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::floor::Floor;
+use crate::lab::Lab;
+use crate::model_client;
+use crate::report::{Line, median, milliseconds};
+
+/// Calls of each workload in a round, and in a quick one.
+const CALLS: u32 = 2_000;
+
+/// Time that errand may add to a call: the median, and all but one of a hundred.
+const ADDED: [(&str, f64); 2] = [("p50_ms", 0.5), ("p99_ms", 3.0)];
+
+/// Calls per second that errand must carry.
+const RATE: f64 = 2_000.0;
+
+pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let lab = Lab::new(arguments)?;
+    let address = model_client::provider()?;
+    let program = std::env::current_exe()?.display().to_string();
+    let command = format!("[{program:?}, {}, {address:?}, \"{CALLS}\"]", model_client::MODE);
+    let providers = format!(
+        "  providers:\n    openai: {{ key: BENCH_KEY, base_url: \"http://{address}\" }}\n    \
+         anthropic: {{ key: BENCH_KEY, base_url: \"http://{address}\" }}\n"
+    );
+    let agent = lab.agent("caller", &command, &providers)?;
+    let mut rounds = Vec::new();
+    let mut floors = Vec::new();
+    for _ in 0..arguments.rounds {
+        floors.push(Floor::look(lab.folder())?.fsync.as_secs_f64());
+        let mut command = lab.errand(&["run", "-d", &agent.to_string_lossy()]);
+        command.env("BENCH_KEY", "sk-of-the-measurement").stdout(std::process::Stdio::piped());
+        let run_id = String::from_utf8(command.output()?.stdout)?.trim().to_owned();
+        lab.wait(&run_id)?;
+        let record = lab.record(&run_id)?;
+        if record["status"] != "completed" {
+            return Err(format!("the agent failed: {}", record["last_error"]).into());
+        }
+        rounds.push(record["output"].clone());
+    }
+    let fsync = median(floors);
+    let count = rounds.first().and_then(|round| round.as_array()).map_or(0, Vec::len);
+    let mut lines = Vec::new();
+    for place in 0..count {
+        let name = rounds[0][place]["workload"].as_str().unwrap_or_default();
+        let of = |way: &str, what: &str| {
+            median(rounds.iter().filter_map(|round| round[place][way][what].as_f64()).collect())
+        };
+        for (what, allowed) in ADDED {
+            let added = (of("through", what) - of("direct", what)).max(0.0);
+            lines.push(Line {
+                name: format!("{name}: added {}", what.trim_end_matches("_ms")),
+                measured: milliseconds(added / 1e3),
+                target: milliseconds(allowed / 1e3),
+                floor: format!("fsync {}", milliseconds(fsync)),
+                share: Some(added / allowed),
+                note: format!("{} without", milliseconds(of("direct", what) / 1e3)),
+            });
+        }
+        let rate = of("through", "per_second");
+        lines.push(Line {
+            name: format!("{name}: calls"),
+            measured: format!("{rate:.0}/s"),
+            target: format!("{RATE:.0}/s"),
+            floor: format!("fsync {}", milliseconds(fsync)),
+            share: Some(RATE / rate),
+            note: format!("{:.0}/s without", of("direct", "per_second")),
+        });
+    }
+    Ok(lines)
+}
