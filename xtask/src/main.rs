@@ -10,6 +10,7 @@ mod cyclonedx;
 mod dist;
 mod fuzz;
 mod grpc;
+mod model_sdks;
 mod moto;
 mod packages;
 mod prometheus;

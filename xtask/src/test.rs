@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Failure, clients, cyclonedx, grpc, moto, packages, prometheus, schemathesis, shell};
+use crate::{
+    Failure, clients, cyclonedx, grpc, model_sdks, moto, packages, prometheus, schemathesis, shell,
+};
 
 /// Crates whose documentation has examples that are run.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
@@ -35,7 +37,8 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let parser = prometheus::install();
     let s3 = moto::install();
     let [python, typescript] = clients::install();
-    let tools = [schema, client, described, parser, s3, python, typescript];
+    let sdks = model_sdks::install();
+    let tools = [schema, client, described, parser, s3, python, typescript, sdks];
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;

@@ -52,6 +52,7 @@ mod many;
 mod mended_agents;
 mod messages;
 mod migrate;
+mod model_sdks;
 mod models;
 mod namespaces;
 mod openapi;
