@@ -96,7 +96,7 @@ impl PlacedBlobs {
     ///
     /// # Errors
     ///
-    /// As [`SharedBlobs::put`].
+    /// As [`errand_store::SharedBlobs::put`].
     pub fn claim(&self, owner: &str) -> Result<(), Error> {
         let doing = "make a folder";
         if let BlobAddress::Folder(path) = &self.address {
@@ -118,7 +118,7 @@ impl PlacedBlobs {
     ///
     /// # Errors
     ///
-    /// As [`SharedBlobs::put`].
+    /// As [`errand_store::SharedBlobs::put`].
     pub fn check(&self) -> Result<(), Error> {
         self.connected().map(drop)
     }
