@@ -121,6 +121,7 @@ pub(crate) fn done(
     let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
     let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
     let end = EndAttempt {
+        task: None,
         attempt: 1,
         outcome: AttemptOutcome::Exited { output: None },
         exit_code: Some(0),
@@ -200,6 +201,7 @@ impl Writer {
     pub(crate) fn end(&mut self) -> Result<Append, Failure> {
         let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
         let end = EndAttempt {
+            task: None,
             attempt: 1,
             outcome: AttemptOutcome::Exited { output: None },
             exit_code: Some(0),

@@ -102,7 +102,8 @@ impl Writer {
     async fn end(&mut self) -> Result<(), Failure> {
         let usage = errand_model::event::ProcessUsage::default();
         let outcome = AttemptOutcome::Exited { output: None };
-        let end = EndAttempt { attempt: 1, outcome, exit_code: Some(0), signal: None, usage };
+        let end =
+            EndAttempt { task: None, attempt: 1, outcome, exit_code: Some(0), signal: None, usage };
         let events = self.run.decide(&end.into(), history::now())?.events;
         self.append(&events).await
     }

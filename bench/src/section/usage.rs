@@ -110,6 +110,7 @@ fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
         }),
         Command::from(AttemptReport { attempt: 1, events: reports }),
         Command::from(EndAttempt {
+            task: None,
             attempt: 1,
             outcome: AttemptOutcome::Exited { output: None },
             exit_code: Some(0),

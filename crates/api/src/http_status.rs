@@ -201,6 +201,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::NoActiveDispatcher
         | ErrorCode::DispatchRefused
         | ErrorCode::TaskCancelled
+        | ErrorCode::TaskJournalBroken
         | ErrorCode::LauncherDied
         | ErrorCode::ExitNonzero
         | ErrorCode::ChildFailed

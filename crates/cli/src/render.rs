@@ -179,15 +179,14 @@ fn next_attempt_at(record: &RunRecord) -> Option<Timestamp> {
     record.ready_at_ms.filter(|_| waits)
 }
 
-/// Returns the published ports of a run whose container lives, such as `127.0.0.1:4711->80/tcp`.
+/// Returns the published ports of a run whose container or task lives, such as `127.0.0.1:4711->80/tcp`.
 pub(crate) fn ports(record: &RunRecord) -> String {
-    let ports = record.live_container().map(|container| container.ports.as_slice());
     let one = |port: &RecordPort| {
         let host = port.host.as_deref().unwrap_or("?");
         let here = port.port.map_or_else(|| "?".to_owned(), |port| port.to_string());
         format!("{host}:{here}->{}/{}", port.container_port, port.protocol)
     };
-    ports.unwrap_or_default().iter().map(one).collect::<Vec<_>>().join(", ")
+    record.live_ports().iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the next wake of a service and its addresses, or the time of a run's next attempt.

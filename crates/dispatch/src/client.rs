@@ -6,6 +6,7 @@ use std::time::Duration;
 use errand_agent::target::TargetStartError;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::task::{Task, TaskRequest};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use thiserror::Error;
@@ -98,6 +99,19 @@ impl DispatcherClient {
         Self { http, name: name.to_owned(), url, key }
     }
 
+    /// Stores the brief of a task under its key. A dispatcher that has no place for briefs gets none.
+    pub(crate) async fn put_brief(&self, key: &str, brief: Vec<u8>) -> Result<(), DispatchError> {
+        let request = self
+            .request(Method::PUT, &format!("/{key}"))
+            .timeout(REQUEST_LIMIT)
+            .header(CONTENT_TYPE, "application/json")
+            .body(brief);
+        match self.answer(request).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            answered => answered.map(drop),
+        }
+    }
+
     /// Sends a task; a task that was sent before is returned as it is now.
     pub(crate) async fn send(&self, request: &TaskRequest) -> Result<Task, DispatchError> {
         let body = self.request(Method::POST, "/tasks").timeout(REQUEST_LIMIT).json(request);
@@ -142,6 +156,18 @@ impl DispatcherClient {
     /// Returns the error of an answer that broke off.
     pub(crate) fn broken(&self, error: &reqwest::Error) -> DispatchError {
         DispatchError::Unreachable { name: self.name.clone(), reason: chain(error) }
+    }
+
+    /// Returns the error of a file that cannot be written here. Later, it may be.
+    pub(crate) fn unwritten(&self, error: &std::io::Error) -> DispatchError {
+        let reason = format!("its answer cannot be written to a file: {error}");
+        DispatchError::Unreachable { name: self.name.clone(), reason }
+    }
+
+    /// Returns the error of an answer that is longer than it may be.
+    pub(crate) fn too_long(&self, path: &str, limit_bytes: u64) -> DispatchError {
+        let reason = format!("its answer for {path} has more than {limit_bytes} bytes");
+        DispatchError::Refused { name: self.name.clone(), status: 0, code: None, reason }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

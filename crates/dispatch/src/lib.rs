@@ -8,6 +8,7 @@
 //! dispatcher has.
 
 mod client;
+mod evidence;
 mod kept;
 mod live;
 mod mirror;

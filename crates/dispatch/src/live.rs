@@ -7,17 +7,19 @@ use std::{fmt, io};
 use async_trait::async_trait;
 use errand_agent::target::{
     AgentOutput, Conversation, Exit, ExitUsage, Kept, Live, MemoryExceeded, OutputSink, Spooler,
-    Stdout,
+    Stdout, TaskReport,
 };
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::task::{Task, TaskStatus};
 use errand_model::Locator;
-use errand_model::event::{Failure, MemoryEnforcement};
+use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{DispatchError, DispatcherClient};
+use crate::evidence;
 use crate::kept::KeptRoute;
 use crate::mirror::LogMirror;
 use crate::route::TaskRoute;
@@ -30,6 +32,8 @@ const LONGEST_AGAIN: Duration = Duration::from_secs(10);
 const SILENT_LIMIT: Duration = Duration::from_mins(30);
 /// Time without a line of the log after which the task is looked at, since a connection may be dead.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same before its agent has checked in.
+const LOOK_SOON: Duration = Duration::from_millis(250);
 /// Signal that stands for the end of a cancelled task.
 const TERM: i32 = 15;
 
@@ -47,7 +51,9 @@ pub(crate) struct LiveTask {
     kept: KeptRoute,
     stop: Arc<StopRequest>,
     ended: watch::Receiver<Option<Ended>>,
-    failure: Mutex<Option<Failure>>,
+    /// Last state of the task, and whether it was handed on.
+    changed: tokio::sync::Mutex<watch::Receiver<Option<TaskChanged>>>,
+    report: Mutex<Option<TaskReport>>,
     /// Owner of the follower: dropped with this, while the task lives on at its dispatcher.
     _follower: JoinSet<()>,
 }
@@ -64,7 +70,7 @@ struct StopRequest {
 enum Ended {
     Over {
         exit: Box<Exit>,
-        failure: Option<Failure>,
+        report: Box<TaskReport>,
     },
     /// The dispatcher stayed silent: the task may live.
     Unknown {
@@ -83,18 +89,33 @@ impl TaskFollower {
     pub(crate) fn follow(self, sinks: [OutputSink; 2]) -> LiveTask {
         let stop = Arc::new(StopRequest::default());
         let (report, ended) = watch::channel(None);
+        let (seen, changed) = watch::channel(None);
         let (route, kept) = (self.route.clone(), self.kept.clone());
         let mut follower = JoinSet::new();
         let asked = Arc::clone(&stop);
         follower.spawn(async move {
-            let end = self.run(LogMirror::new(sinks), &asked).await;
+            let end = self.run(LogMirror::new(sinks), &asked, &seen).await;
             report.send_replace(Some(end));
         });
-        LiveTask { route, kept, stop, ended, failure: Mutex::default(), _follower: follower }
+        let changed = tokio::sync::Mutex::new(changed);
+        LiveTask {
+            route,
+            kept,
+            stop,
+            ended,
+            changed,
+            report: Mutex::default(),
+            _follower: follower,
+        }
     }
 
     /// Follows the task to its end.
-    async fn run(self, mut mirror: LogMirror, stop: &StopRequest) -> Ended {
+    async fn run(
+        self,
+        mut mirror: LogMirror,
+        stop: &StopRequest,
+        seen: &watch::Sender<Option<TaskChanged>>,
+    ) -> Ended {
         let began = Instant::now();
         let mut silence = Silence::default();
         let mut is_cancelled = false;
@@ -103,12 +124,21 @@ impl TaskFollower {
                 is_cancelled = self.cancel().await;
             }
             let asked = self.client.task(&self.route.task_id).await;
-            match asked {
+            let look_again = match asked {
                 Ok(task) if task.status.is_terminal() => {
                     self.rest_of_log(&mut mirror).await;
                     return self.end(task, mirror, began.elapsed()).await;
                 }
-                Ok(_) => silence = Silence::default(),
+                Ok(task) => {
+                    silence = Silence::default();
+                    let found = Some(state_of(&task));
+                    seen.send_if_modified(|known| {
+                        let is_new = *known != found;
+                        *known = found;
+                        is_new
+                    });
+                    if task.status == TaskStatus::Running { LOOK_EVERY } else { LOOK_SOON }
+                }
                 Err(error) if error.is_not_found() => return self.lost(mirror, began).await,
                 Err(error) => {
                     if silence.is_over() {
@@ -117,8 +147,8 @@ impl TaskFollower {
                     silence.pause(stop, is_cancelled).await;
                     continue;
                 }
-            }
-            self.follow_log(&mut mirror, (stop, is_cancelled)).await;
+            };
+            self.follow_log(&mut mirror, look_again, (stop, is_cancelled)).await;
         }
     }
 
@@ -129,7 +159,12 @@ impl TaskFollower {
 
     /// Follows the log until it ends, the connection breaks, nothing comes for a while, or the task is
     /// to be cancelled.
-    async fn follow_log(&self, mirror: &mut LogMirror, (stop, is_cancelled): (&StopRequest, bool)) {
+    async fn follow_log(
+        &self,
+        mirror: &mut LogMirror,
+        look_again: Duration,
+        (stop, is_cancelled): (&StopRequest, bool),
+    ) {
         let from = mirror.resume();
         let Ok(mut answer) = self.client.follow_log(&self.route.task_id, from).await else {
             sleep(AGAIN).await;
@@ -138,7 +173,7 @@ impl TaskFollower {
         loop {
             tokio::select! {
                 () = stop.changed.notified(), if !is_cancelled => return,
-                piece = timeout(LOOK_EVERY, answer.chunk()) => match piece {
+                piece = timeout(look_again, answer.chunk()) => match piece {
                     Ok(Ok(Some(piece))) => mirror.push(&piece).await,
                     Ok(Ok(None) | Err(_)) => {
                         // A dispatcher that ends every stream at once is not asked all the time.
@@ -178,9 +213,10 @@ impl TaskFollower {
             "dispatcher {} has no task {} any more",
             self.route.dispatcher.dispatcher, self.route.task_id
         );
-        let failure = Failure::new(ErrorCode::DispatcherUnreachable, message);
+        let failure = Some(Failure::new(ErrorCode::DispatcherUnreachable, message));
         let exit = exit((None, None), mirror, Stdout::Memory(Vec::new()), began.elapsed()).await;
-        Ended::Over { exit: Box::new(exit), failure: Some(failure) }
+        let report = Box::new(TaskReport { failure, ..self.report() });
+        Ended::Over { exit: Box::new(exit), report }
     }
 
     /// Returns the end of a task that is over.
@@ -215,7 +251,29 @@ impl TaskFollower {
             }
         };
         let exit = exit(ended, mirror, stdout, wall).await;
-        Ended::Over { exit: Box::new(exit), failure }
+        let mut report = TaskReport { failure, ..self.report() };
+        let folder = &self.output.stdout.folder;
+        match evidence::fetch(&self.client, &self.route.task_id, folder).await {
+            Ok(fetched) => {
+                report.journal = fetched.journal;
+                report.artifacts = fetched.artifacts;
+            }
+            Err(error) if report.failure.is_none() => {
+                let message = format!("the journal of the task cannot be fetched: {error}");
+                report.failure = Some(Failure::new(ErrorCode::DispatcherUnreachable, message));
+            }
+            Err(_) => {}
+        }
+        Ended::Over { exit: Box::new(exit), report: Box::new(report) }
+    }
+
+    /// Returns a report that says nothing yet.
+    fn report(&self) -> TaskReport {
+        TaskReport {
+            dispatcher: self.route.dispatcher.dispatcher.clone(),
+            task_id: self.route.task_id.clone(),
+            ..TaskReport::default()
+        }
     }
 
     /// Fetches the output of a task, which stands for the agent's stdout.
@@ -248,6 +306,15 @@ impl TaskFollower {
         kept.push(&clean);
         Ok(kept.finish())
     }
+}
+
+/// Returns the state of a live task, for the journal.
+fn state_of(task: &Task) -> TaskChanged {
+    let value = |value: serde_json::Result<Value>| value.unwrap_or_default();
+    let status = value(serde_json::to_value(task.status));
+    let status = status.as_str().unwrap_or_default().to_owned();
+    let ports = task.ports.iter().map(|port| value(serde_json::to_value(port))).collect();
+    TaskChanged { status, ports }
 }
 
 /// Returns the failure of a task that failed or ran out of time, as its dispatcher recorded it.
@@ -319,8 +386,8 @@ impl StopRequest {
 }
 
 impl LiveTask {
-    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    fn report(&self) -> MutexGuard<'_, Option<TaskReport>> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -338,8 +405,8 @@ impl Live for LiveTask {
         let mut ended = self.ended.clone();
         let found = ended.wait_for(Option::is_some).await.map_err(io::Error::other)?.clone();
         match found {
-            Some(Ended::Over { exit, failure }) => {
-                *self.failure() = failure;
+            Some(Ended::Over { exit, report }) => {
+                *self.report() = Some(*report);
                 Ok(*exit)
             }
             Some(Ended::Unknown { reason }) => Err(io::Error::new(io::ErrorKind::TimedOut, reason)),
@@ -363,8 +430,21 @@ impl Live for LiveTask {
         drop(self.kept.remove());
     }
 
-    fn reported_failure(&self) -> Option<Failure> {
-        self.failure().clone()
+    async fn task_changed(&self) -> TaskChanged {
+        let mut changed = self.changed.lock().await;
+        loop {
+            if changed.changed().await.is_err() {
+                // The task is over.
+                std::future::pending::<()>().await;
+            }
+            if let Some(state) = changed.borrow_and_update().clone() {
+                return state;
+            }
+        }
+    }
+
+    fn task_report(&self) -> Option<TaskReport> {
+        self.report().clone()
     }
 
     fn memory_enforcement(&self) -> Option<MemoryEnforcement> {

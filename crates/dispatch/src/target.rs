@@ -153,6 +153,9 @@ async fn send_to(
         name: dispatcher.dispatcher.clone(),
         reason: format!("the way to its task cannot be written: {error}"),
     })?;
+    if let Some(key) = &order.task.brief_key {
+        client.put_brief(key, order.brief.clone()).await?;
+    }
     client.send(&order.task).await?;
     Ok((client, route))
 }

@@ -69,7 +69,11 @@ pub(crate) async fn admission_as(
     let mut created = created(engine, submission)?;
     pinned::take_part(&id, &mut created, parts);
     created.catalog = catalog;
-    created.brief = brief::stored(engine, &parcel, (&id, &created), brief)?;
+    let of_task = created.task.as_ref().and_then(|task| task.brief_key.as_deref());
+    created.brief = match of_task.map(|key| brief::of_key(engine, key)).transpose()?.flatten() {
+        Some(of_task) => Some(of_task),
+        None => brief::stored(engine, &parcel, (&id, &created), brief)?,
+    };
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());

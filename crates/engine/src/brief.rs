@@ -4,6 +4,7 @@
 //! run is admitted, so that a missing part refuses the run. The brief of any other run follows from
 //! its first event: it is made for each attempt, and not stored.
 
+mod by_key;
 mod error;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use errand_model::run::Run;
 use errand_model::{Blob, Digest, Encoding, Payload, RunBrief, RunId, digest_of_brief_key};
 use serde_json::{Value, json};
 
+pub(crate) use self::by_key::of_key;
 pub use self::error::{BriefDamaged, BriefTooLarge, Error};
 use crate::catalog::{self, CatalogProblem};
 use crate::error::{AgentUnsupported, IoFailure, PayloadRefused};
@@ -100,6 +102,10 @@ pub(crate) fn of_attempt(
     redactor: &Redactor,
 ) -> Result<Vec<u8>, Error> {
     let spec = &run.spec;
+    if let (Some(_), Some(stored)) = (&spec.task, &spec.brief) {
+        // The controller's document, byte for byte: its agent compares it with the key.
+        return Ok(engine.blobs().get(&stored.blob.digest)?);
+    }
     let brief = match &spec.brief {
         Some(stored) => load(engine, &run.id, stored)?,
         None => {
@@ -116,7 +122,8 @@ pub(crate) fn of_attempt(
 ///
 /// If the stored brief is missing or damaged.
 pub(crate) fn parts_of(engine: &Engine, run: &Run) -> Result<BriefParts, Error> {
-    let Some(stored) = &run.spec.brief else { return Ok(BriefParts::default()) };
+    let own = run.spec.brief.as_ref().filter(|_| run.spec.task.is_none());
+    let Some(stored) = own else { return Ok(BriefParts::default()) };
     let brief = load(engine, &run.id, stored)?;
     Ok(BriefParts {
         instructions: brief.instructions.filter(|_| stored.is_instructed),

@@ -320,6 +320,7 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
     };
     let now = engine.now().max(stored::last_at(engine, &stored).await?);
     let end = EndAttempt {
+        task: None,
         attempt: live.number,
         outcome: AttemptOutcome::Drained,
         exit_code: None,

@@ -6,7 +6,7 @@ use std::fs::File;
 use errand_api::record::RunRecord;
 use errand_model::event::EventBody;
 use errand_model::run::Run;
-use errand_model::{Digest, Encoding, Payload, RunId};
+use errand_model::{Digest, Encoding, Payload, RunId, TaskEvidence};
 use serde_json::Value;
 
 use crate::error::{BlobFailure, operation_error};
@@ -158,6 +158,12 @@ fn named_by(body: &EventBody, data: &Value, digest: &Digest) -> Option<Encoding>
     }
     if let EventBody::ArtifactCreated(created) = body {
         return (created.digest == *digest).then_some(Encoding::Binary);
+    }
+    if let Some(task) = members.get("task")
+        && let Ok(task) = serde_json::from_value::<TaskEvidence>(task.clone())
+        && task.blob.digest == *digest
+    {
+        return Some(task.blob.encoding);
     }
     if let EventBody::SessionAppended(_) = body {
         let messages = members.get("messages")?.as_array()?;

@@ -324,6 +324,7 @@ codes! {
     DispatcherUnreachable = "dispatcher_unreachable", ERRAND_FAILED, transient(Outside), "a dispatcher does not answer, or fails";
     NoActiveDispatcher = "no_active_dispatcher", ERRAND_FAILED, transient(Outside), "no dispatcher answers that could carry the run out";
     DispatchRefused = "dispatch_refused", ERRAND_FAILED, permanent(Outside), "a dispatcher refuses the task of a run";
+    TaskJournalBroken = "task_journal_broken", ERRAND_FAILED, permanent(Outside), "the journal of a task is not what its dispatcher wrote";
     TaskCancelled = "task_cancelled", ERRAND_FAILED, permanent(Outside), "the task of a run was cancelled at its dispatcher";
 
     // The catalog.

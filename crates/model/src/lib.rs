@@ -64,7 +64,7 @@ pub use namespace::{DEFAULT_NAMESPACE, MalformedNamespace, parse_namespace, scop
 pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;
 pub use tamper::{Tampered, Tampering, diagnose};
-pub use task::DispatchedTask;
+pub use task::{DispatchedTask, TaskEvidence};
 pub use time::{MalformedTimestamp, Timestamp};
 
 /// Time and attempt of an event; attempt 0: none.

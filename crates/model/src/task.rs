@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Blob, Digest, Hash};
 
 /// Task that a run carries out for a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,4 +21,19 @@ pub struct DispatchedTask {
     /// identity of the dispatcher's user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<String>,
+}
+
+/// Task at a dispatcher that carried out the last attempt of a run: part of the run's terminal event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvidence {
+    /// Name of the dispatcher in the catalog.
+    pub dispatcher: String,
+    /// Id of the task.
+    pub task_id: String,
+    /// Journal of the task's run, as lines of JSON. Its chain of hashes was verified.
+    pub blob: Blob,
+    /// Number of its events.
+    pub events: u64,
+    /// Hash of the last one.
+    pub last_hash: Hash,
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_file::TargetKind;
-use errand_model::event::{Failure, MemoryEnforcement};
-use errand_model::{Locator, ProcessIdentity, RunId};
+use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
+use errand_model::{Digest, Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
@@ -126,6 +127,21 @@ pub trait Target: Debug + Send + Sync {
     async fn is_frozen(&self, run_id: &RunId, supervisor: &ProcessIdentity) -> io::Result<bool>;
 }
 
+/// Report of a dispatcher about a task that is over.
+#[derive(Clone, Debug, Default)]
+pub struct TaskReport {
+    /// Name of the dispatcher in the catalog.
+    pub dispatcher: String,
+    /// Id of the task.
+    pub task_id: String,
+    /// Failure of the task; `None` if it completed.
+    pub failure: Option<Failure>,
+    /// File with the journal of the task's run, as lines of JSON; `None` if it cannot be had.
+    pub journal: Option<PathBuf>,
+    /// Files of its artifacts, each with the digest in that journal.
+    pub artifacts: Vec<(Digest, PathBuf)>,
+}
+
 /// State of the run whose attempt is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
@@ -191,9 +207,15 @@ pub trait Live: Debug + Send + Sync {
     /// recorded.
     async fn settled(&self) {}
 
-    /// Returns the failure of an attempt that another supervisor reported, once it is over: that of the
-    /// task at a dispatcher. `None` if it ended well, or the exit alone tells.
-    fn reported_failure(&self) -> Option<Failure> {
+    /// Waits until the task at a dispatcher that carries the attempt out has another state; forever in
+    /// other targets. May be cancelled and called again.
+    async fn task_changed(&self) -> TaskChanged {
+        std::future::pending().await
+    }
+
+    /// Returns the report of another supervisor about an attempt that is over: that of its task at a
+    /// dispatcher. `None` if this process supervised the agent itself.
+    fn task_report(&self) -> Option<TaskReport> {
         None
     }
 

@@ -14,7 +14,9 @@ mod spec;
 mod stderr;
 mod stdout;
 
-pub use contract::{Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target};
+pub use contract::{
+    Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target, TaskReport,
+};
 pub use exit::{Exit, ExitUsage};
 pub use output::{AgentOutput, Chunk, Kept, OutputSink, SinkProgress, Watcher};
 pub use spec::{

@@ -51,6 +51,8 @@ pub struct DispatchOrder {
     pub candidates: Vec<DispatcherRoute>,
     /// The task.
     pub task: TaskRequest,
+    /// Brief of the attempt, which the task names by its key.
+    pub brief: Vec<u8>,
 }
 
 /// Way to a dispatcher.

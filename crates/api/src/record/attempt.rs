@@ -41,6 +41,9 @@ pub struct AttemptRecord {
     /// The container that its agent lives in, or lived in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<RecordContainer>,
+    /// The task at a dispatcher that carries it out, or carried it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<RecordTask>,
     /// The directory that it worked in.
     #[serde(default)]
     pub workspace: Option<RecordWorkspace>,
@@ -111,6 +114,34 @@ impl RecordContainer {
     }
 }
 
+/// The task at a dispatcher that carries an attempt out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RecordTask {
+    /// Name of the dispatcher in the catalog.
+    pub dispatcher: String,
+    /// Address of the dispatcher.
+    pub url: String,
+    /// Id of the task.
+    pub task_id: String,
+    /// State of the task as it was seen last while it was live: `QUEUED`, `PROVISIONING` or `RUNNING`.
+    pub status: String,
+    /// Published ports, with their addresses on the dispatcher's machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<RecordPort>,
+}
+
+impl RecordTask {
+    /// Returns the task that a locator names; `None` for a locator of another target.
+    fn of(locator: &Locator) -> Option<Self> {
+        if locator.target != "dispatcher" {
+            return None;
+        }
+        let fields = locator.fields.clone().into_iter().collect();
+        serde_json::from_value(Value::Object(fields)).ok()
+    }
+}
+
 /// The directory that an attempt worked in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordWorkspace {
@@ -164,6 +195,7 @@ impl From<&RunAttempt> for AttemptRecord {
             harness: setup.map(|setup| setup.harness.clone()),
             target: setup.map(|setup| setup.target.clone()),
             container: attempt.locator().as_ref().and_then(RecordContainer::of),
+            task: attempt.locator().as_ref().and_then(RecordTask::of),
             workspace: setup.map(|setup| RecordWorkspace {
                 mode: setup.workspace_mode.clone(),
                 path: setup.workspace_path.clone(),

@@ -26,7 +26,9 @@ use crate::usage::UsageSums;
 use schema::RUN_ID;
 pub(crate) use schema::TriggerShape;
 
-pub use attempt::{AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordWorkspace};
+pub use attempt::{
+    AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordTask, RecordWorkspace,
+};
 pub use coordinator::{
     RecordChildren, RecordCoordinator, RecordHandoff, RecordMember, RecordMemberAgent,
 };

@@ -11,7 +11,7 @@ use super::person::{self, RecordPause};
 use super::value::{linked_value, millis, session_id, usd};
 use super::{
     JournalHead, RECORD_SCHEMA, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
-    RecordContainer, RecordCounters, RecordError, RecordLimit, RecordUsage, RunRecord,
+    RecordContainer, RecordCounters, RecordError, RecordLimit, RecordPort, RecordUsage, RunRecord,
 };
 
 /// Paths of a run's files: the part of a record that the journal does not know.
@@ -248,6 +248,17 @@ impl RunRecord {
     pub fn live_container(&self) -> Option<&RecordContainer> {
         let live = self.attempts.last().filter(|attempt| attempt.status == "running");
         live.and_then(|attempt| attempt.container.as_ref())
+    }
+
+    /// Returns the published ports of the run's live agent: of its container, or of its task at a dispatcher.
+    pub fn live_ports(&self) -> &[RecordPort] {
+        let live = self.attempts.last().filter(|attempt| attempt.status == "running");
+        let task = live.and_then(|attempt| attempt.task.as_ref());
+        match (self.live_container(), task) {
+            (Some(container), _) => &container.ports,
+            (None, Some(task)) => &task.ports,
+            (None, None) => &[],
+        }
     }
 
     /// Returns the time of the next wake, for a service.

@@ -269,6 +269,7 @@ fn end(
         Finish::Cancelled => AttemptOutcome::Drained,
     };
     let end = EndAttempt {
+        task: None,
         attempt: live.number,
         outcome,
         exit_code: None,

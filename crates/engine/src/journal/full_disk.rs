@@ -60,6 +60,7 @@ impl Journal {
 fn end_of(run: &Run, failure: Failure, now: Timestamp) -> EndAttempt {
     let wall = run.live_attempt().map(|live| now.since(live.started_at)).unwrap_or_default();
     EndAttempt {
+        task: None,
         attempt: run.last_attempt_number(),
         outcome: AttemptOutcome::Failed(failure),
         exit_code: None,

@@ -59,6 +59,7 @@ impl Metrics {
             EventGroup::Attempt(
                 AttemptEvent::Running(_)
                 | AttemptEvent::Adopted(_)
+                | AttemptEvent::TaskChanged(_)
                 | AttemptEvent::Exited(_)
                 | AttemptEvent::Stopped(_),
             ) => {}

@@ -6,7 +6,7 @@ use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
 use errand_agent::model_door::ModelDoor;
-use errand_agent::target::{AgentOutput, Live, StdoutSpool, TargetStartError};
+use errand_agent::target::{AgentOutput, Live, StdoutSpool, TargetStartError, TaskReport};
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage, TriggerKind};
@@ -22,7 +22,7 @@ use super::outcome::{self, Word};
 use super::prepare::{Beginning, Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, Watched, watch};
-use super::{SupervisorChannels, blame, deadline, session, start};
+use super::{SupervisorChannels, blame, deadline, session, start, task_end};
 use crate::error::NotAdopted;
 use crate::handover;
 use crate::journal::Journal;
@@ -188,7 +188,7 @@ async fn begun(
         Watched::Ended(ended, stopped_for) => {
             backend.finish_output().await;
             let ended = (*ended, stopped_for);
-            let reported = live.reported_failure();
+            let reported = live.task_report();
             let after =
                 end(engine, journal, prepared, (&backend, replayed), (ended, reported)).await;
             if after.is_ok() {
@@ -339,6 +339,7 @@ async fn fail(
 ) -> Result<(), Error> {
     let attempt = journal.look(|run, _| run.last_attempt_number());
     let end = EndAttempt {
+        task: None,
         attempt,
         outcome: AttemptOutcome::Failed(failure.clone()),
         exit_code: None,
@@ -378,9 +379,13 @@ async fn end(
     journal: &Journal,
     prepared: &Prepared,
     (backend, replayed): (&AttemptBackend, Option<&Replayed>),
-    ((ended, stopped_for), reported): ((Ended, StoppedFor), Option<Failure>),
+    ((ended, stopped_for), reported): ((Ended, StoppedFor), Option<TaskReport>),
 ) -> Result<(), Error> {
     let is_own = matches!(stopped_for, StoppedFor::Nothing);
+    let (task, reported) = match reported {
+        Some(report) => task_end::taken(engine, report).await,
+        None => (None, None),
+    };
     let with_stderr = |failure| {
         AttemptOutcome::Failed(Failure { stderr_tail: ended.exit.stderr_tail.clone(), ..failure })
     };
@@ -411,6 +416,7 @@ async fn end(
     };
     let (outcome, successor) = with_successor(engine, journal, outcome).await;
     let end = EndAttempt {
+        task,
         attempt: backend.attempt(),
         outcome,
         exit_code: exit.code,

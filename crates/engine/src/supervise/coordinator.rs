@@ -23,6 +23,7 @@ pub(crate) async fn begin(engine: &Engine, journal: &Journal) -> Result<(), Erro
 
 async fn fail(journal: &Journal, failure: Failure) -> Result<(), Error> {
     let end = EndAttempt {
+        task: None,
         attempt: journal.look(|run, _| run.last_attempt_number()),
         outcome: AttemptOutcome::Failed(failure),
         exit_code: None,

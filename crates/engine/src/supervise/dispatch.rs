@@ -1,28 +1,34 @@
 //! Order for a dispatcher: the task that carries an attempt out, and the dispatchers that may take it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use errand_agent::secret::FoundSecret;
 use errand_agent::target::{DispatchOrder, DispatcherRoute};
 use errand_api::agent_file::{Agent, TargetKind};
 use errand_api::catalog::{CatalogSpec, DispatchMode, DispatcherDefinition, TargetWord};
-use errand_api::gateway::task::{RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources};
+use errand_api::gateway::task::{
+    RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources, TaskRetry,
+};
 use errand_model::catalog::CatalogKind;
 use errand_model::error_code::{CodeClass, EndedBy};
+use errand_model::retry::RetryPolicy;
 use errand_model::run::{AttemptState, Run};
+use errand_model::{Digest, brief_key};
 
 use crate::equipment::Equipment;
 use crate::error::AgentUnsupported;
-use crate::{Engine, Error, catalog};
+use crate::{Engine, Error, admit, catalog};
 
 /// Values of an attempt that its task needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TaskValues<'a> {
+struct TaskValues<'a> {
     /// The agent, with its tier and services.
-    pub(super) agent: &'a Agent,
-    pub(super) secrets: &'a [FoundSecret],
-    pub(super) equipment: &'a Equipment,
-    pub(super) input: Option<&'a [u8]>,
+    agent: &'a Agent,
+    secrets: &'a [FoundSecret],
+    equipment: &'a Equipment,
+    input: Option<&'a [u8]>,
+    brief: &'a [u8],
 }
 
 /// Returns the order for the current attempt of a run; `None` if its agent names no dispatcher.
@@ -33,14 +39,20 @@ pub(super) struct TaskValues<'a> {
 pub(super) fn order(
     engine: &Engine,
     run: &Run,
-    values: TaskValues<'_>,
+    (agent, secrets, equipment): (&Agent, &[FoundSecret], &Equipment),
+    (input, brief): (Option<&[u8]>, &[u8]),
 ) -> Result<Option<Box<DispatchOrder>>, Error> {
+    let values = TaskValues { agent, secrets, equipment, input, brief };
     if values.agent.dispatcher.is_none() {
         return Ok(None);
     }
+    if admit::is_strict(run) {
+        return Err(AgentUnsupported { what: "a strict replay at a dispatcher".to_owned() }.into());
+    }
     let candidates = candidates(engine, run, values.agent)?;
     let task = task(run, values)?;
-    Ok(Some(Box::new(DispatchOrder { candidates, task })))
+    let brief = values.brief.to_vec();
+    Ok(Some(Box::new(DispatchOrder { candidates, task, brief })))
 }
 
 /// Returns the dispatchers that the run has pinned, those with most labels of the run first.
@@ -86,7 +98,7 @@ fn has_target(definition: &DispatcherDefinition, agent: &Agent) -> bool {
 
 /// Returns the task that carries an attempt out.
 fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
-    let TaskValues { agent, secrets, equipment, input } = values;
+    let TaskValues { agent, secrets, equipment, input, brief } = values;
     let unsupported = |what: &str| AgentUnsupported { what: format!("{what} at a dispatcher") };
     let (image, ports, runtime) = match &agent.target {
         TargetKind::Container(place) => {
@@ -123,14 +135,27 @@ fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
         command: agent.command.clone(),
         input,
         ports,
-        brief_key: None,
+        brief_key: Some(brief_key(&run.id, &Digest::of(brief))),
         callback_url: None,
         callback_token: None,
         timeout_seconds: run.spec.timeouts.run.map(|limit| {
             let seconds = limit.as_millis().div_ceil(1_000).max(1);
             u32::try_from(seconds).unwrap_or(u32::MAX).min(LONGEST_TIMEOUT_SECONDS)
         }),
+        retry_policy: retry(&agent.retry_policy),
         force: false,
+    })
+}
+
+/// Returns the retry policy of a task: failures of the agent are tried again where its steps are.
+fn retry(policy: &RetryPolicy) -> Option<TaskRetry> {
+    let text = |delay: Duration| Some(format!("{}ms", delay.as_millis()));
+    (policy.max_retries > 0).then(|| TaskRetry {
+        max_retries: policy.max_retries,
+        backoff: policy.backoff,
+        initial_delay: text(policy.initial_delay),
+        max_delay: text(policy.max_delay),
+        retry_on: policy.retry_on.clone(),
     })
 }
 

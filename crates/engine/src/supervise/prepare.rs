@@ -22,8 +22,7 @@ use errand_model::event::AttemptSetup;
 use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
 
-use super::dispatch::{self, TaskValues};
-use super::{door, skills};
+use super::{dispatch, door, skills};
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
 use crate::kept::KeptAttempt;
@@ -127,9 +126,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let door = door::opened(around, agent, &secrets, (&token, &redactor), files.door.clone())?;
     own.extend(door::variables(door.as_deref()));
     let seen_by = (agent, sees_this_machine);
-    let of_task =
-        TaskValues { agent, secrets: &secrets, equipment: &equipment, input: input.as_deref() };
-    let order = dispatch::order(engine, run, of_task)?;
+    let given = (input.as_deref(), brief.as_slice());
+    let order = dispatch::order(engine, run, (agent, &secrets, &equipment), given)?;
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),

@@ -10,9 +10,9 @@ use errand_agent::harness::{Ended, Harness};
 use errand_agent::log;
 use errand_agent::target::Live;
 use errand_model::error_code::ErrorCode;
-use errand_model::event::{AttemptSetup, CancelCause};
+use errand_model::event::{AttemptSetup, CancelCause, EventBody, TaskChanged};
 use errand_model::failure::Failure;
-use errand_model::run::{AdoptAttempt, AttemptUp, Cancel, Command, Status};
+use errand_model::run::{AdoptAttempt, AttemptReport, AttemptUp, Cancel, Command, Status};
 
 use super::backend::AttemptBackend;
 use super::deadline::{self, Deadline};
@@ -175,6 +175,7 @@ impl<'a> Sources<'a> {
             }
             failure = &mut self.overrun, if !is_stopping => AttemptEvent::Overrun(failure),
             effects = self.attempt.backend.ordered() => AttemptEvent::Decided(effects),
+            task = self.attempt.live.task_changed() => self.task_changed(task),
             changed = self.channels.control.changed(), if !self.is_deaf => match changed {
                 Ok(()) => self.told().await.unwrap_or_else(AttemptEvent::JournalLost),
                 Err(_) => {
@@ -182,6 +183,27 @@ impl<'a> Sources<'a> {
                     AttemptEvent::Told { effects: Vec::new(), drain: Some(DEFAULT_GRACE) }
                 }
             },
+        }
+    }
+
+    /// Records the state of the task that carries the attempt out, unless an earlier supervisor did.
+    fn task_changed(&self, task: TaskChanged) -> AttemptEvent {
+        let is_known = self.journal.look(|run, _| {
+            let locator = run.live_attempt().and_then(|live| live.locator.as_ref());
+            locator.is_some_and(|locator| {
+                let ports = locator.fields.get("ports").and_then(|ports| ports.as_array());
+                locator.fields.get("status").and_then(|it| it.as_str()) == Some(&task.status)
+                    && ports == Some(&task.ports)
+            })
+        });
+        if is_known {
+            return AttemptEvent::StepsChanged;
+        }
+        let attempt = self.attempt.backend.attempt();
+        let report = AttemptReport { attempt, events: vec![EventBody::TaskChanged(task)] };
+        match self.journal.record(&report.into(), &[]) {
+            Ok(_) => AttemptEvent::StepsChanged,
+            Err(error) => AttemptEvent::JournalLost(error.into()),
         }
     }
 

@@ -92,6 +92,9 @@ fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
     if !request.command.is_empty() {
         spec.insert("command".to_owned(), json!(request.command));
     }
+    if let Some(retry) = &request.retry_policy {
+        spec.insert("retry_policy".to_owned(), json!(retry));
+    }
     if !request.resources.is_empty() {
         spec.insert("resources".to_owned(), json!(request.resources));
     }

@@ -4,7 +4,9 @@ use errand_agent::{parcel, secret};
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
-use crate::error::{CodedError, IoFailure, PayloadRefused, RunEnding, operation_error};
+use crate::error::{
+    BlobFailure, CodedError, IoFailure, PayloadRefused, RunEnding, operation_error,
+};
 use crate::{admit, ask, submission, submit};
 
 operation_error! {
@@ -28,6 +30,8 @@ operation_error! {
         Payload(PayloadRefused),
         /// Values of the task cannot be sealed.
         Secret(secret::Error),
+        /// A blob cannot be stored or read.
+        Blob(BlobFailure) from errand_store::BlobError,
         /// A file operation failed.
         Io(IoFailure),
         /// The dispatcher is ending.

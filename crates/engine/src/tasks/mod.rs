@@ -5,6 +5,7 @@
 //! state of its own; that of a task is a projection of the run's.
 
 mod agent;
+mod brief;
 mod error;
 mod find;
 mod forget;
@@ -12,6 +13,7 @@ mod kept;
 mod send;
 
 pub use agent::TaskCache;
+pub use brief::keep_brief;
 pub use error::{Error, TaskProblem};
 pub use find::{FoundTask, TaskList, find, list, view};
 pub(crate) use forget::forget;

@@ -101,6 +101,7 @@ async fn at_once(engine: &Engine, charge: LeasedRun, work: &Work) -> Result<Run,
     let up = AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None };
     draft.command(&up.into(), engine.now())?;
     let end = EndAttempt {
+        task: None,
         attempt,
         outcome: work(draft.run()),
         exit_code: None,

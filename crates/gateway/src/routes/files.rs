@@ -19,6 +19,7 @@ use errand_engine::operations::RunOperations as _;
 use errand_engine::{Error as EngineError, bom, record_file};
 use errand_model::run::Run;
 use errand_model::{Digest, Timestamp, scoped};
+use errand_store::Stored;
 use futures_util::{StreamExt as _, stream};
 
 use crate::Gateway;
@@ -50,20 +51,29 @@ pub(crate) async fn get_artifact(
     OneRun(stored): OneRun,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let name = params.get("name")?;
-    let record = record_file::record(gateway.engine(), &stored);
+    artifact_of(&gateway, &stored, params.get("name")?, &headers)
+}
+
+/// Responds with an artifact of a run.
+pub(super) fn artifact_of(
+    gateway: &Gateway,
+    stored: &Stored,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let record = record_file::record(gateway.engine(), stored);
     let found = record.artifacts.into_iter().find(|artifact| artifact.name == name);
     let artifact = found.ok_or_else(|| {
         let detail = format!("run {} has no artifact {name:?}", stored.run.id);
         Refusal::new(ErrorCode::ArtifactNotFound, detail)
     })?;
     let tag = tag(&artifact.digest);
-    if is_known(&headers, &tag) {
+    if is_known(headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
     let (file, size_bytes) =
         gateway.engine().blobs().open(&artifact.digest).map_err(EngineError::from)?;
-    let mut response = ranges::answer(&headers, Blob { file, size_bytes })?;
+    let mut response = ranges::answer(headers, Blob { file, size_bytes })?;
     let headers = response.headers_mut();
     headers.insert(ETAG, tag);
     let media_type = artifact.media_type.as_deref().unwrap_or(BYTES_TYPE);

@@ -231,6 +231,9 @@ fn tasks() -> Vec<Handled> {
         handled("list_tasks", tasks::list_tasks),
         handled("get_task", tasks::get_task),
         handled("cancel_task", tasks::cancel_task),
+        handled("put_task_brief", tasks::put_task_brief),
+        handled("get_task_journal", tasks::get_task_journal),
+        handled("get_task_artifact", tasks::get_task_artifact),
         handled("get_task_log", tasks::get_task_log),
     ]
 }

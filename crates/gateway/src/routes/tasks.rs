@@ -1,8 +1,10 @@
 //! Tasks of a dispatcher.
 
+use std::io;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -13,19 +15,22 @@ use errand_engine::ask::begin_cancel;
 use errand_engine::tasks::{self, FoundTask, TaskSender};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
+use futures_util::stream;
 
-use super::files::log_of;
+use super::files::{artifact_of, log_of};
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::callback_url::allowed;
-use crate::extract::{JsonBody, Params, Query};
+use crate::extract::{Bytes as BytesBody, JsonBody, Params, Query};
 use crate::refusal::Refusal;
 
 /// Default number of tasks on a page.
 const LIMIT: u32 = 50;
 /// Largest number of tasks on a page.
 const LARGEST_LIMIT: u32 = 500;
+/// Events of a journal that are read at once.
+const EVENTS_AT_ONCE: u32 = 500;
 /// Time that an agent has to exit.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -98,6 +103,55 @@ pub(crate) async fn get_task_log(
 ) -> Result<Response, Refusal> {
     let found = find(&gateway, &caller, &params).await?;
     log_of(&gateway, &found.stored.run, (&headers, &query)).await
+}
+
+/// `PUT /briefs/{id}/{name}`
+pub(crate) async fn put_task_brief(
+    State(gateway): State<Gateway>,
+    params: Params,
+    BytesBody(brief): BytesBody,
+) -> Result<StatusCode, Refusal> {
+    let key = format!("briefs/{}/{}", params.get("id")?, params.get("name")?);
+    tasks::keep_brief(gateway.engine(), &key, brief.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /tasks/{task_id}/artifacts/{name}`
+pub(crate) async fn get_task_artifact(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let found = find(&gateway, &caller, &params).await?;
+    artifact_of(&gateway, &found.stored, params.get("name")?, &headers)
+}
+
+/// `GET /tasks/{task_id}/journal`
+pub(crate) async fn get_task_journal(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let found = find(&gateway, &caller, &params).await?;
+    let run_id = found.stored.run.id.clone();
+    let lines = stream::unfold(Some((gateway, run_id, 0_u64)), |state| async move {
+        let (gateway, run_id, after) = state?;
+        let read = gateway.engine().store().events(&run_id, after, EVENTS_AT_ONCE).await;
+        let events = match read {
+            Ok(events) => events,
+            Err(error) => return Some((Err(io::Error::other(error)), None)),
+        };
+        let last = events.last()?.seq;
+        let mut text = String::new();
+        for event in &events {
+            event.write_json_line(&mut text);
+            text.push('\n');
+        }
+        Some((Ok(Bytes::from(text)), Some((gateway, run_id, last))))
+    });
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::from_stream(lines)).into_response())
 }
 
 /// Finds the task of the path in the caller's namespace.

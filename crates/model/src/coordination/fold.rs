@@ -96,6 +96,7 @@ impl Coordination {
             AttemptEvent::Started(_)
             | AttemptEvent::Running(_)
             | AttemptEvent::Adopted(_)
+            | AttemptEvent::TaskChanged(_)
             | AttemptEvent::Exited(_) => false,
         };
         if begins_anew {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Failure;
 use crate::{Digest, Locator, ProcessIdentity};
@@ -89,6 +90,16 @@ pub struct AttemptAdopted {
     /// The worker that the process is, by its name; `None` for a process of the run's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+}
+
+/// `attempt.task_changed`: the task at a dispatcher that carries the attempt out has another state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskChanged {
+    /// State of the task: `QUEUED`, `PROVISIONING` or `RUNNING`.
+    pub status: String,
+    /// Published ports, with their addresses on the dispatcher's machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Value>,
 }
 
 /// Means by which a limit on an attempt's memory is enforced.

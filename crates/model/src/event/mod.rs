@@ -22,6 +22,7 @@ use thiserror::Error;
 pub use attempt::{
     AttemptAdopted, AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptSetup,
     AttemptStarted, AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
+    TaskChanged,
 };
 pub use coordination::{
     ChildListening, ChildWaiting, CoordinationBegan, CoordinationSettled, HandoffRequested,
@@ -266,6 +267,8 @@ event_bodies! {
         AttemptRunning as Running(AttemptRunning) = "attempt.running",
         /// Another process supervises the agent, which outlived its supervisor.
         AttemptAdopted as Adopted(AttemptAdopted) = "attempt.adopted",
+        /// The task at a dispatcher that carries the attempt out has another state.
+        TaskChanged as TaskChanged(TaskChanged) = "attempt.task_changed",
         /// The attempt reported well, or ended with exit code 0.
         AttemptExited as Exited(AttemptExited) = "attempt.exited",
         /// The attempt failed.

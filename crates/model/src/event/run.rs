@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::placement::{Class, Placement};
 use crate::plan::{Membership, Plan};
 use crate::retry::RetryPolicy;
-use crate::task::DispatchedTask;
+use crate::task::{DispatchedTask, TaskEvidence};
 use crate::{Digest, Payload, ProcessIdentity, RunBrief, RunId, Timestamp, scoped};
 
 /// Kind of a run.
@@ -386,6 +386,9 @@ pub struct RunCompleted {
     pub output: Option<Payload>,
     /// The agent's exit code, where there was a process.
     pub exit_code: Option<i32>,
+    /// Task at a dispatcher that carried the last attempt out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<TaskEvidence>>,
 }
 
 /// `run.failed`.
@@ -397,6 +400,9 @@ pub struct RunFailed {
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
+    /// Task at a dispatcher that carried the last attempt out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<TaskEvidence>>,
 }
 
 /// `run.cancelled`: nothing of the run lives any more.
@@ -410,6 +416,9 @@ pub struct RunCancelled {
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
+    /// Task at a dispatcher that carried the last attempt out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<TaskEvidence>>,
 }
 
 /// `run.dead_lettered`.

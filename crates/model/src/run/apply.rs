@@ -182,6 +182,7 @@ impl Run {
             | EventBody::ChildListening(_) => live && self.coordination.is_some() && by_attempt()?,
             EventBody::AttemptAdopted(adopted) => by_attempt()? && self.may_adopt(adopted)?,
             EventBody::AttemptRunning(_)
+            | EventBody::TaskChanged(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)
             | EventBody::AttemptStopped(_)

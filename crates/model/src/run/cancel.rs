@@ -37,6 +37,7 @@ impl Run {
         }
         if self.live_attempt().is_none() {
             let cancelled = EventBody::RunCancelled(RunCancelled {
+                task: None,
                 cause: cancel.cause,
                 by: cancel.by.clone(),
                 exit_code: None,

@@ -65,7 +65,7 @@ impl Run {
                 error.message = format!("{}; it failed {crashes} times in a row", error.message);
             }
             let (exit_code, signal) = (end.exit_code, end.signal);
-            let failed_run = RunFailed { error, exit_code, signal };
+            let failed_run = RunFailed { task: None, error, exit_code, signal };
             return Decision::record(vec![failed, EventBody::RunFailed(failed_run)]);
         }
         if self.is_held() {

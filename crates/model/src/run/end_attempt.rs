@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{Decision, Effect, Rejection, Run, Status};
-use crate::error_code::ErrorCode;
+use crate::error_code::{CodeClass, EndedBy, ErrorCode};
 use crate::event::{
     AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage,
     RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind, RunRequeued,
     RunResumed, RunStarted, StopReason,
 };
+use crate::task::TaskEvidence;
 use crate::{Payload, Timestamp};
 
 /// The attempt is over: no process of it lives.
@@ -24,6 +25,17 @@ pub struct EndAttempt {
     pub signal: Option<i32>,
     /// Resource use.
     pub usage: ProcessUsage,
+    /// Task at a dispatcher that carried the attempt out.
+    pub task: Option<Box<EndedTask>>,
+}
+
+/// Task at a dispatcher that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedTask {
+    /// Evidence for the terminal event of the run.
+    pub evidence: TaskEvidence,
+    /// Calls and artifacts of the task, to be recorded as those of the run.
+    pub events: Vec<EventBody>,
 }
 
 /// Outcome of an attempt that ended by itself.
@@ -58,6 +70,18 @@ impl Run {
         now: Timestamp,
     ) -> Result<Decision, Rejection> {
         self.check_attempt(end.attempt)?;
+        let mut decision = self.decide_end(end, now)?;
+        if let Some(task) = end.task.as_deref() {
+            for event in &mut decision.events {
+                name_task(event, &task.evidence);
+            }
+            // In one commit with the end, so that no call is ever counted twice.
+            decision.events.splice(0..0, task.events.iter().cloned());
+        }
+        Ok(decision)
+    }
+
+    fn decide_end(&self, end: &EndAttempt, now: Timestamp) -> Result<Decision, Rejection> {
         if let Some(request) = &self.cancel_requested {
             let cancelled = cancelled(request.cause, request.by.clone(), end);
             return Ok(Decision::record(vec![stopped(StopReason::Cancel, end), cancelled]));
@@ -81,7 +105,7 @@ impl Run {
                     .map(EventBody::SessionAppended)
                     .into_iter()
                     .collect();
-                let completed = RunCompleted { output, exit_code: end.exit_code };
+                let completed = RunCompleted { task: None, output, exit_code: end.exit_code };
                 events.push(EventBody::AttemptExited(exited));
                 events.push(EventBody::RunCompleted(completed));
                 if matches!(self.status, Status::Pending { .. }) {
@@ -132,6 +156,7 @@ impl Run {
             }));
         }
         events.push(EventBody::RunFailed(RunFailed {
+            task: None,
             error: failure.clone(),
             exit_code: end.exit_code,
             signal: end.signal,
@@ -149,7 +174,9 @@ impl Run {
         let policy = &self.spec.retry;
         let failures = self.failures().saturating_sub(self.dispatch_failures()) + 1;
         NextRetry {
-            is_allowed: policy.allows(failures, failure, exit_code),
+            // A dispatcher has tried failures of the agent again, where its completed steps are.
+            is_allowed: policy.allows(failures, failure, exit_code)
+                && !(policy.dispatch.is_some() && is_by_agent(failure)),
             delay: policy.delay_before(failures, self.spread(failures)),
             were_spent: policy.max_retries > 0 && policy.is_retryable(failure, exit_code),
         }
@@ -188,7 +215,8 @@ impl Run {
             RunKind::Job | RunKind::Heartbeat => {
                 let message = "the supervising process was told to end before the run was over";
                 let error = Failure::new(ErrorCode::SupervisorStopped, message);
-                let failed = RunFailed { error, exit_code: end.exit_code, signal: end.signal };
+                let failed =
+                    RunFailed { task: None, error, exit_code: end.exit_code, signal: end.signal };
                 Decision::record(vec![attempt, EventBody::RunFailed(failed)])
             }
         }
@@ -224,5 +252,27 @@ pub(super) fn requeued(reason: RequeueReason, not_before: Timestamp) -> EventBod
 
 pub(super) fn cancelled(cause: CancelCause, by: Option<String>, end: &EndAttempt) -> EventBody {
     let (exit_code, signal) = (end.exit_code, end.signal);
-    EventBody::RunCancelled(RunCancelled { cause, by, exit_code, signal })
+    EventBody::RunCancelled(RunCancelled { task: None, cause, by, exit_code, signal })
+}
+
+/// Names a task in the terminal event of its run.
+fn name_task(event: &mut EventBody, evidence: &TaskEvidence) {
+    let named = Some(Box::new(evidence.clone()));
+    if let EventBody::RunCompleted(completed) = event {
+        completed.task = named;
+    } else if let EventBody::RunFailed(failed) = event {
+        failed.task = named;
+    } else if let EventBody::RunCancelled(cancelled) = event {
+        cancelled.task = named;
+    }
+}
+
+/// Returns true if the agent ended by itself, or said that it failed.
+fn is_by_agent(failure: &Failure) -> bool {
+    match failure.code.class() {
+        CodeClass::AgentsOwn
+        | CodeClass::Transient(EndedBy::Agent)
+        | CodeClass::Permanent(EndedBy::Agent) => true,
+        CodeClass::Transient(EndedBy::Outside) | CodeClass::Permanent(EndedBy::Outside) => false,
+    }
 }

@@ -37,6 +37,12 @@ impl Run {
                 attempt.host.clone_from(&adopted.host);
                 attempt.worker.clone_from(&adopted.worker);
             }
+            AttemptEvent::TaskChanged(task) => {
+                if let Some(locator) = &mut attempt.locator {
+                    locator.fields.insert("status".to_owned(), task.status.clone().into());
+                    locator.fields.insert("ports".to_owned(), task.ports.clone().into());
+                }
+            }
             AttemptEvent::Exited(exited) => {
                 attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
             }
@@ -99,7 +105,7 @@ impl Run {
                 self.status = Status::Completed { at, exit_code: completed.exit_code };
             }
             RunEvent::Failed(failed) => {
-                let RunFailed { error, exit_code, signal } = failed.clone();
+                let RunFailed { error, exit_code, signal, task: _ } = failed.clone();
                 self.status = Status::Failed { at, error, exit_code, signal };
             }
             RunEvent::Cancelled(cancelled) => {

@@ -37,6 +37,7 @@ impl Run {
         }
         let Some(live) = self.live_attempt() else { return Ok(self.never_begun(lose.epoch, now)) };
         let end = EndAttempt {
+            task: None,
             attempt: live.number,
             outcome: AttemptOutcome::Drained,
             exit_code: None,
@@ -100,6 +101,7 @@ impl Run {
         if let Some(request) = self.cancel_requested.as_ref().filter(|_| !self.has_live_children())
         {
             let end = EndAttempt {
+                task: None,
                 attempt: 0,
                 outcome: AttemptOutcome::Drained,
                 exit_code: None,
@@ -131,7 +133,7 @@ impl Run {
             ErrorCode::LauncherDied,
             "the process that admitted the run died before it began",
         );
-        let failed = RunFailed { error, exit_code: None, signal: None };
+        let failed = RunFailed { task: None, error, exit_code: None, signal: None };
         Decision::record(vec![EventBody::RunFailed(failed)])
     }
 }

@@ -45,7 +45,7 @@ pub use come_back::CRASH_LIMIT;
 pub use command::{CallerCommand, Command};
 pub use counters::Counters;
 pub use decision::{Decision, Effect};
-pub use end_attempt::{AttemptOutcome, EndAttempt};
+pub use end_attempt::{AttemptOutcome, EndAttempt, EndedTask};
 pub use expire::Expire;
 pub use hand_back::HandBack;
 pub use input::{ProvideInput, RequestInput};

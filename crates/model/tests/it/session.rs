@@ -30,6 +30,7 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
 
 fn end(run: &mut Journaled, output: Option<Payload>) -> Vec<EventBody> {
     let end = EndAttempt {
+        task: None,
         attempt: 1,
         outcome: AttemptOutcome::Exited { output },
         exit_code: Some(0),

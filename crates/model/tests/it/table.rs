@@ -9,7 +9,7 @@ use errand_model::event::{
     CancelRequested, CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody, Failure,
     InputExpired, PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCancelled,
     RunCompleted, RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed,
-    RunStarted, Stage, StepStarted, StopReason,
+    RunStarted, Stage, StepStarted, StopReason, TaskChanged,
 };
 use errand_model::run::{
     AdoptAttempt, AttemptOutcome, AttemptReport, AttemptUp, AwaitSecrets, Cancel, Command,
@@ -65,7 +65,7 @@ pub(crate) fn end(attempt: u32, outcome: AttemptOutcome) -> Command {
         AttemptOutcome::Drained => None,
     };
     let usage = ProcessUsage::default();
-    EndAttempt { attempt, outcome, exit_code, signal: None, usage }.into()
+    EndAttempt { task: None, attempt, outcome, exit_code, signal: None, usage }.into()
 }
 
 pub(crate) fn cancel(grace_s: u64) -> Command {
@@ -131,6 +131,7 @@ pub(crate) fn provide(what: &str) -> Command {
 /// The agent exits as one does that parked.
 pub(crate) fn leave(attempt: u32) -> Command {
     EndAttempt {
+        task: None,
         attempt,
         outcome: AttemptOutcome::Failed(failure("exit_nonzero")),
         exit_code: Some(PARKED_EXIT_CODE),
@@ -262,7 +263,10 @@ fn every_command_in_every_state_of_a_service() {
 }
 
 fn events() -> Vec<EventBody> {
-    let usage = ProcessUsage::default();
+    [events_of_the_run(), events_of_attempts()].concat()
+}
+
+fn events_of_the_run() -> Vec<EventBody> {
     let now = Timestamp::from_millis(2_000_000);
     let grace = Duration::from_secs(1);
     let (exit_code, signal, by) = (Some(1), None, None);
@@ -277,15 +281,28 @@ fn events() -> Vec<EventBody> {
             grace,
         }),
         EventBody::RestartRequested(RestartRequested { by: by.clone(), grace }),
-        EventBody::RunCompleted(RunCompleted { output: None, exit_code }),
-        EventBody::RunFailed(RunFailed { error: failure("exit_nonzero"), exit_code, signal }),
+        EventBody::RunCompleted(RunCompleted { task: None, output: None, exit_code }),
+        EventBody::RunFailed(RunFailed {
+            task: None,
+            error: failure("exit_nonzero"),
+            exit_code,
+            signal,
+        }),
         EventBody::RunCancelled(RunCancelled {
+            task: None,
             cause: CancelCause::Stopped,
             by,
             exit_code,
             signal,
         }),
         EventBody::RunDeadLettered(RunDeadLettered { attempts: 1 }),
+    ]
+}
+
+fn events_of_attempts() -> Vec<EventBody> {
+    let usage = ProcessUsage::default();
+    let (exit_code, signal) = (Some(1), None);
+    vec![
         EventBody::AttemptStarted(AttemptStarted {
             number: 2,
             reason: AttemptReason::Retry,
@@ -308,6 +325,7 @@ fn events() -> Vec<EventBody> {
             host: "here".to_owned(),
             worker: None,
         }),
+        EventBody::TaskChanged(TaskChanged { status: "RUNNING".to_owned(), ports: Vec::new() }),
         EventBody::AttemptExited(AttemptExited { exit_code, usage }),
         EventBody::AttemptFailed(AttemptFailed {
             error: failure("exit_nonzero"),

@@ -220,7 +220,7 @@ impl Writer {
 
     pub(crate) fn complete(&mut self) -> Append {
         let exited = AttemptExited { exit_code: Some(0), usage: ProcessUsage::default() };
-        let completed = RunCompleted { output: None, exit_code: Some(0) };
+        let completed = RunCompleted { task: None, output: None, exit_code: Some(0) };
         self.append(&[EventBody::AttemptExited(exited), EventBody::RunCompleted(completed)])
     }
 }

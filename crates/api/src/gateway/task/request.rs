@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent_file::{ContainerPort, PortProtocol};
+use crate::agent_file::{Backoff, ContainerPort, PortProtocol};
 
 /// Form of a task's id, which is part of paths.
 const TASK_ID: &str = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$";
@@ -61,6 +61,9 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub timeout_seconds: Option<u32>,
+    /// Retries of the task, whose attempts keep their completed steps; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<TaskRetry>,
     /// True to run the task although one of the same configuration is active or completed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
@@ -94,6 +97,31 @@ pub enum RuntimeKind {
     K8s,
     /// A Kubernetes cluster: refused by this version.
     Kubernetes,
+}
+
+/// Retry policy of a task, as in the agent file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRetry {
+    /// Attempts after the first.
+    #[schemars(range(max = 1000))]
+    pub max_retries: u32,
+    /// Growth of the delay.
+    #[serde(default = "exponential")]
+    pub backoff: Backoff,
+    /// Delay before the first retry: `1s`, `500ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay: Option<String>,
+    /// No delay is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delay: Option<String>,
+    /// Failures that are tried again: all that may pass by themselves if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<String>,
+}
+
+const fn exponential() -> Backoff {
+    Backoff::Exponential
 }
 
 /// Limits of a task's container, as in the agent file.

@@ -43,6 +43,28 @@ pub const AREA: Area = Area {
                 Answer::json::<Task>(200, "It is over."),
             ])
             .errors(NOT_FOUND),
+        Route::new("put_task_brief", Method::Put, "/briefs/{id}/{name}", KeyScope::RunsWrite)
+            .says(
+                "Stores the brief of a task under the key `briefs/{id}/{name}`, where the name is the \
+                 SHA-256 of the body and `.json`. To be sent before the task; one that no task names \
+                 is removed after an hour.",
+            )
+            .takes(Body::Bytes("application/json"))
+            .answers(&[Answer::empty(204, "It is stored.")])
+            .errors(&[ErrorCode::RequestInvalid]),
+        Route::new("get_task_journal", Method::Get, "/tasks/{task_id}/journal", KeyScope::RunsRead)
+            .says("The journal of the run that carries a task out: events as lines of JSON.")
+            .answers(&[Answer::bytes(200, "application/x-ndjson", "The events.")])
+            .errors(NOT_FOUND),
+        Route::new(
+            "get_task_artifact",
+            Method::Get,
+            "/tasks/{task_id}/artifacts/{name}",
+            KeyScope::RunsRead,
+        )
+        .says("A file that a task put out.")
+        .answers(&[Answer::bytes(200, "application/octet-stream", "The file.")])
+        .errors(&[ErrorCode::TaskNotFound, ErrorCode::ArtifactNotFound]),
         Route::new("get_task_log", Method::Get, "/tasks/{task_id}/log", KeyScope::RunsRead)
             .says("The log of a task.")
             .query::<LogQuery>()

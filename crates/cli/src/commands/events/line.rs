@@ -41,6 +41,7 @@ const TELLING: &[Telling] = &[
     ("run.dead_lettered", &["attempts=attempts"]),
     ("attempt.started", &["reason", "lease=epoch", "supervisor=supervisor.pid", "host=host"]),
     ("attempt.running", &["pid=process.pid"]),
+    ("attempt.task_changed", &["status"]),
     ("attempt.adopted", &["lease=epoch", "supervisor=supervisor.pid", "host=host"]),
     ("attempt.exited", &["exit=exit_code", "took=usage.wall_ms", "cpu=usage.cpu_ms"]),
     ("attempt.failed", &["error", "exit=exit_code", "signal=signal", "took=usage.wall_ms"]),

@@ -3,6 +3,7 @@
 mod kinds;
 mod line;
 mod show;
+mod task;
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,9 @@ A line for people has number, time, attempt (- for the run as a whole), type, an
 Examples:
   errand events review
   errand events -f review --type run,attempt,step.failed
+  errand events review --task               what its dispatcher recorded
   errand events review --json | jq -r '[.seq, .type] | @tsv'")]
+#[expect(clippy::struct_excessive_bools, reason = "one flag of the command line each")]
 pub(crate) struct Args {
     /// The run
     run: String,
@@ -33,6 +36,9 @@ pub(crate) struct Args {
     /// Only events of that type (step.failed) or noun (step); may be given again
     #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = kinds::one)]
     types: Vec<String>,
+    /// Show the journal of the task at a dispatcher that carried the run out, once the run is over
+    #[arg(long, conflicts_with = "follow")]
+    task: bool,
     /// Print the events as JSON, one in a line
     #[arg(long)]
     json: bool,
@@ -50,6 +56,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         left_out: BTreeSet::new(),
         has_shown: false,
     };
+    if args.task {
+        return task::show(&place, &mut view).await;
+    }
     let mut seen = 0;
     loop {
         let page = place.events(&view.run_id, seen, PAGE).await?;

@@ -102,6 +102,7 @@ pub(crate) async fn run(
     wakes.say(&format!("attempt {attempt} of the service ended"));
     let usage = ProcessUsage { wall: engine.now().since(started_at), ..ProcessUsage::default() };
     let end = EndAttempt {
+        task: None,
         attempt,
         outcome: AttemptOutcome::Drained,
         exit_code: None,
@@ -151,6 +152,7 @@ async fn fail(
 ) -> Result<(), Error> {
     let failure = Failure::new(code, message).for_good();
     let end = EndAttempt {
+        task: None,
         attempt,
         outcome: AttemptOutcome::Failed(failure.clone()),
         exit_code: None,

@@ -54,7 +54,7 @@ impl Coordinator {
         };
         let usage = ProcessUsage::default();
         let attempt = self.run.last_attempt_number();
-        let end = EndAttempt { attempt, outcome, exit_code: None, signal: None, usage };
+        let end = EndAttempt { task: None, attempt, outcome, exit_code: None, signal: None, usage };
         self.command(&end.into())
     }
 

@@ -83,7 +83,7 @@ pub(crate) async fn dedup_finds_an_equal_run_unless_it_failed(factory: &impl Sto
         retryable: None,
         stderr_tail: None,
     };
-    let failed = RunFailed { error, exit_code: Some(1), signal: None };
+    let failed = RunFailed { task: None, error, exit_code: Some(1), signal: None };
     let end = writer.append(&[EventBody::AttemptExited(exited), EventBody::RunFailed(failed)]);
     store.append(end).await.unwrap();
     assert_eq!(store.admit(again()).await.unwrap(), Admitted::Created);

@@ -45,7 +45,7 @@ pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
             usage,
         }),
         EventBody::RunDeadLettered(RunDeadLettered { attempts: 1 }),
-        EventBody::RunFailed(RunFailed { error, exit_code: Some(1), signal: None }),
+        EventBody::RunFailed(RunFailed { task: None, error, exit_code: Some(1), signal: None }),
     ]);
     store.append(end).await.unwrap();
     writer

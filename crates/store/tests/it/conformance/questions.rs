@@ -55,6 +55,7 @@ fn parked() -> EventBody {
 
 fn cancelled() -> EventBody {
     EventBody::RunCancelled(RunCancelled {
+        task: None,
         cause: CancelCause::Stopped,
         by: None,
         exit_code: None,
