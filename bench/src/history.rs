@@ -69,6 +69,7 @@ pub(crate) fn admission_with(
             initial_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(1),
             retry_on: Vec::new(),
+            dispatch: None,
         },
         service: None,
         launcher: None,

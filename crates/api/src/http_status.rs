@@ -22,7 +22,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::KeyInvalid
         | ErrorCode::KeyExpired
         | ErrorCode::SignatureInvalid => 401,
-        ErrorCode::ScopeMissing | ErrorCode::OriginRefused => 403,
+        ErrorCode::ScopeMissing | ErrorCode::OriginRefused | ErrorCode::PolicyDenied => 403,
         ErrorCode::RunNotFound
         | ErrorCode::AgentNotFound
         | ErrorCode::KeyNotFound
@@ -87,6 +87,8 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ReplayDiverged
         | ErrorCode::BudgetExceeded
         | ErrorCode::ModelUnpriced
+        | ErrorCode::ApprovalPending
+        | ErrorCode::PolicyInvalid
         | ErrorCode::SessionMissing
         | ErrorCode::SessionConflict
         | ErrorCode::SessionBusy

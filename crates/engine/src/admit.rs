@@ -27,7 +27,7 @@ use crate::error::AgentUnsupported;
 use crate::off_thread::off_thread;
 use crate::run_options::RunOptions;
 use crate::submission::{CheckedSubmission, Lineage, Submission};
-use crate::{Engine, brief, dependencies, environment, payload};
+use crate::{Engine, brief, dependencies, environment, payload, policy};
 
 /// Returns the admission of a checked submission.
 ///
@@ -50,6 +50,7 @@ pub(crate) async fn admission_as(
 ) -> Result<Admission, Error> {
     let submission = Box::pin(dependencies::equipped(engine, submission)).await?;
     let mut submission = submission.into_submission();
+    let triggered = policy::decide_trigger(engine, &mut submission)?;
     let dependencies = submission.dependencies.take().unwrap_or_default();
     let parts = pinned::resolve(engine, &submission).await?;
     let mut catalog = pinned::definitions(engine, &submission).await?;
@@ -82,7 +83,7 @@ pub(crate) async fn admission_as(
     let Lineage { heritage, decided, redrives, .. } = lineage;
     let mut inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
     let has_heritage = !inherited.is_empty();
-    inherited.extend(decided.map(EventBody::PolicyDecided));
+    inherited.extend(decided.into_iter().chain(triggered).map(EventBody::PolicyDecided));
     draft.record(&inherited, now)?;
     let (run, head, _, added) = draft.into_parts();
     if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {

@@ -175,7 +175,8 @@ fn assembled(
             CatalogKind::Service
             | CatalogKind::Tier
             | CatalogKind::Dispatcher
-            | CatalogKind::PriceTable => {}
+            | CatalogKind::PriceTable
+            | CatalogKind::Policy => {}
         }
     }
     Ok(Brief {
@@ -266,7 +267,8 @@ fn text(
             CatalogSpec::Service(_)
             | CatalogSpec::Tier(_)
             | CatalogSpec::Dispatcher(_)
-            | CatalogSpec::PriceTable(_),
+            | CatalogSpec::PriceTable(_)
+            | CatalogSpec::Policy(_),
         )
         | None => {
             let problem = CatalogProblem::BriefUnassembled {

@@ -59,7 +59,8 @@ pub(crate) fn equip(
                 CatalogSpec::Skill(_)
                 | CatalogSpec::Config(_)
                 | CatalogSpec::Dispatcher(_)
-                | CatalogSpec::PriceTable(_),
+                | CatalogSpec::PriceTable(_)
+                | CatalogSpec::Policy(_),
             )
             | None => {}
         }

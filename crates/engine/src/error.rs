@@ -139,6 +139,12 @@ pub enum Error {
     /// A tier or a service is missing or unhealthy.
     #[error(transparent)]
     Dependency(#[from] Box<crate::dependencies::DependencyProblem>),
+    /// A policy denies it.
+    #[error(transparent)]
+    PolicyDenied(#[from] crate::policy::PolicyDenied),
+    /// A policy's program is not valid.
+    #[error(transparent)]
+    PolicyInvalid(#[from] crate::policy::PolicyInvalid),
     /// A brief is too large.
     #[error(transparent)]
     BriefTooLarge(#[from] BriefTooLarge),
@@ -277,6 +283,8 @@ coded_by_variant!(
     Definition,
     Catalog,
     Dependency,
+    PolicyDenied,
+    PolicyInvalid,
     BriefTooLarge,
     BriefDamaged,
     Hooks,

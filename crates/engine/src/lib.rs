@@ -57,6 +57,7 @@ mod parcels;
 pub mod parts;
 pub mod payload;
 pub mod people;
+pub mod policy;
 pub mod prices;
 pub mod reaper;
 pub mod reconcile;

@@ -81,7 +81,8 @@ pub(crate) fn places(kind: CatalogKind, slug: &str) -> Vec<String> {
         CatalogKind::Service
         | CatalogKind::Tier
         | CatalogKind::Dispatcher
-        | CatalogKind::PriceTable => Vec::new(),
+        | CatalogKind::PriceTable
+        | CatalogKind::Policy => Vec::new(),
     }
 }
 

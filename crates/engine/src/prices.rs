@@ -74,7 +74,8 @@ fn of_manifests(
         | CatalogSpec::Config(_)
         | CatalogSpec::Service(_)
         | CatalogSpec::Tier(_)
-        | CatalogSpec::Dispatcher(_) => Vec::new(),
+        | CatalogSpec::Dispatcher(_)
+        | CatalogSpec::Policy(_) => Vec::new(),
     })
 }
 

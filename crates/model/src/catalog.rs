@@ -53,6 +53,8 @@ kinds! {
     Dispatcher = "dispatcher";
     /// Prices of models.
     PriceTable = "price-table";
+    /// Decisions about the calls of agents.
+    Policy = "policy";
 }
 
 impl fmt::Display for CatalogKind {
@@ -68,7 +70,12 @@ impl FromStr for CatalogKind {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lower = text.to_ascii_lowercase();
         let is_it = |word: &str| {
-            lower == word || lower.strip_suffix('s') == Some(word) || lower.replace('-', "") == word
+            lower == word
+                || lower.strip_suffix('s') == Some(word)
+                || lower
+                    .strip_suffix("ies")
+                    .is_some_and(|stem| word.strip_suffix('y') == Some(stem))
+                || lower.replace('-', "") == word
         };
         let known = Self::ALL
             .iter()

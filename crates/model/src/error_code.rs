@@ -251,6 +251,9 @@ codes! {
     EventInvalid = "event_invalid", USAGE, OWN, "an event cannot be recorded";
     BudgetExceeded = "budget_exceeded", ERRAND_FAILED, permanent(Agent), "a budget leaves no room for it";
     ModelUnpriced = "model_unpriced", ERRAND_FAILED, permanent(Agent), "a budget in dollars applies, and the model has no price";
+    PolicyDenied = "policy_denied", ERRAND_FAILED, permanent(Agent), "a policy denies it";
+    PolicyInvalid = "policy_invalid", ERRAND_FAILED, permanent(Outside), "a policy cannot be used";
+    ApprovalPending = "approval_pending", ERRAND_FAILED, OWN, "a person has not decided yet";
 
     // Models behind the gateway.
     ProviderInvalid = "provider_invalid", USAGE, permanent(Outside), "a model provider cannot be used as it is configured";

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error_code::{CodeClass, EndedBy, ErrorCode};
+use crate::error_code::{CodeClass, ErrorCode};
 
 /// Failure of a run, an attempt or a step, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,9 +61,6 @@ pub enum FailureCode {
     Own(Box<str>),
 }
 
-/// Code that errand's own policies are to use: no retry, although it is in no table yet.
-const RESERVED: &str = "policy_denied";
-
 impl FailureCode {
     /// Returns the text of the code.
     pub fn as_str(&self) -> &str {
@@ -85,7 +82,6 @@ impl FailureCode {
     pub fn class(&self) -> CodeClass {
         match self {
             Self::Known(code) => code.class(),
-            Self::Own(text) if **text == *RESERVED => CodeClass::Permanent(EndedBy::Agent),
             Self::Own(_) => CodeClass::AgentsOwn,
         }
     }

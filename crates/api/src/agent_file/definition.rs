@@ -21,14 +21,14 @@ use super::coordinator::{Coordinator, Member};
 use super::inventory::{Dependency, DependencyForm, McpServer, Model, Tool, ToolForm};
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
+use super::policy::PolicyRules;
 use super::providers::Providers;
 use super::retry::RetryPolicyForm;
 use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, DispatcherName, Environment, GitRef,
-    SecretName, SkillName, TierName, TimeZoneName,
+    PolicyName, SecretName, SkillName, TierName, TimeZoneName,
 };
 use super::section::Section;
-use super::unsupported::Refused;
 use super::written::{CoordinatorForm, Handoffs};
 
 /// The `apiVersion` that this version reads.
@@ -138,9 +138,13 @@ pub struct Agent {
     /// Limits on tokens, money and calls.
     #[schemars(with = "Section<Budgets>")]
     pub budgets: Budgets,
-    /// Not supported by this version of errand: nothing would enforce them.
-    #[schemars(with = "Refused", extend("x-unsupported" = "limits in `budgets` are enforced"))]
+    /// Policies of the catalog that decide about the calls of the agent.
+    #[schemars(with = "Vec<PolicyName>", extend("uniqueItems" = true), length(max = 16))]
     pub policies: Vec<String>,
+    /// Rules of the agent's own, which decide together with its policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Section<PolicyRules>")]
+    pub policy: Option<PolicyRules>,
     /// Cron lines that wake the agent when it is served.
     #[schemars(with = "Vec<Section<AgentSchedule>>", length(max = 100))]
     pub schedules: Vec<AgentSchedule>,
@@ -194,9 +198,7 @@ impl Agent {
     /// may. Programs differ in the harnesses and targets that they have: those are not among them.
     pub fn unsupported(&self) -> Vec<String> {
         let of_agents = self.dependencies.iter().filter(|it| it.service_name().is_none()).count();
-        let lists = [("policies", self.policies.len()), ("dependencies", of_agents)];
-        let given = lists.iter().filter(|(_, count)| *count > 0);
-        given.map(|(name, _)| format!("`{name}`")).collect()
+        if of_agents > 0 { vec!["`dependencies`".to_owned()] } else { Vec::new() }
     }
 }
 
@@ -349,6 +351,7 @@ impl Default for Agent {
             tier: None,
             dependencies: Vec::new(),
             dispatcher: None,
+            policy: None,
             input_schema: None,
             output_schema: None,
             resources: AgentResources::default(),

@@ -11,13 +11,13 @@ use super::inventory::{DependencyForm, McpServer, Model, ToolForm};
 use super::known::Known;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
+use super::policy::PolicyRules;
 use super::problem::AgentFileProblem;
 use super::providers::Providers;
 use super::reader::Reader;
 use super::retry::{DispatchRetryForm, RetryPolicyForm};
 use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
-use super::unsupported::{REFUSED, refuse};
 use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
 use super::{command_files, read_coordinator, retry, scalar, whole};
@@ -109,6 +109,7 @@ sections! {
     "RetryPolicy" = RetryPolicyForm;
     "DispatchRetry" = DispatchRetryForm;
     "Budgets" = Budgets;
+    "PolicyRules" = PolicyRules;
     "Schedule" = AgentSchedule;
     "Listeners" = Listeners;
     "Coordinator" = CoordinatorForm;
@@ -118,7 +119,6 @@ sections! {
 /// The functions that read what a schema cannot say.
 fn reader_of(name: &str) -> Option<ReadNamed> {
     match name {
-        REFUSED => Some(refuse),
         "RetryPolicy" => Some(retry::read),
         name => scalar::reader_of(name).or_else(|| read_coordinator::reader_of(name)),
     }

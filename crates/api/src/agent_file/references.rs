@@ -11,6 +11,18 @@ use super::reader::Reader;
 /// Word of `dispatcher` for any dispatcher that can carry a run out.
 pub const ANY_DISPATCHER: &str = "auto";
 
+pub(super) fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let name = reader.text_that(at, names::is_slug, "cannot be a skill", names::SLUG_HINT)?;
+    reader.refers_to(at, FileReference::Skill(name.clone()));
+    Some(name)
+}
+
+pub(super) fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
+    reader.refers_to(at, FileReference::Config(name.clone()));
+    Some(name)
+}
+
 pub(super) fn tier(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     definition(reader, at, CatalogKind::Tier)
 }
@@ -20,6 +32,10 @@ pub(super) fn dispatcher(reader: &mut Reader, at: &At<'_>) -> Option<String> {
         return Some(ANY_DISPATCHER.to_owned());
     }
     definition(reader, at, CatalogKind::Dispatcher)
+}
+
+pub(super) fn policy_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    definition(reader, at, CatalogKind::Policy)
 }
 
 pub(super) fn needed_service(reader: &mut Reader, at: &At<'_>) -> Option<String> {

@@ -6,21 +6,22 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use errand_model::retry::{ERROR_PREFIX, EXIT_PREFIX};
 use errand_model::{CronExpr, time_zone, time_zone_names};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::at::At;
 use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, parse_method};
-use super::known::FileReference;
 use super::quantity::{cpu_millis, memory_bytes, micro_usd};
 use super::reader::Reader;
-use super::references::{dependency_name, dispatcher, needed_service, tier};
+use super::references::{
+    config, dependency_name, dispatcher, needed_service, policy_name, skill, tier,
+};
+use super::retry_on::retry_on;
 use super::shape::ReadNamed;
 use super::suggest::closest;
 use super::yaml::Kind;
-use super::{json_schema as schema_of_json, names};
+use super::{json_schema as schema_of_json, names, rule};
 use crate::error_code::ErrorCode;
 
 /// Defines types that are read in a way of their own, and the function that finds it by their names.
@@ -143,6 +144,36 @@ scalars! {
     ConfigName as "ConfigName" = { "type": "string" }, config;
     /// The name of a tool, and nothing else about it.
     ToolName as "ToolName" = { "type": "string" }, tool_name;
+    /// A policy of the catalog by name.
+    PolicyName as "PolicyName" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["no-mail"]
+    }, policy_name;
+    /// A pattern of names, in which a `*` stands for any characters; or one with conditions: patterns
+    /// of values by their paths in the call.
+    RuleItem as "RuleItem" = {
+        "anyOf": [
+            { "type": "string", "minLength": 1 },
+            {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": false,
+                "properties": {
+                    "name": { "type": "string", "minLength": 1 },
+                    "when": {
+                        "type": "object",
+                        "additionalProperties": {
+                            "anyOf": [
+                                { "type": ["string", "number", "boolean"] },
+                                { "type": "array", "items": { "type": ["string", "number", "boolean"] } }
+                            ]
+                        }
+                    },
+                    "reason": { "type": "string" }
+                }
+            }
+        ],
+        "examples": ["send_*"]
+    }, rule::rule;
     /// A tier of the catalog by name.
     TierName as "TierName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["terminal"]
@@ -319,18 +350,6 @@ fn slug(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     reader.text_that(at, names::is_slug, "cannot be a name", names::SLUG_HINT)
 }
 
-fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    let name = reader.text_that(at, names::is_slug, "cannot be a skill", names::SLUG_HINT)?;
-    reader.refers_to(at, FileReference::Skill(name.clone()));
-    Some(name)
-}
-
-fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
-    reader.refers_to(at, FileReference::Config(name.clone()));
-    Some(name)
-}
-
 fn tool_name(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
     slug(reader, at).map(|name| json!({ "name": name }))
 }
@@ -445,39 +464,4 @@ fn host_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
             None
         }
     }
-}
-
-/// A failure that another attempt may mend: an error code, an exit code, or the agent's own code.
-fn retry_on(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    let what = "a failure that can be retried";
-    if let Kind::Number { text } = &at.node.kind {
-        let hint = format!("for the agent's exit code write {EXIT_PREFIX}{text}");
-        reader.report_hint(at, format!("{text} is not {what}"), hint);
-        return None;
-    }
-    let text = at.text().unwrap_or_default();
-    if let Some(code) = text.strip_prefix(EXIT_PREFIX) {
-        let code = code.parse::<u8>().ok().filter(|code| *code > 0);
-        if code.is_none() {
-            let hint = format!("exit codes of failures are 1 to 255: {EXIT_PREFIX}75");
-            reader.report_hint(at, format!("{text:?} is not {what}"), hint);
-        }
-        return code.map(|code| format!("{EXIT_PREFIX}{code}"));
-    }
-    if let Some(code) = text.strip_prefix(ERROR_PREFIX) {
-        let is_code = code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-        if is_code && code.starts_with(|first: char| first.is_ascii_lowercase()) {
-            return Some(text.to_owned());
-        }
-        let hint = format!(
-            "a code of the agent's own is lower-case words joined by underscores: \
-             {ERROR_PREFIX}rate_limited"
-        );
-        reader.report_hint(at, format!("{text:?} is not {what}"), hint);
-        return None;
-    }
-    let codes = ErrorCode::RETRYABLE.iter().map(|code| (code.as_str(), code.as_str()));
-    let choices: Vec<(&str, &str)> =
-        codes.chain([("exit:<n>", ""), ("error:<code>", "")]).collect();
-    reader.choice(at, what, &choices).filter(|code| !code.is_empty()).map(str::to_owned)
 }

@@ -31,6 +31,9 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
             reader.report_hint(&env, message, hint);
         }
     }
+    if let (Some(policy), Some(at)) = (&agent.policy, spec.field("policy")) {
+        policy.check(reader, &at);
+    }
     unique_names(reader, spec, "tools", "tool");
     unique_names(reader, spec, "mcp_servers", "server");
     mcp_servers(reader, spec);

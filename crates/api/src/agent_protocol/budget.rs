@@ -61,6 +61,9 @@ pub struct ReserveAnswer {
     /// receivers that do things once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Arguments with which the tool is to be called, if a policy changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
 }
 
 /// The limit that a call would have passed.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::config::ConfigDefinition;
 use super::definition::{Definition as _, DefinitionMetadata, DefinitionName, ManifestForm};
 use super::dispatcher::DispatcherDefinition;
+use super::policy::PolicyDefinition;
 use super::price_table::PriceTableDefinition;
 use super::scalar;
 use super::service::ServiceDefinition;
@@ -108,6 +109,7 @@ definitions! {
     Tier(TierDefinition);
     Dispatcher(DispatcherDefinition);
     PriceTable(PriceTableDefinition);
+    Policy(PolicyDefinition);
 }
 
 impl CatalogManifest {

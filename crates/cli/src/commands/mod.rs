@@ -46,6 +46,7 @@ mod named_elsewhere;
 pub(crate) mod output;
 mod packed;
 pub(crate) mod pause;
+pub(crate) mod policy;
 pub(crate) mod prices;
 pub(crate) mod prune;
 pub(crate) mod ps;
@@ -112,7 +113,7 @@ pub(crate) const GROUPS: [CommandGroup; 8] = [
         "Write agents",
         &["validate", "build", "schema", "bom", "secret", "prices", "push", "agents", "agent"],
     ),
-    ("Share definitions", &["apply", "get", "diff", "delete"]),
+    ("Share definitions", &["apply", "get", "diff", "delete", "policy"]),
     (
         "Run a server",
         &[
@@ -208,6 +209,9 @@ pub(crate) enum Command {
     Messages(messages::Args),
     /// Sum up what calls used: tokens, cost, calls, by run, agent, model, day and more
     Usage(usage::Args),
+    /// Show what policies decided, and try a policy on recorded runs
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Show the prices of models that are in force, and where they are from
     Prices(prices::Args),
     /// List the files that a run put out, or print one
@@ -333,6 +337,7 @@ async fn carry_out(context: &Context, command: Command, cli: MakeCli) -> Result<
         Command::Calls(args) => calls::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
         Command::Usage(args) => usage::run(context, args).await,
+        Command::Policy(command) => policy::run(context, command).await,
         Command::Prices(args) => prices::run(context, &args).await,
         Command::Artifacts(args) => artifacts::run(context, args).await,
         Command::Output(args) => output::run(context, args).await,

@@ -11,7 +11,7 @@ Examples:
   errand schema                  of the agent file
   errand schema skill            of manifests of the kind Skill")]
 pub(crate) struct Args {
-    /// Kind of definition: skill, config, service, tier, dispatcher or price-table
+    /// Kind of definition: skill, config, service, tier, dispatcher, price-table or policy
     #[arg(value_name = "KIND", value_parser = super::catalog::kind)]
     kind: Option<CatalogKind>,
 }

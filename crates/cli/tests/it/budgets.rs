@@ -4,22 +4,8 @@ use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
-    all, event_types, finish, kill, record, run, sandbox, start, wait_for_record,
+    all, event_types, events, finish, kill, ran, record, run, sandbox, start, wait_for_record,
 };
-
-/// Returns the data of a run's events of one type.
-fn events(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
-    let lines = sandbox.errand(["events", "--json", run_id]).run().ok().json_lines();
-    lines.into_iter().filter(|e| e["type"] == kind).map(|e| e["data"].clone()).collect()
-}
-
-/// Runs a script to its end; returns its output and its record.
-fn ran(sandbox: &Sandbox, agent: &TestAgent, more: &[&str]) -> (String, Value) {
-    let agent = sandbox.agent(agent);
-    let output = run(sandbox, &agent, more).run();
-    let newest = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
-    (output.stdout(), record(sandbox, &newest))
-}
 
 /// Returns a line of shell that reports a model call of so many tokens.
 fn called(tokens: u64) -> String {

@@ -69,6 +69,7 @@ mod payload;
 mod people;
 mod pipes;
 mod places;
+mod policies;
 mod reconnects;
 mod recovery;
 mod reference;

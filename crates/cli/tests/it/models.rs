@@ -437,3 +437,21 @@ fn an_agent_in_a_container_without_a_network_calls_its_model() {
     assert_eq!(support::record(&sandbox, &id)["usage"]["input_tokens"], 1009);
     assert_eq!(provider.received()[0].header("authorization"), format!("Bearer {KEY}"));
 }
+
+#[test]
+fn a_policy_denies_a_model_before_the_provider_is_asked() {
+    let (sandbox, provider) = (sandbox(), Receiver::start());
+    let rules =
+        "  policy: { models: { deny: [{ name: 'openai/gpt-4*', reason: not this one }] } }\n";
+    let agent = agent(&sandbox, &provider, rules, &[&chat("hi")]);
+    let ran = sandbox.errand(["run"]).arg(agent).env("OPENAI_API_KEY", KEY).run().ok();
+    assert!(ran.stdout().starts_with("403 false "), "{}", ran.stdout());
+    assert!(ran.stdout().contains("policy_denied"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("not this one"), "{}", ran.stdout());
+    assert!(provider.received().is_empty());
+    let id = sandbox.errand(["ps", "-aq"]).run().ok().stdout().trim().to_owned();
+    let events = events(&sandbox, &id);
+    let decided = of_type(&events, "policy.decided");
+    assert_eq!(decided.last().unwrap()["subject"], "gpt-4o");
+    assert_eq!(decided.last().unwrap()["verdict"], "deny");
+}

@@ -167,3 +167,17 @@ pub(crate) fn run<'s>(
 ) -> errand_testkit::Command<'s> {
     command(sandbox, &["run"], agent, more)
 }
+
+/// Returns the data of a run's events of one type.
+pub(crate) fn events(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
+    let lines = sandbox.errand(["events", "--json", run_id]).run().ok().json_lines();
+    lines.into_iter().filter(|e| e["type"] == kind).map(|e| e["data"].clone()).collect()
+}
+
+/// Runs a script to its end; returns its output and its record.
+pub(crate) fn ran(sandbox: &Sandbox, agent: &TestAgent, more: &[&str]) -> (String, Value) {
+    let agent = sandbox.agent(agent);
+    let output = run(sandbox, &agent, more).run();
+    let newest = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    (output.stdout(), record(sandbox, &newest))
+}

@@ -10,7 +10,7 @@ use crate::error::{
     AgentUnsupported, CodedError, FoldFailure, MemberError, NoRandomness, RunEnding,
     operation_error,
 };
-use crate::{agents, brief, catalog, dependencies, parcels, payload};
+use crate::{agents, brief, catalog, dependencies, parcels, payload, policy};
 
 operation_error! {
     /// Error: a run is not admitted.
@@ -27,6 +27,8 @@ operation_error! {
         Catalog(catalog::Error),
         /// A tier or a service is missing or unhealthy.
         Dependencies(dependencies::Error),
+        /// A policy denies the run.
+        Policy(policy::Error),
         /// The brief cannot be assembled.
         Brief(brief::Error),
         /// The store failed or refused.

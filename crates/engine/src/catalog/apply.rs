@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_api::audit::{Action, Actor};
-use errand_api::catalog::{CatalogChange, CatalogManifest, CatalogOutcome, DefinitionName};
+use errand_api::catalog::{
+    CatalogChange, CatalogManifest, CatalogOutcome, CatalogSpec, DefinitionName,
+};
 use errand_model::catalog::CatalogKind;
+use errand_policy::{Policy, RegoInvalid};
 use errand_store::{DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
@@ -79,8 +82,21 @@ async fn planned<'a>(
             let file = filed.file.clone();
             return Err(CatalogProblem::FromFile { kind, name, file }.into());
         }
+        check_program(manifest)?;
     }
     Plan::of(engine, namespace, manifests, &filed).await
+}
+
+/// Refuses a policy whose program is not valid.
+fn check_program(manifest: &CatalogManifest) -> Result<(), CatalogProblem> {
+    let CatalogSpec::Policy(policy) = &manifest.spec else { return Ok(()) };
+    let name = manifest.metadata.name.clone();
+    match Policy::compile(&name, None, policy) {
+        Ok(_) => Ok(()),
+        Err(RegoInvalid { line, message }) => {
+            Err(CatalogProblem::PolicyInvalid { name, line, reason: message })
+        }
+    }
 }
 
 /// Returns the write that records a change in the audit log; `None` for a definition that stays as it

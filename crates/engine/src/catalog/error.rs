@@ -36,6 +36,16 @@ pub enum CatalogProblem {
         /// Problems of each file.
         files: Vec<Problems>,
     },
+    /// The program of a policy is not valid.
+    #[error("the program of the policy {name:?} is not valid{}: {reason}", at_line(*line))]
+    PolicyInvalid {
+        /// Name of the policy.
+        name: String,
+        /// Line of the program, from 1, if it is known.
+        line: Option<u32>,
+        /// Reason, for people.
+        reason: String,
+    },
     /// There is no such definition, or no such version of it.
     #[error("the catalog has no {} {name:?}{}", kind.path_word(), of_version(*version))]
     NotFound {
@@ -117,6 +127,10 @@ fn of_version(version: Option<u64>) -> String {
     version.map(|version| format!(" in version {version}")).unwrap_or_default()
 }
 
+fn at_line(line: Option<u32>) -> String {
+    line.map(|line| format!(" at its line {line}")).unwrap_or_default()
+}
+
 fn shown(files: &[Problems]) -> String {
     files.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -137,6 +151,9 @@ impl CatalogProblem {
             Self::OtherName { .. } => "use the kind and the name of the manifest in the path",
             Self::TooMany { .. } => "delete some first",
             Self::Contended => "try again",
+            Self::PolicyInvalid { .. } => {
+                "write `package errand` with a rule `decision` or a set `deny`, in Rego version 1"
+            }
             Self::Invalid { .. } => "",
         }
     }
@@ -148,6 +165,7 @@ impl CodedError for CatalogProblem {
             Self::Invalid { .. } | Self::ReferenceUnknown { .. } | Self::OtherName { .. } => {
                 ErrorCode::ManifestInvalid
             }
+            Self::PolicyInvalid { .. } => ErrorCode::PolicyInvalid,
             Self::NotFound { .. } => ErrorCode::DefinitionNotFound,
             Self::InUse { .. } => ErrorCode::DefinitionInUse,
             Self::FromFile { .. } => ErrorCode::DefinitionReadOnly,

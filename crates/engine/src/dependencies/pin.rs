@@ -90,7 +90,7 @@ pub async fn check_names(
 ) -> Result<Vec<DefinitionName>, Error> {
     let found = find(engine, namespace, agent).await?;
     let own = |(kind, name): &DefinitionName| {
-        matches!(kind, CatalogKind::Tier | CatalogKind::Dispatcher)
+        matches!(kind, CatalogKind::Tier | CatalogKind::Dispatcher | CatalogKind::Policy)
             || agent.dependencies.iter().any(|it| it.service_name() == Some(name))
     };
     let names = found.pins.into_iter().map(|pin| (pin.kind, pin.name));
@@ -113,6 +113,10 @@ async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result
         }
     }
     let of = format!("the agent {}", agent.name);
+    for name in &agent.policies {
+        let definition = (CatalogKind::Policy, name.clone());
+        one(engine, &filed, &of, definition, &mut found).await?;
+    }
     let own = agent.dependencies.iter().filter_map(|it| it.service_name());
     services.extend(own.map(|name| (name.to_owned(), of.clone())));
     for (name, of) in services {
@@ -134,9 +138,12 @@ async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result
     Ok(found)
 }
 
-/// Returns true if an agent names a tier, a service or a dispatcher.
+/// Returns true if an agent names a tier, a service, a dispatcher or a policy.
 const fn has_any(agent: &Agent) -> bool {
-    agent.tier.is_some() || !agent.dependencies.is_empty() || agent.dispatcher.is_some()
+    agent.tier.is_some()
+        || !agent.dependencies.is_empty()
+        || agent.dispatcher.is_some()
+        || !agent.policies.is_empty()
 }
 
 /// Returns the names of the dispatchers that an agent may be sent to: the one that it names, or all those

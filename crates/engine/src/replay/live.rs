@@ -81,6 +81,8 @@ fn decided(calls: &[Call], allowed_by: Option<String>) -> PolicyDecided {
         enforced: "allow".to_owned(),
         reason: Some(reason),
         by: allowed_by.filter(|_| !is_clean),
+        subject: None,
+        call: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod messages;
 mod model_calls;
 mod output;
 mod people;
+mod policy;
 mod refusal;
 mod session;
 mod time;
@@ -77,6 +78,8 @@ pub(super) struct AttemptBackend {
     mailbox: tokio::sync::Mutex<messages::Mailbox>,
     /// Prices in force, read when the first call of a model is priced.
     prices: OnceCell<PriceTable>,
+    /// Policies about its calls.
+    policies: policy::CallPolicies,
     /// Reservations of calls under way against the run's own limits.
     book: Mutex<Book>,
     /// Effects on the agent that are not carried out yet.
@@ -129,6 +132,7 @@ impl AttemptBackend {
             masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
             mailbox: tokio::sync::Mutex::new(mailbox),
             prices: OnceCell::new(),
+            policies: policy::CallPolicies::of(&prepared.parcel.agent),
             book: Mutex::new(book),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
@@ -453,6 +457,7 @@ impl Backend for AttemptBackend {
 
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
         let name = self.redactor.redact(&upload.name).into_owned();
+        self.permit_artifact(&name, upload.media_type.as_deref()).await?;
         let (blobs, path) = (self.engine.blobs(), upload.path.clone());
         let kept = off_thread(move || Ok(blobs.put_file(&path)?)).await;
         let (digest, size_bytes) = kept.map_err(|error| refusal(&error))?;

@@ -145,7 +145,8 @@ fn check_programs(caller: &Caller, manifests: &[CatalogManifest]) -> Result<(), 
         | CatalogSpec::Config(_)
         | CatalogSpec::Tier(_)
         | CatalogSpec::Dispatcher(_)
-        | CatalogSpec::PriceTable(_) => false,
+        | CatalogSpec::PriceTable(_)
+        | CatalogSpec::Policy(_) => false,
     });
     if !has_program {
         return Ok(());

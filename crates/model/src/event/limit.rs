@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
 use crate::budget::{LimitName, OnExceed};
+use crate::{Digest, Payload};
 
 /// `budget.warned`: 80 % of a limit are used. Once per limit and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct BomPinned {
 }
 
 /// `policy.decided`: a rule was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyDecided {
     /// Before or after what it was asked, such as `replay.before`.
     pub hook: String,
@@ -64,6 +64,12 @@ pub struct PolicyDecided {
     pub reason: Option<String>,
     /// Person who overruled the verdict, if any.
     pub by: Option<String>,
+    /// Name of what it was about, such as a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The call that it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Payload>,
 }
 
 /// `checkback.refused`: a result came too late, or was another than the one reported before. It

@@ -18,7 +18,7 @@ Examples:
   errand agent emit model.called \"{\\\"reservation_id\\\": \\\"$id\\\", \\\"input_tokens\\\": 900}\"
   errand agent reserve tool --tool send_mail --arguments '{\"to\": \"ann\"}' --json
   errand agent reserve --release \"$id\"
-Exit codes: 0 granted, 1 the budget leaves no room.")]
+Exit codes: 0 granted, 1 the budget leaves no room, or a policy denies the call.")]
 pub(crate) struct Args {
     /// Kind of the planned call
     #[arg(required_unless_present = "release")]
@@ -84,7 +84,13 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
         arguments: args.arguments.as_deref().map(json).transpose()?,
         step,
     };
-    let answer = client.reserve(&call).await.map_err(refused)?;
+    let answer = loop {
+        match client.reserve(&call).await {
+            // A person is asked: the same call waits for the same answer.
+            Err(error) if error.code() == ErrorCode::ApprovalPending => {}
+            answer => break answer.map_err(refused)?,
+        }
+    };
     if args.json {
         let document = serde_json::to_value(&answer)
             .map_err(|error| Failure::internal("cannot write JSON", &error))?;
@@ -96,7 +102,10 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
 }
 
 fn refused(error: ClientError) -> Failure {
-    let is_over = matches!(error.code(), ErrorCode::BudgetExceeded | ErrorCode::ModelUnpriced);
+    let is_refused = matches!(
+        error.code(),
+        ErrorCode::BudgetExceeded | ErrorCode::ModelUnpriced | ErrorCode::PolicyDenied
+    );
     let failure = failed(error);
-    if is_over { failure.exit_with(REFUSED) } else { failure }
+    if is_refused { failure.exit_with(REFUSED) } else { failure }
 }

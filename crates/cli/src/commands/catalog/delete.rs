@@ -12,7 +12,7 @@ Examples:
   errand delete config style-guide
   errand delete service redis --force       although tiers or agents use it")]
 pub(crate) struct Args {
-    /// Kind of definition: skill, config, service, tier, dispatcher or price-table
+    /// Kind of definition: skill, config, service, tier, dispatcher, price-table or policy
     #[arg(value_name = "KIND", value_parser = kind)]
     kind: CatalogKind,
     /// The definitions

@@ -25,8 +25,8 @@ Examples:
   errand get config style-guide --version 2 -o json
   errand get schedules                      what has commands of its own is listed, too")]
 pub(crate) struct Args {
-    /// Kind of definition: skill, config, service, tier, dispatcher or price-table; or agents,
-    /// schedules, hooks or keys
+    /// Kind of definition: skill, config, service, tier, dispatcher, price-table or policy; or
+    /// agents, schedules, hooks or keys
     #[arg(value_name = "KIND", value_parser = listed)]
     kind: ListedKind,
     /// Name of one definition

@@ -5,7 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod diff;
 pub(crate) mod get;
 mod lines;
-mod source;
+pub(super) mod source;
 
 use std::str::FromStr as _;
 

@@ -16,7 +16,7 @@ use crate::place::RegistryOrServer;
 
 /// Files of manifests.
 #[derive(Debug, clap::Args)]
-pub(super) struct Sources {
+pub(in crate::commands) struct Sources {
     /// A manifest, a folder of manifests, a folder with a SKILL.md, or - for stdin; may be given
     /// again
     #[arg(short = 'f', long = "file", value_name = "PATH", required = true)]
@@ -25,7 +25,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Reads all manifests, and checks them with those that the catalog has.
-    pub(super) async fn read(
+    pub(in crate::commands) async fn read(
         &self,
         place: Option<&RegistryOrServer>,
     ) -> Result<Vec<CatalogManifest>, Failure> {

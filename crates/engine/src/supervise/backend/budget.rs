@@ -97,11 +97,13 @@ impl AttemptBackend {
     /// Reserves a part of the budget for a call.
     pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
         let want = self.want(&call).await?;
+        let changed = self.permit_call(&call).await?;
+        let arguments = changed.clone().or_else(|| call.arguments.clone());
         let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
         let id = format!("{RESERVATION_PREFIX}{random:016x}");
         self.admit_call(Some(&id), &want).await?;
         let idempotency_key = call.tool.as_ref().map(|tool| {
-            let arguments = call.arguments.map(|arguments| self.masked_json(arguments));
+            let arguments = arguments.map(|arguments| self.masked_json(arguments));
             let (run_id, step) = (self.journal.run_id(), call.step.as_deref());
             ToolCall::idempotency_key(run_id, step, tool, arguments.as_ref())
         });
@@ -110,6 +112,7 @@ impl AttemptBackend {
             tokens: want.amounts.tokens,
             cost_micro_usd: want.amounts.cost_micro_usd,
             idempotency_key,
+            arguments: changed,
         })
     }
 

@@ -74,6 +74,7 @@ impl CoordinationBackend for AttemptBackend {
     async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal> {
         let member = self.member()?;
         check_target(&member, &message.to)?;
+        self.permit_message(&message).await?;
         let payload = self.kept(Payload::Json(message.payload))?;
         let mut mailbox = self.mailbox.lock().await;
         self.know(&mut mailbox).await?;

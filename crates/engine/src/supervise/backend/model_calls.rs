@@ -7,6 +7,7 @@ use errand_agent::agent_api::{
     ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
     StepCall, StepCallResult,
 };
+use errand_api::agent_protocol::Reserve;
 use errand_api::error_code::ErrorCode;
 use errand_model::accounting::{MODEL_CALLED, MODEL_REQUESTED};
 use errand_model::event::{EventBody, Failure, Reported, StepStarted};
@@ -27,7 +28,7 @@ impl ModelCallBackend for AttemptBackend {
             self.journal.durable(head).await.map_err(|error| refusal(&error.into()))?;
             return self.fetched_result(&result).map(ModelCallBegun::Recorded);
         }
-        let reservation_id = self.reserve_for(call.reserve).await?.reservation_id;
+        let reservation_id = self.reserve_model_call(&call.reserve).await?;
         match self.record_call(key, call.step, call.request).await {
             Ok(()) => Ok(ModelCallBegun::Call { reservation_id }),
             Err(refused) => {
@@ -58,6 +59,17 @@ impl ModelCallBackend for AttemptBackend {
 }
 
 impl AttemptBackend {
+    /// Reserves a part of the budget, and waits as long as a policy asks a person: a client of a
+    /// model does not ask again.
+    async fn reserve_model_call(&self, call: &Reserve) -> Result<String, Refusal> {
+        loop {
+            match self.reserve_for(call.clone()).await {
+                Err(refusal) if refusal.code == ErrorCode::ApprovalPending => {}
+                reserved => return reserved.map(|answer| answer.reservation_id),
+            }
+        }
+    }
+
     /// Returns the result of a call that was completed in this run, in any attempt.
     fn recorded_call(&self, key: &str) -> Option<StepResult> {
         self.journal.look(|_, steps| match &steps.get(key)?.state {

@@ -1,0 +1,188 @@
+//! `errand policy test`: decisions that a policy would have made about recorded runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use errand_agent::Clock as _;
+use errand_api::catalog::CatalogSpec;
+use errand_api::error_code::ErrorCode;
+use errand_engine::operations::RunListQuery;
+use errand_model::{RunId, Timestamp};
+use errand_policy::{Policy, PolicyVerdict, RecordedCalls};
+use serde_json::{Value, json};
+
+use crate::commands::catalog::source::Sources;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::place::RegistryOrServer;
+use crate::render;
+
+/// Runs read at once.
+const PAGE: u32 = 200;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Nothing is changed or run. Values that are too long for the journal are seen by their digests.
+
+Examples:
+  errand policy test -f policy.yaml --since 7d       the runs of the last week
+  errand policy test -f policy.yaml review nightly   these runs")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    sources: Sources,
+    /// Runs to look at: those of the last day if none is named
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// Look at the runs that began so long ago or later, such as 7d
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "runs")]
+    since: Option<Duration>,
+    /// Show calls that would have been allowed, too
+    #[arg(short, long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    errand_model::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// A day, for which runs are looked at if nothing else is said.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Decision that a policy would have made.
+struct TestedCall {
+    run_id: RunId,
+    seq: u64,
+    hook: &'static str,
+    subject: String,
+    policy: String,
+    verdict: PolicyVerdict,
+    reason: Option<String>,
+}
+
+/// Prints what the policies would have decided.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let place = context.place()?;
+    let policies = policies(&args, &place).await?;
+    let runs = runs(context, &args, &place).await?;
+    let (mut found, mut counts, mut calls) = (Vec::new(), BTreeMap::new(), 0_u64);
+    for run_id in &runs {
+        let mut recorded = RecordedCalls::new();
+        for event in super::journal(&place, run_id).await? {
+            let Some(call) = recorded.next(&event) else { continue };
+            calls += 1;
+            for policy in &policies {
+                let decided = policy.decide(&call);
+                *counts.entry(decided.verdict).or_insert(0_u64) += 1;
+                if args.all || decided.verdict != PolicyVerdict::Allow {
+                    found.push(TestedCall {
+                        run_id: run_id.clone(),
+                        seq: event.seq,
+                        hook: call.hook.as_str(),
+                        subject: call.names.first().cloned().unwrap_or_default(),
+                        policy: policy.name().to_owned(),
+                        verdict: decided.verdict,
+                        reason: decided.reason,
+                    });
+                }
+            }
+        }
+    }
+    let count = |verdict| counts.get(&verdict).copied().unwrap_or(0);
+    let (denied, asked) = (count(PolicyVerdict::Deny), count(PolicyVerdict::Ask));
+    let (changed, allowed) = (count(PolicyVerdict::Modify), count(PolicyVerdict::Allow));
+    if args.json {
+        context.printer.json(&json!({
+            "schema": 1, "runs": runs.len(), "calls": calls,
+            "verdicts": { "deny": denied, "ask": asked, "modify": changed, "allow": allowed },
+            "decisions": found.iter().map(entry).collect::<Vec<_>>(),
+        }))?;
+        return Ok(0);
+    }
+    if !found.is_empty() {
+        context.printer.line(&table(&found))?;
+    }
+    let (runs, plural) = (runs.len(), if runs.len() == 1 { "" } else { "s" });
+    context.printer.line(&format!(
+        "{runs} run{plural}, {calls} calls: {denied} denied, {asked} asked about, {changed} changed, {allowed} allowed"
+    ))?;
+    Ok(0)
+}
+
+/// Returns the policies of the manifests.
+async fn policies(args: &Args, place: &RegistryOrServer) -> Result<Vec<Policy>, Failure> {
+    let mut policies = Vec::new();
+    for manifest in args.sources.read(Some(place)).await? {
+        let CatalogSpec::Policy(definition) = &manifest.spec else { continue };
+        let name = &manifest.metadata.name;
+        let compiled = Policy::compile(name, None, definition).map_err(|invalid| {
+            let line = invalid.line.map(|line| format!(" at its line {line}")).unwrap_or_default();
+            let message =
+                format!("the program of the policy {name:?} is not valid{line}: {invalid}");
+            Failure::new(ErrorCode::PolicyInvalid, message)
+        })?;
+        policies.push(compiled);
+    }
+    if policies.is_empty() {
+        return Err(Failure::new(
+            ErrorCode::ManifestInvalid,
+            "there is no manifest of the kind Policy",
+        )
+        .hint("name a file with a policy: -f policy.yaml"));
+    }
+    Ok(policies)
+}
+
+/// Returns the runs to look at, the newest first.
+async fn runs(
+    context: &Context,
+    args: &Args,
+    place: &RegistryOrServer,
+) -> Result<Vec<RunId>, Failure> {
+    if !args.runs.is_empty() {
+        return place.resolve_all(context, &args.runs).await;
+    }
+    let since = i64::try_from(args.since.unwrap_or(DAY).as_millis()).unwrap_or(i64::MAX);
+    let now = errand_agent::SystemClock.now().as_millis();
+    let since = Some(Timestamp::from_millis(now.saturating_sub(since)));
+    let query = RunListQuery {
+        filter: errand_store::Filter::default(),
+        with_children: true,
+        since,
+        after: None,
+        limit: PAGE,
+    };
+    let found = place.all_runs(query, None).await?;
+    let ids = found.runs.iter().map(|record| RunId::try_from(record.run_id.clone()));
+    ids.collect::<Result<_, _>>()
+        .map_err(|error| Failure::internal("a record has no run id", &error))
+}
+
+fn entry(tested: &TestedCall) -> Value {
+    json!({
+        "run_id": tested.run_id, "seq": tested.seq, "hook": tested.hook,
+        "subject": tested.subject, "policy": tested.policy,
+        "verdict": tested.verdict.as_str(), "reason": tested.reason,
+    })
+}
+
+fn table(found: &[TestedCall]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["RUN", "SEQ", "HOOK", "CALL", "POLICY", "VERDICT", "REASON"]);
+    for tested in found {
+        table.add_row([
+            tested.run_id.to_string(),
+            tested.seq.to_string(),
+            tested.hook.to_owned(),
+            render::one_line(&tested.subject),
+            render::one_line(&tested.policy),
+            tested.verdict.as_str().to_owned(),
+            render::one_line(tested.reason.as_deref().unwrap_or("-")),
+        ]);
+    }
+    render::lines(&mut table)
+}

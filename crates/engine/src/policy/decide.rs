@@ -1,0 +1,129 @@
+//! The policies of a run, and their decision about one call.
+
+use errand_api::agent_file::Agent;
+use errand_api::catalog::{CatalogSpec, PolicyDefinition};
+use errand_model::Payload;
+use errand_model::catalog::{CatalogKind, CatalogPin};
+use errand_model::event::PolicyDecided;
+use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyVerdict};
+use serde_json::Value;
+
+use super::{Error, PolicyDenied, PolicyInvalid};
+use crate::{Engine, catalog};
+
+/// Name of the rules of an agent file.
+const OWN_RULES: &str = "agent-file";
+
+/// Policies of a run, in the order in which they decide.
+#[derive(Debug, Default)]
+pub(crate) struct RunPolicies {
+    policies: Vec<Policy>,
+}
+
+/// Decision of all policies of a run about one call.
+#[derive(Clone, Debug)]
+pub(crate) struct DecidedCall {
+    /// The verdict that is enforced, with the change.
+    pub(crate) decision: PolicyDecision,
+    /// Policy that gave the verdict.
+    pub(crate) policy: String,
+    /// Entries of the journal: what each policy said.
+    pub(crate) entries: Vec<PolicyDecided>,
+}
+
+impl DecidedCall {
+    /// Returns the error of a call that is denied.
+    pub(crate) fn denied(&self) -> Option<PolicyDenied> {
+        let reason =
+            || self.decision.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+        (self.decision.verdict == PolicyVerdict::Deny)
+            .then(|| PolicyDenied { policy: self.policy.clone(), reason: reason() })
+    }
+}
+
+impl RunPolicies {
+    /// Compiles the policies of an agent, which `pins` has the versions of.
+    ///
+    /// # Errors
+    ///
+    /// If a policy is missing or damaged, or its program is not valid.
+    pub(crate) fn of(engine: &Engine, agent: &Agent, pins: &[CatalogPin]) -> Result<Self, Error> {
+        let mut policies = Vec::new();
+        if let Some(rules) = &agent.policy {
+            let definition = PolicyDefinition::of_rules(rules.clone());
+            policies.push(compile(OWN_RULES, None, &definition)?);
+        }
+        for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Policy) {
+            let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
+            if let Some(CatalogSpec::Policy(definition)) = manifest.map(|manifest| manifest.spec) {
+                policies.push(compile(&pin.name, pin.version, &definition)?);
+            }
+        }
+        Ok(Self { policies })
+    }
+
+    /// Returns true if there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    /// Decides about a call. Each policy sees the payload as the one before it left it.
+    pub(crate) fn decide(&self, mut call: PolicyCall) -> DecidedCall {
+        let mut entries = Vec::new();
+        let mut enforced = PolicyDecision::ALLOWED;
+        let mut by = String::new();
+        for policy in &self.policies {
+            let decided = policy.decide(&call);
+            entries.push(entry(policy, &call, &decided));
+            if policy.is_shadow() {
+                continue;
+            }
+            if let (Some(member), Some(changed)) = (call.hook.replaces(), &decided.modified) {
+                call.input["call"][member] = changed.clone();
+            }
+            if decided.verdict > enforced.verdict {
+                by = policy.title();
+            }
+            enforced = enforced.combine(decided);
+        }
+        DecidedCall { decision: enforced, policy: by, entries }
+    }
+}
+
+impl DecidedCall {
+    /// Adds the call to the entries of the journal, as it was before any change.
+    pub(crate) fn note_call(&mut self, call: &Payload) {
+        for entry in &mut self.entries {
+            entry.call = Some(call.clone());
+        }
+    }
+
+    /// Returns the changed payload, if one is enforced.
+    pub(crate) fn changed(&self) -> Option<&Value> {
+        self.decision.modified.as_ref()
+    }
+}
+
+fn compile(
+    name: &str,
+    version: Option<u64>,
+    definition: &PolicyDefinition,
+) -> Result<Policy, PolicyInvalid> {
+    Policy::compile(name, version, definition)
+        .map_err(|error| PolicyInvalid { policy: name.to_owned(), reason: error.to_string() })
+}
+
+fn entry(policy: &Policy, call: &PolicyCall, decided: &PolicyDecision) -> PolicyDecided {
+    let verdict = decided.verdict.as_str();
+    let enforced = if policy.is_shadow() { PolicyVerdict::Allow.as_str() } else { verdict };
+    PolicyDecided {
+        hook: call.hook.as_str().to_owned(),
+        policy: policy.title(),
+        verdict: verdict.to_owned(),
+        enforced: enforced.to_owned(),
+        reason: decided.reason.clone(),
+        by: None,
+        subject: call.names.first().cloned(),
+        call: None,
+    }
+}

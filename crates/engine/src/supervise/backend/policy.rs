@@ -1,0 +1,218 @@
+//! Policies about the calls of an agent, before the calls are made.
+
+use std::sync::OnceLock;
+
+use errand_agent::agent_api::{ApprovalCall, Refusal, Terms};
+use errand_api::agent_file::Agent;
+use errand_api::agent_protocol::{Reserve, ReserveKind, SendMessage};
+use errand_api::error_code::ErrorCode;
+use errand_model::Payload;
+use errand_model::budget::BudgetScope;
+use errand_model::event::{ApprovalVerdict, EventBody};
+use errand_model::run::Run;
+use errand_policy::{PolicyCall, PolicyHook, PolicyVerdict};
+use serde_json::{Value, json};
+
+use super::{AttemptBackend, refusal};
+use crate::admit::is_strict;
+use crate::parcels;
+use crate::policy::{DecidedCall, RunPolicies};
+
+/// Longest time for which a request waits for a person's decision.
+const WAIT_FOR_PERSON: std::time::Duration = std::time::Duration::from_secs(25);
+
+/// Policies of a run, compiled when the first call is decided about.
+#[derive(Debug)]
+pub(super) struct CallPolicies {
+    /// False if the agent has neither policies nor rules of its own.
+    has_any: bool,
+    compiled: OnceLock<RunPolicies>,
+}
+
+impl CallPolicies {
+    pub(super) fn of(agent: &Agent) -> Self {
+        let has_any = agent.policy.is_some() || !agent.policies.is_empty();
+        Self { has_any, compiled: OnceLock::new() }
+    }
+}
+
+impl AttemptBackend {
+    /// Asks the policies about a call that the agent is to make. Returns the arguments as a policy
+    /// changed them, if one did.
+    pub(super) async fn permit_call(&self, call: &Reserve) -> Result<Option<Value>, Refusal> {
+        let policies = self.policies()?;
+        if policies.is_empty() {
+            return Ok(None);
+        }
+        let (hook, names, facts) = match call.kind {
+            ReserveKind::Tool => {
+                let name = call.tool.clone().unwrap_or_default();
+                let facts = json!({
+                    "name": name, "arguments": call.arguments, "step": call.step,
+                    "cost_usd": call.cost_usd,
+                });
+                (PolicyHook::BeforeTool, vec![name], facts)
+            }
+            ReserveKind::Model => {
+                let model = call.model.clone().unwrap_or_default();
+                let whole = call.provider.as_ref().map(|provider| format!("{provider}/{model}"));
+                let facts = json!({
+                    "provider": call.provider, "model": model, "tokens": call.tokens,
+                    "output_tokens": call.output_tokens, "cost_usd": call.cost_usd,
+                    "step": call.step,
+                });
+                (PolicyHook::BeforeModel, [model].into_iter().chain(whole).collect(), facts)
+            }
+        };
+        self.permit(hook, names, facts).await
+    }
+
+    /// Asks the policies about a message to another agent.
+    pub(super) async fn permit_message(&self, message: &SendMessage) -> Result<(), Refusal> {
+        if !self.policies.has_any {
+            return Ok(());
+        }
+        let call = json!({
+            "to": message.to, "type": message.kind, "payload": message.payload,
+        });
+        self.permit(PolicyHook::OnMessage, vec![message.to.clone()], call).await.map(drop)
+    }
+
+    /// Asks the policies about an artifact.
+    pub(super) async fn permit_artifact(
+        &self,
+        name: &str,
+        media_type: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let call = json!({ "name": name, "media_type": media_type });
+        self.permit(PolicyHook::OnArtifact, vec![name.to_owned()], call).await.map(drop)
+    }
+
+    /// Asks the policies about a call. Returns the payload as a policy changed it, if one did.
+    async fn permit(
+        &self,
+        hook: PolicyHook,
+        names: Vec<String>,
+        call: Value,
+    ) -> Result<Option<Value>, Refusal> {
+        let policies = self.policies()?;
+        if policies.is_empty() {
+            return Ok(None);
+        }
+        let facts = self.journal.look(|run, _| facts_of(run));
+        let noted = self.kept(Payload::Json(call.clone()))?;
+        let subject = names.first().cloned().unwrap_or_default();
+        let mut decided = policies.decide(PolicyCall::new(hook, names, call.clone(), &facts));
+        decided.note_call(&noted);
+        if decided.decision.verdict == PolicyVerdict::Ask {
+            self.ask_about(hook, &subject, &call, decided.clone()).await?;
+        } else {
+            self.record(decided.clone()).await?;
+        }
+        match decided.denied() {
+            Some(denied) => Err(denial(denied.to_string())),
+            None => Ok(decided.changed().cloned()),
+        }
+    }
+
+    /// Asks a person about a call, once for the same call.
+    async fn ask_about(
+        &self,
+        hook: PolicyHook,
+        subject: &str,
+        call: &Value,
+        decided: DecidedCall,
+    ) -> Result<(), Refusal> {
+        let digest = errand_model::canonical::to_string(&self.masked_json(call.clone()));
+        let reason = decided.decision.reason.clone();
+        let asked = ApprovalCall {
+            action: hook.as_str().to_owned(),
+            target: subject.to_owned(),
+            summary: reason.clone(),
+            digest: Some(errand_model::Digest::of(digest.as_bytes())),
+            default: None,
+            terms: Terms {
+                step: call["step"].as_str().map(str::to_owned),
+                key: Some(decided.policy.clone()),
+                timeout: None,
+                park: false,
+                wait: WAIT_FOR_PERSON,
+            },
+        };
+        let id = self.asked_approval(&asked, str::to_owned).approval_id;
+        let policy = decided.policy.clone();
+        if !self.journal.look(|run, _| run.approvals.contains_key(&id)) {
+            self.record(decided).await?;
+        }
+        let answer = self.approval(asked).await?;
+        match answer.decision {
+            Some(ApprovalVerdict::Approve) => Ok(()),
+            Some(ApprovalVerdict::Reject) => {
+                let by = answer.decided_by.unwrap_or_else(|| "nobody".to_owned());
+                let comment = answer.comment.map(|text| format!(": {text}")).unwrap_or_default();
+                Err(denial(format!("the policy {policy} asked, and {by} rejected it{comment}")))
+            }
+            None => {
+                let message = format!("the policy {policy} asks a person, who has not decided yet");
+                Err(Refusal::new(409, ErrorCode::ApprovalPending, message).with_hint(format!(
+                    "ask again; `errand approve {}` decides",
+                    self.journal.run_id()
+                )))
+            }
+        }
+    }
+
+    /// Records what the policies said.
+    async fn record(&self, decided: DecidedCall) -> Result<(), Refusal> {
+        let entries = decided.entries.into_iter().map(EventBody::PolicyDecided);
+        self.report_all(entries.collect()).await
+    }
+
+    /// Returns the policies of the run; none for a strict replay, which calls nothing.
+    fn policies(&self) -> Result<&RunPolicies, Refusal> {
+        if let Some(policies) = self.policies.compiled.get() {
+            return Ok(policies);
+        }
+        let compile = |run: &Run| {
+            if !self.policies.has_any || is_strict(run) {
+                return Ok(RunPolicies::default());
+            }
+            let parcel = parcels::open(&self.engine, &run.spec.agent.digest)?;
+            Ok(RunPolicies::of(&self.engine, &parcel.agent, &run.spec.catalog)?)
+        };
+        let policies = self.journal.look(|run, _| compile(run));
+        let policies = policies.map_err(|error: crate::Error| refusal(&error))?;
+        Ok(self.policies.compiled.get_or_init(|| policies))
+    }
+}
+
+fn denial(message: String) -> Refusal {
+    Refusal::new(403, ErrorCode::PolicyDenied, message)
+}
+
+/// Returns the facts of a run that programs of policies see.
+fn facts_of(run: &Run) -> Value {
+    let spec = &run.spec;
+    let caps = run.caps(BudgetScope::Run);
+    let spent = run.spent(run.created_at);
+    let left = |cap: Option<u64>, spent: u64| cap.map(|cap| cap.saturating_sub(spent));
+    json!({
+        "run": {
+            "id": run.id, "kind": spec.kind, "name": spec.name, "labels": spec.labels,
+            "session_id": spec.session_id, "namespace": spec.namespace,
+            "attempt": run.last_attempt_number(), "trigger": spec.trigger,
+        },
+        "agent": { "name": spec.agent.name, "version": spec.agent.version },
+        "caller": spec.by,
+        "budget": {
+            "tokens_left": left(caps.tokens, spent.tokens),
+            "cost_micro_usd_left": left(caps.cost_micro_usd, spent.cost_micro_usd),
+            "tool_calls_left": left(caps.tool_calls, spent.tool_calls),
+        },
+        "so_far": {
+            "steps": run.counters.steps, "model_calls": run.counters.model_calls,
+            "tool_calls": run.counters.tool_calls, "approvals": run.counters.approvals,
+            "tokens": spent.tokens, "cost_micro_usd": spent.cost_micro_usd,
+        },
+    })
+}

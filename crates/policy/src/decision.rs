@@ -1,0 +1,89 @@
+//! Decisions of policies, and the decision of several.
+
+use serde_json::Value;
+
+/// Verdict of a policy, the weakest first: of several, the strongest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyVerdict {
+    /// The call may be made.
+    Allow,
+    /// The call may be made with a changed payload.
+    Modify,
+    /// The call may be made if a person approves.
+    Ask,
+    /// The call must not be made.
+    Deny,
+}
+
+impl PolicyVerdict {
+    /// Returns the word of journals.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Modify => "modify",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// Decision of one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyDecision {
+    /// The verdict.
+    pub verdict: PolicyVerdict,
+    /// Reason, for people.
+    pub reason: Option<String>,
+    /// The changed payload, for the verdict `modify`, or together with `ask`.
+    pub modified: Option<Value>,
+}
+
+impl PolicyDecision {
+    /// Nothing is said against the call.
+    pub const ALLOWED: Self = Self { verdict: PolicyVerdict::Allow, reason: None, modified: None };
+
+    /// Returns a verdict with its reason.
+    pub fn of(verdict: PolicyVerdict, reason: impl Into<String>) -> Self {
+        Self { verdict, reason: Some(reason.into()), modified: None }
+    }
+
+    /// Returns the decision of two: the stronger verdict with its reason, and the later change.
+    #[must_use]
+    pub fn combine(self, other: Self) -> Self {
+        let modified = other.modified.clone().or_else(|| self.modified.clone());
+        let stronger = if other.verdict > self.verdict { other } else { self };
+        Self { modified, ..stronger }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn deny_wins_over_ask_over_modify_over_allow() {
+        let decide = |verdict| PolicyDecision::of(verdict, format!("{verdict:?}"));
+        let all =
+            [PolicyVerdict::Allow, PolicyVerdict::Modify, PolicyVerdict::Ask, PolicyVerdict::Deny];
+        for (place, stronger) in all.iter().enumerate() {
+            for weaker in &all[..place] {
+                let one = decide(*stronger).combine(decide(*weaker));
+                let other = decide(*weaker).combine(decide(*stronger));
+                assert_eq!((one.verdict, other.verdict), (*stronger, *stronger));
+                assert_eq!(one.reason, Some(format!("{stronger:?}")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_stays_beside_a_stronger_verdict() {
+        let change = PolicyDecision {
+            modified: Some(json!(1)),
+            ..PolicyDecision::of(PolicyVerdict::Modify, "")
+        };
+        let asked = change.combine(PolicyDecision::of(PolicyVerdict::Ask, "who?"));
+        assert_eq!((asked.verdict, asked.modified), (PolicyVerdict::Ask, Some(json!(1))));
+    }
+}

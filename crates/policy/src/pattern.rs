@@ -1,0 +1,64 @@
+//! Patterns of names and values, in which a `*` stands for any characters.
+
+use serde_json::Value;
+
+/// Returns true if `pattern` matches all of `text`.
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let Some(end) = parts.pop() else { return true };
+    for part in parts {
+        let Some(at) = left.find(part) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.len() >= end.len() && left.ends_with(end)
+}
+
+/// Returns true if one of the patterns matches the value, or an item of it if it is a list.
+pub(crate) fn matches_value(patterns: &[String], value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| matches_value(patterns, item)),
+        Value::String(text) => patterns.iter().any(|pattern| matches(pattern, text)),
+        Value::Bool(_) | Value::Number(_) => {
+            let text = value.to_string();
+            patterns.iter().any(|pattern| matches(pattern, &text))
+        }
+        Value::Null | Value::Object(_) => false,
+    }
+}
+
+/// Returns the value at a path such as `arguments.to`. A member whose name has dots is found by its
+/// whole name.
+pub(crate) fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if let Some(found) = value.get(path) {
+        return Some(found);
+    }
+    let (first, rest) = path.split_once('.')?;
+    at_path(value.get(first)?, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_matches_by_its_text_and_a_list_by_any_item() {
+        let pattern = |text: &str| vec![text.to_owned()];
+        assert!(matches_value(&pattern("*@example.org"), &json!("ann@example.org")));
+        assert!(matches_value(&pattern("*@x"), &json!(["a@y", "b@x"])));
+        assert!(matches_value(&pattern("1*"), &json!(12)));
+        assert!(!matches_value(&pattern("*"), &json!({"a": 1})));
+        assert!(!matches_value(&pattern("*"), &Value::Null));
+    }
+
+    #[test]
+    fn a_path_leads_to_a_member() {
+        let call = json!({"arguments": {"to": {"mail": "a"}, "a.b": 1}});
+        assert_eq!(at_path(&call, "arguments.to.mail"), Some(&json!("a")));
+        assert_eq!(at_path(&call, "arguments.a.b"), Some(&json!(1)));
+        assert_eq!(at_path(&call, "arguments.from"), None);
+    }
+}
