@@ -10,6 +10,7 @@ mod cyclonedx;
 mod dist;
 mod fuzz;
 mod grpc;
+mod kubernetes;
 mod model_sdks;
 mod moto;
 mod packages;
@@ -35,6 +36,8 @@ usage: cargo xtask <chore>
   ci             everything that must hold before a change is pushed: format, lints, tidy,
                  generated files, documentation, tests
   test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
+  test --kubernetes
+                 runs the tests of the target kubernetes on a real API server, which is built once
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
   gen [--check]  writes docs/reference and the gRPC types; --check only compares
   bench [--quick [--save]]
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["ci"] => ci::run(),
         ["test"] => test::run(None, Missing::Skipped),
+        ["test", "--kubernetes"] => kubernetes::run(),
         ["test", filter] => test::run(Some(filter), Missing::Skipped),
         ["tidy"] => tidy::run(),
         ["gen"] => reference::write(),

@@ -204,6 +204,13 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::DispatchRefused
         | ErrorCode::TaskCancelled
         | ErrorCode::TaskJournalBroken
+        | ErrorCode::ClusterUnreachable
+        | ErrorCode::ClusterUnauthorized
+        | ErrorCode::ClusterForbidden
+        | ErrorCode::ClusterRefused
+        | ErrorCode::ClusterUnconfigured
+        | ErrorCode::JobNameTaken
+        | ErrorCode::PodLost
         | ErrorCode::LauncherDied
         | ErrorCode::ExitNonzero
         | ErrorCode::ChildFailed

@@ -38,4 +38,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", conflicts_with = "server")]
     #[arg(help_heading = "Global options")]
     pub(crate) engine: Option<OsString>,
+    /// Context of the kubeconfig for agents in Pods [env: ERRAND_KUBE_CONTEXT, KUBECONFIG]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "server")]
+    #[arg(help_heading = "Global options")]
+    pub(crate) kube_context: Option<OsString>,
+    /// Address at which Pods reach this machine: `tcp://ADDRESS`, with a port or without
+    /// [env: ERRAND_AGENT_API]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "server")]
+    #[arg(help_heading = "Global options")]
+    pub(crate) agent_api: Option<OsString>,
+    /// Image with errand in it, from which Pods get errand's programs [env: ERRAND_SHIM_IMAGE]
+    #[arg(long, global = true, value_name = "IMAGE", conflicts_with = "server")]
+    #[arg(help_heading = "Global options")]
+    pub(crate) shim_image: Option<OsString>,
 }

@@ -11,6 +11,7 @@ use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
 use errand_dispatch::{DispatchSettings, DispatcherTarget};
 use errand_doors::{DoorSettings, ModelDoors, ProxySettings};
 use errand_engine::EngineContext;
+use errand_kubernetes::{ClusterAddress, KubernetesSettings, KubernetesTarget};
 use errand_store::{ForeignFile, Registry, SOCKET_PATH_LIMIT_BYTES};
 
 use crate::contexts::Contexts;
@@ -24,6 +25,22 @@ const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
 
 /// Variable with the address of the container engine.
 const ENGINE: &str = "ERRAND_ENGINE";
+
+/// Variable with the context of the kubeconfig.
+const KUBE_CONTEXT: &str = "ERRAND_KUBE_CONTEXT";
+/// Variable with the address at which Pods reach this machine.
+const AGENT_API: &str = "ERRAND_AGENT_API";
+/// Variable with the image that has errand's programs for Pods.
+const SHIM_IMAGE: &str = "ERRAND_SHIM_IMAGE";
+
+/// Global options about the places of agents.
+#[derive(Debug, Default)]
+pub(crate) struct PlaceFlags {
+    pub(crate) engine: Option<OsString>,
+    pub(crate) kube_context: Option<OsString>,
+    pub(crate) agent_api: Option<OsString>,
+    pub(crate) shim_image: Option<OsString>,
+}
 
 /// Process that a command runs in: folders, environment and global options.
 #[derive(Debug)]
@@ -49,14 +66,14 @@ impl Context {
     pub(crate) fn from_process(
         root: Option<PathBuf>,
         server: Option<String>,
-        engine: Option<OsString>,
+        places: PlaceFlags,
         printer: Printer,
     ) -> Result<Self, Failure> {
         let cwd = std::env::current_dir()
             .map_err(|error| Failure::io("find the folder", Path::new("."), &error))?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::internal("cannot find this program", &error))?;
-        if let Some(engine) = engine.as_deref().and_then(OsStr::to_str)
+        if let Some(engine) = places.engine.as_deref().and_then(OsStr::to_str)
             && !engine.strip_prefix("unix://").unwrap_or(engine).starts_with('/')
         {
             let message = format!("--engine {engine:?} is no socket of this machine");
@@ -65,7 +82,15 @@ impl Context {
         }
         let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         // Helpers get it as a variable.
-        environment.extend(engine.map(|engine| (ENGINE.into(), engine)));
+        let PlaceFlags { engine, kube_context, agent_api, shim_image } = places;
+        let named = [
+            (ENGINE, engine),
+            (KUBE_CONTEXT, kube_context),
+            (AGENT_API, agent_api),
+            (SHIM_IMAGE, shim_image),
+        ];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.into(), value?)));
+        environment.extend(named);
         let is_root_typed = root.is_some();
         let root = root
             .or_else(|| environment.get(OsStr::new("ERRAND_ROOT")).map(PathBuf::from))
@@ -135,7 +160,11 @@ impl Context {
                 vault: Vault::at(registry.secrets(), self.identity()),
                 environment: self.environment.clone(),
             });
-            errand_agent::Targets::default().with(Arc::new(containers)).with(Arc::new(dispatchers))
+            let pods = KubernetesTarget::new(self.kubernetes(&registry));
+            errand_agent::Targets::default()
+                .with(Arc::new(containers))
+                .with(Arc::new(dispatchers))
+                .with(Arc::new(pods))
         });
         EngineContext {
             targets: targets.clone(),
@@ -178,6 +207,35 @@ impl Context {
             registry: registry.root().to_owned(),
             program: self.program.clone(),
         }
+    }
+
+    /// Returns the settings of the target `kubernetes`, which connects to no cluster by itself.
+    fn kubernetes(&self, registry: &Registry) -> KubernetesSettings {
+        let text = |name: &str| self.variable(name).map(|it| it.to_string_lossy().into_owned());
+        KubernetesSettings {
+            cluster: self.cluster(),
+            agent_api: text(AGENT_API),
+            shim_image: text(SHIM_IMAGE),
+            folder: registry.root().join("pods"),
+            registry: registry.root().to_owned(),
+            machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Returns the place of the Kubernetes cluster.
+    pub(crate) fn cluster(&self) -> ClusterAddress {
+        let of_user = || self.variable("HOME").map(|home| Path::new(home).join(".kube/config"));
+        let kubeconfig = match self.variable("KUBECONFIG") {
+            Some(named) => std::env::split_paths(named).collect(),
+            None => of_user().into_iter().collect(),
+        };
+        let context = self.variable(KUBE_CONTEXT).map(|it| it.to_string_lossy().into_owned());
+        ClusterAddress { kubeconfig, context }
+    }
+
+    /// Returns the path of this program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Returns the path of the user's identity for secrets.

@@ -30,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{Cli, Global};
 use crate::commands::detached::{self, Role};
 use crate::commands::{Command, run};
-use crate::context::Context;
+use crate::context::{Context, PlaceFlags};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
@@ -55,8 +55,9 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         // One malloc arena keeps a helper small; servers have threads that need more.
         os::use_one_arena();
     }
-    let Global { root, server, engine } = cli.global;
-    let context = Context::from_process(root, server, engine, printer.clone())?;
+    let Global { root, server, engine, kube_context, agent_api, shim_image } = cli.global;
+    let places = PlaceFlags { engine, kube_context, agent_api, shim_image };
+    let context = Context::from_process(root, server, places, printer.clone())?;
     let draft = if let Command::Run(args) = &cli.command {
         run::check_detached(&context, args)?
     } else {

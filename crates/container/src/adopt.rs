@@ -15,7 +15,7 @@ use crate::engine::{ContainerEngine, status};
 use crate::image::NOT_FOUND;
 use crate::kept::{KeptFolder, ProgressWriter};
 use crate::live::{LiveContainer, StartedContainer};
-use crate::output::{ContainerChannels, ReportPump};
+use crate::output::{ContainerReports, ReportPump};
 use crate::start::START_FOLDER;
 
 /// Longest wait for a supervisor that is ending.
@@ -24,12 +24,16 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 const RELEASE_AGAIN: Duration = Duration::from_millis(10);
 
 /// Returns the folder of the start of an agent.
-pub(crate) fn start_folder(agent: &OrphanedAgent) -> Option<&Path> {
+pub fn start_folder(agent: &OrphanedAgent) -> Option<&Path> {
     agent.locator.fields.get(START_FOLDER)?.as_str().map(Path::new)
 }
 
 /// Opens the progress of a start, once the supervisor before has released it.
-async fn released_progress(
+///
+/// # Errors
+///
+/// [`TargetStartError::AlreadyStarted`] if that takes too long.
+pub async fn released_progress(
     agent: &OrphanedAgent,
     start: &Path,
 ) -> Result<ProgressWriter, TargetStartError> {
@@ -74,9 +78,9 @@ pub(crate) async fn adopt(
     let reports = reports.of_started();
     let orders = Arc::new(orders);
     let progress = released_progress(agent, start).await?;
-    let channels = ContainerChannels { reports, orders: Arc::clone(&orders), control, progress };
+    let reports = ContainerReports { pipe: reports, orders: Arc::clone(&orders), control };
     let mut pump = JoinSet::new();
-    pump.spawn(ReportPump::continuing(channels, agent.attempt, &output)?.run());
+    pump.spawn(ReportPump::continuing(reports, progress, agent.attempt, &output)?.run());
     Ok(LiveContainer::new(StartedContainer {
         engine: engine.clone(),
         id: id.to_owned(),

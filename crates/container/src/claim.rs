@@ -11,7 +11,7 @@ type AttemptKey = (RunId, u32);
 
 /// Attempts whose containers this process starts or watches.
 #[derive(Debug, Default)]
-pub(crate) struct AttemptClaims(Arc<Mutex<BTreeSet<AttemptKey>>>);
+pub struct AttemptClaims(Arc<Mutex<BTreeSet<AttemptKey>>>);
 
 impl AttemptClaims {
     /// Claims an attempt for as long as the claim lives.
@@ -19,11 +19,7 @@ impl AttemptClaims {
     /// # Errors
     ///
     /// [`TargetStartError::AlreadyStarted`].
-    pub(crate) fn claim(
-        &self,
-        run_id: &RunId,
-        attempt: u32,
-    ) -> Result<AttemptClaim, TargetStartError> {
+    pub fn claim(&self, run_id: &RunId, attempt: u32) -> Result<AttemptClaim, TargetStartError> {
         let run_id = run_id.clone();
         let mut claimed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !claimed.insert((run_id.clone(), attempt)) {
@@ -35,7 +31,7 @@ impl AttemptClaims {
 
 /// Right of this process to start the container of one attempt.
 #[derive(Debug)]
-pub(crate) struct AttemptClaim {
+pub struct AttemptClaim {
     claimed: Arc<Mutex<BTreeSet<AttemptKey>>>,
     attempt: AttemptKey,
 }

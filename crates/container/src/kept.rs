@@ -21,13 +21,13 @@ const LIMIT_BYTES: u64 = 4 * 1_024 * 1_024;
 
 /// Folder of an attempt. Only its owner can enter it: the container sees the control folder alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeptFolder {
+pub struct KeptFolder {
     path: PathBuf,
 }
 
 impl KeptFolder {
     /// Returns the folder of an attempt below `root`, made or not.
-    pub(crate) fn of(root: &Path, run_id: &RunId, attempt: u32) -> Self {
+    pub fn of(root: &Path, run_id: &RunId, attempt: u32) -> Self {
         Self { path: root.join(format!("{run_id}.{attempt}")) }
     }
 
@@ -36,7 +36,7 @@ impl KeptFolder {
     /// # Errors
     ///
     /// If it cannot be made.
-    pub(crate) fn make_start(&self) -> io::Result<PathBuf> {
+    pub fn make_start(&self) -> io::Result<PathBuf> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(format!("{}-{number}", std::process::id()));
@@ -60,12 +60,18 @@ impl KeptFolder {
     }
 
     /// Returns true if `start` is the folder of a start of this attempt, and there.
-    pub(crate) fn has(&self, start: &Path) -> bool {
+    pub fn has(&self, start: &Path) -> bool {
         start.parent() == Some(&self.path) && start.is_dir()
     }
 
+    /// Returns the folders of all starts of the attempt.
+    pub fn starts(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
     /// Removes the folder of one start.
-    pub(crate) fn remove_start(&self, start: &Path) {
+    pub fn remove_start(&self, start: &Path) {
         // What stays is removed by the next process that looks for what is left of attempts.
         drop(fs::remove_dir_all(start));
         let has_other = fs::read_dir(&self.path).into_iter().flatten().flatten();
@@ -81,7 +87,7 @@ impl KeptFolder {
     /// # Errors
     ///
     /// If something is left.
-    pub(crate) fn remove(&self) -> io::Result<()> {
+    pub fn remove(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -89,7 +95,7 @@ impl KeptFolder {
     }
 
     /// Lists the attempts that have a folder below `root`.
-    pub(crate) fn list(root: &Path) -> Vec<(RunId, u32)> {
+    pub fn list(root: &Path) -> Vec<(RunId, u32)> {
         let entries = fs::read_dir(root).into_iter().flatten().flatten();
         let attempt = |name: &str| {
             let (run_id, number) = name.rsplit_once('.')?;
@@ -101,16 +107,16 @@ impl KeptFolder {
 
 /// Progress of the output of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OutputProgress {
+pub struct OutputProgress {
     /// True once all output is in the log: the last report was read.
-    pub(crate) is_over: bool,
+    pub is_over: bool,
     /// Progress of stdout and stderr.
-    pub(crate) sinks: [SinkProgress; 2],
+    pub sinks: [SinkProgress; 2],
 }
 
 /// Writer of the progress. Not synced: a container ends with its machine.
 #[derive(Debug)]
-pub(crate) struct ProgressWriter {
+pub struct ProgressWriter {
     files: [File; 2],
     number: u64,
     buffer: Vec<u8>,
@@ -123,7 +129,7 @@ impl ProgressWriter {
     /// # Errors
     ///
     /// If a file cannot be opened; `WouldBlock` if another process has them.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+    pub fn open(folder: &Path) -> io::Result<Self> {
         let open = |name: &str| {
             let mut options = File::options();
             options.create(true).truncate(false).read(true).write(true).mode(0o600);
@@ -140,7 +146,7 @@ impl ProgressWriter {
     /// # Errors
     ///
     /// If a file cannot be read.
-    pub(crate) fn last(&self) -> io::Result<OutputProgress> {
+    pub fn last(&self) -> io::Result<OutputProgress> {
         let mut last = (0, OutputProgress::default());
         for file in &self.files {
             if let Some(found) = read(file)?
@@ -157,7 +163,7 @@ impl ProgressWriter {
     /// # Errors
     ///
     /// If the disk is full.
-    pub(crate) fn write(&mut self, progress: &OutputProgress) -> io::Result<()> {
+    pub fn write(&mut self, progress: &OutputProgress) -> io::Result<()> {
         self.number += 1;
         let mut fields = Fields(std::mem::take(&mut self.buffer));
         fields.0.clear();

@@ -5,6 +5,8 @@
 //! the container's configuration, and no line is lost to a log of the engine. The engine is asked to
 //! create, start, pause and remove containers; it is first connected to when an agent needs it.
 //!
+//! The target `kubernetes` (`errand-kubernetes`) uses the same pump of reports, folders and programs.
+//!
 //! Deliberately absent: engines of other machines. The files of a run are shown to its container.
 
 mod adopt;
@@ -22,5 +24,12 @@ mod shim;
 mod start;
 mod target;
 
+pub use adopt::{released_progress, start_folder};
+pub use claim::{AttemptClaim, AttemptClaims};
 pub use engine::EngineAddress;
+pub use kept::{KeptFolder, OutputProgress, ProgressWriter};
+pub use output::{ContainerReported, ReportPump, ReportSource, Started};
+pub use report_pipe::{FoundReports, whole_reports};
+pub use shim::ContainerPrograms;
+pub use start::START_FOLDER;
 pub use target::{ContainerSettings, ContainerTarget};

@@ -19,7 +19,7 @@ use crate::control::OrderPipe;
 use crate::engine::{ContainerEngine, status, text};
 use crate::kept::KeptFolder;
 use crate::moment::sleep_until;
-use crate::output::Reported;
+use crate::output::ContainerReported;
 
 /// Number of SIGTERM.
 const TERM: i32 = 15;
@@ -43,7 +43,7 @@ pub(crate) struct StartedContainer {
     pub(crate) kept: KeptFolder,
     pub(crate) orders: Arc<OrderPipe>,
     pub(crate) conversation: Option<Conversation>,
-    pub(crate) pump: JoinSet<Reported>,
+    pub(crate) pump: JoinSet<ContainerReported>,
     pub(crate) has_memory_limit: bool,
     pub(crate) started_at: Instant,
     pub(crate) is_frozen: bool,
@@ -60,7 +60,7 @@ pub(crate) struct LiveContainer {
     kept: KeptFolder,
     orders: Arc<OrderPipe>,
     conversation: Mutex<Option<Conversation>>,
-    pump: tokio::sync::Mutex<JoinSet<Reported>>,
+    pump: tokio::sync::Mutex<JoinSet<ContainerReported>>,
     has_memory_limit: bool,
     started_at: Instant,
     state: Mutex<State>,
@@ -77,7 +77,7 @@ struct State {
     kill_at: Option<Instant>,
     was_asked: bool,
     killed_at: Option<Instant>,
-    reported: Option<Reported>,
+    reported: Option<ContainerReported>,
     exit: Option<Exit>,
 }
 
@@ -242,7 +242,7 @@ impl LiveContainer {
             Some(reported) => (reported.stdout.clone(), reported.stderr_tail.clone()),
             None => (Stdout::Memory(Vec::new()), None),
         };
-        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills }
+        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills, failure: None }
     }
 }
 

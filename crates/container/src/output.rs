@@ -1,11 +1,14 @@
 //! Reports of the shim on their way to the receivers of an agent's output.
+//!
+//! The reports come from a [`ReportSource`]: the pipe of a container, or the connection of a Pod.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use errand_agent::target::{AgentOutput, Kept, OutputSink, Stdout};
-use errand_shim::{CommandEnd, Order, Report, StartProblem};
+use errand_shim::{CommandEnd, FilePiece, Order, Report, StartProblem};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -21,23 +24,83 @@ const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Everything that a container reported.
 #[derive(Debug)]
-pub(crate) struct Reported {
+pub struct ContainerReported {
     /// End of the command; `None` if the container ended without a report.
-    pub(crate) end: Option<CommandEnd>,
-    pub(crate) stdout: Stdout,
-    pub(crate) stderr_tail: Option<String>,
+    pub end: Option<CommandEnd>,
+    /// Its stdout.
+    pub stdout: Stdout,
+    /// The last lines of its stderr.
+    pub stderr_tail: Option<String>,
 }
 
 /// Start of the command, as the shim reports it.
-pub(crate) type Started = Result<(), StartProblem>;
+pub type Started = Result<(), StartProblem>;
+
+/// Source of reports. A report stays in it until it is taken out, so that a process that is killed
+/// loses none: the source of the next process has it again.
+#[async_trait]
+pub trait ReportSource: std::fmt::Debug + Send {
+    /// Waits for reports, and returns them without taking them out; `None` once no more can come. May
+    /// be cancelled.
+    ///
+    /// # Errors
+    ///
+    /// If no more can be read.
+    async fn look(&mut self) -> io::Result<Option<FoundReports>>;
+
+    /// Takes reports out: they are in the log.
+    ///
+    /// # Errors
+    ///
+    /// If no more can be read.
+    fn take(&mut self, found: &FoundReports) -> io::Result<()>;
+
+    /// Returns the copy of the last report, if there is one outside the source.
+    fn last_report(&self) -> Option<Report>;
+
+    /// Lets the shim exit: its last report is in the log.
+    async fn dismiss(&self);
+
+    /// Takes note that the agent is frozen.
+    fn frozen(&mut self) {}
+
+    /// Takes a piece of a file that comes back.
+    fn file(&mut self, _piece: FilePiece) {}
+}
+
+/// Reports of a container, in the pipe of its control folder.
+#[derive(Debug)]
+pub(crate) struct ContainerReports {
+    pub(crate) pipe: ReportPipe,
+    pub(crate) orders: Arc<OrderPipe>,
+    pub(crate) control: ControlFolder,
+}
+
+#[async_trait]
+impl ReportSource for ContainerReports {
+    async fn look(&mut self) -> io::Result<Option<FoundReports>> {
+        self.pipe.look().await
+    }
+
+    fn take(&mut self, found: &FoundReports) -> io::Result<()> {
+        self.pipe.take(found)
+    }
+
+    fn last_report(&self) -> Option<Report> {
+        self.control.last_report()
+    }
+
+    async fn dismiss(&self) {
+        // A broken pipe means that it has exited.
+        drop(self.orders.send(&Order::Dismiss).await);
+    }
+}
 
 /// Pump of reports into sinks.
 #[derive(Debug)]
-pub(crate) struct ReportPump {
-    reports: ReportPipe,
-    control: ControlFolder,
+pub struct ReportPump<S> {
+    source: S,
     progress: ProgressWriter,
-    orders: Arc<OrderPipe>,
     started: Option<oneshot::Sender<Started>>,
     /// Sinks of stdout and stderr.
     sinks: [OutputSink; 2],
@@ -45,25 +108,17 @@ pub(crate) struct ReportPump {
     end: Option<CommandEnd>,
 }
 
-/// Pipes and files between a container and this process.
-#[derive(Debug)]
-pub(crate) struct ContainerChannels {
-    pub(crate) reports: ReportPipe,
-    pub(crate) orders: Arc<OrderPipe>,
-    pub(crate) control: ControlFolder,
-    pub(crate) progress: ProgressWriter,
-}
-
-impl ReportPump {
+impl<S: ReportSource> ReportPump<S> {
     /// Creates the pump of a container that is about to start; `started` gets the start of its
     /// command.
-    pub(crate) fn new(
-        channels: ContainerChannels,
+    pub fn new(
+        source: S,
+        progress: ProgressWriter,
         started: oneshot::Sender<Started>,
         output: AgentOutput,
     ) -> Self {
         let sinks = [OutputSink::stdout(output.clone()), OutputSink::stderr(output)];
-        Self { started: Some(started), ..Self::of(channels, sinks, false) }
+        Self { source, progress, started: Some(started), sinks, is_over: false, end: None }
     }
 
     /// Creates the pump of a container that another process started. It continues where the pump of
@@ -72,35 +127,34 @@ impl ReportPump {
     /// # Errors
     ///
     /// If the log or the progress cannot be read.
-    pub(crate) fn continuing(
-        channels: ContainerChannels,
+    pub fn continuing(
+        source: S,
+        progress: ProgressWriter,
         attempt: u32,
         output: &AgentOutput,
     ) -> io::Result<Self> {
-        let OutputProgress { is_over, sinks } = channels.progress.last()?;
+        let OutputProgress { is_over, sinks } = progress.last()?;
         let sinks = OutputSink::continuing(output, attempt, sinks, is_over)?;
-        Ok(Self::of(channels, sinks, is_over))
-    }
-
-    fn of(channels: ContainerChannels, sinks: [OutputSink; 2], is_over: bool) -> Self {
-        let ContainerChannels { reports, orders, control, progress } = channels;
-        Self { reports, control, progress, orders, started: None, sinks, is_over, end: None }
+        Ok(Self { source, progress, started: None, sinks, is_over, end: None })
     }
 
     /// Forwards all reports until the container has ended.
-    pub(crate) async fn run(mut self) -> Reported {
+    pub async fn run(mut self) -> ContainerReported {
         // Of a container whose last report was read, nothing more comes.
         let gone = if self.is_over { Ok(()) } else { self.forward().await };
         if gone.is_err() || self.end.is_none() {
             // The container has ended, or the agent wrote into the pipe: its last report has a copy.
-            self.end = self.control.last_report().and_then(|report| match report {
+            self.end = self.source.last_report().and_then(|report| match report {
                 Report::Ended(end) => Some(end),
-                Report::Started | Report::NotStarted(_) | Report::Stdout(_) | Report::Stderr(_) => {
-                    None
-                }
+                Report::Started
+                | Report::NotStarted(_)
+                | Report::Stdout(_)
+                | Report::Stderr(_)
+                | Report::Frozen
+                | Report::File(_) => None,
             });
             self.finish_text().await;
-            self.dismiss().await;
+            self.source.dismiss().await;
         }
         let [stdout, stderr] = self.sinks.map(OutputSink::into_kept);
         let stdout = match stdout {
@@ -111,7 +165,7 @@ impl ReportPump {
             Kept::StderrTail(tail) => tail,
             Kept::Stdout(_) => None,
         };
-        Reported { end: self.end, stdout, stderr_tail }
+        ContainerReported { end: self.end, stdout, stderr_tail }
     }
 
     async fn forward(&mut self) -> io::Result<()> {
@@ -121,7 +175,7 @@ impl ReportPump {
             let has_tail = self.sinks.iter().any(OutputSink::has_unfinished_line);
             tokio::select! {
                 biased;
-                found = self.reports.look() => {
+                found = self.source.look() => {
                     // No process of the container has the pipe any more.
                     let Some(found) = found? else { return Ok(()) };
                     if self.take(found).await? {
@@ -153,15 +207,17 @@ impl ReportPump {
                     self.end = Some(end);
                     is_last = true;
                 }
+                Report::Frozen => self.source.frozen(),
+                Report::File(piece) => self.source.file(piece),
             }
         }
         if is_last {
             self.finish_text().await;
         }
         self.save();
-        self.reports.take(&found)?;
+        self.source.take(&found)?;
         if is_last {
-            self.dismiss().await;
+            self.source.dismiss().await;
         }
         Ok(is_last)
     }
@@ -186,11 +242,5 @@ impl ReportPump {
             // A receiver that is gone has given up the start.
             let _unheard = receiver.send(started);
         }
-    }
-
-    /// Lets the shim exit.
-    async fn dismiss(&self) {
-        // A broken pipe means that it has.
-        drop(self.orders.send(&Order::Dismiss).await);
     }
 }

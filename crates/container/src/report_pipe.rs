@@ -29,12 +29,13 @@ pub(crate) struct ReportPipe {
     was_open: bool,
 }
 
-/// Whole reports at the beginning of the pipe.
+/// Whole reports at the beginning of a source.
 #[derive(Debug)]
-pub(crate) struct FoundReports {
-    pub(crate) reports: Vec<Report>,
-    /// Bytes that they have in the pipe.
-    length: usize,
+pub struct FoundReports {
+    /// The reports, in their order.
+    pub reports: Vec<Report>,
+    /// Bytes that they have in the source.
+    pub length: usize,
 }
 
 impl ReportPipe {
@@ -140,7 +141,12 @@ impl ReportPipe {
     }
 }
 
-fn whole_reports(bytes: &[u8]) -> io::Result<FoundReports> {
+/// Returns the whole reports at the beginning of `bytes`.
+///
+/// # Errors
+///
+/// If the first bytes are no report.
+pub fn whole_reports(bytes: &[u8]) -> io::Result<FoundReports> {
     let mut reader = ReportReader::default();
     reader.push(bytes);
     let mut reports = Vec::new();

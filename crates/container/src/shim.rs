@@ -15,9 +15,9 @@ const NAME_DIGITS: usize = 16;
 
 /// Programs of errand on this machine, and their paths in a container.
 #[derive(Clone, Debug)]
-pub(crate) struct ContainerPrograms {
+pub struct ContainerPrograms {
     /// Paths of this machine, with their paths in a container.
-    pub(crate) files: Vec<(PathBuf, String)>,
+    pub files: Vec<(PathBuf, String)>,
 }
 
 impl ContainerPrograms {
@@ -27,7 +27,7 @@ impl ContainerPrograms {
     /// # Errors
     ///
     /// If the shim cannot be written.
-    pub(crate) fn prepare(folder: &Path, program: &Path) -> io::Result<Self> {
+    pub fn prepare(folder: &Path, program: &Path) -> io::Result<Self> {
         let shim = written_shim(folder)?;
         let mut files = vec![
             (shim.clone(), file::SHIM.to_owned()),

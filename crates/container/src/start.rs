@@ -26,11 +26,11 @@ use crate::engine::{ContainerEngine, status};
 use crate::image::{self, FoundImage};
 use crate::kept::{KeptFolder, ProgressWriter};
 use crate::live::{self, LiveContainer, StartedContainer};
-use crate::output::{ContainerChannels, ReportPump, Reported, Started};
+use crate::output::{ContainerReported, ContainerReports, ReportPump, Started};
 use crate::shim::ContainerPrograms;
 
 /// Field of a locator with the folder of the start.
-pub(crate) const START_FOLDER: &str = "folder";
+pub const START_FOLDER: &str = "folder";
 /// Status of an answer that the name of a container is taken.
 const CONFLICT: u16 = 409;
 /// Status with which Podman says the same.
@@ -63,7 +63,7 @@ struct Created<'a> {
 /// A command that runs.
 struct Launched {
     orders: Arc<OrderPipe>,
-    pump: JoinSet<Reported>,
+    pump: JoinSet<ContainerReported>,
     conversation: Option<Conversation>,
     started_at: Instant,
 }
@@ -218,8 +218,8 @@ impl ContainerStart<'_> {
         let mut pump = JoinSet::new();
         let progress = ProgressWriter::open(start)?;
         let (control, of_pump) = (control.clone(), Arc::clone(&orders));
-        let channels = ContainerChannels { reports, orders: of_pump, control, progress };
-        pump.spawn(ReportPump::new(channels, tell, output).run());
+        let reports = ContainerReports { pipe: reports, orders: of_pump, control };
+        pump.spawn(ReportPump::new(reports, progress, tell, output).run());
         self.check_limits(place, id).await?;
         if let Err(error) = self.engine.docker.start_container(id, None).await {
             return Err(self.engine.refusal("start the container", &error));

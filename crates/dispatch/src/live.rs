@@ -341,7 +341,7 @@ async fn exit(
         Kept::Stdout(_) => None,
     };
     let usage = ExitUsage { wall, ..ExitUsage::default() };
-    Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0 }
+    Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0, failure: None }
 }
 
 /// Silence of a dispatcher.

@@ -37,10 +37,23 @@ pub const PASSED_ON: &[&str] = &[
 /// Search path of programs if the caller has no `PATH`.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Returns true if a variable says where the container engine or a model provider is: helpers need it, agents do not get
-/// it.
+/// Variables that say where the container engine and the cluster are.
+const OF_ENGINES: &[&str] = &[
+    "DOCKER_HOST",
+    "ERRAND_AGENT_API",
+    "ERRAND_ENGINE",
+    "ERRAND_KUBE_CONTEXT",
+    "ERRAND_SHIM_IMAGE",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "XDG_RUNTIME_DIR",
+];
+
+/// Returns true if a variable says where the container engine, the cluster or a model provider is: helpers need
+/// it, agents do not get it.
 pub(crate) fn is_of_engine(name: &OsStr) -> bool {
-    ["DOCKER_HOST", "ERRAND_ENGINE", "XDG_RUNTIME_DIR"].iter().any(|known| name == *known)
+    OF_ENGINES.iter().any(|known| name == *known)
         || ProviderName::ALL.iter().any(|provider| name == provider.base_url_variable())
 }
 

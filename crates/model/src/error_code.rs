@@ -192,6 +192,13 @@ codes! {
     EngineUnreachable = "engine_unreachable", ERRAND_FAILED, transient(Outside), "no container engine answers";
     ImageNotFound = "image_not_found", NOT_FOUND, permanent(Outside), "the agent's image was not found";
     ContainerRefused = "container_refused", ERRAND_FAILED, permanent(Outside), "the container engine refuses the container";
+    ClusterUnreachable = "cluster_unreachable", ERRAND_FAILED, transient(Outside), "no Kubernetes cluster answers";
+    ClusterUnauthorized = "cluster_unauthorized", ERRAND_FAILED, permanent(Outside), "the Kubernetes cluster does not accept the credentials";
+    ClusterForbidden = "cluster_forbidden", ERRAND_FAILED, permanent(Outside), "errand lacks rights in the Kubernetes cluster";
+    ClusterRefused = "cluster_refused", ERRAND_FAILED, permanent(Outside), "the Kubernetes cluster refuses the agent's Pod";
+    ClusterUnconfigured = "cluster_unconfigured", ERRAND_FAILED, permanent(Outside), "errand does not know how Pods reach it";
+    JobNameTaken = "job_name_taken", ERRAND_FAILED, permanent(Outside), "another program's Job has the name of the agent's";
+    PodLost = "pod_lost", ERRAND_FAILED, transient(Outside), "the agent's Pod was evicted, deleted or lost";
     LauncherDied = "launcher_died", ERRAND_FAILED, permanent(Outside), "whoever started the run died before its helper was up";
     ListenAddressInUse = "listen_address_in_use", ERRAND_FAILED, permanent(Outside), "the address to listen on is taken";
 
@@ -372,6 +379,9 @@ impl ErrorCode {
         Self::BlobsFolderMissing,
         Self::BlobsUnreachable,
         Self::BlobsUploadCut,
+        Self::ClusterUnreachable,
+        Self::ClusterRefused,
+        Self::PodLost,
         Self::DiskFull,
         Self::IoFailed,
         Self::WorkspaceFailed,

@@ -31,3 +31,16 @@ pub const WHOLE_PROGRAM: &str = "/.errand/whole/errand";
 pub const LIBRARIES: &str = "/.errand/lib";
 /// Loader of the whole program; not there if that needs none.
 pub const LOADER: &str = "/.errand/lib/ld.so";
+
+/// Folder with the secret of an attempt in a Pod.
+pub const SECRET: &str = "/.errand/secret";
+/// Name of the file with the address at which a Pod reaches errand.
+pub const ADDRESS: &str = "address";
+/// Name of the file with the key of a Pod's connections.
+pub const KEY: &str = "key";
+/// Name of the file with the name of the attempt's Job.
+pub const NAME: &str = "name";
+/// Variable with the unique id of the Pod.
+pub const POD_UID: &str = "ERRAND_POD_UID";
+/// Folder of a Pod into which the programs of errand are copied.
+pub const POD_PROGRAMS: &str = "/.errand/pod";

@@ -39,22 +39,13 @@ fn supervise(control: &Path) -> io::Result<u8> {
             Order::Launch(order) => break order,
             // Asked to end before the command began.
             Order::Signal(_) => return Ok(ENDED_BY_SIGNAL),
-            Order::Dismiss => {}
+            Order::Dismiss | Order::Freeze | Order::Thaw => {}
         }
     };
     let from_errand = arrive.clone();
     thread::spawn(move || read_orders(&mut orders, &from_errand));
     let supervisor = Supervisor { control: control.to_owned(), reports, arrivals };
-    let end = match supervisor.start(&order, &arrive) {
-        Ok(running) => supervisor.watch(running)?,
-        Err(problem) => {
-            supervisor.last(&Report::NotStarted(problem), Dismissal::Awaited)?;
-            return Ok(command::exit_code_of(problem));
-        }
-    };
-    let (end, dismissal) = end;
-    supervisor.last(&Report::Ended(end), dismissal)?;
-    Ok(processes::exit_code(end.code, end.signal))
+    supervisor.carry_out(&order, &arrive, || ())
 }
 
 /// Opens a pipe for both directions: it is at no end while this process lives, so it keeps its bytes
@@ -64,7 +55,7 @@ fn shared_pipe(path: &Path) -> io::Result<File> {
 }
 
 /// Receives signals for the rest of the process's life.
-fn forward_signals(arrive: Sender<Arrival>) -> io::Result<()> {
+pub(super) fn forward_signals(arrive: Sender<Arrival>) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     let asking = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
     let mut signals = signal_hook::iterator::Signals::new(asking)?;
@@ -90,14 +81,37 @@ fn read_orders(orders: &mut File, arrive: &Sender<Arrival>) {
     drop(arrive.send(Arrival::OrdersClosed));
 }
 
-/// Control folder, pipe of reports and events of the first process.
-struct Supervisor {
-    control: PathBuf,
-    reports: Reports,
-    arrivals: Receiver<Arrival>,
+/// Control folder, reports and events of the first process.
+pub(super) struct Supervisor {
+    pub(super) control: PathBuf,
+    pub(super) reports: Reports,
+    pub(super) arrivals: Receiver<Arrival>,
 }
 
 impl Supervisor {
+    /// Starts the command and waits for its end; then calls `before_end`, and sends the last report.
+    /// Returns the exit code of this process.
+    pub(super) fn carry_out(
+        &self,
+        order: &LaunchOrder,
+        arrive: &Sender<Arrival>,
+        before_end: impl FnOnce(),
+    ) -> io::Result<u8> {
+        let (end, dismissal) = match self.start(order, arrive) {
+            Ok(running) => self.watch(running)?,
+            Err(problem) => return self.refuse(problem),
+        };
+        before_end();
+        self.last(&Report::Ended(end), dismissal)?;
+        Ok(processes::exit_code(end.code, end.signal))
+    }
+
+    /// Reports that the command was not started. Returns the exit code of this process.
+    pub(super) fn refuse(&self, problem: StartProblem) -> io::Result<u8> {
+        self.last(&Report::NotStarted(problem), Dismissal::Awaited)?;
+        Ok(command::exit_code_of(problem))
+    }
+
     fn start(
         &self,
         order: &LaunchOrder,
@@ -137,6 +151,21 @@ impl Supervisor {
                     }
                 }
             };
+            match &arrival {
+                Arrival::Order(Order::Freeze) => {
+                    processes::signal_all(Signal::STOP);
+                    self.reports.send(&Report::Frozen)?;
+                }
+                Arrival::Order(Order::Thaw) => processes::signal_all(Signal::CONT),
+                Arrival::Order(Order::Launch(_) | Order::Signal(_) | Order::Dismiss)
+                | Arrival::OrdersClosed
+                | Arrival::Reaped(_)
+                | Arrival::Alone
+                | Arrival::Printed
+                | Arrival::Asked(_)
+                | Arrival::Refused
+                | Arrival::Unwritten(_) => {}
+            }
             if let Some(end) = ending.take(&arrival) {
                 return Ok((end, ending.dismissal));
             }
@@ -149,17 +178,34 @@ impl Supervisor {
         fs::write(&part, report.encode())?;
         fs::rename(&part, &whole)?;
         self.reports.send(report)?;
-        if dismissal == Dismissal::Given {
-            return Ok(());
-        }
+        let given_up_at = match dismissal {
+            Dismissal::Awaited => None,
+            Dismissal::Given => Some(Instant::now() + self.reports.linger()),
+        };
         loop {
-            match self.arrivals.recv().map_err(io::Error::other)? {
-                Arrival::Order(Order::Dismiss) | Arrival::Asked(_) => return Ok(()),
-                Arrival::Order(Order::Launch(_) | Order::Signal(_))
+            let arrival = match given_up_at {
+                None => self.arrivals.recv().map_err(io::Error::other)?,
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    match self.arrivals.recv_timeout(left) {
+                        Ok(arrival) => arrival,
+                        Err(_) => return Ok(()),
+                    }
+                }
+            };
+            match arrival {
+                Arrival::Order(Order::Dismiss) => return Ok(()),
+                Arrival::Asked(_) if self.reports.linger().is_zero() => return Ok(()),
+                Arrival::Order(
+                    Order::Launch(_) | Order::Signal(_) | Order::Freeze | Order::Thaw,
+                )
                 | Arrival::OrdersClosed
                 | Arrival::Reaped(_)
                 | Arrival::Alone
-                | Arrival::Printed => {}
+                | Arrival::Printed
+                | Arrival::Asked(_)
+                | Arrival::Refused
+                | Arrival::Unwritten(_) => {}
             }
         }
     }
@@ -232,7 +278,9 @@ impl Ending {
             Arrival::Printed => self.is_printed = true,
             Arrival::Reaped(_)
             | Arrival::OrdersClosed
-            | Arrival::Order(Order::Launch(_) | Order::Dismiss) => {}
+            | Arrival::Refused
+            | Arrival::Unwritten(_)
+            | Arrival::Order(Order::Launch(_) | Order::Dismiss | Order::Freeze | Order::Thaw) => {}
         }
         let end = self.end.filter(|_| self.is_alone && self.is_printed)?;
         Some(CommandEnd {

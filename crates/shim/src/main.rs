@@ -9,6 +9,8 @@ mod control_group;
 mod event;
 mod first_process;
 mod inside;
+mod outbox;
+mod pod;
 mod processes;
 mod pump;
 mod relay;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     }
     match arguments.next().as_deref().and_then(OsStr::to_str) {
         Some("run") if processes::is_first() => first_process::run(),
+        Some("pod") if processes::is_first() => pod::run(),
         Some(_) | None => inside::refuse("errand-shim is started by errand, in a container"),
     }
 }

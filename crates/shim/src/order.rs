@@ -17,6 +17,10 @@ pub enum Order {
     Signal(i32),
     /// The last report was read: the shim may exit.
     Dismiss,
+    /// Freeze all processes of the container but the shim, and report it.
+    Freeze,
+    /// Continue all processes.
+    Thaw,
 }
 
 /// Command of a container.
@@ -63,6 +67,8 @@ impl Order {
                 fields.number(u64::try_from(*signal).unwrap_or_default());
             }
             Self::Dismiss => fields.number(2),
+            Self::Freeze => fields.number(3),
+            Self::Thaw => fields.number(4),
         }
         let mut message = Encoder::default();
         message.bytes(&fields.0);
@@ -103,6 +109,8 @@ impl Order {
             }
             1 => i32::try_from(fields.number()?).map(Self::Signal).map_err(|_| Malformed),
             2 => Ok(Self::Dismiss),
+            3 => Ok(Self::Freeze),
+            4 => Ok(Self::Thaw),
             _ => Err(Malformed),
         }
     }
@@ -120,7 +128,8 @@ mod tests {
             cwd: "/tmp".into(),
             streams: CommandStreams::Conversation,
         };
-        let orders = [Order::Launch(launch), Order::Signal(15), Order::Dismiss];
+        let orders =
+            [Order::Launch(launch), Order::Signal(15), Order::Dismiss, Order::Freeze, Order::Thaw];
         let bytes: Vec<u8> = orders.iter().flat_map(Order::encode).collect();
         let mut pipe = bytes.as_slice();
         for order in orders {

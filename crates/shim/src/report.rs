@@ -1,11 +1,12 @@
 //! Reports of the shim to errand.
 
+use crate::FilePiece;
 use crate::wire::{Decoder, Encoder, Malformed};
 
 /// Longest piece of output in one report. The report fits into a pipe of one page: the system may
 /// refuse a larger one to a user who has many pipes.
 pub const REPORT_BYTES: usize = 4_000;
-/// Longest report in bytes: a piece of output, and the fields beside it.
+/// Longest report in bytes: a piece of a file, and the fields beside it.
 const LIMIT_BYTES: u64 = 64 * 1_024;
 
 /// Report of the shim.
@@ -21,6 +22,10 @@ pub enum Report {
     Stderr(Vec<u8>),
     /// The command and everything that it started has ended; the last report.
     Ended(CommandEnd),
+    /// All processes of the container are frozen.
+    Frozen,
+    /// A piece of a file of a Pod, after the end of its command.
+    File(FilePiece),
 }
 
 /// Reason why a command was not started.
@@ -92,6 +97,11 @@ impl Report {
                     fields.number(number);
                 }
             }
+            Self::Frozen => fields.number(5),
+            Self::File(piece) => {
+                fields.number(6);
+                piece.encode(&mut fields);
+            }
         }
         let mut message = Encoder::default();
         message.bytes(&fields.0);
@@ -126,6 +136,8 @@ impl Report {
                     stragglers: fields.number()?,
                 }))
             }
+            5 => Ok(Self::Frozen),
+            6 => FilePiece::decode(fields).map(Self::File),
             _ => Err(Malformed),
         }
     }
@@ -200,6 +212,8 @@ mod tests {
             Report::NotStarted(StartProblem::Brief),
             Report::Stdout(b"out".to_vec()),
             Report::Stderr(vec![0; REPORT_BYTES]),
+            Report::Frozen,
+            Report::File(FilePiece::Cut { root: "/w".into() }),
             Report::Ended(end),
         ];
         let bytes: Vec<u8> = reports.iter().flat_map(Report::encode).collect();

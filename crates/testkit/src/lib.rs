@@ -13,6 +13,7 @@
 )]
 
 mod agent;
+pub mod cluster;
 pub mod conformance;
 mod filters;
 mod http;

@@ -23,6 +23,7 @@ const ALL: &[&str] = &[
     "errand-blobs",
     "errand-doors",
     "errand-wire",
+    "errand-kubernetes",
 ];
 
 /// Dependencies of the benchmarks, which also start servers.
@@ -39,6 +40,7 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-blobs",
     "errand-doors",
     "errand-wire",
+    "errand-kubernetes",
     TEST_KIT,
 ];
 
@@ -68,6 +70,10 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "errand-doors",
         may_use: &["errand-model", "errand-api", "errand-wire", "errand-agent"],
+    },
+    Layer {
+        name: "errand-kubernetes",
+        may_use: &["errand-model", "errand-api", "errand-agent", "errand-shim", "errand-container"],
     },
     Layer { name: "errand", may_use: ALL },
     Layer { name: "errand-bench", may_use: ALL_AND_THE_TEST_KIT },

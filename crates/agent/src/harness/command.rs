@@ -34,6 +34,9 @@ impl Harness for CommandHarness {
 impl AgentFailure {
     /// Returns the failure of a program with this end; `None` if it exited with code 0.
     pub fn of_exit(exit: &Exit) -> Option<Self> {
+        if let Some(failure) = &exit.failure {
+            return Some(Self { code: failure.code, message: failure.message.clone() });
+        }
         let (code, message) = match (exit.signal, exit.code) {
             (Some(_), _) | (None, Some(1..)) if exit.oom_kills > 0 => {
                 let message = "the kernel ended processes of the agent that used more memory than \
@@ -60,8 +63,16 @@ mod tests {
 
     fn check(code: Option<i32>, signal: Option<i32>, expect: Option<(ErrorCode, &str)>) {
         let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
-        let exit =
-            Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0, oom_kills: 0 };
+        let exit = Exit {
+            code,
+            signal,
+            usage,
+            stdout,
+            stderr_tail: None,
+            stragglers: 0,
+            oom_kills: 0,
+            failure: None,
+        };
         let failure = AgentFailure::of_exit(&exit);
         let expect = expect.map(|(code, text)| AgentFailure { code, message: text.to_owned() });
         assert_eq!(failure, expect);
@@ -81,8 +92,16 @@ mod tests {
         let (usage, stdout) = (ExitUsage::default(), Stdout::Memory(Vec::new()));
         let of = |code, oom_kills| {
             let (signal, stdout) = (None, stdout.clone());
-            let exit =
-                Exit { code, signal, usage, stdout, stderr_tail: None, stragglers: 0, oom_kills };
+            let exit = Exit {
+                code,
+                signal,
+                usage,
+                stdout,
+                stderr_tail: None,
+                stragglers: 0,
+                oom_kills,
+                failure: None,
+            };
             AgentFailure::of_exit(&exit).map(|failure| failure.code)
         };
         assert_eq!(of(Some(137), 1), Some(ErrorCode::OutOfMemory));

@@ -271,6 +271,7 @@ impl RunningProcess {
             stragglers: state.stragglers.count(),
             // Memory is limited by the supervisor, not by the kernel.
             oom_kills: 0,
+            failure: None,
         };
         state.phase = Phase::Over(exit.clone());
         Ok(exit)

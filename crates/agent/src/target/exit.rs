@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use errand_model::error_code::ErrorCode;
+
 use super::Stdout;
 
 /// End of an attempt's agent.
@@ -23,6 +25,17 @@ pub struct Exit {
     pub stragglers: usize,
     /// Processes that the kernel killed, because the attempt had used up its memory.
     pub oom_kills: u64,
+    /// Failure of the place in which the agent lived, which ended the agent; `None`: it was not that.
+    pub failure: Option<PlaceFailure>,
+}
+
+/// Failure of the place in which an agent lived: a Pod that was evicted, for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceFailure {
+    /// Code of the failure.
+    pub code: ErrorCode,
+    /// Text for people.
+    pub message: String,
 }
 
 /// Time and memory that an attempt used.

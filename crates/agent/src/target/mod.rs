@@ -17,7 +17,7 @@ mod stdout;
 pub use contract::{
     Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target, TaskReport,
 };
-pub use exit::{Exit, ExitUsage};
+pub use exit::{Exit, ExitUsage, PlaceFailure};
 pub use output::{AgentOutput, Chunk, Kept, OutputSink, SinkProgress, Watcher};
 pub use spec::{
     DispatchOrder, DispatcherRoute, Input, LaunchSpec, SharedAccess, SharedPath, Streams,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use errand_api::agent_file;
 use errand_api::gateway::task::TaskRequest;
@@ -39,6 +40,9 @@ pub struct LaunchSpec {
     /// Thousandths of a core that the attempt may use; `None`: no limit. Only for targets that can
     /// enforce it.
     pub cpu_millis: Option<u64>,
+    /// Time that the run may take; `None`: no limit. The supervisor enforces it; a target may need it
+    /// for the time after which it ends an attempt that no supervisor watches any more.
+    pub time_limit: Option<Duration>,
     /// Order for a dispatcher, for the target `dispatcher`.
     pub dispatch: Option<Box<DispatchOrder>>,
 }

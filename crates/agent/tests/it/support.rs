@@ -72,6 +72,7 @@ impl Place {
             memory_limit_bytes: None,
             cpu_millis: None,
             dispatch: None,
+            time_limit: None,
             shared: Vec::new(),
             folder: self.dir.path().to_owned(),
         }

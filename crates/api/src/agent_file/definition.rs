@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::container::ContainerPlace;
 use super::coordinator::{Coordinator, Member};
 use super::inventory::{Dependency, DependencyForm, McpServer, Model, Tool, ToolForm};
+use super::kubernetes::KubernetesPlace;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
 use super::policy::PolicyRules;
@@ -232,11 +233,9 @@ impl HarnessKind {
     }
 }
 
-/// Target of the agent's process. The target `kubernetes` is not supported by this version, and
-/// refused.
+/// Target of the agent's process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[schemars(extend("x-unsupported" = ["kubernetes"]))]
 #[schemars(rename = "Target")]
 pub enum TargetKind {
     /// A process of this machine.
@@ -244,14 +243,8 @@ pub enum TargetKind {
     Process,
     /// A container of Docker or Podman.
     Container(ContainerPlace),
-    /// A pod.
-    #[schemars(skip)]
-    Kubernetes {
-        /// The namespace; the cluster's default if absent.
-        namespace: Option<String>,
-        /// The image reference.
-        image: String,
-    },
+    /// A Pod of a Kubernetes cluster.
+    Kubernetes(KubernetesPlace),
 }
 
 impl TargetKind {
@@ -260,7 +253,7 @@ impl TargetKind {
         match self {
             Self::Process => "process",
             Self::Container(_) => "container",
-            Self::Kubernetes { .. } => "kubernetes",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 }

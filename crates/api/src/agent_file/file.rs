@@ -20,7 +20,7 @@ use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
-use super::{command_files, read_coordinator, retry, scalar, whole};
+use super::{command_files, kubernetes, read_coordinator, retry, scalar, whole};
 
 /// An agent: a named, versioned definition of what errand runs.
 #[derive(Clone, Debug, JsonSchema)]
@@ -120,7 +120,9 @@ sections! {
 fn reader_of(name: &str) -> Option<ReadNamed> {
     match name {
         "RetryPolicy" => Some(retry::read),
-        name => scalar::reader_of(name).or_else(|| read_coordinator::reader_of(name)),
+        name => scalar::reader_of(name)
+            .or_else(|| kubernetes::reader_of(name))
+            .or_else(|| read_coordinator::reader_of(name)),
     }
 }
 

@@ -10,6 +10,7 @@ mod http;
 mod inventory;
 mod json_schema;
 mod known;
+mod kubernetes;
 mod limits;
 mod listen;
 pub(crate) mod names;
@@ -52,6 +53,7 @@ pub use http::{
 };
 pub use inventory::{Dependency, McpServer, Model, ModelName, Tool};
 pub use known::{FileReference, Known, PART_LIMIT_BYTES, Unknown};
+pub use kubernetes::{KubernetesName, KubernetesPlace};
 pub use limits::{AgentResources, AgentTimeouts, Budgets};
 pub use listen::Listen;
 pub use of_image::{file_of_command, file_of_image};

@@ -85,6 +85,16 @@ pub(super) fn is_container_path(text: &str) -> bool {
     })
 }
 
+/// Reports whether `text` could be the name of a namespace, a service account or a runtime class.
+pub(super) fn is_kubernetes_name(text: &str) -> bool {
+    let is_end = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    text.len() <= 63
+        && bytes.first().copied().is_some_and(is_end)
+        && bytes.last().copied().is_some_and(is_end)
+        && bytes.iter().all(|b| is_end(*b) || *b == b'-')
+}
+
 /// Hint where [`is_slug`] says no.
 pub(crate) const SLUG_HINT: &str = "letters, digits, '-', '_' and '.', at most 128 characters";
 

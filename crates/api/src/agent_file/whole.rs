@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::at::At;
 use super::container::ContainerNetwork;
-use super::definition::{Agent, TargetKind};
+use super::definition::{Agent, TargetKind, Workspace};
 use super::http::parse_address;
 use super::listen::Listen;
 use super::reader::Reader;
@@ -16,7 +16,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
         coordinator(reader, spec);
     } else if spec.field("command").is_none()
         && is_or_absent(spec.field("harness"), "command")
-        && is_or_absent(spec.field("target").and_then(|at| at.field("type")), "process")
+        && !has_command_of_image(spec)
     {
         let hint = "write command: [python3, main.py]; a relative path is looked up beside this \
                     file first";
@@ -40,8 +40,16 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     container(reader, spec, agent);
     dispatcher(reader, spec);
     providers(reader, spec, agent);
+    kubernetes(reader, spec, agent);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
+}
+
+/// Reports whether the command of an image is run where the agent file has none. Kubernetes does not
+/// tell the command of an image.
+fn has_command_of_image(spec: &At<'_>) -> bool {
+    let kind = spec.field("target").and_then(|at| at.field("type"));
+    kind.is_some_and(|at| !["process", "kubernetes"].contains(&at.text().unwrap_or_default()))
 }
 
 /// Reports whether a field has that word, or is left out.
@@ -135,7 +143,7 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
 fn providers(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     let reaches_door = match agent.target {
         TargetKind::Process | TargetKind::Container(_) => agent.dispatcher.is_none(),
-        TargetKind::Kubernetes { .. } => false,
+        TargetKind::Kubernetes(_) => false,
     };
     if let Some(at) =
         spec.field("providers").filter(|_| !reaches_door && !agent.providers.is_empty())
@@ -146,6 +154,19 @@ fn providers(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
             message,
             "remove them, or use the target process or container",
         );
+    }
+}
+
+/// Reports a workspace that a Pod cannot have: folders and repositories of the caller's machine.
+fn kubernetes(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let is_temp = agent.workspace == Workspace::Temp;
+    if let (TargetKind::Kubernetes(_), false, Some(workspace)) =
+        (&agent.target, is_temp, spec.field("workspace"))
+    {
+        let hint = "write workspace: { mode: temp }; the files beside the agent file are in \
+                    $ERRAND_AGENT_DIR";
+        let message = "an agent in a Pod has no other workspace than one of mode temp";
+        reader.report_hint(&workspace, message, hint);
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject, digest_of, hashes,
     object,
 };
-use crate::agent_file::{ContainerPlace, TargetKind, Tool};
+use crate::agent_file::{ContainerPlace, KubernetesPlace, TargetKind, Tool};
 
 /// The reference of the agent itself.
 pub(super) const AGENT_REF: &str = "agent";
@@ -47,7 +47,7 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
     match &agent.target {
         TargetKind::Process => {}
         TargetKind::Container(ContainerPlace { image, .. })
-        | TargetKind::Kubernetes { image, .. } => {
+        | TargetKind::Kubernetes(KubernetesPlace { image, .. }) => {
             all.push(json!({
                 "type": "container", "bom-ref": format!("image:{image}"), "name": image,
             }));

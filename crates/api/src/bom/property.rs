@@ -123,9 +123,9 @@ fn target(properties: &mut Properties, target: &TargetKind) {
     match target {
         TargetKind::Process => properties.add("target", "process"),
         TargetKind::Container(_) => properties.add("target", "container"),
-        TargetKind::Kubernetes { namespace, .. } => {
+        TargetKind::Kubernetes(place) => {
             properties.add("target", "kubernetes");
-            properties.add_if("target:namespace", namespace.as_ref());
+            properties.add_if("target:namespace", place.namespace.as_ref());
         }
     }
 }

@@ -340,9 +340,9 @@ fn commands_and_surroundings() {
       hint: one of: command
     agent.yaml:6:11: spec.target: expected a mapping, found the text "process"
     agent.yaml:6:11: spec.target: "type" is missing
-      hint: write type: and one of process, container
+      hint: write type: and one of process, container, kubernetes
     agent.yaml:6:19: spec.target.type: "docker" is not a known word
-      hint: one of: process, container
+      hint: one of: process, container, kubernetes
     agent.yaml:6:11: spec.target: "image" is missing
       hint: write image: ghcr.io/org/agent:1.2
     agent.yaml:6:37: spec.target.image: "--privileged" is not the name of an image
@@ -356,8 +356,8 @@ fn commands_and_surroundings() {
       hint: write a path below the workspace, such as data; nothing else can be mounted
     agent.yaml:6:73: spec.target.mounts[0].target: "c" cannot be mounted in a container
       hint: begin with '/', without '..', such as /data; /.errand is errand's own
-    agent.yaml:6:19: spec.target.type: the target kubernetes is not supported by this version of errand
-      hint: supported: process, container
+    agent.yaml:6:52: spec.target.namespace: "My_Space" cannot be a name in Kubernetes
+      hint: lower-case letters, digits and '-', at most 63 characters, a letter or digit first and last
     agent.yaml:6:22: spec.workspace.mode: "worktre" is not a known word
       hint: did you mean "worktree"? One of: temp, cwd, worktree, clone
     agent.yaml:6:28: spec.workspace.ref: unknown field "ref"
@@ -463,7 +463,7 @@ fn limits() {
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
     agent.yaml:6:74: spec.retry_policy.retry_on[2]: "usage" is not a failure that can be retried
-      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
+      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, blobs_folder_missing, blobs_unreachable, blobs_upload_cut, cluster_unreachable, cluster_refused, pod_lost, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
     agent.yaml:6:46: spec.retry_policy.retry_on[0]: "exit:0" is not a failure that can be retried
       hint: exit codes of failures are 1 to 255: exit:75
     agent.yaml:6:54: spec.retry_policy.retry_on[1]: "exit:256" is not a failure that can be retried
@@ -698,8 +698,6 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
     insta::assert_snapshot!(problems, @r"
     agent.yaml:6:12: spec.harness: the harness react is not supported by this version of errand
       hint: supported: command
-    agent.yaml:7:29: spec.target.type: the target kubernetes is not supported by this version of errand
-      hint: supported: process, container
     agent.yaml:8:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
       hint: remove it; limits in `budgets` are enforced
     ");

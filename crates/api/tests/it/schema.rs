@@ -168,7 +168,9 @@ const BAD: &[&str] = &[
     "  target: { type: container, image: a, mounts: [{ source: /a, target: /a }] }\n",
     "  target: { type: container, image: a, mounts: [{ source: a, target: a }] }\n",
     "  target: { type: container, image: a, mounts: [{ source: a, target: /.errand }] }\n",
-    "  target: { type: kubernetes, namespace: x, image: a }\n",
+    "  target: { type: kubernetes, namespace: My_Space, image: a }\n",
+    "  target: { type: kubernetes, image: a, runtime_class: -a }\n",
+    "  target: { type: kubernetes, image: a, pull: always }\n",
     "  handoffs: a\n",
     "  handoffs: [{ agent: a, input: 1 }]\n",
 ];

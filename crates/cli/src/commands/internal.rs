@@ -31,6 +31,11 @@ pub(crate) enum Command {
         #[arg(long)]
         family: bool,
     },
+    /// Copy errand's programs into a folder that the containers of a Pod share
+    PodPrograms {
+        /// Folder
+        folder: PathBuf,
+    },
     /// Print a page of the reference as Markdown
     Reference {
         /// Page
@@ -53,6 +58,11 @@ pub(crate) async fn run(
                 return self::family(&context, &run_id).await;
             }
             helper(&context, &run_id, after_lease).await
+        }
+        Command::PodPrograms { folder } => {
+            let copied = errand_kubernetes::copy_programs(&folder, context.program());
+            copied.map_err(|error| Failure::io("write", &folder, &error))?;
+            Ok(0)
         }
         Command::Reference { page } => {
             let text = reference::page(page, cli)

@@ -357,7 +357,7 @@ async fn carry_out(context: &Context, command: Command, cli: MakeCli) -> Result<
         Command::Schedules(command) => schedules::run(context, command).await,
         Command::Hooks(command) => hooks::run(context, command).await,
         Command::Callbacks(command) => callbacks::run(context, command).await,
-        Command::Config(command) => config::run(context, command),
+        Command::Config(command) => config::run(context, command).await,
         Command::Keys(command) => keys::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Sessions(command) => sessions::run(context, command).await,

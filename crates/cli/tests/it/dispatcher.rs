@@ -318,9 +318,9 @@ fn what_a_dispatcher_cannot_carry_out_is_refused_and_leaves_nothing() {
         (json!({ "runtime_target": { "type": "vm" } }), 400, "request_invalid", ""),
         (
             json!({ "runtime_target": { "type": "k8s", "namespace": "agents" } }),
-            501,
-            "not_available_yet",
-            "/runtime_target/type",
+            400,
+            "request_invalid",
+            "/command",
         ),
         (json!({ "what": 1 }), 400, "request_invalid", "/what"),
     ];

@@ -70,6 +70,7 @@ mod people;
 mod pipes;
 mod places;
 mod policies;
+mod pods;
 mod reconnects;
 mod recovery;
 mod reference;

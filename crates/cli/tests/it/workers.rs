@@ -11,6 +11,7 @@ use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::{Engine, EngineContext, Inner};
+use errand_kubernetes::{ClusterAddress, KubernetesSettings, KubernetesTarget};
 use errand_model::Timestamp;
 use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Placement, PlacementDemands};
@@ -42,13 +43,23 @@ impl Queue {
             registry: registry.root().to_owned(),
             program: env!("CARGO_BIN_EXE_errand").into(),
         });
+        let pods = KubernetesTarget::new(KubernetesSettings {
+            cluster: ClusterAddress::default(),
+            agent_api: None,
+            shim_image: None,
+            folder: registry.root().join("pods"),
+            registry: registry.root().to_owned(),
+            machine: String::new(),
+        });
+        let targets =
+            errand_agent::Targets::default().with(Arc::new(containers)).with(Arc::new(pods));
         let surroundings = EngineContext {
             registry,
             environment: BTreeMap::new(),
             program: env!("CARGO_BIN_EXE_errand").into(),
             identity: sandbox.config().join("errand/identity.txt"),
             runtime_dir: sandbox.root().join("run/errand"),
-            targets: errand_agent::Targets::default().with(Arc::new(containers)),
+            targets,
             harnesses: errand_agent::Harnesses::default(),
             model_gateway: None,
         };

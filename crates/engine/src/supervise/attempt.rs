@@ -6,7 +6,7 @@ use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
 use errand_agent::model_door::ModelDoor;
-use errand_agent::target::{AgentOutput, Live, StdoutSpool, TargetStartError, TaskReport};
+use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError, TaskReport};
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage, TriggerKind};
@@ -19,15 +19,16 @@ use super::door::{self, ServedDoor};
 use super::event::StoppedFor;
 use super::orphaned::prepare_adoption;
 use super::outcome::{self, Word};
-use super::prepare::{Beginning, Prepared, prepare};
+use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, Watched, watch};
+use super::starting::{self, Started};
 use super::{SupervisorChannels, blame, deadline, session, start, task_end};
-use crate::error::NotAdopted;
+use crate::error::{NotAdopted, RunEnding};
 use crate::handover;
 use crate::journal::Journal;
 use crate::kept::{self, KeptAttempt};
-use crate::launch::{HelperReport, READY_LIMIT};
+use crate::launch::HelperReport;
 use crate::live::Printed;
 use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
@@ -77,6 +78,7 @@ pub(super) async fn run(
             fail(journal, channels, outcome::of_unserved(&error)).await?;
         }
         Err(NotBegun::NotStarted(error)) => not_started(journal, channels, &error).await?,
+        Err(NotBegun::Stopped(why)) => starting::end(journal, why).await?,
         Err(NotBegun::Other(error)) => return Err(error),
         Ok(()) => return Ok(()),
     }
@@ -106,6 +108,8 @@ pub(super) async fn adopt(
     match begun(engine, journal, channels, agent).await {
         Err(NotBegun::Unserved(error)) => Err(NotAdopted::Unserved(error).into()),
         Err(NotBegun::NotStarted(error)) => Err(NotAdopted::Target(error).into()),
+        // The next process that looks adopts the agent, or ends it.
+        Err(NotBegun::Stopped(_)) => Err(RunEnding.into()),
         Err(NotBegun::Other(error)) => Err(error),
         Ok(()) => Ok(()),
     }
@@ -117,6 +121,8 @@ enum NotBegun {
     Unserved(AgentApiBindError),
     /// The agent was not started, or not adopted.
     NotStarted(TargetStartError),
+    /// The start was ended.
+    Stopped(StoppedFor),
     /// The run belongs to another process, or cannot be recorded.
     Other(Error),
 }
@@ -156,7 +162,11 @@ async fn begun(
     let output = output(engine, journal, channels, prepared);
     // A process that lost the run meanwhile starts nothing.
     journal.check().map_err(Error::from)?;
-    let live = started(channels, prepared, output).await.map_err(NotBegun::NotStarted)?;
+    let live = match starting::started(engine, journal, channels, prepared, output).await? {
+        Started::Live(live) => live,
+        Started::Failed(error) => return Err(NotBegun::NotStarted(error)),
+        Started::Stopped(why) => return Err(NotBegun::Stopped(why)),
+    };
     let number = journal.look(|run, _| run.last_attempt_number());
     let carrier = LogCarrier::of(engine, (journal.run_id(), number), prepared.log_copy.as_ref());
     let carrier = carrier.map(Arc::new);
@@ -257,30 +267,6 @@ fn is_prepared_soon(engine: &Engine, run: &Run) -> bool {
         && run.spec.trigger.kind != TriggerKind::Upstream
         && !matches!(run.spec.input, Some(Payload::Blob(_)))
         && !engine.is_of_fleet()
-}
-
-/// Starts or adopts the agent. A launcher is told that the run began before an image is pulled for longer than
-/// the launcher waits.
-async fn started(
-    channels: &mut SupervisorChannels,
-    prepared: &Prepared,
-    output: AgentOutput,
-) -> Result<Box<dyn Live>, TargetStartError> {
-    let mut start = match &prepared.beginning {
-        Beginning::Start(spec) => prepared.target.start(spec, output),
-        Beginning::Adopt(agent, _) => prepared.target.adopt(agent, output),
-    };
-    match tokio::time::timeout(READY_LIMIT / 2, &mut start).await {
-        Ok(started) => {
-            let live = started?;
-            channels.say(HelperReport::Began);
-            Ok(live)
-        }
-        Err(_) => {
-            channels.say(HelperReport::Began);
-            start.await
-        }
-    }
 }
 
 /// Returns the destinations of the agent's printed output.

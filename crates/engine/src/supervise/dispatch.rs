@@ -91,7 +91,7 @@ fn has_target(definition: &DispatcherDefinition, agent: &Agent) -> bool {
     let wanted = match agent.target {
         TargetKind::Process => TargetWord::Process,
         TargetKind::Container(_) => TargetWord::Container,
-        TargetKind::Kubernetes { .. } => TargetWord::Kubernetes,
+        TargetKind::Kubernetes(_) => TargetWord::Kubernetes,
     };
     definition.targets.is_empty() || definition.targets.contains(&wanted)
 }
@@ -108,10 +108,10 @@ fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
             });
             (place.image.clone(), ports.collect(), RuntimeTarget::default())
         }
-        TargetKind::Kubernetes { namespace, image } => {
-            let runtime =
-                RuntimeTarget { kind: RuntimeKind::Kubernetes, namespace: namespace.clone() };
-            (image.clone(), Vec::new(), runtime)
+        TargetKind::Kubernetes(place) => {
+            let namespace = place.namespace.clone();
+            let runtime = RuntimeTarget { kind: RuntimeKind::Kubernetes, namespace };
+            (place.image.clone(), Vec::new(), runtime)
         }
         TargetKind::Process => return Err(unsupported("a process").into()),
     };

@@ -204,6 +204,7 @@ mod tests {
             stderr_tail: None,
             stragglers: 0,
             oom_kills: 0,
+            failure: None,
         };
         AttemptEvent::Ended(Box::new(Ended { exit, failure: None, answer: None }))
     }

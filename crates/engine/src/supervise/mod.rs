@@ -25,6 +25,7 @@ mod session;
 mod signals;
 mod skills;
 mod start;
+mod starting;
 mod task_end;
 mod turn;
 

@@ -144,6 +144,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         memory_limit_bytes: agent.resources.memory_bytes,
         cpu_millis: agent.resources.cpu_millis,
         dispatch: order,
+        time_limit: run.spec.timeouts.run,
     };
     let setup = AttemptSetup {
         harness: harness.name().to_owned(),

@@ -79,12 +79,12 @@ impl TaskCache {
 
 /// Returns the agent file of a task.
 fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
-    match request.runtime_target.kind {
-        RuntimeKind::Container | RuntimeKind::Docker | RuntimeKind::Podman => {}
-        RuntimeKind::K8s => return Err(TaskProblem::Runtime { kind: "k8s" }),
-        RuntimeKind::Kubernetes => return Err(TaskProblem::Runtime { kind: "kubernetes" }),
-    }
-    let mut target = json!({ "type": "container", "image": request.agent_image });
+    let mut target = match request.runtime_target.kind {
+        RuntimeKind::Container | RuntimeKind::Docker | RuntimeKind::Podman => {
+            json!({ "type": "container", "image": request.agent_image })
+        }
+        RuntimeKind::K8s | RuntimeKind::Kubernetes => of_cluster(request)?,
+    };
     if !request.ports.is_empty() {
         target["ports"] = json!(request.ports);
     }
@@ -99,6 +99,22 @@ fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
         spec.insert("resources".to_owned(), json!(request.resources));
     }
     Ok(agent_file::file_of_image(&request.agent_image, &spec))
+}
+
+/// Returns the target of a task that is to run in a cluster.
+fn of_cluster(request: &TaskRequest) -> Result<Value, TaskProblem> {
+    if request.command.is_empty() {
+        return Err(TaskProblem::Field {
+            pointer: "/command".to_owned(),
+            message: "a task in a cluster has to name its command".to_owned(),
+            hint: Some("a cluster does not tell the command of an image".to_owned()),
+        });
+    }
+    let mut target = json!({ "type": "kubernetes", "image": request.agent_image });
+    if let Some(namespace) = &request.runtime_target.namespace {
+        target["namespace"] = json!(namespace);
+    }
+    Ok(target)
 }
 
 /// Returns the first problem of a task's agent file, at the field of the request.

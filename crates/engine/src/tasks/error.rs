@@ -64,12 +64,6 @@ pub enum TaskProblem {
         /// Advice, if any.
         hint: Option<String>,
     },
-    /// The runtime is not supported.
-    #[error("this dispatcher has no runtime target of the type {kind}")]
-    Runtime {
-        /// Type that was given.
-        kind: &'static str,
-    },
     /// Other requests changed the task at the same time, on every try.
     #[error("task {task_id} is being changed by others")]
     Contended {
@@ -84,7 +78,6 @@ impl CodedError for TaskProblem {
             Self::Conflict { .. } => ErrorCode::TaskConflict,
             Self::NotFound { .. } => ErrorCode::TaskNotFound,
             Self::Field { .. } => ErrorCode::RequestInvalid,
-            Self::Runtime { .. } => ErrorCode::NotAvailableYet,
             Self::Contended { .. } => ErrorCode::ChangedMeanwhile,
         }
     }
@@ -96,7 +89,6 @@ impl TaskProblem {
         match self {
             Self::Conflict { .. } => Some("/task_id"),
             Self::Field { pointer, .. } => Some(pointer),
-            Self::Runtime { .. } => Some("/runtime_target/type"),
             Self::NotFound { .. } | Self::Contended { .. } => None,
         }
     }
@@ -106,7 +98,6 @@ impl TaskProblem {
         match self {
             Self::Conflict { .. } => Some("send it under an id of its own"),
             Self::Field { hint, .. } => hint.as_deref(),
-            Self::Runtime { .. } => Some("container, docker and podman mean its container engine"),
             Self::NotFound { .. } | Self::Contended { .. } => None,
         }
     }

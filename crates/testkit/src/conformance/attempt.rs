@@ -58,6 +58,7 @@ impl TestAttempt {
             memory_limit_bytes: None,
             cpu_millis: None,
             dispatch: None,
+            time_limit: None,
             shared: vec![SharedPath {
                 path: self.folder.path().to_owned(),
                 access: SharedAccess::Own,

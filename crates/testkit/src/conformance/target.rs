@@ -44,17 +44,39 @@ macro_rules! target_conformance {
         mod $name {
             use super::*;
             $crate::conformance_tests! { $subject, target:
-                exit_code_output_and_log_are_those_of_the_agent,
-                input_reaches_the_agent,
-                wait_may_be_cancelled_and_returns_the_same_exit_twice,
-                stop_ends_the_agent_and_may_be_repeated,
-                stop_without_grace_kills_an_agent_that_refuses_to_end,
-                a_shorter_grace_period_counts,
-                a_frozen_agent_is_frozen_until_it_is_thawed_and_can_be_stopped,
-                no_attempt_has_a_second_agent,
-                end_ends_everything_of_a_run_once,
                 a_conversation_is_taken_once_and_its_end_is_end_of_input,
             }
+            $crate::target_tests! { $subject }
+        }
+    };
+}
+
+/// Declares the conformance tests of a target whose agents cannot converse, as a module of that name.
+#[macro_export]
+macro_rules! target_conformance_without_conversation {
+    ($name:ident, $subject:expr) => {
+        mod $name {
+            use super::*;
+            $crate::target_tests! { $subject }
+        }
+    };
+}
+
+/// Declares the conformance tests that every target passes.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! target_tests {
+    ($subject:expr) => {
+        $crate::conformance_tests! { $subject, target:
+            exit_code_output_and_log_are_those_of_the_agent,
+            input_reaches_the_agent,
+            wait_may_be_cancelled_and_returns_the_same_exit_twice,
+            stop_ends_the_agent_and_may_be_repeated,
+            stop_without_grace_kills_an_agent_that_refuses_to_end,
+            a_shorter_grace_period_counts,
+            a_frozen_agent_is_frozen_until_it_is_thawed_and_can_be_stopped,
+            no_attempt_has_a_second_agent,
+            end_ends_everything_of_a_run_once,
         }
     };
 }

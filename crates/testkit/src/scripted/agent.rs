@@ -109,7 +109,16 @@ pub(super) async fn run(
         Kept::Stdout(_) => None,
     };
     let usage = ExitUsage { wall: started.elapsed(), ..ExitUsage::default() };
-    let exit = Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0 };
+    let exit = Exit {
+        code,
+        signal,
+        usage,
+        stdout,
+        stderr_tail,
+        stragglers: 0,
+        oom_kills: 0,
+        failure: None,
+    };
     shared.exit.send_replace(Some(exit));
 }
 

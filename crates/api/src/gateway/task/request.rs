@@ -76,7 +76,8 @@ pub struct RuntimeTarget {
     /// Kind of the runtime.
     #[serde(default, rename = "type")]
     pub kind: RuntimeKind,
-    /// Namespace within the runtime: kept with the task, and shown as a label of its run.
+    /// Namespace within the runtime, in which a cluster makes the Pod: kept with the task, and shown as a
+    /// label of its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub namespace: Option<String>,
@@ -93,9 +94,9 @@ pub enum RuntimeKind {
     Docker,
     /// The container engine of the dispatcher.
     Podman,
-    /// A Kubernetes cluster: refused by this version.
+    /// The Kubernetes cluster of the dispatcher.
     K8s,
-    /// A Kubernetes cluster: refused by this version.
+    /// The Kubernetes cluster of the dispatcher.
     Kubernetes,
 }
 

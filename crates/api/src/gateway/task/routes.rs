@@ -22,7 +22,6 @@ pub const AREA: Area = Area {
             ])
             .errors(&[
                 ErrorCode::TaskConflict,
-                ErrorCode::NotAvailableYet,
                 ErrorCode::EnvInvalid,
                 ErrorCode::SecretExposed,
                 ErrorCode::CallbackRefused,

@@ -17,9 +17,9 @@ pub(crate) enum Command {
 }
 
 /// Executes a subcommand.
-pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Show(args) => show::run(context, &args),
-        Command::Check(args) => check::run(context, &args),
+        Command::Check(args) => check::run(context, &args).await,
     }
 }
