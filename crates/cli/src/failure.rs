@@ -412,6 +412,7 @@ fn replay_hint(problem: &NotReplayable) -> &'static str {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each error")]
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::Schema(SchemaProblem::Input { .. }) => {
@@ -458,9 +459,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Ask(AskProblem::StillLive { .. }) => "`errand logs` shows what it does",
         EngineError::Ask(AskProblem::Elsewhere { .. }) => "do it on that machine",
         EngineError::BriefTooLarge(_) => "give the agent a long text as a file, or as input",
-        EngineError::PolicyDenied(_) => {
-            "change the payload or the policy; `errand get policy NAME -o yaml` shows the policy"
-        }
+        EngineError::PolicyDenied(_) => "`errand get policy NAME -o yaml` shows the policy",
         EngineError::PolicyInvalid(_) => "mend the program of the policy, and apply it again",
         EngineError::BriefDamaged(_) => "`errand verify` shows what else of the run is damaged",
         EngineError::Payload(_)

@@ -26,8 +26,9 @@ impl RecordedCalls {
     /// Returns the call of an event, if it is one that policies are asked about. An event that this
     /// version does not know is none.
     pub fn next(&mut self, event: &Event) -> Option<PolicyCall> {
-        match event.body().ok()? {
-            EventBody::RunCreated(spec) => {
+        match event.kind.as_str() {
+            "run.created" => {
+                let EventBody::RunCreated(spec) = event.body().ok()? else { return None };
                 self.facts = json!({
                     "run": {
                         "id": event.run_id, "kind": spec.kind, "name": spec.name,
@@ -43,7 +44,8 @@ impl RecordedCalls {
                 let call = json!({ "trigger": trigger, "payload": payload });
                 Some(self.call(PolicyHook::AgentTrigger, vec![kind], call))
             }
-            EventBody::Reported(reported) if reported.type_name() == TOOL_CALLED => {
+            TOOL_CALLED => {
+                let EventBody::Reported(reported) = event.body().ok()? else { return None };
                 let data = reported.data();
                 let name = text(data, "name");
                 let call = json!({
@@ -54,7 +56,8 @@ impl RecordedCalls {
                 self.tool_calls += 1;
                 Some(found)
             }
-            EventBody::Reported(reported) if reported.type_name() == MODEL_CALLED => {
+            MODEL_CALLED => {
+                let EventBody::Reported(reported) = event.body().ok()? else { return None };
                 let data = reported.data();
                 let model = text(data, "model");
                 let whole = data["provider"].as_str().map(|provider| format!("{provider}/{model}"));
@@ -68,20 +71,21 @@ impl RecordedCalls {
                 self.model_calls += 1;
                 Some(found)
             }
-            EventBody::MessageSent(sent) => {
+            "message.sent" => {
+                let EventBody::MessageSent(sent) = event.body().ok()? else { return None };
                 let call =
                     json!({ "to": sent.to, "type": sent.kind, "payload": value_of(&sent.payload) });
                 Some(self.call(PolicyHook::OnMessage, vec![sent.to], call))
             }
-            EventBody::ArtifactCreated(created) => {
+            "artifact.created" => {
+                let EventBody::ArtifactCreated(created) = event.body().ok()? else { return None };
                 let call = json!({ "name": created.name, "media_type": created.media_type });
                 Some(self.call(PolicyHook::OnArtifact, vec![created.name], call))
             }
-            EventBody::StepCompleted(_) => {
+            "step.completed" => {
                 self.steps += 1;
                 None
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "policies are asked about no other")]
             _ => None,
         }
     }

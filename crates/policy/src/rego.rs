@@ -127,7 +127,9 @@ fn by_document(value: &Value, call: &PolicyCall) -> PolicyDecision {
     let word = match value {
         Value::Null => return PolicyDecision::ALLOWED,
         Value::String(word) => Some(word.as_str()),
-        other => other.get("decision").and_then(Value::as_str),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.get("decision").and_then(Value::as_str)
+        }
     };
     let verdict = match word {
         Some("allow" | "not-applicable") => PolicyVerdict::Allow,

@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    fn tool(rules: &Value, name: &str, arguments: Value) -> PolicyDecision {
+    fn tool(rules: &Value, name: &str, arguments: &Value) -> PolicyDecision {
         let rules: PolicyRules = serde_json::from_value(json!({ "tools": rules })).unwrap();
         let names = vec![format!("mail_{name}"), name.to_owned()];
         let call = json!({ "name": name, "arguments": arguments });
@@ -66,13 +66,13 @@ mod tests {
     fn deny_comes_before_ask_and_ask_before_allow() {
         let rules =
             json!({ "allow": ["send", "read*"], "ask": ["send"], "deny": ["mail_read_all"] });
-        let verdict = |name: &str| tool(&rules, name, json!({})).verdict;
+        let verdict = |name: &str| tool(&rules, name, &json!({})).verdict;
         assert_eq!(verdict("read"), PolicyVerdict::Allow);
         assert_eq!(verdict("read_all"), PolicyVerdict::Deny);
         assert_eq!(verdict("send"), PolicyVerdict::Ask);
         assert_eq!(verdict("delete"), PolicyVerdict::Deny, "in no list");
         let rules = json!({ "deny": ["delete"] });
-        assert_eq!(tool(&rules, "send", json!({})), PolicyDecision::ALLOWED);
+        assert_eq!(tool(&rules, "send", &json!({})), PolicyDecision::ALLOWED);
     }
 
     #[test]
@@ -82,12 +82,12 @@ mod tests {
             "reason": "no urgent mail outside",
         }] });
         let send =
-            |to: &str, urgent: bool| tool(&rules, "send", json!({ "to": to, "urgent": urgent }));
+            |to: &str, urgent: bool| tool(&rules, "send", &json!({ "to": to, "urgent": urgent }));
         assert_eq!(send("x@b.org", true).reason.as_deref(), Some("no urgent mail outside"));
         assert_eq!(send("x@b.org", false).verdict, PolicyVerdict::Allow);
         assert_eq!(send("x@c.org", true).verdict, PolicyVerdict::Allow);
         assert_eq!(
-            tool(&rules, "send", json!({})).verdict,
+            tool(&rules, "send", &json!({})).verdict,
             PolicyVerdict::Allow,
             "nothing is there"
         );
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_of_what_is_allowed_denies_everything() {
-        let decided = tool(&json!({ "allow": [] }), "send", json!({}));
+        let decided = tool(&json!({ "allow": [] }), "send", &json!({}));
         assert_eq!(decided.verdict, PolicyVerdict::Deny);
         assert_eq!(
             decided.reason.as_deref(),

@@ -53,6 +53,7 @@ pub enum PolicyMode {
 }
 
 impl PolicyMode {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -302,6 +302,7 @@ pub(crate) async fn run(context: &Context, command: Command, cli: MakeCli) -> Re
     carry_out(context, command, cli).await
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each command")]
 async fn carry_out(context: &Context, command: Command, cli: MakeCli) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(context, args).await,

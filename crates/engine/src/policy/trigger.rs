@@ -65,8 +65,8 @@ fn read(bytes: &[u8]) -> Value {
 /// Returns a changed payload as the agent gets it: text if it was text, else JSON.
 fn written(changed: &Value, before: Option<&[u8]>) -> Vec<u8> {
     let was_text = before.is_some_and(|it| serde_json::from_slice::<Value>(it).is_err());
-    match changed {
-        Value::String(text) if was_text => text.clone().into_bytes(),
-        changed => changed.to_string().into_bytes(),
+    match changed.as_str() {
+        Some(text) if was_text => text.as_bytes().to_vec(),
+        Some(_) | None => changed.to_string().into_bytes(),
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct Args {
     /// Ask the Kubernetes cluster which rights errand lacks in NAMESPACE, by default that of the
     /// kubeconfig, instead
     #[arg(long, value_name = "NAMESPACE", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "a flag with an optional value, as clap reads it")]
     kubernetes: Option<Option<String>>,
     #[command(flatten)]
     flags: ServerFlags,
@@ -45,7 +46,12 @@ async fn rights(context: &Context, namespace: Option<&str>) -> Result<u8, Failur
     let asked = missing_rights(&context.cluster(), namespace).await;
     let (namespace, missing) = asked.map_err(|error| match error {
         TargetStartError::Refused { code, message } => Failure::new(code, message),
-        error => Failure::internal("the cluster cannot be asked", &error),
+        other @ (TargetStartError::NotFound { .. }
+        | TargetStartError::NotExecutable { .. }
+        | TargetStartError::WorkingDirectory { .. }
+        | TargetStartError::Input { .. }
+        | TargetStartError::AlreadyStarted { .. }
+        | TargetStartError::Other(_)) => Failure::internal("the cluster cannot be asked", &other),
     })?;
     let listed = |is_needed: bool| -> Vec<String> {
         let of_kind = missing.iter().filter(|right| right.is_needed == is_needed);
