@@ -22,6 +22,19 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Help about the options of targets: every command takes them, and those that start agents tell.
+macro_rules! target_options {
+    () => {
+        "\n\nAgents in containers and Pods (options of every command that meets them):\n  \
+         --engine URL               the container engine [env: ERRAND_ENGINE, DOCKER_HOST]\n  \
+         --kube-context NAME        the context of the kubeconfig [env: ERRAND_KUBE_CONTEXT, KUBECONFIG]\n  \
+         --agent-api tcp://ADDRESS  where Pods reach this machine [env: ERRAND_AGENT_API]\n  \
+         --shim-image IMAGE         image with errand in it, for Pods [env: ERRAND_SHIM_IMAGE]"
+    };
+}
+
+pub(crate) use target_options;
+
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) struct Global {
@@ -35,20 +48,16 @@ pub(crate) struct Global {
     pub(crate) server: Option<String>,
     /// The container engine of this machine: `unix:///path` of its socket [env: ERRAND_ENGINE,
     /// DOCKER_HOST]
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "server")]
-    #[arg(help_heading = "Global options")]
+    #[arg(long, global = true, hide = true, value_name = "URL", conflicts_with = "server")]
     pub(crate) engine: Option<OsString>,
     /// Context of the kubeconfig for agents in Pods [env: ERRAND_KUBE_CONTEXT, KUBECONFIG]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "server")]
-    #[arg(help_heading = "Global options")]
+    #[arg(long, global = true, hide = true, value_name = "NAME", conflicts_with = "server")]
     pub(crate) kube_context: Option<OsString>,
     /// Address at which Pods reach this machine: `tcp://ADDRESS`, with a port or without
     /// [env: ERRAND_AGENT_API]
-    #[arg(long, global = true, value_name = "URL", conflicts_with = "server")]
-    #[arg(help_heading = "Global options")]
+    #[arg(long, global = true, hide = true, value_name = "URL", conflicts_with = "server")]
     pub(crate) agent_api: Option<OsString>,
     /// Image with errand in it, from which Pods get errand's programs [env: ERRAND_SHIM_IMAGE]
-    #[arg(long, global = true, value_name = "IMAGE", conflicts_with = "server")]
-    #[arg(help_heading = "Global options")]
+    #[arg(long, global = true, hide = true, value_name = "IMAGE", conflicts_with = "server")]
     pub(crate) shim_image: Option<OsString>,
 }

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_help = concat!("\
 Examples:
   errand dispatcher                                 on http://127.0.0.1:7070
   errand dispatcher --listen 127.0.0.1:0 --slots 8  on a port that is free, eight tasks at a time
@@ -20,7 +20,7 @@ Examples:
     \"env\": {\"REPO\": \"org/repo\"}, \"timeout_seconds\": 3600}'
   curl http://127.0.0.1:7070/tasks/t-1              its state
   curl -N 'http://127.0.0.1:7070/tasks/t-1/log?follow=true'
-  curl -X POST http://127.0.0.1:7070/tasks/t-1/cancel")]
+  curl -X POST http://127.0.0.1:7070/tasks/t-1/cancel", crate::args::target_options!()))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServerFlags,

@@ -38,7 +38,7 @@ use crate::user::user;
 const TEE_CHUNKS: usize = 16;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_help = concat!("\
 Examples:
   errand run examples/code-review                     review the last change, here and now
   errand run -d --name review examples/code-review    the same in the background
@@ -48,7 +48,7 @@ Examples:
   errand run --image alpine:3 -- uname -a             a command in a container
   errand run -- ./review.sh --all                     a command in this folder
   errand run --provider anthropic=ANTHROPIC_API_KEY -- claude -p 'fix the tests'
-                                                      the same with its model calls recorded")]
+                                                      the same with its model calls recorded", crate::args::target_options!()))]
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file
     #[arg(value_name = "PATH", required_unless_present_any = ["image", "command"])]

@@ -31,11 +31,11 @@ const MAKE_A_KEY: &str = "make a key first: `errand keys create --name me --scop
     listen on 127.0.0.1";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_help = concat!("\
 Examples:
   errand up                                   on http://127.0.0.1:7070
   errand up --listen 127.0.0.1:0 --slots 8    on a port that is free, eight runs at a time
-  errand up --agents agents                   with every agent below the folder `agents`")]
+  errand up --agents agents                   with every agent below the folder `agents`", crate::args::target_options!()))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServerFlags,

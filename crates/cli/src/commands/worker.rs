@@ -21,6 +21,10 @@ const FEWEST_SLOTS: u32 = 4;
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = concat!("\
+Examples:
+  errand worker --slots 4                             four runs at a time, of the registry here
+  errand worker --database postgres://db/errand       of a registry in PostgreSQL", crate::args::target_options!()))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: WorkerFlags,

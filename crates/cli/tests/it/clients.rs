@@ -65,8 +65,11 @@ fn a_validator_finds_nothing_wrong_with_the_document() {
 fn a_python_client_is_generated_without_a_warning_and_drives_a_server() {
     let Some(tools) = installed("openapi-clients") else { return };
     let sandbox = sandbox();
-    // The formatters that the generator calls are not under test.
-    let config = sandbox.write("generator.yaml", "post_hooks: []\n");
+    // The formatters that the generator calls are not under test. It knows no lines of JSON.
+    let config = sandbox.write(
+        "generator.yaml",
+        "post_hooks: []\ncontent_type_overrides: { application/x-ndjson: application/octet-stream }\n",
+    );
     let generated = sandbox.path("generated");
     let made = sandbox
         .tool(tools.join("bin/openapi-python-client"), ["generate"])

@@ -136,7 +136,7 @@ fn validate_build_and_run_report_the_same_problems_at_once() {
                     dependencies: [{ agent: scuttlebot, service: irc, port: 6667 }]\n";
     let missing = "  command: [python3, summarise.py]\n  skills: [a, b]\n  configs: [c]\n";
     let cases = [
-        (promises, "agent_file_invalid", ["agent.yaml:6:13", "agent.yaml:7:9", "agent.yaml:8:20"]),
+        (promises, "agent_file_invalid", ["agent.yaml:6:14", "agent.yaml:7:9", "agent.yaml:8:20"]),
         (missing, "agent_file_invalid", ["agent.yaml:5:22", "agent.yaml:6:15", "agent.yaml:7:13"]),
     ];
     for (spec, code, places) in cases {
