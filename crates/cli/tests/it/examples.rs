@@ -367,3 +367,22 @@ fn the_container_review_reviews_the_last_commit_in_a_container_without_a_network
     assert_eq!(run["attempts"][0]["target"], "container");
     assert_eq!(sandbox.git(["status", "--porcelain"]), "");
 }
+
+#[test]
+fn three_runs_with_skills_and_a_service_come_back_from_a_dispatcher() {
+    let Some(podman) = Podman::shared() else { return };
+    let mut sandbox = sandbox();
+    sandbox.set_env("DOCKER_HOST", podman.address());
+    sandbox.set_env("IMAGE", errand_testkit::podman::IMAGE);
+    let programs = Path::new(env!("CARGO_BIN_EXE_errand")).parent().unwrap();
+    sandbox.set_env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display()));
+    let script = example("dispatch").join("demo.sh");
+    let shown = sandbox.tool("/bin/sh", [script]).run().ok().stdout();
+    for name in ["Ada", "Grace", "Edsger"] {
+        let note = format!("Good morning, {name}! Yours faithfully (http://127.0.0.1:");
+        // As output, as an artifact, and in the last event of the task.
+        assert_eq!(shown.matches(&note).count(), 3, "{shown}");
+    }
+    assert_eq!(shown.matches("run.completed").count(), 3, "{shown}");
+    assert_eq!(shown.matches("unbroken, sealed").count(), 3, "{shown}");
+}
