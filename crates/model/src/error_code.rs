@@ -379,6 +379,8 @@ impl ErrorCode {
         Self::BlobsFolderMissing,
         Self::BlobsUnreachable,
         Self::BlobsUploadCut,
+        Self::DispatcherUnreachable,
+        Self::NoActiveDispatcher,
         Self::ClusterUnreachable,
         Self::ClusterRefused,
         Self::PodLost,

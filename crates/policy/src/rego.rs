@@ -73,6 +73,7 @@ impl RegoProgram {
                     _ => Ok(program),
                 }
             }
+            Err(error) if error.contains("could not find function") => Err(invalid(&error)),
             // An empty input may be an error for a builtin function.
             Err(_) => Ok(program),
         }

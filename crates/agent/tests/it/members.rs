@@ -213,28 +213,21 @@ fn all_files_are_checked_at_once() {
 #[test]
 fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
     let place = Place::new();
-    place.agent(
-        "a",
-        "command: [python3, summarise.py]\n  skills: [a, b, long]\n  configs: [c, d]\n  policies: [q]",
-    );
+    place.agent("a", "command: [python3, summarise.py]\n  skills: [a, b, long]\n  configs: [c, d]");
     fs::create_dir_all(place.folder("a").join("skills/b")).unwrap();
     fs::create_dir_all(place.folder("a").join("configs")).unwrap();
     fs::write(place.folder("a").join("skills/b/SKILL.md"), "do").unwrap();
     fs::write(place.folder("a").join("skills/long.md"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
     fs::write(place.folder("a").join("configs/d.toml"), "").unwrap();
     place.agent("b", "command: [./run.sh]");
-    place.agent("top", "coordinator: { type: chain, agents: [../a, ../b] }\n  policies: [p]");
+    place.agent("top", "coordinator: { type: chain, agents: [../a, ../b] }");
     let said = place.refused("top");
     insta::assert_snapshot!(said, @r#"
     the agent file has problems
-    top/agent.yaml:6:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
-      hint: remove it; limits in `budgets` are enforced
     a/agent.yaml:5:22: spec.command[1]: there is no summarise.py in the agent's folder, nor in an empty workspace
       hint: create summarise.py beside this file, or name it as it is there
     a/agent.yaml:6:18: spec.skills[2]: the skill is longer than 1048576 bytes: skills/long.md
       hint: shorten it: the brief holds all of it
-    a/agent.yaml:8:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
-      hint: remove it; limits in `budgets` are enforced
     b/agent.yaml:5:13: spec.command[0]: there is no file ./run.sh in the agent's folder
       hint: a program with a relative path is looked up beside this file
     "#);

@@ -158,8 +158,11 @@ scalars! {
                 "required": ["name"],
                 "additionalProperties": false,
                 "properties": {
-                    "name": { "type": "string", "minLength": 1 },
+                    "name": {
+                        "description": "Pattern of names.", "type": "string", "minLength": 1
+                    },
                     "when": {
+                        "description": "Patterns of values by their paths in the call.",
                         "type": "object",
                         "additionalProperties": {
                             "anyOf": [
@@ -168,7 +171,7 @@ scalars! {
                             ]
                         }
                     },
-                    "reason": { "type": "string" }
+                    "reason": { "description": "Reason, for people.", "type": "string" }
                 }
             }
         ],

@@ -411,8 +411,9 @@ mod tests {
         let document = document();
         let mut used = BTreeSet::new();
         for (place, content) in json_places(&document) {
-            // The body of a hook is its sender's.
-            if content["schema"].get("$ref").is_none() && place.starts_with("receive_hook") {
+            // The body of a hook is its sender's, and that of a brief is covered by a digest.
+            let is_raw = place.starts_with("receive_hook") || place.starts_with("put_task_brief");
+            if content["schema"].get("$ref").is_none() && is_raw {
                 continue;
             }
             let reference = content["examples"]["example"]["$ref"].as_str();

@@ -331,13 +331,12 @@ fn a_stored_definition_names_what_this_version_cannot_honour() {
     assert!(agent.unsupported().is_empty());
     let mut stored = serde_json::to_value(&agent).unwrap();
     stored["tier"] = "terminal".into();
-    stored["policies"] = serde_json::json!(["no-external-send"]);
     stored["harness"] = "react".into();
     stored["target"] = serde_json::json!({ "type": "container", "image": "a" });
     stored["dependencies"] =
         serde_json::json!([{ "agent": "indexer", "tier": null, "service": null, "port": 6667 }]);
     let old: Agent = serde_json::from_value(stored).unwrap();
-    assert_eq!(old.unsupported(), ["`policies`", "`dependencies`"]);
+    assert_eq!(old.unsupported(), ["`dependencies`"]);
     assert_eq!((old.harness.name(), old.target.name()), ("react", "container"));
 }
 

@@ -463,7 +463,7 @@ fn limits() {
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
     agent.yaml:6:74: spec.retry_policy.retry_on[2]: "usage" is not a failure that can be retried
-      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, blobs_folder_missing, blobs_unreachable, blobs_upload_cut, cluster_unreachable, cluster_refused, pod_lost, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
+      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, blobs_folder_missing, blobs_unreachable, blobs_upload_cut, dispatcher_unreachable, no_active_dispatcher, cluster_unreachable, cluster_refused, pod_lost, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
     agent.yaml:6:46: spec.retry_policy.retry_on[0]: "exit:0" is not a failure that can be retried
       hint: exit codes of failures are 1 to 255: exit:75
     agent.yaml:6:54: spec.retry_policy.retry_on[1]: "exit:256" is not a failure that can be retried
@@ -690,19 +690,15 @@ fn no_cut_and_no_flip_of_a_good_file_is_a_panic() {
 fn promises_that_nothing_keeps_are_refused_by_name() {
     let problems = parse(
         "agent.yaml",
-        &with_spec(
-            "  harness: react\n  target: { image: a, type: kubernetes }\n  policies: [no-external-send]\n",
-        ),
+        &with_spec("  harness: react\n  target: { image: a, type: kubernetes }\n"),
     )
     .unwrap_err();
     insta::assert_snapshot!(problems, @r"
     agent.yaml:6:12: spec.harness: the harness react is not supported by this version of errand
       hint: supported: command
-    agent.yaml:8:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
-      hint: remove it; limits in `budgets` are enforced
     ");
     assert_eq!(Problems::code_of(&[problems]), ErrorCode::AgentUnsupported);
-    let mixed = parse("agent.yaml", &with_spec("  policies: [a]\n  env: 5\n")).unwrap_err();
+    let mixed = parse("agent.yaml", &with_spec("  harness: react\n  env: 5\n")).unwrap_err();
     assert_eq!(mixed.problems.len(), 2);
     assert_eq!(Problems::code_of(&[mixed]), ErrorCode::AgentFileInvalid);
 }

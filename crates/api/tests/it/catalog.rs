@@ -47,6 +47,26 @@ spec:
   key: DISPATCHER_KEY
   targets: [container, kubernetes]
   labels: { zone: a }
+---
+apiVersion: errand.dev/v1
+kind: PriceTable
+metadata: { name: contract }
+spec:
+  prices:
+    - { provider: openai, model: "gpt-*", input: 0.8, output: 3.2, date: 2026-01-01, source: contract 7 }
+---
+apiVersion: errand.dev/v1
+kind: Policy
+metadata: { name: no-mail }
+spec:
+  description: No mail outside.
+  mode: shadow
+  tools:
+    allow: ["*"]
+    deny: [rm, { name: send_mail, when: { arguments.to: "*@elsewhere", urgent: [true] }, reason: no }]
+  rego: |
+    package errand
+    decision := "allow"
 "#;
 
 fn parse(text: &str) -> ManifestFile {
@@ -101,7 +121,7 @@ fn every_problem_of_all_documents_is_reported_at_its_place() {
     m.yaml:10:37: spec.secrets[0]: "low" cannot be the name of a secret
       hint: upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN
     m.yaml:12:7: kind: "Skil" is no kind of definition
-      hint: did you mean Skill? One of: Skill, Config, Service, Tier, Dispatcher
+      hint: did you mean Skill? One of: Skill, Config, Service, Tier, Dispatcher, PriceTable, Policy
     m.yaml:14:7: kind: "Agent" is no kind of definition
       hint: `errand push` registers an agent with a server; `errand run` runs its folder
     m.yaml:16:1: expected a mapping, found the number 5
