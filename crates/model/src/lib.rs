@@ -33,6 +33,7 @@ pub mod inherit;
 mod locator;
 pub mod millis;
 mod namespace;
+pub mod pattern;
 mod payload;
 pub mod placement;
 pub mod plan;

@@ -1,19 +1,7 @@
 //! Patterns of names and values, in which a `*` stands for any characters.
 
+use errand_model::pattern::matches;
 use serde_json::Value;
-
-/// Returns true if `pattern` matches all of `text`.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut left) = text.strip_prefix(start) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let Some(end) = parts.pop() else { return true };
-    for part in parts {
-        let Some(at) = left.find(part) else { return false };
-        left = &left[at + part.len()..];
-    }
-    left.len() >= end.len() && left.ends_with(end)
-}
 
 /// Returns true if one of the patterns matches the value, or an item of it if it is a list.
 pub(crate) fn matches_value(patterns: &[String], value: &Value) -> bool {

@@ -1,11 +1,12 @@
 //! Decisions by rules.
 
 use errand_api::agent_file::{PolicyRule, PolicyRules, RuleLists};
+use errand_model::pattern::matches;
 use serde_json::Value;
 
 use crate::call::{PolicyCall, PolicyHook};
 use crate::decision::{PolicyDecision, PolicyVerdict};
-use crate::pattern::{at_path, matches, matches_value};
+use crate::pattern::{at_path, matches_value};
 
 /// Decides about a call by the lists that are about calls of its kind.
 pub(crate) fn decide(rules: &PolicyRules, call: &PolicyCall) -> PolicyDecision {
