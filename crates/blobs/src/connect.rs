@@ -32,7 +32,7 @@ const DOING: &str = "keep blobs";
 /// A place that can be asked.
 pub(crate) struct Connected {
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The same place, if it is a folder.
+    /// Folder that the store is; `None` for S3.
     folder: Option<Arc<LocalFileSystem>>,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use errand_model::{Digest, RunId};
 use object_store::path::Path;
 
-/// One object of a blob.
+/// Object of a blob: each renewal of the blob makes another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation {
     /// Random: no two generations have the same.

@@ -22,7 +22,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Help about the options of targets: every command takes them, and those that start agents tell.
+/// Help about the options of targets. Every command takes these options; commands that start agents
+/// show this text.
 macro_rules! target_options {
     () => {
         "\n\nAgents in containers and Pods (options of every command that meets them):\n  \

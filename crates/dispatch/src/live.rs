@@ -32,7 +32,7 @@ const LONGEST_AGAIN: Duration = Duration::from_secs(10);
 const SILENT_LIMIT: Duration = Duration::from_mins(30);
 /// Time without a line of the log after which the task is looked at, since a connection may be dead.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The same before its agent has checked in.
+/// Time after which a task is looked at whose agent has not checked in.
 const LOOK_SOON: Duration = Duration::from_millis(250);
 /// Signal that stands for the end of a cancelled task.
 const TERM: i32 = 15;

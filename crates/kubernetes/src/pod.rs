@@ -63,11 +63,11 @@ pub(crate) struct PodWait {
 /// Kind of a reason to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitKind {
-    /// It may pass.
+    /// Reason that may pass.
     Passing,
     /// The image does not come; it may later.
     Image,
-    /// It does not pass: the start fails with this code.
+    /// Reason that does not pass: the start fails with this code.
     Final(ErrorCode),
 }
 

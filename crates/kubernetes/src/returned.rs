@@ -1,7 +1,7 @@
 //! Trees that a Pod sends back after the end of its command: workspace, state and output.
 //!
-//! What comes is not trusted: it is written below a folder of errand's own, without links, and takes the
-//! place of a tree once that has come as a whole.
+//! A tree from a Pod is not trusted: it is written below a folder of errand's own, without links, and
+//! replaces the tree of this machine once it has come as a whole.
 
 use std::fs::{self, OpenOptions};
 use std::io;

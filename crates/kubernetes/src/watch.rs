@@ -53,12 +53,12 @@ pub(crate) struct JobView {
 /// Presence of a Job in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum JobPresence {
-    /// It was not seen yet.
+    /// The Job was not seen yet.
     #[default]
     Unseen,
-    /// It is there.
+    /// The Job is in the cluster.
     There,
-    /// It was deleted.
+    /// The Job was deleted.
     Deleted,
 }
 

@@ -126,7 +126,7 @@ pub struct Price {
 pub enum Origin {
     /// The one that errand ships with.
     Shipped,
-    /// One of the catalog. Its prices win over those that errand ships with.
+    /// Table of the catalog. Its prices win over those that errand ships with.
     Catalog,
     /// The one beside the registry. Its prices win.
     User,

@@ -1,4 +1,4 @@
-//! One policy: its rules, its program, and whether it is enforced.
+//! A policy: its rules, its program, and whether it is enforced.
 
 use errand_api::agent_file::PolicyRules;
 use errand_api::catalog::{PolicyDefinition, PolicyMode};
@@ -8,7 +8,7 @@ use crate::decision::{PolicyDecision, PolicyVerdict};
 use crate::rego::{RegoInvalid, RegoProgram};
 use crate::rules;
 
-/// One policy.
+/// Policy of the catalog, or the rules of an agent file.
 #[derive(Clone, Debug)]
 pub struct Policy {
     name: String,

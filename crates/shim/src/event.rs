@@ -25,7 +25,7 @@ pub(super) enum Arrival {
     Printed,
     /// The engine asks the container to end.
     Asked(Signal),
-    /// This Pod is not the one of its attempt.
+    /// Errand refuses this Pod: another one is that of the attempt.
     Refused,
     /// A file that the command needs cannot be written: number of the error.
     Unwritten(i32),

@@ -248,11 +248,11 @@ pub enum BlobPlaceFault {
     AddressInvalid,
     /// The registry keeps its blobs in another place.
     Elsewhere,
-    /// There is no key, or the service does not know it, or it has expired.
+    /// The key is missing, unknown to the service, or expired.
     KeyInvalid,
     /// The key, or the user, may not do that.
     AccessDenied,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     BucketMissing,
     /// The place does not have the folder of this registry: a disk is not mounted, or it is
     /// another place of the same name.

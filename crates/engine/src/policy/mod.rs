@@ -1,7 +1,7 @@
 //! Policies of a run: those of the catalog that its agent names, and the rules of its agent file.
 //!
-//! They decide before the run is admitted (`trigger`), and about the calls of its agent
-//! (`supervise/backend/policy`). `errand-policy` has the decision itself.
+//! Policies decide whether the run is admitted (`trigger`), and whether its agent may make a call
+//! (`supervise/backend/policy`). The crate `errand-policy` evaluates them.
 
 mod decide;
 mod error;

@@ -25,7 +25,7 @@ pub enum PodFrame {
 /// Frame from errand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrandFrame {
-    /// This Pod is not the one of the attempt: it ends without starting anything.
+    /// Refusal of this Pod, since another one is that of the attempt: it ends without starting anything.
     Refused,
     /// A piece of the files that the command needs.
     File(FilePiece),

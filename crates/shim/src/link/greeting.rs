@@ -29,7 +29,7 @@ pub struct Greeting {
 pub enum Purpose {
     /// Orders and reports.
     Frames,
-    /// One connection to the agent API.
+    /// A connection to the agent API.
     AgentApi,
 }
 

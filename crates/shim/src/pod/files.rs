@@ -51,7 +51,7 @@ pub(super) fn send(root: &OsString, reports: &Reports) -> io::Result<()> {
     reports.send(&Report::File(piece))
 }
 
-/// What was sent of a tree.
+/// Part of a tree that was sent.
 struct Sent<'a> {
     reports: &'a Reports,
     bytes: u64,

@@ -40,7 +40,7 @@ pub struct ScriptedRefusal {
     pub message: &'static str,
 }
 
-/// What a test has scripted.
+/// Events that a test has scripted.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     refusals: Vec<ScriptedRefusal>,
