@@ -22,14 +22,17 @@ mod output;
 mod report_pipe;
 mod shim;
 mod start;
+mod stop_plan;
 mod target;
 
 pub use adopt::{released_progress, start_folder};
 pub use claim::{AttemptClaim, AttemptClaims};
 pub use engine::EngineAddress;
 pub use kept::{KeptFolder, OutputProgress, ProgressWriter};
-pub use output::{ContainerReported, ReportPump, ReportSource, Started};
+pub use moment::sleep_until;
+pub use output::{ContainerEnd, ContainerReported, ReportPump, ReportSource, Started};
 pub use report_pipe::{FoundReports, whole_reports};
 pub use shim::ContainerPrograms;
 pub use start::START_FOLDER;
+pub use stop_plan::{KILL, SHIM_LIMIT, StopPlan, StopStep, TERM, code_or_signal};
 pub use target::{ContainerSettings, ContainerTarget};

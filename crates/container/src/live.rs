@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
-use errand_agent::target::{Conversation, Exit, ExitUsage, Live, MemoryExceeded, Stdout};
+use errand_agent::target::{Conversation, Exit, Live, MemoryExceeded};
 use errand_model::Locator;
 use errand_model::event::MemoryEnforcement;
 use errand_shim::Order;
@@ -19,21 +19,11 @@ use crate::control::OrderPipe;
 use crate::engine::{ContainerEngine, status, text};
 use crate::kept::KeptFolder;
 use crate::moment::sleep_until;
-use crate::output::ContainerReported;
+use crate::output::{ContainerEnd, ContainerReported};
+use crate::stop_plan::{KILL, SHIM_LIMIT, StopPlan, StopStep, TERM, code_or_signal};
 
-/// Number of SIGTERM.
-const TERM: i32 = 15;
-/// Number of SIGKILL.
-const KILL: i32 = 9;
-/// Time after which the engine is asked to kill a container whose shim killed nothing.
-const SHIM_LIMIT: Duration = Duration::from_secs(2);
 /// Time after the first SIGKILL in which a container may still live.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
-/// Exit code from which it stands for a signal, as shells count.
-const SIGNAL_BASE: i64 = 128;
-/// Highest number of a signal.
-const LAST_SIGNAL: i64 = 64;
-
 /// Parts of a container that was started.
 #[derive(Debug)]
 pub(crate) struct StartedContainer {
@@ -74,25 +64,9 @@ pub(crate) struct LiveContainer {
 /// Progress of a container towards its end.
 #[derive(Debug, Default)]
 struct State {
-    kill_at: Option<Instant>,
-    was_asked: bool,
-    killed_at: Option<Instant>,
+    plan: StopPlan,
     reported: Option<ContainerReported>,
     exit: Option<Exit>,
-}
-
-/// Next thing to do for the end of a container.
-enum Step {
-    /// Nothing until the container ends or the plan changes.
-    Wait,
-    /// Wait until this time.
-    Until(Instant),
-    /// Ask all processes to end.
-    Ask,
-    /// Kill all processes.
-    Kill,
-    /// Kill the container by the engine.
-    KillByEngine,
 }
 
 impl LiveContainer {
@@ -131,23 +105,6 @@ impl LiveContainer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&self) -> io::Result<Step> {
-        let state = self.state();
-        let now = Instant::now();
-        let Some(kill_at) = state.kill_at else { return Ok(Step::Wait) };
-        match state.killed_at {
-            Some(at) if now >= at + KILL_LIMIT => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("the container {} outlives SIGKILL", self.id),
-            )),
-            Some(at) if now >= at + SHIM_LIMIT => Ok(Step::KillByEngine),
-            Some(at) => Ok(Step::Until(at + SHIM_LIMIT)),
-            None if now >= kill_at => Ok(Step::Kill),
-            None if !state.was_asked => Ok(Step::Ask),
-            None => Ok(Step::Until(kill_at)),
-        }
-    }
-
     /// Sends a signal to all processes of the container.
     async fn signal(&self, signal: i32) {
         // A paused container receives nothing.
@@ -169,22 +126,25 @@ impl LiveContainer {
             if self.state().reported.is_some() {
                 return Ok(());
             }
-            let wait_until = match self.step()? {
-                Step::Wait => None,
-                Step::Until(at) => Some(at),
-                Step::Ask => {
-                    self.state().was_asked = true;
+            let step = self.state().plan.next(Instant::now(), KILL_LIMIT);
+            let wait_until = match step {
+                StopStep::Wait => None,
+                StopStep::Until(at) => Some(at),
+                StopStep::Ask => {
                     self.signal(TERM).await;
                     continue;
                 }
-                Step::Kill => {
-                    self.state().killed_at = Some(Instant::now());
+                StopStep::Kill => {
                     self.signal(KILL).await;
                     continue;
                 }
-                Step::KillByEngine => {
+                StopStep::KillFromOutside => {
                     self.kill_by_engine().await;
                     Some(Instant::now() + SHIM_LIMIT)
+                }
+                StopStep::Outlived => {
+                    let message = format!("the container {} outlives SIGKILL", self.id);
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
                 }
             };
             tokio::select! {
@@ -204,45 +164,27 @@ impl LiveContainer {
     }
 
     /// Returns the end of a container that reported none: it was killed from outside.
-    async fn end_without_report(&self) -> (Option<i32>, Option<i32>, u64) {
+    async fn end_without_report(&self) -> ContainerEnd {
         let found = self.engine.docker.inspect_container(&self.id, None).await;
         let state = found.ok().and_then(|found| found.state).unwrap_or_default();
         let oom_kills = u64::from(state.oom_killed.unwrap_or_default());
-        match state.exit_code {
+        let (code, signal) = match state.exit_code {
             Some(code) if !state.running.unwrap_or_default() => {
-                let signal = code - SIGNAL_BASE;
-                if (1..=LAST_SIGNAL).contains(&signal) {
-                    (None, i32::try_from(signal).ok(), oom_kills)
-                } else {
-                    (i32::try_from(code).ok(), None, oom_kills)
-                }
+                i32::try_from(code).map_or((None, None), code_or_signal)
             }
             // Removed, or its first process was killed a moment ago.
-            Some(_) | None => (None, Some(KILL), oom_kills),
-        }
+            Some(_) | None => (None, Some(KILL)),
+        };
+        ContainerEnd { code, signal, oom_kills }
     }
 
     async fn exit(&self) -> Exit {
-        let end = self.state().reported.as_ref().and_then(|reported| reported.end);
-        let (code, signal, oom_kills) = match end {
-            Some(end) => (end.code, end.signal, end.oom_kills),
+        let ended = self.state().reported.as_ref().and_then(ContainerReported::ended);
+        let ended = match ended {
+            Some(ended) => ended,
             None => self.end_without_report().await,
         };
-        let micros = end.map_or(0, |end| end.cpu_us);
-        let wall =
-            end.map_or_else(|| self.started_at.elapsed(), |end| Duration::from_millis(end.wall_ms));
-        let usage = ExitUsage {
-            wall,
-            cpu: Duration::from_micros(micros),
-            max_rss_bytes: end.map_or(0, |end| end.memory_peak_bytes),
-        };
-        let stragglers = end.map_or(0, |end| usize::try_from(end.stragglers).unwrap_or(usize::MAX));
-        let state = self.state();
-        let (stdout, stderr_tail) = match &state.reported {
-            Some(reported) => (reported.stdout.clone(), reported.stderr_tail.clone()),
-            None => (Stdout::Memory(Vec::new()), None),
-        };
-        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills, failure: None }
+        ContainerReported::exit(self.state().reported.as_ref(), ended, self.started_at)
     }
 }
 
@@ -281,10 +223,7 @@ impl Live for LiveContainer {
     }
 
     fn stop(&self, grace: Duration) {
-        let asked = Instant::now() + grace;
-        let mut state = self.state();
-        state.kill_at = Some(state.kill_at.map_or(asked, |at| at.min(asked)));
-        drop(state);
+        self.state().plan.stop(grace);
         self.kill_planned.notify_one();
     }
 

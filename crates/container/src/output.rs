@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use errand_agent::target::{AgentOutput, Kept, OutputSink, Stdout};
+use errand_agent::target::{AgentOutput, Exit, ExitUsage, Kept, OutputSink, Stdout};
 use errand_shim::{CommandEnd, FilePiece, Order, Report, StartProblem};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -31,6 +31,44 @@ pub struct ContainerReported {
     pub stdout: Stdout,
     /// The last lines of its stderr.
     pub stderr_tail: Option<String>,
+}
+
+/// End of a container: of its command, or of a container that reported none.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerEnd {
+    /// Exit code; `None` if a signal ended the command.
+    pub code: Option<i32>,
+    /// Signal that ended the command.
+    pub signal: Option<i32>,
+    /// Number of processes that were killed for want of memory.
+    pub oom_kills: u64,
+}
+
+impl ContainerReported {
+    /// Returns the exit of an agent in a container that ended like that. Without a report of its command,
+    /// the agent's time counts from `started_at`.
+    pub fn exit(reported: Option<&Self>, ended: ContainerEnd, started_at: Instant) -> Exit {
+        let end = reported.and_then(|reported| reported.end);
+        let ContainerEnd { code, signal, oom_kills } = ended;
+        let usage = ExitUsage {
+            wall: end
+                .map_or_else(|| started_at.elapsed(), |end| Duration::from_millis(end.wall_ms)),
+            cpu: Duration::from_micros(end.map_or(0, |end| end.cpu_us)),
+            max_rss_bytes: end.map_or(0, |end| end.memory_peak_bytes),
+        };
+        let stragglers = end.map_or(0, |end| usize::try_from(end.stragglers).unwrap_or(usize::MAX));
+        let (stdout, stderr_tail) = match reported {
+            Some(reported) => (reported.stdout.clone(), reported.stderr_tail.clone()),
+            None => (Stdout::Memory(Vec::new()), None),
+        };
+        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills, failure: None }
+    }
+
+    /// Returns the end that the shim reported.
+    pub fn ended(&self) -> Option<ContainerEnd> {
+        let end = self.end?;
+        Some(ContainerEnd { code: end.code, signal: end.signal, oom_kills: end.oom_kills })
+    }
 }
 
 /// Start of the command, as the shim reports it.

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use errand_agent::target::{
-    Conversation, Exit, ExitUsage, Live, MemoryExceeded, PlaceFailure, Stdout,
+use errand_agent::target::{Conversation, Exit, Live, MemoryExceeded, PlaceFailure};
+use errand_container::{
+    AttemptClaim, ContainerEnd, ContainerReported, KILL, KeptFolder, SHIM_LIMIT, StopPlan,
+    StopStep, TERM, code_or_signal, sleep_until,
 };
-use errand_container::{AttemptClaim, ContainerReported, KeptFolder};
 use errand_model::Locator;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::MemoryEnforcement;
@@ -27,23 +28,12 @@ use crate::link::PodLink;
 use crate::pod::PodState;
 use crate::watch::{JobPresence, JobSubscription};
 
-/// Number of SIGTERM.
-const TERM: i32 = 15;
-/// Number of SIGKILL.
-const KILL: i32 = 9;
-/// Time after which the cluster is asked to kill a Pod whose shim killed nothing.
-const SHIM_LIMIT: Duration = Duration::from_secs(2);
 /// Time after the first SIGKILL in which a Pod may still live: a node may be slow.
 const KILL_LIMIT: Duration = Duration::from_secs(90);
 /// Time after the end of a Pod in which its last reports may arrive.
 const LAST_REPORTS: Duration = Duration::from_secs(2);
 /// Time limit for a Pod to be frozen.
 const FREEZE_LIMIT: Duration = Duration::from_secs(5);
-/// Exit code from which it stands for a signal, as shells count.
-const SIGNAL_BASE: i32 = 128;
-/// Highest number of a signal.
-const LAST_SIGNAL: i32 = 64;
-
 /// Parts of a Pod that was started.
 #[derive(Debug)]
 pub(crate) struct StartedPod {
@@ -94,25 +84,9 @@ struct Sources {
 /// Progress of a Pod towards its end.
 #[derive(Debug, Default)]
 struct State {
-    kill_at: Option<Instant>,
-    was_asked: bool,
-    killed_at: Option<Instant>,
+    plan: StopPlan,
     reported: Option<ContainerReported>,
     exit: Option<Exit>,
-}
-
-/// Next thing to do for the end of a Pod.
-enum Step {
-    /// Nothing until the Pod ends or the plan changes.
-    Wait,
-    /// Wait until this time.
-    Until(Instant),
-    /// Ask all processes to end.
-    Ask,
-    /// Kill all processes.
-    Kill,
-    /// Have the cluster kill the Pod.
-    KillByCluster,
 }
 
 impl LivePod {
@@ -140,23 +114,6 @@ impl LivePod {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&self) -> io::Result<Step> {
-        let state = self.state();
-        let now = Instant::now();
-        let Some(kill_at) = state.kill_at else { return Ok(Step::Wait) };
-        match state.killed_at {
-            Some(at) if now >= at + KILL_LIMIT => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("the Pod of the Job {} does not end; its node may be lost", self.name),
-            )),
-            Some(at) if now >= at + SHIM_LIMIT => Ok(Step::KillByCluster),
-            Some(at) => Ok(Step::Until(at + SHIM_LIMIT)),
-            None if now >= kill_at => Ok(Step::Kill),
-            None if !state.was_asked => Ok(Step::Ask),
-            None => Ok(Step::Until(kill_at)),
-        }
-    }
-
     /// Sends a signal to all processes of the agent.
     fn signal(&self, signal: i32) {
         self.link.send(Order::Signal(signal));
@@ -169,22 +126,28 @@ impl LivePod {
             if self.state().reported.is_some() {
                 return Ok(());
             }
-            let wait_until = match self.step()? {
-                Step::Wait => None,
-                Step::Until(at) => Some(at),
-                Step::Ask => {
-                    self.state().was_asked = true;
+            let step = self.state().plan.next(Instant::now(), KILL_LIMIT);
+            let wait_until = match step {
+                StopStep::Wait => None,
+                StopStep::Until(at) => Some(at),
+                StopStep::Ask => {
                     self.signal(TERM);
                     continue;
                 }
-                Step::Kill => {
-                    self.state().killed_at = Some(Instant::now());
+                StopStep::Kill => {
                     self.signal(KILL);
                     continue;
                 }
-                Step::KillByCluster => {
+                StopStep::KillFromOutside => {
                     self.kill_by_cluster().await;
                     Some(Instant::now() + SHIM_LIMIT)
+                }
+                StopStep::Outlived => {
+                    let message = format!(
+                        "the Pod of the Job {} does not end; its node may be lost",
+                        self.name
+                    );
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
                 }
             };
             let wait_until = [wait_until, self.look(&mut sources)].into_iter().flatten().min();
@@ -240,40 +203,24 @@ impl LivePod {
         let uid = self.link.pod_uid().unwrap_or_default();
         let pod = view.pods.get(&uid);
         let state = self.state();
-        let end = state.reported.as_ref().and_then(|reported| reported.end);
-        let (code, signal, oom_kills) = match end {
-            Some(end) => (end.code, end.signal, end.oom_kills),
-            None => end_without_report(pod.map(|pod| &pod.state)),
-        };
-        let is_own = code == Some(0) || state.kill_at.is_some() || oom_kills > 0;
+        let reported = state.reported.as_ref().and_then(ContainerReported::ended);
+        let ended = reported.unwrap_or_else(|| end_without_report(pod.map(|pod| &pod.state)));
+        let is_own = ended.code == Some(0) || state.plan.is_planned() || ended.oom_kills > 0;
         let lost = pod.and_then(|pod| match (&pod.state, &pod.disruption) {
             (PodState::Lost(reason), _) => Some(reason.clone()),
             (_, Some(reason)) => Some(reason.clone()),
-            (_, None) if end.is_none() && view.gone.contains(&uid) => {
+            (_, None) if reported.is_none() && view.gone.contains(&uid) => {
                 Some("it was deleted".to_owned())
             }
             (_, None) => None,
         });
         let lost =
-            lost.or_else(|| (end.is_none() && pod.is_none()).then(|| "it is gone".to_owned()));
+            lost.or_else(|| (reported.is_none() && pod.is_none()).then(|| "it is gone".to_owned()));
         let failure = lost.filter(|_| !is_own).map(|reason| PlaceFailure {
             code: ErrorCode::PodLost,
             message: format!("the Pod of the agent is lost: {reason}"),
         });
-        let usage = ExitUsage {
-            wall: end.map_or_else(
-                || self.started_at.elapsed(),
-                |end| Duration::from_millis(end.wall_ms),
-            ),
-            cpu: Duration::from_micros(end.map_or(0, |end| end.cpu_us)),
-            max_rss_bytes: end.map_or(0, |end| end.memory_peak_bytes),
-        };
-        let stragglers = end.map_or(0, |end| usize::try_from(end.stragglers).unwrap_or(usize::MAX));
-        let (stdout, stderr_tail) = match &state.reported {
-            Some(reported) => (reported.stdout.clone(), reported.stderr_tail.clone()),
-            None => (Stdout::Memory(Vec::new()), None),
-        };
-        Exit { code, signal, usage, stdout, stderr_tail, stragglers, oom_kills, failure }
+        Exit { failure, ..ContainerReported::exit(state.reported.as_ref(), ended, self.started_at) }
     }
 
     /// Notes at the Job whether its agent is frozen, for other processes.
@@ -292,28 +239,16 @@ impl Drop for LivePod {
     }
 }
 
-/// Returns the end of a Pod that reported none: exit code, signal, and processes that were killed for
-/// want of memory.
-fn end_without_report(state: Option<&PodState>) -> (Option<i32>, Option<i32>, u64) {
+/// Returns the end of a Pod that reported none.
+fn end_without_report(state: Option<&PodState>) -> ContainerEnd {
     match state {
         Some(PodState::Ended { code, is_out_of_memory }) => {
-            let (signal, oom_kills) = (code - SIGNAL_BASE, u64::from(*is_out_of_memory));
-            if (1..=LAST_SIGNAL).contains(&signal) {
-                (None, Some(signal), oom_kills)
-            } else {
-                (Some(*code), None, oom_kills)
-            }
+            let (code, signal) = code_or_signal(*code);
+            ContainerEnd { code, signal, oom_kills: u64::from(*is_out_of_memory) }
         }
         Some(PodState::Pending(_) | PodState::Running | PodState::Lost(_)) | None => {
-            (None, Some(KILL), 0)
+            ContainerEnd { code: None, signal: Some(KILL), oom_kills: 0 }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -388,10 +323,7 @@ impl Live for LivePod {
     }
 
     fn stop(&self, grace: Duration) {
-        let asked = Instant::now() + grace;
-        let mut state = self.state();
-        state.kill_at = Some(state.kill_at.map_or(asked, |at| at.min(asked)));
-        drop(state);
+        self.state().plan.stop(grace);
         self.kill_planned.notify_one();
     }
 
