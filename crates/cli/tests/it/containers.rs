@@ -7,7 +7,7 @@ use errand_testkit::podman::{IMAGE, Podman};
 use errand_testkit::{LIMIT, Sandbox, TestAgent, is_alive, wait_until};
 use serde_json::Value;
 
-use crate::support::{kill, pid, record, sandbox};
+use crate::support::{counted_lines, kill, pid, prints, record, sandbox};
 use crate::workers::{Queue, drain, forgetful, worker};
 
 /// Sandbox with an engine; `None` on a machine that cannot have one.
@@ -206,29 +206,8 @@ fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     let workspace = running["attempts"][0]["workspace"]["path"].as_str().unwrap();
     std::fs::write(std::path::Path::new(workspace).join("go-on"), "").unwrap();
     let _ended = sandbox.errand(["wait", run_id]).run().ok();
-    let record = record(sandbox, run_id);
-    assert_eq!(record["status"], "completed", "{record}");
-    assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record}");
-    let logs = sandbox.errand(["logs", run_id]).run().ok();
-    let log = format!("{}\n{}", logs.stdout(), logs.stderr());
-    let total = log.lines().filter(|line| line.starts_with("line ")).count();
-    for stream in ["line", "odd"] {
-        let prefix = format!("{stream} ");
-        let numbers: Vec<usize> =
-            log.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
-        assert_eq!(numbers, (1..=total).collect::<Vec<_>>(), "{log}");
-    }
-    assert_eq!(record["output"], format!("total {total}"));
-    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
-    assert_eq!(events.matches("attempt.adopted").count(), adoptions, "{events}");
-    assert_eq!(events.matches("step.completed").count(), 1, "{events}");
-}
-
-fn prints(sandbox: &Sandbox, run_id: &str, number: usize) {
-    let line = format!("line {number}\n");
-    wait_until("it prints", LIMIT, || {
-        sandbox.errand(["logs", run_id]).run().stdout().contains(&line)
-    });
+    assert_eq!(record(sandbox, run_id)["status"], "completed");
+    let _lines = counted_lines(sandbox, run_id, adoptions);
 }
 
 #[test]

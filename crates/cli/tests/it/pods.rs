@@ -6,7 +6,7 @@ use errand_testkit::cluster::{ClusterNode, PodPrograms, ScriptedCluster, can_hav
 use errand_testkit::{ErrandServer, LIMIT, Sandbox, TestAgent, is_alive, wait_until};
 use serde_json::{Value, json};
 
-use crate::support::{kill, pid, record, sandbox};
+use crate::support::{counted_lines, kill, pid, prints, record, sandbox};
 use crate::workers::{Queue, drain, forgetful, worker};
 
 /// Sandbox with a cluster; `None` on a machine that cannot have a node.
@@ -93,27 +93,7 @@ const COUNTER: &str = "n=0; while [ $n -lt 300 ]; do n=$((n+1)); echo line $n; e
 /// Checks that a run of [`COUNTER`] ends, and that its log has each line once.
 fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     wait_until("it is over", LIMIT, || record(sandbox, run_id)["status"] == "completed");
-    let record = record(sandbox, run_id);
-    assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record}");
-    let logs = sandbox.errand(["logs", run_id]).run().ok();
-    let log = format!("{}\n{}", logs.stdout(), logs.stderr());
-    for stream in ["line", "odd"] {
-        let prefix = format!("{stream} ");
-        let numbers: Vec<usize> =
-            log.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
-        assert_eq!(numbers, (1..=300).collect::<Vec<_>>(), "{log}");
-    }
-    assert_eq!(record["output"], "total 300");
-    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
-    assert_eq!(events.matches("attempt.adopted").count(), adoptions, "{events}");
-    assert_eq!(events.matches("step.completed").count(), 1, "{events}");
-}
-
-fn prints(sandbox: &Sandbox, run_id: &str, number: usize) {
-    let line = format!("line {number}\n");
-    wait_until("it prints", LIMIT, || {
-        sandbox.errand(["logs", run_id]).run().stdout().contains(&line)
-    });
+    assert_eq!(counted_lines(sandbox, run_id, adoptions), 300);
 }
 
 #[test]

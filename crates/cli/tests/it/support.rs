@@ -181,3 +181,32 @@ pub(crate) fn ran(sandbox: &Sandbox, agent: &TestAgent, more: &[&str]) -> (Strin
     let newest = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     (output.stdout(), record(sandbox, &newest))
 }
+
+/// Checks a completed run of an agent that printed numbered lines to both streams, took a step, and put
+/// out their number: one attempt, so many adoptions, and each line once. Returns the number of lines.
+pub(crate) fn counted_lines(sandbox: &Sandbox, run_id: &str, adoptions: usize) -> usize {
+    let record = record(sandbox, run_id);
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record}");
+    let logs = sandbox.errand(["logs", run_id]).run().ok();
+    let log = format!("{}\n{}", logs.stdout(), logs.stderr());
+    let total = log.lines().filter(|line| line.starts_with("line ")).count();
+    for stream in ["line", "odd"] {
+        let prefix = format!("{stream} ");
+        let numbers: Vec<usize> =
+            log.lines().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
+        assert_eq!(numbers, (1..=total).collect::<Vec<_>>(), "{log}");
+    }
+    assert_eq!(record["output"], format!("total {total}"));
+    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
+    assert_eq!(events.matches("attempt.adopted").count(), adoptions, "{events}");
+    assert_eq!(events.matches("step.completed").count(), 1, "{events}");
+    total
+}
+
+/// Waits until an agent that prints numbered lines has printed that one.
+pub(crate) fn prints(sandbox: &Sandbox, run_id: &str, number: usize) {
+    let line = format!("line {number}\n");
+    wait_until("it prints", LIMIT, || {
+        sandbox.errand(["logs", run_id]).run().stdout().contains(&line)
+    });
+}
