@@ -1,6 +1,6 @@
 //! The policies of a run, and their decision about one call.
 
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::PolicyRules;
 use errand_api::catalog::{CatalogSpec, PolicyDefinition};
 use errand_model::Payload;
 use errand_model::catalog::{CatalogKind, CatalogPin};
@@ -42,14 +42,18 @@ impl DecidedCall {
 }
 
 impl RunPolicies {
-    /// Compiles the policies of an agent, which `pins` has the versions of.
+    /// Compiles the rules of an agent file and the policies of the catalog among `pins`.
     ///
     /// # Errors
     ///
     /// If a policy is missing or damaged, or its program is not valid.
-    pub(crate) fn of(engine: &Engine, agent: &Agent, pins: &[CatalogPin]) -> Result<Self, Error> {
+    pub(crate) fn of(
+        engine: &Engine,
+        rules: Option<&PolicyRules>,
+        pins: &[CatalogPin],
+    ) -> Result<Self, Error> {
         let mut policies = Vec::new();
-        if let Some(rules) = &agent.policy {
+        if let Some(rules) = rules {
             let definition = PolicyDefinition::of_rules(rules.clone());
             policies.push(compile(OWN_RULES, None, &definition)?);
         }

@@ -27,12 +27,11 @@ pub(crate) fn decide_trigger(
         return Ok(Vec::new());
     }
     let pins = submission.dependencies.as_deref().unwrap_or_default();
-    let policies = RunPolicies::of(engine, agent, pins)?;
+    let policies = RunPolicies::of(engine, agent.policy.as_ref(), pins)?;
     let payload = submission.input.as_deref().map(read).unwrap_or_default();
     let trigger = serde_json::to_value(&submission.trigger).unwrap_or_default();
     let kind = trigger["type"].as_str().unwrap_or_default().to_owned();
     let call = json!({ "trigger": trigger, "payload": payload });
-    let noted = payload::from_json(&engine.blobs(), call.clone())?;
     let options = &submission.options;
     let facts = json!({
         "run": {
@@ -42,12 +41,16 @@ pub(crate) fn decide_trigger(
         "agent": { "name": agent.name, "version": agent.version, "labels": agent.labels },
         "caller": options.by,
     });
-    let mut decided =
-        policies.decide(PolicyCall::new(PolicyHook::AgentTrigger, vec![kind], call, &facts));
+    let mut decided = policies.decide(PolicyCall::new(
+        PolicyHook::AgentTrigger,
+        vec![kind],
+        call.clone(),
+        &facts,
+    ));
     if let Some(denied) = decided.denied() {
         return Err(denied.into());
     }
-    decided.note_call(&noted);
+    decided.note_call(&payload::from_json(&engine.blobs(), call)?);
     if let Some(changed) = decided.changed() {
         let bytes = written(changed, submission.input.as_deref());
         schema::check_input(agent, Some(&bytes))?;

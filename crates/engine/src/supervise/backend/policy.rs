@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use errand_agent::agent_api::{ApprovalCall, Refusal, Terms};
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{Agent, PolicyRules};
 use errand_api::agent_protocol::{Reserve, ReserveKind, SendMessage};
 use errand_api::error_code::ErrorCode;
 use errand_model::Payload;
@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::{AttemptBackend, refusal};
 use crate::admit::is_strict;
-use crate::parcels;
 use crate::policy::{DecidedCall, RunPolicies};
 
 /// Longest time for which a request waits for a person's decision.
@@ -24,6 +23,8 @@ const WAIT_FOR_PERSON: std::time::Duration = std::time::Duration::from_secs(25);
 /// Policies of a run, compiled when the first call is decided about.
 #[derive(Debug)]
 pub(super) struct CallPolicies {
+    /// Rules of the agent file.
+    rules: Option<PolicyRules>,
     /// False if the agent has neither policies nor rules of its own.
     has_any: bool,
     compiled: OnceLock<RunPolicies>,
@@ -32,7 +33,7 @@ pub(super) struct CallPolicies {
 impl CallPolicies {
     pub(super) fn of(agent: &Agent) -> Self {
         let has_any = agent.policy.is_some() || !agent.policies.is_empty();
-        Self { has_any, compiled: OnceLock::new() }
+        Self { rules: agent.policy.clone(), has_any, compiled: OnceLock::new() }
     }
 }
 
@@ -173,15 +174,15 @@ impl AttemptBackend {
         if let Some(policies) = self.policies.compiled.get() {
             return Ok(policies);
         }
-        let compile = |run: &Run| {
-            if !self.policies.has_any || is_strict(run) {
-                return Ok(RunPolicies::default());
-            }
-            let parcel = parcels::open(&self.engine, &run.spec.agent.digest)?;
-            Ok(RunPolicies::of(&self.engine, &parcel.agent, &run.spec.catalog)?)
+        let pins = self.journal.look(|run, _| {
+            let decides = self.policies.has_any && !is_strict(run);
+            decides.then(|| run.spec.catalog.clone())
+        });
+        let policies = match pins {
+            Some(pins) => RunPolicies::of(&self.engine, self.policies.rules.as_ref(), &pins)
+                .map_err(|error| refusal(&error.into()))?,
+            None => RunPolicies::default(),
         };
-        let policies = self.journal.look(|run, _| compile(run));
-        let policies = policies.map_err(|error: crate::Error| refusal(&error))?;
         Ok(self.policies.compiled.get_or_init(|| policies))
     }
 }
