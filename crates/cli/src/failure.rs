@@ -412,7 +412,19 @@ fn replay_hint(problem: &NotReplayable) -> &'static str {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "an arm for each error")]
+fn program_hint(problem: &ProgramProblem) -> &'static str {
+    match problem {
+        ProgramProblem::NotFound { program } if is_in_venv(program) => {
+            "a virtual environment is not packed: write `command: [uv, run, --script, agent.py]`, or \
+             name its Python by an absolute path"
+        }
+        ProgramProblem::NotFound { .. } => {
+            "put the program into the agent's folder, or install it where PATH finds it"
+        }
+        ProgramProblem::NotExecutable { .. } => "",
+    }
+}
+
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::Schema(SchemaProblem::Input { .. }) => {
@@ -420,14 +432,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         }
         EngineError::Schema(SchemaProblem::Malformed { .. }) => "mend the schema in the agent file",
         EngineError::Unsupported(_) | EngineError::NotAdopted(_) => "",
-        EngineError::Program(ProgramProblem::NotFound { program }) if is_in_venv(program) => {
-            "a virtual environment is not packed: write `command: [uv, run, --script, agent.py]`, or \
-             name its Python by an absolute path"
-        }
-        EngineError::Program(ProgramProblem::NotFound { .. }) => {
-            "put the program into the agent's folder, or install it where PATH finds it"
-        }
-        EngineError::Program(ProgramProblem::NotExecutable { .. }) => "",
+        EngineError::Program(problem) => program_hint(problem),
         EngineError::SecretExposed(_) => {
             "what is recorded must not hold a secret: let the agent read it from its environment"
         }
