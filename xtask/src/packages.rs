@@ -23,6 +23,7 @@ const PACKAGES: &[Package] = &[
     Package { program: "podman", debian: "podman", reason: "agents in containers" },
     Package { program: "runc", debian: "runc", reason: "agents in containers" },
     Package { program: "busybox", debian: "busybox-static", reason: "images for containers" },
+    Package { program: "redis-server", debian: "redis-server", reason: "tasks by a bus" },
     Package { program: "python3", debian: "python3-minimal", reason: "agents written in Python" },
 ];
 

@@ -202,6 +202,11 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::DispatcherUnreachable
         | ErrorCode::NoActiveDispatcher
         | ErrorCode::DispatchRefused
+        | ErrorCode::BusAddressInvalid
+        | ErrorCode::BusUnreachable
+        | ErrorCode::BusAccessDenied
+        | ErrorCode::BusQueueMissing
+        | ErrorCode::BusBlobsMissing
         | ErrorCode::TaskCancelled
         | ErrorCode::TaskJournalBroken
         | ErrorCode::ClusterUnreachable

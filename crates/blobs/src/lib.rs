@@ -10,10 +10,12 @@ mod driver;
 mod failure;
 mod generation;
 mod objects;
+mod orders;
 mod place;
 mod remains;
 mod shared;
 mod transfer;
 
 pub use address::{BlobAddress, MalformedBlobAddress};
+pub use orders::PlacedOrders;
 pub use place::{PlacedBlobs, is_variable_of_s3};

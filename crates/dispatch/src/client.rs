@@ -11,6 +11,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::route::TaskRoute;
+
 /// Longest time of a request, from connecting to the end of its answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for connecting.
@@ -30,6 +32,9 @@ pub(crate) enum DispatchError {
     /// The dispatcher does not answer, or fails. Asked later, it may do it.
     #[error("dispatcher {name}: {reason}")]
     Unreachable { name: String, reason: String },
+    /// The bus to the dispatcher, or the place for orders, cannot be used.
+    #[error("dispatcher {name}: {reason}")]
+    Bus { name: String, code: ErrorCode, reason: String },
     /// The dispatcher refuses the request.
     #[error("dispatcher {name} refuses the task: {reason}")]
     Refused { name: String, status: u16, code: Option<ErrorCode>, reason: String },
@@ -45,6 +50,7 @@ impl DispatchError {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Unreachable { .. } => ErrorCode::DispatcherUnreachable,
+            Self::Bus { code, .. } => *code,
             Self::Refused { code: Some(ErrorCode::ImageNotFound), .. } => ErrorCode::ImageNotFound,
             Self::Refused { .. } => ErrorCode::DispatchRefused,
         }
@@ -125,9 +131,12 @@ impl DispatcherClient {
         self.task_of(self.answer(asked).await?).await
     }
 
-    /// Cancels a task. Returns it as it is then.
-    pub(crate) async fn cancel(&self, task_id: &str) -> Result<Task, DispatchError> {
-        let path = format!("/tasks/{task_id}/cancel");
+    /// Cancels the task of a route. Returns it as it is then. An order that waits at a bus is withdrawn.
+    pub(crate) async fn cancel(&self, route: &TaskRoute) -> Result<Task, DispatchError> {
+        let mut path = format!("/tasks/{}/cancel", route.task_id);
+        if let Some(message) = &route.message {
+            path = format!("{path}?order={}", message.order);
+        }
         let asked = self.request(Method::POST, &path).timeout(REQUEST_LIMIT);
         self.task_of(self.answer(asked).await?).await
     }
@@ -156,6 +165,17 @@ impl DispatcherClient {
     /// Returns the error of an answer that broke off.
     pub(crate) fn broken(&self, error: &reqwest::Error) -> DispatchError {
         DispatchError::Unreachable { name: self.name.clone(), reason: chain(error) }
+    }
+
+    /// Returns the error for a task whose order was not taken yet.
+    pub(crate) fn untaken(&self, task_id: &str) -> DispatchError {
+        let reason = format!("it has not taken the task {task_id}");
+        DispatchError::Refused { name: self.name.clone(), status: NOT_FOUND, code: None, reason }
+    }
+
+    /// Returns name and API key of the dispatcher.
+    pub(crate) fn credentials(&self) -> (&str, Option<&str>) {
+        (&self.name, self.key.as_ref().map(|key| key.0.as_str()))
     }
 
     /// Returns the error of a file that cannot be written here. Later, it may be.

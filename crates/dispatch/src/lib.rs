@@ -7,6 +7,7 @@
 //! Deliberately absent: retries, which the model decides, and a state of tasks here, which their
 //! dispatcher has.
 
+mod by_bus;
 mod client;
 mod evidence;
 mod kept;

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::by_bus::{BusWire, Untaken};
 use crate::client::{DispatchError, DispatcherClient};
 use crate::evidence;
 use crate::kept::KeptRoute;
@@ -43,6 +44,8 @@ pub(crate) struct TaskFollower {
     pub(crate) route: TaskRoute,
     pub(crate) kept: KeptRoute,
     pub(crate) output: AgentOutput,
+    /// The bus, for a task that was sent by one.
+    pub(crate) wire: Option<BusWire>,
 }
 
 /// Task of an attempt.
@@ -119,18 +122,19 @@ impl TaskFollower {
         let began = Instant::now();
         let mut silence = Silence::default();
         let mut is_cancelled = false;
+        let mut untaken = self.wire.as_ref().map(|_| Untaken::default());
         loop {
             if stop.is_asked() && !is_cancelled {
                 is_cancelled = self.cancel().await;
             }
-            let asked = self.client.task(&self.route.task_id).await;
+            let asked = self.look().await;
             let look_again = match asked {
                 Ok(task) if task.status.is_terminal() => {
                     self.rest_of_log(&mut mirror).await;
                     return self.end(task, mirror, began.elapsed()).await;
                 }
                 Ok(task) => {
-                    silence = Silence::default();
+                    (silence, untaken) = (Silence::default(), None);
                     let found = Some(state_of(&task));
                     seen.send_if_modified(|known| {
                         let is_new = *known != found;
@@ -139,7 +143,21 @@ impl TaskFollower {
                     });
                     if task.status == TaskStatus::Running { LOOK_EVERY } else { LOOK_SOON }
                 }
-                Err(error) if error.is_not_found() => return self.lost(mirror, began).await,
+                Err(error) if error.is_not_found() => {
+                    let (Some(wire), Some(waiting)) = (&self.wire, &mut untaken) else {
+                        return self.lost(mirror, began).await;
+                    };
+                    silence = Silence::default();
+                    if !is_cancelled && waiting.is_over() {
+                        is_cancelled = self.cancel().await;
+                    }
+                    if let (Some(message), true) = (&self.route.message, waiting.is_late()) {
+                        // An error is that of the next look, or passes.
+                        drop(wire.send(message).await);
+                    }
+                    stop.pause(waiting.pause(), is_cancelled).await;
+                    continue;
+                }
                 Err(error) => {
                     if silence.is_over() {
                         return Ended::Unknown { reason: error.to_string() };
@@ -154,7 +172,16 @@ impl TaskFollower {
 
     /// Cancels the task. Returns true once its dispatcher knows.
     async fn cancel(&self) -> bool {
-        self.client.cancel(&self.route.task_id).await.is_ok()
+        self.client.cancel(&self.route).await.is_ok()
+    }
+
+    /// Looks at the task. One of an older order stands for none: the bus has this one still.
+    async fn look(&self) -> Result<Task, DispatchError> {
+        let task = self.client.task(&self.route.task_id).await?;
+        if task.order < self.route.order() {
+            return Err(self.client.untaken(&self.route.task_id));
+        }
+        Ok(task)
     }
 
     /// Follows the log until it ends, the connection breaks, nothing comes for a while, or the task is
@@ -367,14 +394,19 @@ impl Silence {
         self.since.get_or_insert_with(Instant::now);
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_AGAIN);
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = stop.changed.notified(), if !is_cancelled => {}
-        }
+        stop.pause(pause, is_cancelled).await;
     }
 }
 
 impl StopRequest {
+    /// Waits, or until the task is to be cancelled.
+    async fn pause(&self, pause: Duration, is_cancelled: bool) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.changed.notified(), if !is_cancelled => {}
+        }
+    }
+
     fn is_asked(&self) -> bool {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }

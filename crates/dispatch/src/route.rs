@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use errand_agent::target::DispatcherRoute;
+use errand_bus::BusMessage;
 use errand_model::Locator;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,9 +20,17 @@ pub(crate) struct TaskRoute {
     pub(crate) dispatcher: DispatcherRoute,
     /// Id of the task.
     pub(crate) task_id: String,
+    /// Message that announced it, for a task that was sent by a bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<BusMessage>,
 }
 
 impl TaskRoute {
+    /// Returns the number of the order that a bus carried.
+    pub(crate) fn order(&self) -> Option<u32> {
+        self.message.as_ref().map(|message| message.order)
+    }
+
     /// Returns the locator of the task.
     pub(crate) fn locator(&self) -> Locator {
         let value = serde_json::to_value(self).unwrap_or_default();

@@ -9,14 +9,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_agent::secret::Vault;
 use errand_agent::target::{
-    AgentOutput, DispatchOrder, DispatcherRoute, LaunchSpec, Live, OrphanedAgent, OutputSink,
-    RunState, SinkProgress, Target, TargetStartError,
+    AgentOutput, BusRoute, DispatchOrder, DispatcherRoute, LaunchSpec, Live, OrphanedAgent,
+    OutputSink, RunState, SinkProgress, Target, TargetStartError,
 };
 use errand_model::error_code::ErrorCode;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
+use crate::by_bus::{self, BusWire};
 use crate::client::{self, ApiKey, DispatchError, DispatcherClient};
 use crate::kept::KeptRoute;
 use crate::live::TaskFollower;
@@ -93,18 +94,23 @@ impl DispatcherTarget {
     ) -> Result<(DispatcherClient, TaskRoute), TargetStartError> {
         if let [only] = order.candidates.as_slice() {
             let client = self.client(only).await?;
-            return Ok(send_to(client, only, order, kept).await?);
+            return Ok(self.send_to(client, only, order, kept).await?);
         }
         let gives_up_at = Instant::now() + ACTIVE_LIMIT;
         let mut last = None;
         while !order.candidates.is_empty() {
             for route in &order.candidates {
                 let client = self.client(route).await?;
-                if !client.is_active(PROBE_LIMIT).await {
+                // A bus keeps a task for a dispatcher that does not answer now.
+                if route.bus.is_none() && !client.is_active(PROBE_LIMIT).await {
                     continue;
                 }
-                match send_to(client, route, order, kept).await {
-                    Err(error @ DispatchError::Unreachable { .. }) => last = Some(error),
+                match self.send_to(client, route, order, kept).await {
+                    Err(
+                        error @ (DispatchError::Unreachable { .. } | DispatchError::Bus { .. }),
+                    ) => {
+                        last = Some(error);
+                    }
                     other => return Ok(other?),
                 }
             }
@@ -116,18 +122,81 @@ impl DispatcherTarget {
         Err(none_active(order, last))
     }
 
+    /// Sends the task. The way to it is written first, so that no task is ever left without a trace.
+    async fn send_to(
+        &self,
+        client: DispatcherClient,
+        dispatcher: &DispatcherRoute,
+        order: &DispatchOrder,
+        kept: &KeptRoute,
+    ) -> Result<(DispatcherClient, TaskRoute), DispatchError> {
+        let name = &dispatcher.dispatcher;
+        let sealed = match &dispatcher.bus {
+            Some(_) => Some(by_bus::seal(&client, order)?),
+            None => None,
+        };
+        let route = TaskRoute {
+            dispatcher: dispatcher.clone(),
+            task_id: order.task.task_id.clone(),
+            message: sealed.as_ref().map(|sealed| sealed.message.clone()),
+        };
+        kept.write(&route).map_err(|error| DispatchError::Unreachable {
+            name: name.clone(),
+            reason: format!("the way to its task cannot be written: {error}"),
+        })?;
+        if let (Some(sealed), Some(bus)) = (sealed, &dispatcher.bus) {
+            let wire = self.wire(name, bus)?;
+            wire.put(sealed.bytes, &sealed.message).await?;
+            wire.send(&sealed.message).await?;
+            return Ok((client, route));
+        }
+        if let Some(key) = &order.task.brief_key {
+            client.put_brief(key, order.brief.clone()).await?;
+        }
+        client.send(&order.task).await?;
+        Ok((client, route))
+    }
+
+    /// Returns the way by a bus.
+    fn wire(&self, name: &str, bus: &BusRoute) -> Result<BusWire, DispatchError> {
+        let password = bus.address.password.as_ref().map(|secret| self.key(secret)).transpose();
+        let password = password.map_err(|error| DispatchError::Bus {
+            name: name.to_owned(),
+            code: ErrorCode::SecretMissing,
+            reason: error.to_string(),
+        })?;
+        BusWire::open(name, bus, password, &self.settings.environment)
+    }
+
+    /// Returns the way by the bus of a task that was sent by one.
+    fn wire_of(&self, route: &TaskRoute) -> Option<BusWire> {
+        let bus = route.dispatcher.bus.as_ref()?;
+        self.wire(&route.dispatcher.dispatcher, bus).ok()
+    }
+
+    /// Removes the order of a task that is over from the place for orders.
+    async fn remove_order(&self, route: &TaskRoute) {
+        if let (Some(wire), Some(message)) = (self.wire_of(route), &route.message) {
+            wire.remove(message).await;
+        }
+    }
+
     /// Cancels a task, and waits for its end. Returns true if it was live.
     async fn cancel(&self, route: &TaskRoute) -> io::Result<bool> {
         let client = self.client(&route.dispatcher).await.map_err(io::Error::other)?;
         let gives_up_at = Instant::now() + CANCEL_LIMIT;
         let mut task = match client.task(&route.task_id).await {
-            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) if error.is_not_found() => match &route.message {
+                None => return Ok(false),
+                Some(_) => client.cancel(route).await.map_err(io::Error::other)?,
+            },
             found => found.map_err(io::Error::other)?,
         };
-        if task.status.is_terminal() {
+        if task.status.is_terminal() && task.order >= route.order() {
+            self.remove_order(route).await;
             return Ok(false);
         }
-        client.cancel(&route.task_id).await.map_err(io::Error::other)?;
+        client.cancel(route).await.map_err(io::Error::other)?;
         while !task.status.is_terminal() {
             if Instant::now() >= gives_up_at {
                 let message = format!("task {} does not end", route.task_id);
@@ -138,26 +207,6 @@ impl DispatcherTarget {
         }
         Ok(true)
     }
-}
-
-/// Sends the task. The way to it is written first, so that no task is ever left without a trace.
-async fn send_to(
-    client: DispatcherClient,
-    dispatcher: &DispatcherRoute,
-    order: &DispatchOrder,
-    kept: &KeptRoute,
-) -> Result<(DispatcherClient, TaskRoute), DispatchError> {
-    let task_id = order.task.task_id.clone();
-    let route = TaskRoute { dispatcher: dispatcher.clone(), task_id };
-    kept.write(&route).map_err(|error| DispatchError::Unreachable {
-        name: dispatcher.dispatcher.clone(),
-        reason: format!("the way to its task cannot be written: {error}"),
-    })?;
-    if let Some(key) = &order.task.brief_key {
-        client.put_brief(key, order.brief.clone()).await?;
-    }
-    client.send(&order.task).await?;
-    Ok((client, route))
 }
 
 /// Returns the error for an order that no dispatcher took.
@@ -196,7 +245,8 @@ impl Target for DispatcherTarget {
         let kept = self.kept_route(&spec.run_id, spec.attempt);
         let (client, route) = self.send(order, &kept).await?;
         let sinks = [OutputSink::stdout(output.clone()), OutputSink::stderr(output.clone())];
-        Ok(Box::new(TaskFollower { client, route, kept, output }.follow(sinks)))
+        let wire = self.wire_of(&route);
+        Ok(Box::new(TaskFollower { client, route, kept, output, wire }.follow(sinks)))
     }
 
     fn outlives_supervisor(&self) -> bool {
@@ -219,7 +269,8 @@ impl Target for DispatcherTarget {
         // The log of the task comes from its beginning: the part that the run's log has is dropped.
         let none = || SinkProgress::default();
         let sinks = OutputSink::continuing(&output, agent.attempt, [none(), none()], false)?;
-        Ok(Box::new(TaskFollower { client, route, kept, output }.follow(sinks)))
+        let wire = self.wire_of(&route);
+        Ok(Box::new(TaskFollower { client, route, kept, output, wire }.follow(sinks)))
     }
 
     fn kept(&self) -> Vec<(RunId, u32)> {

@@ -218,6 +218,7 @@ impl Needs {
             Ok(parcel) => secret_names::gather_of(engine, &parcel.agent, &mut secrets),
             Err(_) => secret_names::gather(engine, &run.spec.agent.digest, &mut secrets),
         }
+        secret_names::gather_of_dispatchers(engine, run, &mut secrets);
         let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
     }

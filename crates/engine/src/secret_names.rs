@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use errand_agent::parcel::{self, Parcel};
 use errand_api::agent_file::Agent;
+use errand_api::catalog::{CatalogSpec, DispatcherDefinition};
 use errand_model::Digest;
+use errand_model::catalog::CatalogKind;
 use errand_model::coordination::DEPTH_LIMIT;
+use errand_model::run::Run;
 
-use crate::Engine;
+use crate::{Engine, catalog};
 
 /// Returns the names of the secrets of an agent, and of agents that it starts or may hand over to.
 pub(crate) fn of_parcel(engine: &Engine, parcel: &Parcel) -> BTreeSet<String> {
@@ -39,6 +42,21 @@ fn gather_from(depth: u32, engine: &Engine, agent: &Agent, secrets: &mut BTreeSe
     if depth > 0 {
         for agent in agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
             gather_to(depth - 1, engine, agent, secrets);
+        }
+    }
+}
+
+/// Adds the names of the secrets with which the run's task gets to a dispatcher.
+pub(crate) fn gather_of_dispatchers(engine: &Engine, run: &Run, secrets: &mut BTreeSet<String>) {
+    let pins = &run.spec.catalog;
+    for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Dispatcher) {
+        // A definition that is missing is reported by the attempt that needs it.
+        let Ok(Some(manifest)) = catalog::manifest_of(engine, pins, pin.kind, &pin.name) else {
+            continue;
+        };
+        if let CatalogSpec::Dispatcher(DispatcherDefinition { key, bus, .. }) = manifest.spec {
+            secrets.extend(key);
+            secrets.extend(bus.and_then(|bus| bus.password));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_engine::outbox::{DeliverySettings, Outbox};
 use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
-use errand_engine::{garbage, logs, orphans};
+use errand_engine::{garbage, logs, orphans, tasks};
 
 use crate::Gateway;
 
@@ -74,6 +74,9 @@ pub(crate) async fn free(gateway: Gateway) {
         tokio::select! {
             () = &mut closing => return,
             () = tokio::time::sleep(FREE_EVERY) => {}
+        }
+        if let Err(error) = tasks::forget_refusals(gateway.engine()).await {
+            tracing::warn!(error = %error, "refusals of tasks cannot be removed");
         }
         let engine = gateway.engine().clone();
         let runtime = tokio::runtime::Handle::current();

@@ -335,6 +335,11 @@ codes! {
     NoActiveDispatcher = "no_active_dispatcher", ERRAND_FAILED, transient(Outside), "no dispatcher answers that could carry the run out";
     DispatchRefused = "dispatch_refused", ERRAND_FAILED, permanent(Outside), "a dispatcher refuses the task of a run";
     TaskJournalBroken = "task_journal_broken", ERRAND_FAILED, permanent(Outside), "the journal of a task is not what its dispatcher wrote";
+    BusAddressInvalid = "bus_address_invalid", USAGE, OWN, "an address names no bus";
+    BusUnreachable = "bus_unreachable", ERRAND_FAILED, transient(Outside), "a bus does not answer";
+    BusAccessDenied = "bus_access_denied", ERRAND_FAILED, permanent(Outside), "a bus refuses the credentials, or what they are used for";
+    BusQueueMissing = "bus_queue_missing", ERRAND_FAILED, permanent(Outside), "the queue of a bus does not exist";
+    BusBlobsMissing = "bus_blobs_missing", ERRAND_FAILED, permanent(Outside), "orders on a bus have no place that sender and dispatcher share";
     TaskCancelled = "task_cancelled", ERRAND_FAILED, permanent(Outside), "the task of a run was cancelled at its dispatcher";
 
     // The catalog.
@@ -381,6 +386,7 @@ impl ErrorCode {
         Self::BlobsUploadCut,
         Self::DispatcherUnreachable,
         Self::NoActiveDispatcher,
+        Self::BusUnreachable,
         Self::ClusterUnreachable,
         Self::ClusterRefused,
         Self::PodLost,

@@ -109,7 +109,12 @@ impl DispatchRetry {
 
     /// Returns true if a failure with this code happened on the way to a dispatcher.
     pub const fn applies_to(code: ErrorCode) -> bool {
-        matches!(code, ErrorCode::DispatcherUnreachable | ErrorCode::NoActiveDispatcher)
+        matches!(
+            code,
+            ErrorCode::DispatcherUnreachable
+                | ErrorCode::NoActiveDispatcher
+                | ErrorCode::BusUnreachable
+        )
     }
 
     /// The delay before retry number `retry`, as [`RetryPolicy::delay_before`].

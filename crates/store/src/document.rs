@@ -54,6 +54,8 @@ pub enum DocumentKind {
     Task,
     /// Another id of a task; key `<run>/<task>`. Removed with the run.
     TaskAlias,
+    /// A refused or withdrawn order for a task; key: the task's id. Due when it may be forgotten.
+    TaskRefusal,
     /// A definition of the catalog: its current version; key `<kind>/<name>`.
     CatalogItem,
     /// A version of a definition of the catalog; key `<kind>/<name>@<version>`.
@@ -84,6 +86,7 @@ impl DocumentKind {
             Self::Inbox => "inbox",
             Self::Task => "task",
             Self::TaskAlias => "task_alias",
+            Self::TaskRefusal => "task_refusal",
             Self::CatalogItem => "catalog_item",
             Self::CatalogVersion => "catalog_version",
             Self::BlobPlace => "blob_place",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use errand_model::RunId;
+use errand_model::error_code::ErrorCode;
 use thiserror::Error;
 
 use crate::dead_letter::{DeadLetterFate, StoredDeadLetter};
@@ -261,6 +262,22 @@ pub enum BlobPlaceFault {
     Unreachable,
     /// The connection ended while a blob was sent.
     UploadCut,
+}
+
+impl BlobPlaceFault {
+    /// Returns the stable code of the fault.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::AddressInvalid => ErrorCode::BlobsAddressInvalid,
+            Self::Elsewhere => ErrorCode::BlobsElsewhere,
+            Self::KeyInvalid => ErrorCode::BlobsKeyInvalid,
+            Self::AccessDenied => ErrorCode::BlobsAccessDenied,
+            Self::BucketMissing => ErrorCode::BlobsBucketMissing,
+            Self::FolderMissing => ErrorCode::BlobsFolderMissing,
+            Self::Unreachable => ErrorCode::BlobsUnreachable,
+            Self::UploadCut => ErrorCode::BlobsUploadCut,
+        }
+    }
 }
 
 impl Error {

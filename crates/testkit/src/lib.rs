@@ -22,6 +22,7 @@ pub mod podman;
 pub mod postgres;
 mod processes;
 mod receiver;
+pub mod redis;
 mod running;
 pub mod s3;
 mod sandbox;

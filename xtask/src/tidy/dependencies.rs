@@ -21,6 +21,7 @@ const ALL: &[&str] = &[
     "errand-container",
     "errand-dispatch",
     "errand-blobs",
+    "errand-bus",
     "errand-doors",
     "errand-wire",
     "errand-kubernetes",
@@ -38,6 +39,7 @@ const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-container",
     "errand-dispatch",
     "errand-blobs",
+    "errand-bus",
     "errand-doors",
     "errand-wire",
     "errand-kubernetes",
@@ -61,12 +63,26 @@ const LAYERS: &[Layer] = &[
         may_use: &["errand-model", "errand-api", "errand-store", "errand-engine"],
     },
     Layer { name: "errand-blobs", may_use: &["errand-model", "errand-store"] },
+    Layer {
+        name: "errand-bus",
+        may_use: &["errand-model", "errand-api", "errand-store", "errand-blobs"],
+    },
     Layer { name: "errand-shim", may_use: &[] },
     Layer {
         name: "errand-container",
         may_use: &["errand-model", "errand-api", "errand-agent", "errand-shim"],
     },
-    Layer { name: "errand-dispatch", may_use: &["errand-model", "errand-api", "errand-agent"] },
+    Layer {
+        name: "errand-dispatch",
+        may_use: &[
+            "errand-model",
+            "errand-api",
+            "errand-agent",
+            "errand-store",
+            "errand-blobs",
+            "errand-bus",
+        ],
+    },
     Layer {
         name: "errand-doors",
         may_use: &["errand-model", "errand-api", "errand-wire", "errand-agent"],

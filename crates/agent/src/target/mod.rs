@@ -20,7 +20,7 @@ pub use contract::{
 pub use exit::{Exit, ExitUsage, PlaceFailure};
 pub use output::{AgentOutput, Chunk, Kept, OutputSink, SinkProgress, Watcher};
 pub use spec::{
-    DispatchOrder, DispatcherRoute, Input, LaunchSpec, SharedAccess, SharedPath, Streams,
+    BusRoute, DispatchOrder, DispatcherRoute, Input, LaunchSpec, SharedAccess, SharedPath, Streams,
     TargetStartError,
 };
 pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use errand_api::agent_file;
+use errand_api::catalog::BusAddress;
 use errand_api::gateway::task::TaskRequest;
 use errand_model::RunId;
 use errand_model::error_code::ErrorCode;
@@ -57,6 +58,8 @@ pub struct DispatchOrder {
     pub task: TaskRequest,
     /// Brief of the attempt, which the task names by its key.
     pub brief: Vec<u8>,
+    /// Number of the order among those for this task: that of the attempt.
+    pub number: u32,
 }
 
 /// Way to a dispatcher.
@@ -69,6 +72,19 @@ pub struct DispatcherRoute {
     /// Name of the secret that is its API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Bus by which it gets tasks; `None`: by requests to its API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<BusRoute>,
+}
+
+/// Bus to a dispatcher, with the place for orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusRoute {
+    /// Address of the bus.
+    pub address: BusAddress,
+    /// Place for blobs that sender and dispatcher share; `None`: the sender has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// File or folder of this machine that an agent needs.

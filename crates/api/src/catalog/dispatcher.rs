@@ -59,6 +59,14 @@ pub struct BusAddress {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BusUrl")]
     pub redis: Option<String>,
+    /// User of the Redis server: the default one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub user: Option<String>,
+    /// Name of the secret that is the password of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretName")]
+    pub password: Option<String>,
     /// A queue of SQS: `sqs://host/account/queue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BusQueue")]
@@ -99,14 +107,21 @@ impl Definition for DispatcherDefinition {
             (DispatchMode::Direct, None) => {}
             (DispatchMode::Bus, Some(bus)) => {
                 let Some(at) = spec.field("bus") else { return };
+                if self.key.is_none() {
+                    let message = "the mode bus needs the dispatcher's API key, which orders are \
+                                   sealed with";
+                    reader.report_hint(spec, message, "write key: SECRET, the name of a secret");
+                }
                 if bus.redis.is_some() == bus.sqs.is_some() {
                     let message = "a bus has one of redis and sqs";
                     reader.report_hint(&at, message, "write redis: redis://host:6379");
                 }
-                if bus.sqs.is_some()
-                    && let Some(stream) = at.field("stream")
-                {
-                    reader.report(&stream, "a queue of SQS has no stream");
+                for name in ["stream", "user", "password"] {
+                    if bus.sqs.is_some()
+                        && let Some(field) = at.field(name)
+                    {
+                        reader.report(&field, format!("a queue of SQS has no {name}"));
+                    }
                 }
             }
         }

@@ -42,7 +42,6 @@ macro_rules! definitions {
     ($($kind:ident($spec:ty);)*) => {
         /// The `spec` of a manifest.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "few manifests are in memory at once")]
         pub enum CatalogSpec {
             $(#[doc = concat!("That of a ", stringify!($kind), ".")] $kind($spec),)*
         }

@@ -3,6 +3,7 @@
 //! The dispatcher is `errand up` with the routes of tasks: a task is a run of its registry whose target is a
 //! container, so lifecycle, journal, logs and recovery are those of runs.
 
+use super::bus::BusPlan;
 use super::up::{self, ServerKind};
 use crate::config::ServerFlags;
 use crate::context::Context;
@@ -14,6 +15,7 @@ Examples:
   errand dispatcher                                 on http://127.0.0.1:7070
   errand dispatcher --listen 127.0.0.1:0 --slots 8  on a port that is free, eight tasks at a time
   errand dispatcher --engine unix:///run/podman/podman.sock
+  errand dispatcher --bus redis://redis:6379 --blobs s3://bucket/tasks
 
   curl http://127.0.0.1:7070/tasks --json '{
     \"task_id\": \"t-1\", \"agent_image\": \"ghcr.io/org/agent:1.2\",
@@ -24,9 +26,18 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServerFlags,
+    /// Bus that tasks are taken from, too.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Take tasks from this bus, too: redis://host[:port][?stream=NAME]; needs --blobs and an \
+                API key [env: ERRAND_BUS]"
+    )]
+    bus: Option<String>,
 }
 
 /// Serves tasks until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    up::serve_as(ServerKind::Dispatcher, context, &args.flags).await
+    let bus = BusPlan::of(context, args.bus.as_deref())?;
+    up::serve_as(ServerKind::Dispatcher { bus }, context, &args.flags).await
 }

@@ -292,15 +292,15 @@ pub(crate) async fn detach(
 ) -> Result<u8, Failure> {
     let agent = &submission.submission().parcel.agent;
     let mut needs = Needs { secrets: agent.secrets.clone(), is_family: false };
-    let is_coordinator = agent.coordinator.is_some();
-    let hands_over = !agent.handoffs.is_empty();
+    let starts_others = agent.coordinator.is_some() || !agent.handoffs.is_empty();
+    let is_dispatched = agent.dispatcher.is_some();
     // A worker claims the run: no process here runs it or waits for it.
     let is_placed = submission.submission().options.placement.is_some();
     let (run_id, admitted) = errand_engine::submit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
-            if is_coordinator || hands_over {
+            if starts_others || is_dispatched {
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {

@@ -11,9 +11,10 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::outbox::{AddressRule, Addresses, MalformedAddressRule};
 use errand_engine::supervise::ControlState;
 use errand_engine::{Engine, audit};
-use errand_gateway::{Bound, Config, Gateway, Lock, ServerStartError};
+use errand_gateway::{Bound, Config, Gateway, Lock, ServerStartError, TaskIntake};
 use tokio::sync::{oneshot, watch};
 
+use super::bus::{BusPlan, BusThread};
 use super::worker;
 use crate::config::{Configuration, ServerFlags};
 use crate::context::Context;
@@ -42,12 +43,15 @@ pub(crate) struct Args {
 }
 
 /// Server that a command starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum ServerKind {
     /// Gateway and worker.
     Gateway,
     /// Gateway and worker, with the routes of tasks.
-    Dispatcher,
+    Dispatcher {
+        /// Bus that it takes tasks from, too.
+        bus: Option<BusPlan>,
+    },
 }
 
 /// Serves until it is asked to end.
@@ -70,7 +74,13 @@ pub(super) async fn serve_as(
         let hint = MalformedAddress::HINT;
         Failure::new(ErrorCode::ListenAddressInvalid, error.to_string()).hint(hint)
     })?;
-    config.dispatches = kind == ServerKind::Dispatcher;
+    let bus = match kind {
+        ServerKind::Gateway => None,
+        ServerKind::Dispatcher { bus } => {
+            config.dispatches = true;
+            bus
+        }
+    };
     config.allow_callbacks = allowed(&settings.callbacks_allow)?;
     for folder in &config.agents {
         if !folder.is_dir() {
@@ -88,7 +98,16 @@ pub(super) async fn serve_as(
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (end, ended) = oneshot::channel();
     let gateway = Gateway::new(engine.clone(), config, lock);
+    let bus = match bus {
+        Some(plan) => Some(plan.ready(context, &engine, is_locked).await?),
+        None => None,
+    };
+    let intake = bus.as_ref().map(|_| TaskIntake::new(&gateway));
     let door = Door::open(gateway, signals.control(), ended)?;
+    let bus = match (bus, intake) {
+        (Some(consumer), Some(intake)) => Some(BusThread::start(consumer, intake)?),
+        (_, _) => None,
+    };
     began(context, &engine, &configuration).await?;
     context.printer.line(&format!("listening on {scheme}://{}", door.address))?;
     if !is_locked {
@@ -96,6 +115,9 @@ pub(super) async fn serve_as(
     }
     let _metrics = worker::metrics(context, &engine, &settings)?;
     let worked = worker::work(context, &engine, options, &signals).await;
+    if let Some(bus) = bus {
+        bus.end()?;
+    }
     drop(end);
     door.close()?;
     worked?;

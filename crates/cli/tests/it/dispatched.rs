@@ -103,7 +103,7 @@ fn serve(sandbox: &Sandbox, address: &str) -> ErrandServer {
     ErrandServer::of(sandbox.errand(words).limit(LIFETIME).spawn())
 }
 
-fn apply(sandbox: &Sandbox, name: &str, url: &str, more: &str) {
+pub(crate) fn apply(sandbox: &Sandbox, name: &str, url: &str, more: &str) {
     let manifest = format!(
         "apiVersion: errand.dev/v1\nkind: Dispatcher\nmetadata: {{ name: {name} }}\n\
          spec: {{ url: '{url}'{more} }}\n"
@@ -113,7 +113,7 @@ fn apply(sandbox: &Sandbox, name: &str, url: &str, more: &str) {
     let _applied = sandbox.errand(["apply", "-f"]).arg(&file).run().ok();
 }
 
-fn agent(sandbox: &Sandbox, image: &str, script: &str, more: &str) -> PathBuf {
+pub(crate) fn agent(sandbox: &Sandbox, image: &str, script: &str, more: &str) -> PathBuf {
     let folder = tempfile_in(sandbox);
     let script = script.replace('\'', "''");
     let spec = format!(

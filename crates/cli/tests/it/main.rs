@@ -13,6 +13,7 @@ mod blobs;
 mod bom;
 mod briefs;
 mod budgets;
+mod bus;
 mod catalog;
 mod clients;
 mod config;

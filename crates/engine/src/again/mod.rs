@@ -178,12 +178,13 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
     let mut needs = Needs { secrets: agent.secrets.clone(), is_family: false };
     let is_coordinator = agent.coordinator.is_some();
     let hands_over = !agent.handoffs.is_empty();
+    let is_dispatched = agent.dispatcher.is_some();
     let is_placed = submission.submission().options.placement.is_some();
     let (run_id, _) = submit::admit(engine, submission).await?;
     if is_placed {
         return Ok(run_id);
     }
-    if is_coordinator || hands_over {
+    if is_coordinator || hands_over || is_dispatched {
         needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
     }
     match launch::launch(engine, &run_id, 0, &needs)? {

@@ -9,7 +9,7 @@ use errand_model::replay::NotReplayable;
 use errand_model::run::Rejection;
 use errand_model::schedule::InvalidSchedule;
 use errand_model::step::StepRefused;
-use errand_store::{BlobPlaceFault, Error as StoreError};
+use errand_store::Error as StoreError;
 
 use super::CodedError;
 
@@ -159,22 +159,9 @@ pub fn of_store(error: &StoreError) -> ErrorCode {
         StoreError::OtherSchema { found, known } if found < known => ErrorCode::DatabaseNotMigrated,
         StoreError::OtherSchema { .. } => ErrorCode::DatabaseNewer,
         StoreError::Unreachable { .. } => ErrorCode::DatabaseUnreachable,
-        StoreError::BlobPlace { fault, .. } => of_blob_place(*fault),
+        StoreError::BlobPlace { fault, .. } => fault.code(),
         StoreError::Postgres { .. } => ErrorCode::DatabaseFailed,
         StoreError::Database { .. } | StoreError::WriterGone => ErrorCode::Internal,
-    }
-}
-
-const fn of_blob_place(fault: BlobPlaceFault) -> ErrorCode {
-    match fault {
-        BlobPlaceFault::AddressInvalid => ErrorCode::BlobsAddressInvalid,
-        BlobPlaceFault::Elsewhere => ErrorCode::BlobsElsewhere,
-        BlobPlaceFault::KeyInvalid => ErrorCode::BlobsKeyInvalid,
-        BlobPlaceFault::AccessDenied => ErrorCode::BlobsAccessDenied,
-        BlobPlaceFault::BucketMissing => ErrorCode::BlobsBucketMissing,
-        BlobPlaceFault::FolderMissing => ErrorCode::BlobsFolderMissing,
-        BlobPlaceFault::Unreachable => ErrorCode::BlobsUnreachable,
-        BlobPlaceFault::UploadCut => ErrorCode::BlobsUploadCut,
     }
 }
 

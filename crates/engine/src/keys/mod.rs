@@ -22,7 +22,7 @@ use crate::error::NoRandomness;
 pub use create::{Created, CreatedKey, create};
 pub use list::{any, list};
 pub use revoke::revoke;
-pub use verify::{ACTS_WITHIN, AccessDenied, Verifier};
+pub use verify::{ACTS_WITHIN, AccessDenied, KeyHash, Verifier, hash};
 
 /// Most keys of a registry: each has to be revoked by a person one day.
 pub const KEYS_LIMIT: u32 = 10_000;

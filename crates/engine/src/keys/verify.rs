@@ -99,3 +99,33 @@ async fn look_up(engine: &Engine, shown: &KeyText) -> Result<Key, AccessDenied> 
         Err(AccessDenied::Unknown)
     }
 }
+
+/// Hash of a key's secret part, with the namespace of the key. `Debug` does not show the hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyHash {
+    /// Namespace that the key gives access to; `None` for the default namespace.
+    pub namespace: Option<String>,
+    /// SHA-256 of the secret part, in hex digits.
+    pub secret_sha256: String,
+}
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyHash").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// Returns the hash of the key with that public part; `None` if there is none, or it has expired.
+///
+/// # Errors
+///
+/// If the registry fails, or the key's document cannot be read.
+pub async fn hash(engine: &Engine, public: &str) -> Result<Option<KeyHash>, super::Error> {
+    let found = engine.store().document(DocumentKind::ApiKey, None, public).await?;
+    let Some(document) = found else { return Ok(None) };
+    let body = Body::read(&document)?;
+    if body.expires_at_ms.is_some_and(|at| at <= engine.now()) {
+        return Ok(None);
+    }
+    Ok(Some(KeyHash { namespace: body.namespace, secret_sha256: body.secret_sha256 }))
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_agent::secret::FoundSecret;
-use errand_agent::target::{DispatchOrder, DispatcherRoute};
+use errand_agent::target::{BusRoute, DispatchOrder, DispatcherRoute};
 use errand_api::agent_file::{Agent, TargetKind};
 use errand_api::catalog::{CatalogSpec, DispatchMode, DispatcherDefinition, TargetWord};
 use errand_api::gateway::task::{
@@ -52,7 +52,8 @@ pub(super) fn order(
     let candidates = candidates(engine, run, values.agent)?;
     let task = task(run, values)?;
     let brief = values.brief.to_vec();
-    Ok(Some(Box::new(DispatchOrder { candidates, task, brief })))
+    let number = run.last_attempt_number();
+    Ok(Some(Box::new(DispatchOrder { candidates, task, brief, number })))
 }
 
 /// Returns the dispatchers that the run has pinned, those with most labels of the run first.
@@ -67,17 +68,20 @@ fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<Dispatche
         if !has_target(&definition, agent) {
             continue;
         }
-        if definition.mode == DispatchMode::Bus {
-            let what = format!("the dispatcher {} by a bus", pin.name);
-            return Err(AgentUnsupported { what }.into());
-        }
+        let bus = match (definition.mode, &definition.bus) {
+            (DispatchMode::Bus, Some(address)) => {
+                let place = engine.store().blob_place()?.map(|record| record.place);
+                Some(BusRoute { address: address.clone(), place })
+            }
+            (DispatchMode::Direct | DispatchMode::Bus, _) => None,
+        };
         let shared = definition
             .labels
             .iter()
             .filter(|(key, value)| run.spec.labels.get(*key) == Some(*value));
         let DispatcherDefinition { url, key, .. } = &definition;
-        let route =
-            DispatcherRoute { dispatcher: pin.name.clone(), url: url.clone(), key: key.clone() };
+        let dispatcher = pin.name.clone();
+        let route = DispatcherRoute { dispatcher, url: url.clone(), key: key.clone(), bus };
         found.push((shared.count(), route));
     }
     found.sort_by(|(a, left), (b, right)| {

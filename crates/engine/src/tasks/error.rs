@@ -64,6 +64,14 @@ pub enum TaskProblem {
         /// Advice, if any.
         hint: Option<String>,
     },
+    /// The order was withdrawn by its sender, or refused before.
+    #[error("order {order} for the task {task_id} was withdrawn or refused")]
+    Withdrawn {
+        /// Id of the task.
+        task_id: String,
+        /// Number of the order.
+        order: u32,
+    },
     /// Other requests changed the task at the same time, on every try.
     #[error("task {task_id} is being changed by others")]
     Contended {
@@ -78,6 +86,7 @@ impl CodedError for TaskProblem {
             Self::Conflict { .. } => ErrorCode::TaskConflict,
             Self::NotFound { .. } => ErrorCode::TaskNotFound,
             Self::Field { .. } => ErrorCode::RequestInvalid,
+            Self::Withdrawn { .. } => ErrorCode::TaskCancelled,
             Self::Contended { .. } => ErrorCode::ChangedMeanwhile,
         }
     }
@@ -89,7 +98,7 @@ impl TaskProblem {
         match self {
             Self::Conflict { .. } => Some("/task_id"),
             Self::Field { pointer, .. } => Some(pointer),
-            Self::NotFound { .. } | Self::Contended { .. } => None,
+            Self::NotFound { .. } | Self::Withdrawn { .. } | Self::Contended { .. } => None,
         }
     }
 
@@ -98,7 +107,7 @@ impl TaskProblem {
         match self {
             Self::Conflict { .. } => Some("send it under an id of its own"),
             Self::Field { hint, .. } => hint.as_deref(),
-            Self::NotFound { .. } | Self::Contended { .. } => None,
+            Self::NotFound { .. } | Self::Withdrawn { .. } | Self::Contended { .. } => None,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct FoundTask {
     pub task_id: String,
     /// Run that carries it out.
     pub stored: Box<Stored>,
+    /// Number of the last order from a bus that was taken for it.
+    pub order: Option<u32>,
 }
 
 /// Tasks of a list.
@@ -39,7 +41,8 @@ pub async fn find(
     let none = || Error::from(TaskProblem::NotFound { task_id: task_id.to_owned() });
     let (kept, _) = kept::load(engine, namespace, task_id).await?.ok_or_else(none)?;
     let stored = engine.store().load(&kept.run_id).await?.ok_or_else(none)?;
-    Ok(FoundTask { task_id: task_id.to_owned(), stored: Box::new(stored) })
+    let task_id = task_id.to_owned();
+    Ok(FoundTask { task_id, stored: Box::new(stored), order: kept.order })
 }
 
 /// Lists tasks of a namespace by id: those after `after`, at most `limit`.
@@ -66,12 +69,14 @@ pub async fn list(
         let kept: KeptTask = read(&document)?;
         // A run that is just being removed takes its task with it.
         let Some(stored) = engine.store().load(&kept.run_id).await? else { continue };
-        tasks.push(FoundTask { task_id: document.key, stored: Box::new(stored) });
+        let order = kept.order;
+        tasks.push(FoundTask { task_id: document.key, stored: Box::new(stored), order });
     }
     Ok(TaskList { tasks, next })
 }
 
 /// Returns a task as controllers see it.
 pub fn view(engine: &Engine, found: &FoundTask) -> Task {
-    Task::of(&found.task_id, &record_file::record(engine, &found.stored))
+    let task = Task::of(&found.task_id, &record_file::record(engine, &found.stored));
+    Task { order: found.order, ..task }
 }

@@ -15,6 +15,9 @@ pub(super) struct KeptTask {
     pub(super) run_id: RunId,
     /// Digest of its configuration.
     pub(super) configuration: Digest,
+    /// Number of the last order from a bus that was taken for it; `None`: none came from a bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) order: Option<u32>,
 }
 
 impl KeptTask {

@@ -10,6 +10,7 @@ mod error;
 mod find;
 mod forget;
 mod kept;
+mod orders;
 mod send;
 
 pub use agent::TaskCache;
@@ -17,4 +18,5 @@ pub use brief::keep_brief;
 pub use error::{Error, TaskProblem};
 pub use find::{FoundTask, TaskList, find, list, view};
 pub(crate) use forget::forget;
+pub use orders::{OrderRef, RefusedOrder, forget_refusals, is_known, refusal, refuse, withdraw};
 pub use send::{SentTask, TaskSender, send};

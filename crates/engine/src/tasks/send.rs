@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::find::FoundTask;
 use super::kept::{self, KeptTask};
+use super::orders::{self, OrderAt};
 use super::{Error, TaskCache, TaskProblem};
 use crate::documents::write;
 use crate::error::CodedError as _;
@@ -36,6 +37,8 @@ pub struct TaskSender<'a> {
     pub namespace: Option<String>,
     /// Name of the sender, for events.
     pub name: String,
+    /// Number of the order, for one from a bus: an order is taken once, and none after a later one.
+    pub order: Option<u32>,
     /// Values that tasks share.
     pub cache: &'a TaskCache,
 }
@@ -65,7 +68,12 @@ pub async fn send(
     let configuration = configuration(request, namespace);
     let mut prepared: Option<CheckedSubmission> = None;
     for _ in 0..TRIES {
-        let earlier = before(engine, (namespace, request), &configuration).await?;
+        let at = OrderAt { namespace, order: sender.order };
+        let earlier = match before(engine, (at, request), &configuration).await {
+            Err(error) if is_collision(error.store()) => continue,
+            earlier => earlier?,
+        };
+        let unrefused = orders::expect_unrefused(engine, (at, task_id)).await?;
         let (expect, live) = match earlier {
             Earlier::StandsIn(found) => return Ok(SentTask { found, is_old: true }),
             Earlier::Replaced { expect, live } => (expect, live),
@@ -85,15 +93,17 @@ pub async fn send(
             ask::begin_cancel(engine, &run_id, &how).await?;
         }
         let run_id = admission.run.id.clone();
-        let kept = KeptTask { run_id, configuration: configuration.clone() };
+        let order = sender.order;
+        let kept = KeptTask { run_id, configuration: configuration.clone(), order };
         admission.documents.push(kept.write(namespace, task_id, expect));
-        let found = |stored| FoundTask { task_id: task_id.clone(), stored };
+        admission.documents.extend(unrefused);
+        let found = |stored| FoundTask { task_id: task_id.clone(), stored, order };
         match submit::admit_prepared(engine, admission).await {
             Ok(SubmittedRun::Created(stored)) => {
                 return Ok(SentTask { found: found(stored), is_old: false });
             }
             Ok(SubmittedRun::Existing(existing)) => {
-                let at = Place { namespace, request, expect, cache: sender.cache };
+                let at = Place { namespace, request, expect, cache: sender.cache, order };
                 if let Some(stored) = alias(engine, at, &configuration, existing).await? {
                     return Ok(SentTask { found: found(Box::new(stored)), is_old: true });
                 }
@@ -157,9 +167,10 @@ enum Earlier {
 /// Looks for a task of the same id.
 async fn before(
     engine: &Engine,
-    (namespace, request): (Option<&str>, &TaskRequest),
+    (at, request): (OrderAt<'_>, &TaskRequest),
     configuration: &Digest,
 ) -> Result<Earlier, Error> {
+    let OrderAt { namespace, order } = at;
     let task_id = &request.task_id;
     let Some((kept, revision)) = kept::load(engine, namespace, task_id).await? else {
         return Ok(Earlier::Replaced { expect: Expect::Absent, live: None });
@@ -172,9 +183,12 @@ async fn before(
     let Some(stored) = engine.store().load(&kept.run_id).await? else {
         return Ok(Earlier::Replaced { expect, live: None });
     };
-    let stands_in = !request.force && !has_failed(&stored.run);
+    let is_taken = order.is_some() && kept.order >= order;
+    let stands_in = is_taken || (!request.force && !has_failed(&stored.run));
     Ok(if stands_in {
-        Earlier::StandsIn(FoundTask { task_id: task_id.clone(), stored: Box::new(stored) })
+        let order = orders::note(engine, (at, task_id), (kept, expect)).await?;
+        let stored = Box::new(stored);
+        Earlier::StandsIn(FoundTask { task_id: task_id.clone(), stored, order })
     } else {
         // The run of another task that stood in for this one is its sender's.
         let task = stored.run.spec.task.as_ref();
@@ -196,6 +210,7 @@ struct Place<'a> {
     request: &'a TaskRequest,
     expect: Expect,
     cache: &'a TaskCache,
+    order: Option<u32>,
 }
 
 /// Stores another id for the task that the run `existing` carries out, with a report to its sender.
@@ -206,9 +221,9 @@ async fn alias(
     configuration: &Digest,
     existing: RunId,
 ) -> Result<Option<Stored>, Error> {
-    let Place { namespace, request, expect, cache } = at;
+    let Place { namespace, request, expect, cache, order } = at;
     let (task_id, now) = (&request.task_id, engine.now());
-    let kept = KeptTask { run_id: existing.clone(), configuration: configuration.clone() };
+    let kept = KeptTask { run_id: existing.clone(), configuration: configuration.clone(), order };
     let key = kept::alias_key(&existing, task_id);
     let change = DocumentChange::Put { body: json!({}), due_at: None };
     let mut writes = vec![

@@ -3,16 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::file::LogQuery;
-use errand_api::gateway::task::{Task, TaskPage, TaskRequest};
+use errand_api::gateway::task::{CancelTaskQuery, Task, TaskPage, TaskRequest};
 use errand_engine::ask::begin_cancel;
-use errand_engine::tasks::{self, FoundTask, TaskSender};
+use errand_engine::tasks::{self, FoundTask, OrderRef, TaskSender};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
 use futures_util::stream;
@@ -23,6 +23,7 @@ use crate::Gateway;
 use crate::auth::Caller;
 use crate::callback_url::allowed;
 use crate::extract::{Bytes as BytesBody, JsonBody, Params, Query};
+use crate::order::OrderNumber;
 use crate::refusal::Refusal;
 
 /// Default number of tasks on a page.
@@ -38,6 +39,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn send_task(
     State(gateway): State<Gateway>,
     caller: Caller,
+    order: Option<Extension<OrderNumber>>,
     JsonBody(request): JsonBody<TaskRequest>,
 ) -> Result<Response, Refusal> {
     if let Some(url) = &request.callback_url {
@@ -46,6 +48,7 @@ pub(crate) async fn send_task(
     let sender = TaskSender {
         namespace: caller.namespace.clone(),
         name: caller.name(),
+        order: order.map(|Extension(OrderNumber(order))| order),
         cache: gateway.task_cache(),
     };
     let sent = tasks::send(gateway.engine(), &sender, &request).await?;
@@ -74,8 +77,18 @@ pub(crate) async fn get_task(
     caller: Caller,
     params: Params,
 ) -> Result<Json<Task>, Refusal> {
-    let found = find(&gateway, &caller, &params).await?;
-    Ok(Json(tasks::view(gateway.engine(), &found)))
+    let (engine, namespace) = (gateway.engine(), caller.namespace());
+    let task_id = params.get("task_id")?;
+    let found = tasks::find(engine, namespace, task_id).await;
+    let known = found.as_ref().ok().and_then(|found| found.order);
+    // A task that came by no bus has no refusal, unless it was missing.
+    if known.is_some() || found.is_err() {
+        let refused = tasks::refusal(engine, namespace, task_id).await?;
+        if let Some(refused) = refused.filter(|refused| refused.order > known) {
+            return Ok(Json(refused));
+        }
+    }
+    Ok(Json(tasks::view(engine, &found?)))
 }
 
 /// `POST /tasks/{task_id}/cancel`
@@ -83,7 +96,13 @@ pub(crate) async fn cancel_task(
     State(gateway): State<Gateway>,
     caller: Caller,
     params: Params,
+    Query(query): Query<CancelTaskQuery>,
 ) -> Result<Response, Refusal> {
+    if let Some(order) = query.order
+        && let Some(withdrawn) = withdraw(&gateway, &caller, &params, order).await?
+    {
+        return Ok((StatusCode::OK, Json(withdrawn)).into_response());
+    }
     let found = find(&gateway, &caller, &params).await?;
     let how = Cancel { cause: CancelCause::Stopped, by: Some(caller.name()), grace: GRACE };
     let engine = gateway.engine();
@@ -152,6 +171,26 @@ pub(crate) async fn get_task_journal(
     });
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// Withdraws an order of a bus that was not taken. Returns the withdrawn task, unless there is a task to
+/// be cancelled: that of the order, or that of an older one.
+async fn withdraw(
+    gateway: &Gateway,
+    caller: &Caller,
+    params: &Params,
+    order: u32,
+) -> Result<Option<Task>, Refusal> {
+    let (engine, namespace) = (gateway.engine(), caller.namespace());
+    let task_id = params.get("task_id")?;
+    let at = OrderRef { namespace, task_id, order };
+    tasks::withdraw(engine, at).await?;
+    // Taken meanwhile, it is cancelled like any other task.
+    match tasks::find(engine, namespace, task_id).await {
+        Ok(found) if !found.stored.run.status.is_terminal() => Ok(None),
+        Ok(found) if found.order >= Some(order) => Ok(None),
+        Ok(_) | Err(_) => Ok(tasks::refusal(engine, namespace, task_id).await?),
+    }
 }
 
 /// Finds the task of the path in the caller's namespace.

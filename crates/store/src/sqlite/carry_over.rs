@@ -10,7 +10,7 @@ use super::failure::Failure;
 use crate::DocumentKind;
 
 /// Kinds of documents that are copied.
-const LASTING: [DocumentKind; 16] = [
+const LASTING: [DocumentKind; 17] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
     DocumentKind::Parcel,
@@ -25,6 +25,7 @@ const LASTING: [DocumentKind; 16] = [
     DocumentKind::Audit,
     DocumentKind::Task,
     DocumentKind::TaskAlias,
+    DocumentKind::TaskRefusal,
     DocumentKind::CatalogItem,
     DocumentKind::CatalogVersion,
 ];

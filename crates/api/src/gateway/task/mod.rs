@@ -4,6 +4,8 @@ mod request;
 mod routes;
 mod view;
 
-pub use request::{RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources, TaskRetry};
+pub use request::{
+    CancelTaskQuery, RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources, TaskRetry,
+};
 pub use routes::AREA;
 pub use view::{Task, TaskPage, TaskStatus};

@@ -164,3 +164,12 @@ impl From<TaskPort> for ContainerPort {
         Self { container_port: port.container_port, protocol: port.protocol }
     }
 }
+
+/// Cancellation of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelTaskQuery {
+    /// Number of an order that was sent by a bus. If it was not taken yet, it never will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u32>,
+}

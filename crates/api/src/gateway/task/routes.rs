@@ -1,6 +1,6 @@
 //! Routes of tasks.
 
-use super::{Task, TaskPage, TaskRequest};
+use super::{CancelTaskQuery, Task, TaskPage, TaskRequest};
 use crate::error_code::ErrorCode;
 use crate::gateway::agent::PageQuery;
 use crate::gateway::file::{LOG_OFFSET, LogQuery, RANGE};
@@ -37,6 +37,7 @@ pub const AREA: Area = Area {
             .errors(NOT_FOUND),
         Route::new("cancel_task", Method::Post, "/tasks/{task_id}/cancel", KeyScope::RunsWrite)
             .says("Cancels a task: its container is asked to end, and killed after ten seconds.")
+            .query::<CancelTaskQuery>()
             .answers(&[
                 Answer::json::<Task>(202, "It will be cancelled."),
                 Answer::json::<Task>(200, "It is over."),

@@ -85,9 +85,31 @@ pub struct Task {
     pub result_key: Option<String>,
     /// Published ports while it lives, with their addresses on the dispatcher's machine.
     pub ports: Vec<RecordPort>,
+    /// Number of the last order for it that came by a bus. Absent from a task that none came for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u32>,
 }
 
 impl Task {
+    /// Returns the task of an order that was refused with `error`, or withdrawn by its sender.
+    pub fn refused(task_id: &str, order: u32, error: RecordError) -> Self {
+        let is_withdrawn = error.code == ErrorCode::TaskCancelled.as_str();
+        Self {
+            task_id: task_id.to_owned(),
+            status: if is_withdrawn { TaskStatus::Cancelled } else { TaskStatus::Failed },
+            started_at: None,
+            completed_at: None,
+            duration_seconds: None,
+            exit_code: None,
+            tokens_used: 0,
+            log_stream: format!("/tasks/{task_id}/log?follow=true"),
+            error: Some(error),
+            result_key: None,
+            ports: Vec::new(),
+            order: Some(order),
+        }
+    }
+
     /// Returns the task `task_id` that a run carries out.
     pub fn of(task_id: &str, record: &RunRecord) -> Self {
         let status = TaskStatus::of(record);
@@ -107,6 +129,7 @@ impl Task {
             error: record.last_error.clone(),
             result_key: has_output.then(|| format!("/v1/runs/{}/output", record.run_id)),
             ports: container.map(|container| container.ports.clone()).unwrap_or_default(),
+            order: None,
         }
     }
 }
