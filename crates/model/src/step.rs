@@ -1,6 +1,6 @@
 //! The steps of a run: what is done is never done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -244,12 +244,20 @@ pub enum StepRefused {
 
 /// All steps of a run, by key.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Steps(BTreeMap<String, Step>);
+pub struct Steps {
+    by_key: BTreeMap<String, Step>,
+    /// Keys of the steps that were begun and are not over: few of many, and looked for at each
+    /// change of the run.
+    unfinished: BTreeSet<String>,
+}
 
 impl Steps {
     /// The steps as they were stored.
     pub fn from_stored(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self(steps.into_iter().map(|step| (step.key.clone(), step)).collect())
+        let by_key: BTreeMap<String, Step> =
+            steps.into_iter().map(|step| (step.key.clone(), step)).collect();
+        let unfinished = by_key.values().filter(|step| step.state == StepState::Started);
+        Self { unfinished: unfinished.map(|step| step.key.clone()).collect(), by_key }
     }
 
     /// The fold of a whole journal.
@@ -267,12 +275,17 @@ impl Steps {
 
     /// The step of that key.
     pub fn get(&self, key: &str) -> Option<&Step> {
-        self.0.get(key)
+        self.by_key.get(key)
     }
 
     /// All steps, by key.
     pub fn iter(&self) -> impl Iterator<Item = &Step> {
-        self.0.values()
+        self.by_key.values()
+    }
+
+    /// The steps that were begun and are not over, by key.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Step> {
+        self.unfinished.iter().filter_map(|key| self.by_key.get(key))
     }
 
     /// Takes in one event; events about other things change nothing. Returns the step it changed.
@@ -284,7 +297,8 @@ impl Steps {
             return Some(self.inherit(at, inherited));
         }
         if let EventBody::StepCompleted(done) = body {
-            let step = self.0.get_mut(&done.key)?;
+            let step = self.by_key.get_mut(&done.key)?;
+            self.unfinished.remove(&done.key);
             step.state = StepState::Completed(StepResult {
                 output: done.output.clone(),
                 stderr: done.stderr.clone(),
@@ -294,7 +308,8 @@ impl Steps {
             return Some(step);
         }
         if let EventBody::StepFailed(failed) = body {
-            let step = self.0.get_mut(&failed.key)?;
+            let step = self.by_key.get_mut(&failed.key)?;
+            self.unfinished.remove(&failed.key);
             step.state =
                 StepState::Failed { error: failed.error.clone(), exit_code: failed.exit_code, at };
             return Some(step);
@@ -303,7 +318,8 @@ impl Steps {
     }
 
     fn start(&mut self, at: Timestamp, attempt: u32, started: &StepStarted) -> &Step {
-        let step = self.0.entry(started.key.clone()).or_insert_with(|| Step {
+        self.unfinished.insert(started.key.clone());
+        let step = self.by_key.entry(started.key.clone()).or_insert_with(|| Step {
             key: started.key.clone(),
             kind: None,
             fingerprint: None,
@@ -339,6 +355,7 @@ impl Steps {
                 at,
             }),
         };
-        self.0.entry(inherited.key.clone()).insert_entry(step).into_mut()
+        self.unfinished.remove(&inherited.key);
+        self.by_key.entry(inherited.key.clone()).insert_entry(step).into_mut()
     }
 }

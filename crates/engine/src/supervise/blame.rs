@@ -59,6 +59,6 @@ pub(super) fn of_attempt(steps: &Steps, attempt: u32) -> Option<Blamed> {
 
 /// Returns the step of that attempt that was begun last and is not over.
 pub(super) fn under_way(steps: &Steps, attempt: u32) -> Option<&Step> {
-    let begun = steps.iter().filter(|step| step.attempt == attempt);
-    begun.filter(|step| step.state == StepState::Started).max_by_key(|step| step.started_at)
+    let begun = steps.unfinished().filter(|step| step.attempt == attempt);
+    begun.max_by_key(|step| step.started_at)
 }

@@ -8,7 +8,7 @@ use errand_model::Timestamp;
 use errand_model::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_model::run::Run;
-use errand_model::step::{Step, StepState, Steps};
+use errand_model::step::{Step, Steps};
 
 use super::blame;
 use crate::kept::{KeptAttempt, KeptStepLimit};
@@ -59,8 +59,7 @@ impl StepLimits {
         steps: &Steps,
         now: Timestamp,
     ) -> BTreeMap<String, u64> {
-        let begun = steps.iter().filter(|step| step.state == StepState::Started);
-        let left = begun.filter_map(|step| {
+        let left = steps.unfinished().filter_map(|step| {
             let left = self.deadline_of(run, step, now)?.since(now);
             Some((step.key.clone(), u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))
         });
@@ -92,8 +91,7 @@ pub(super) fn next(
     now: Timestamp,
 ) -> Option<Deadline> {
     let attempt = run.last_attempt_number();
-    let begun =
-        || steps.iter().filter(|step| step.attempt == attempt && step.state == StepState::Started);
+    let begun = || steps.unfinished().filter(|step| step.attempt == attempt);
     let under_way = || blame::under_way(steps, attempt).map(|step| step.key.clone());
     let of_run =
         run.run_deadline().map(|at| Deadline { at, failure: out_of_time(run, under_way()) });

@@ -7,7 +7,7 @@ use errand_model::event::{AttemptReason, EventBody, PauseReason, RunKind, StepSt
 use errand_model::run::{
     AttemptOutcome, AttemptReport, Command, Expire, Lose, Pause, Resume, Run, Status,
 };
-use errand_model::step::Steps;
+use errand_model::step::{StepState, Steps};
 use errand_model::{Event, EventContext, Head};
 use proptest::prelude::*;
 
@@ -155,6 +155,9 @@ proptest! {
         let begun = journaled.events.iter().filter(|event| event.kind == "step.started").count();
         let steps = Steps::fold(&journaled.events).unwrap();
         prop_assert_eq!(usize::try_from(steps.iter().map(|step| step.begun).sum::<u32>()).unwrap(), begun);
+        let unfinished = steps.iter().filter(|step| step.state == StepState::Started);
+        prop_assert!(steps.unfinished().eq(unfinished));
+        prop_assert_eq!(Steps::from_stored(steps.iter().cloned()), steps);
     }
 
     #[test]
