@@ -20,6 +20,7 @@ use errand_model::retry::{DispatchRetry, RetryPolicy};
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 use errand_store::{Admission, Pending};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 pub use self::error::{Error, NestedTooDeep};
@@ -43,62 +44,64 @@ pub async fn admission(engine: &Engine, submission: CheckedSubmission) -> Result
 /// # Errors
 ///
 /// As [`admission`].
-pub(crate) async fn admission_as(
+pub(crate) fn admission_as(
     engine: &Engine,
     id: RunId,
     submission: CheckedSubmission,
-) -> Result<Admission, Error> {
-    let submission = Box::pin(dependencies::equipped(engine, submission)).await?;
-    let mut submission = submission.into_submission();
-    let triggered = policy::decide_trigger(engine, &mut submission)?;
-    let dependencies = submission.dependencies.take().unwrap_or_default();
-    let parts = pinned::resolve(engine, &submission).await?;
-    let mut catalog = pinned::definitions(engine, &submission).await?;
-    catalog.extend(dependencies);
-    let now = engine.now();
-    let (dedup, kind) = (submission.options.dedup, submission.kind);
-    if submission.options.placement.is_some() {
-        // The worker that claims it finds its agent.
-        crate::parcels::share(engine, &submission.parcel)?;
-    }
-    if kind == RunKind::Service && submission.options.placement.is_some() {
-        let what = "a service that any worker may claim".to_owned();
-        return Err(AgentUnsupported { what }.into());
-    }
-    let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
-    let (parcel, brief) = (Arc::clone(&submission.parcel), submission.options.brief.clone());
-    let mut created = created(engine, submission)?;
-    pinned::take_part(&id, &mut created, parts);
-    created.catalog = catalog;
-    let of_task = created.task.as_ref().and_then(|task| task.brief_key.as_deref());
-    created.brief = match of_task.map(|key| brief::of_key(engine, key)).transpose()?.flatten() {
-        Some(of_task) => Some(of_task),
-        None => brief::stored(engine, &parcel, (&id, &created), brief)?,
-    };
-    if kind == RunKind::Service && created.session_id.is_none() {
-        // The wakes of a service are one conversation.
-        created.session_id = Some(id.to_string());
-    }
-    let mut draft = JournalDraft::create(id, created, now);
-    let Lineage { heritage, decided, redrives, .. } = lineage;
-    let mut inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
-    let has_heritage = !inherited.is_empty();
-    inherited.extend(decided.into_iter().chain(triggered).map(EventBody::PolicyDecided));
-    draft.record(&inherited, now)?;
-    let (run, head, _, added) = draft.into_parts();
-    if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
-        let workspaces = Workspaces::new(engine.registry().workspaces());
-        let copy = run.id.clone();
-        off_thread(move || workspaces.copy(&origin, &copy).map_err(Error::from)).await?;
-    }
-    let queued = run.spec.placement.as_ref().map(|placement| Pending {
-        priority: placement.priority,
-        ready_at: placement.not_before.map_or(now, |not_before| not_before.max(now)),
-    });
-    // Without a worker's claim in time, a deadline has to end the run.
-    let documents = crate::deadlines::watched(&run).into_iter().collect();
-    let events = added.events;
-    Ok(Admission { run, head, events, queued, dedup, redrives, documents })
+) -> BoxFuture<'_, Result<Admission, Error>> {
+    Box::pin(async move {
+        let submission = dependencies::equipped(engine, submission).await?;
+        let mut submission = submission.into_submission();
+        let triggered = policy::decide_trigger(engine, &mut submission)?;
+        let dependencies = submission.dependencies.take().unwrap_or_default();
+        let parts = pinned::resolve(engine, &submission).await?;
+        let mut catalog = pinned::definitions(engine, &submission).await?;
+        catalog.extend(dependencies);
+        let now = engine.now();
+        let (dedup, kind) = (submission.options.dedup, submission.kind);
+        if submission.options.placement.is_some() {
+            // The worker that claims it finds its agent.
+            crate::parcels::share(engine, &submission.parcel)?;
+        }
+        if kind == RunKind::Service && submission.options.placement.is_some() {
+            let what = "a service that any worker may claim".to_owned();
+            return Err(AgentUnsupported { what }.into());
+        }
+        let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
+        let (parcel, brief) = (Arc::clone(&submission.parcel), submission.options.brief.clone());
+        let mut created = created(engine, submission)?;
+        pinned::take_part(&id, &mut created, parts);
+        created.catalog = catalog;
+        let of_task = created.task.as_ref().and_then(|task| task.brief_key.as_deref());
+        created.brief = match of_task.map(|key| brief::of_key(engine, key)).transpose()?.flatten() {
+            Some(of_task) => Some(of_task),
+            None => brief::stored(engine, &parcel, (&id, &created), brief)?,
+        };
+        if kind == RunKind::Service && created.session_id.is_none() {
+            // The wakes of a service are one conversation.
+            created.session_id = Some(id.to_string());
+        }
+        let mut draft = JournalDraft::create(id, created, now);
+        let Lineage { heritage, decided, redrives, .. } = lineage;
+        let mut inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
+        let has_heritage = !inherited.is_empty();
+        inherited.extend(decided.into_iter().chain(triggered).map(EventBody::PolicyDecided));
+        draft.record(&inherited, now)?;
+        let (run, head, _, added) = draft.into_parts();
+        if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
+            let workspaces = Workspaces::new(engine.registry().workspaces());
+            let copy = run.id.clone();
+            off_thread(move || workspaces.copy(&origin, &copy).map_err(Error::from)).await?;
+        }
+        let queued = run.spec.placement.as_ref().map(|placement| Pending {
+            priority: placement.priority,
+            ready_at: placement.not_before.map_or(now, |not_before| not_before.max(now)),
+        });
+        // Without a worker's claim in time, a deadline has to end the run.
+        let documents = crate::deadlines::watched(&run).into_iter().collect();
+        let events = added.events;
+        Ok(Admission { run, head, events, queued, dedup, redrives, documents })
+    })
 }
 
 /// Returns true if the run only repeats a record.

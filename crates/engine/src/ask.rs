@@ -21,6 +21,7 @@ use errand_agent::os::{self, Signal};
 use errand_model::RunId;
 use errand_model::run::{CallerCommand, QuestionKind, Run};
 use errand_store::Stored;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 pub use approve::decide_approval;
@@ -56,50 +57,63 @@ const NO_LIMIT: Option<Duration> = None;
 ///
 /// [`Error::Rejected`] if the model refuses the command; [`AskProblem::StillLive`] if the run has
 /// not settled within `limit`: the command is carried out later then.
-pub(crate) async fn command(
-    engine: &Engine,
-    mut stored: Stored,
-    command: &CallerCommand,
+pub(crate) fn command<'a>(
+    engine: &'a Engine,
+    stored: Stored,
+    command: &'a CallerCommand,
     limit: Option<Duration>,
-    settled_when: impl Fn(&Run) -> bool + Send + Sync,
-) -> Result<Stored, Error> {
-    let run_id = stored.run.id.clone();
-    let as_command = command.clone().into();
-    for _ in 0..TRIES {
-        if settled_when(&stored.run) {
-            return Ok(stored);
-        }
-        stored.run.decide(&as_command, engine.now())?;
-        let is_free = unheld::is_free(&stored);
-        let given = if is_free {
-            unheld::command(engine, &stored, &as_command).await.map(drop).map_err(Error::from)
-        } else {
-            ask(engine, &stored, command.clone()).await
-        };
-        match given {
-            Ok(()) if is_free => return Ok(wait::load(engine, &run_id).await?),
-            Ok(()) => {
-                let is_settled = |stored: &Stored| {
-                    stored.run.status.is_terminal()
-                        || unheld::is_free(stored)
-                        || settled_when(&stored.run)
-                };
-                let deadline = limit.map(|limit| Instant::now() + limit);
-                match wait::until(engine, &run_id, deadline, is_settled).await? {
-                    // The run may be over already: with nothing to wait for, that takes no time.
-                    WaitEnd::Reached(stored) if settled_when(&stored.run) => return Ok(*stored),
-                    WaitEnd::Reached(_) => {}
-                    WaitEnd::TimedOut(stored) => {
-                        return Err(still_live(&stored, limit.unwrap_or_default()));
+    settled_when: impl Fn(&Run) -> bool + Send + Sync + 'a,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    command_boxed(engine, stored, (command, limit), Box::new(settled_when))
+}
+
+fn command_boxed<'a>(
+    engine: &'a Engine,
+    mut stored: Stored,
+    (command, limit): (&'a CallerCommand, Option<Duration>),
+    settled_when: Box<dyn Fn(&Run) -> bool + Send + Sync + 'a>,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        let run_id = stored.run.id.clone();
+        let as_command = command.clone().into();
+        for _ in 0..TRIES {
+            if settled_when(&stored.run) {
+                return Ok(stored);
+            }
+            stored.run.decide(&as_command, engine.now())?;
+            let is_free = unheld::is_free(&stored);
+            let given = if is_free {
+                unheld::command(engine, &stored, &as_command).await.map(drop).map_err(Error::from)
+            } else {
+                ask(engine, &stored, command.clone()).await
+            };
+            match given {
+                Ok(()) if is_free => return Ok(wait::load(engine, &run_id).await?),
+                Ok(()) => {
+                    let is_settled = |stored: &Stored| {
+                        stored.run.status.is_terminal()
+                            || unheld::is_free(stored)
+                            || settled_when(&stored.run)
+                    };
+                    let deadline = limit.map(|limit| Instant::now() + limit);
+                    match wait::until(engine, &run_id, deadline, is_settled).await? {
+                        // The run may be over already: with nothing to wait for, that takes no time.
+                        WaitEnd::Reached(stored) if settled_when(&stored.run) => {
+                            return Ok(*stored);
+                        }
+                        WaitEnd::Reached(_) => {}
+                        WaitEnd::TimedOut(stored) => {
+                            return Err(still_live(&stored, limit.unwrap_or_default()));
+                        }
                     }
                 }
+                Err(error) if unheld::is_race(&error) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if unheld::is_race(&error) => {}
-            Err(error) => return Err(error),
+            stored = reconciled(engine, &run_id).await?;
         }
-        stored = reconciled(engine, &run_id).await?;
-    }
-    Err(still_live(&stored, limit.unwrap_or_default()))
+        Err(still_live(&stored, limit.unwrap_or_default()))
+    })
 }
 
 /// Gives a command to a run without waiting until it has settled. Returns whether it has already.
@@ -131,8 +145,13 @@ async fn begin(
 }
 
 /// Loads a run, and reconciles it if its supervisor is dead.
-pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
-    Ok(reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?)
+pub(crate) fn reconciled<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(
+        async move { Ok(reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?) },
+    )
 }
 
 /// Loads the run that a person means who answers run `run_id`, and reconciles it. `id` is that of
@@ -177,9 +196,15 @@ fn new_decision_id() -> Result<String, Error> {
 /// # Errors
 ///
 /// If the registry fails, or [`errand_store::Error::Sealed`] if the run ended meanwhile.
-pub async fn ask(engine: &Engine, stored: &Stored, command: CallerCommand) -> Result<(), Error> {
-    engine.store().request(&stored.run.id, command, engine.now()).await?;
-    nudge(engine, &stored.run.id).await
+pub fn ask<'a>(
+    engine: &'a Engine,
+    stored: &'a Stored,
+    command: CallerCommand,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        engine.store().request(&stored.run.id, command, engine.now()).await?;
+        nudge(engine, &stored.run.id).await
+    })
 }
 
 /// Wakes the holder of the run's lease, so that it reads the requests.

@@ -4,6 +4,7 @@ use errand_store::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
     Namespaces,
 };
+use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::Engine;
@@ -26,23 +27,25 @@ pub(crate) fn read<T: DeserializeOwned>(document: &Document) -> Result<T, Payloa
 /// # Errors
 ///
 /// If the registry fails.
-pub(crate) async fn page(
-    engine: &Engine,
+pub(crate) fn page<'a>(
+    engine: &'a Engine,
     kind: DocumentKind,
-    namespace: Option<&str>,
+    namespace: Option<&'a str>,
     (prefix, after): (String, Option<String>),
     limit: u32,
-) -> Result<Vec<Document>, errand_store::Error> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix,
-        order: DocumentOrder::Ascending,
-        after: after.map(|key| (namespace, key)),
-        limit,
-    };
-    engine.store().documents(&query).await
+) -> BoxFuture<'a, Result<Vec<Document>, errand_store::Error>> {
+    Box::pin(async move {
+        let namespace = namespace.map(str::to_owned);
+        let query = DocumentQuery {
+            kind,
+            namespaces: Namespaces::One(namespace.clone()),
+            prefix,
+            order: DocumentOrder::Ascending,
+            after: after.map(|key| (namespace, key)),
+            limit,
+        };
+        engine.store().documents(&query).await
+    })
 }
 
 /// Returns the write of a document.

@@ -7,6 +7,7 @@ use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
 use errand_model::run::{Run, RunAttempt, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+use futures_util::future::BoxFuture;
 
 use crate::Engine;
 
@@ -30,19 +31,24 @@ pub(crate) fn is_top(run: &Run) -> bool {
 const STARTING: Duration = Duration::from_secs(10);
 
 /// Returns true if the process lives that works for the family of which this run is the top.
-pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, errand_store::Error> {
-    let here = &engine.holder().host;
-    if let Status::Pending { since, .. } = run.status
-        && (engine.now().since(since) < STARTING || has_worker(engine, &run.id).await?)
-    {
-        return Ok(true);
-    }
-    let (host, process) = match run.attempts.last() {
-        Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),
-        None => (&run.spec.host, run.spec.launcher.as_ref()),
-    };
-    // Processes of other machines cannot be seen from here.
-    Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
+pub(crate) fn is_kept<'a>(
+    engine: &'a Engine,
+    run: &'a Run,
+) -> BoxFuture<'a, Result<bool, errand_store::Error>> {
+    Box::pin(async move {
+        let here = &engine.holder().host;
+        if let Status::Pending { since, .. } = run.status
+            && (engine.now().since(since) < STARTING || has_worker(engine, &run.id).await?)
+        {
+            return Ok(true);
+        }
+        let (host, process) = match run.attempts.last() {
+            Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),
+            None => (&run.spec.host, run.spec.launcher.as_ref()),
+        };
+        // Processes of other machines cannot be seen from here.
+        Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
+    })
 }
 
 /// Returns true for the top of a family whose process was here and is dead.

@@ -11,6 +11,7 @@ use errand_model::RunId;
 use errand_model::event::CancelCause;
 use errand_model::run::{Cancel, Run, Status};
 use errand_store::Stored;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::ask;
@@ -33,26 +34,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// If the registry fails for good.
-pub async fn carry_out(
-    engine: &Engine,
-    run_id: &RunId,
+pub fn carry_out<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
     slots: u32,
     orders: watch::Receiver<ControlState>,
-) -> Result<Stored, Error> {
-    bring_back(engine, run_id).await?;
-    let (drains, told) = watch::channel(ControlState::default());
-    let options = Options {
-        labels: [(FAMILY.to_owned(), run_id.to_string())].into(),
-        only: true,
-        until: Until::Over(run_id.clone()),
-        ..Options::new(worker_name(run_id), slots)
-    };
-    let work = worker::work(engine, options, told);
-    tokio::select! {
-        done = work => done.map(drop)?,
-        never = obey(engine, run_id, orders, Arc::new(drains)) => never?,
-    }
-    Ok(wait::load(engine, run_id).await?)
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        bring_back(engine, run_id).await?;
+        let (drains, told) = watch::channel(ControlState::default());
+        let options = Options {
+            labels: [(FAMILY.to_owned(), run_id.to_string())].into(),
+            only: true,
+            until: Until::Over(run_id.clone()),
+            ..Options::new(worker_name(run_id), slots)
+        };
+        let work = worker::work(engine, options, told);
+        tokio::select! {
+            done = work => done.map(drop)?,
+            never = obey(engine, run_id, orders, Arc::new(drains)) => never?,
+        }
+        Ok(wait::load(engine, run_id).await?)
+    })
 }
 
 /// Waits until nothing in a family works any more and all of it waits for people. Returns the run
@@ -119,7 +122,7 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
             // The run stays in the queue for this process.
             stored
         } else {
-            Box::pin(reconcile::reconcile(engine, stored)).await?
+            reconcile::reconcile(engine, stored).await?
         };
         looked_at.extend(children(&stored.run));
     }
@@ -144,7 +147,7 @@ async fn obey(
             interrupts = told.interrupts;
             let grace = if interrupts > 1 { Duration::ZERO } else { INTERRUPTED_GRACE };
             let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
-            Box::pin(ask::begin_cancel(engine, run_id, &cancel)).await?;
+            ask::begin_cancel(engine, run_id, &cancel).await?;
         }
         if orders.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -99,7 +99,7 @@ pub(crate) async fn successor(
     let Some(requested) = run.handoff.as_deref() else { return Ok(None) };
     let submission = submission(engine, run, requested, now)?;
     let run_id = requested.run_id.clone();
-    Ok(Box::pin(admit::admission_as(engine, run_id, submission)).await.map(Some)?)
+    Ok(admit::admission_as(engine, run_id, submission).await.map(Some)?)
 }
 
 /// Checks a handoff as far as that is possible before the run ends.

@@ -14,6 +14,7 @@ use errand_agent::log::{Copy, Writer, marker};
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use errand_store::{LOG_PART_BYTES, LogPart, Registry, SharedLogs};
+use futures_util::future::BoxFuture;
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -169,21 +170,23 @@ pub async fn up_to_date(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Erro
 /// # Errors
 ///
 /// As [`path`].
-pub async fn settled(engine: &Engine, run: &Run) -> Result<PathBuf, Error> {
-    let path = up_to_date(engine, &run.id).await?;
-    let (attempt, ended_at) = (run.last_attempt_number(), run.status.ended_at());
-    let Some(ended_at) = ended_at.filter(|_| attempt > 0) else { return Ok(path) };
-    if engine.store().shared_logs().is_none() {
-        return Ok(path);
-    }
-    // Another machine's clock may have recorded the end.
-    let deadline = Instant::now() + LAST_WORD;
-    let is_due = || engine.now().since(ended_at) < LAST_WORD && Instant::now() < deadline;
-    while is_due() && !has_end(&path, attempt) {
-        tokio::time::sleep(LOOK_AGAIN).await;
-        up_to_date(engine, &run.id).await?;
-    }
-    Ok(path)
+pub fn settled<'a>(engine: &'a Engine, run: &'a Run) -> BoxFuture<'a, Result<PathBuf, Error>> {
+    Box::pin(async move {
+        let path = up_to_date(engine, &run.id).await?;
+        let (attempt, ended_at) = (run.last_attempt_number(), run.status.ended_at());
+        let Some(ended_at) = ended_at.filter(|_| attempt > 0) else { return Ok(path) };
+        if engine.store().shared_logs().is_none() {
+            return Ok(path);
+        }
+        // Another machine's clock may have recorded the end.
+        let deadline = Instant::now() + LAST_WORD;
+        let is_due = || engine.now().since(ended_at) < LAST_WORD && Instant::now() < deadline;
+        while is_due() && !has_end(&path, attempt) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            up_to_date(engine, &run.id).await?;
+        }
+        Ok(path)
+    })
 }
 
 /// Returns the offset in the log at which the file of [`path`] begins: above 0 if the oldest bytes

@@ -116,7 +116,7 @@ async fn attend(engine: &Engine, run_id: &RunId, at_once: &Semaphore) {
 /// Returns the run after reconciliation; `None` if it needs no supervisor any more.
 async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, reconcile::Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
-    let stored = Box::pin(reconcile::reconcile(engine, stored)).await?;
+    let stored = reconcile::reconcile(engine, stored).await?;
     let is_left = stored.run.is_at_rest() && stored.lease.is_none();
     let is_over = stored.run.status.is_terminal() || is_left;
     Ok((!is_over).then_some(stored))

@@ -147,7 +147,7 @@ async fn bring_back(
 async fn apply(engine: &Engine, document: &Document) -> Result<(), reconcile::Error> {
     let run = match document.key.parse::<RunId>() {
         Ok(run_id) => match engine.store().load(&run_id).await? {
-            Some(stored) => Some(Box::pin(reconcile::reconcile(engine, stored)).await?),
+            Some(stored) => Some(reconcile::reconcile(engine, stored).await?),
             None => None,
         },
         Err(_) => None,

@@ -13,6 +13,7 @@ use errand_model::run::{
 use errand_model::step::Steps;
 use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Lease, Stored};
+use futures_util::future::BoxFuture;
 
 use crate::adopt::{self, Adopter};
 use crate::commit::{self, Admits, Commit, Writer, commit};
@@ -53,55 +54,59 @@ const TRIES: usize = 16;
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Error> {
-    let (mut has_tried_secrets, mut has_tried_adoption) = (false, false);
-    for _ in 0..TRIES {
-        if stored.run.status.is_terminal() {
-            return Ok(stored);
-        }
-        if cancel_if_asked(engine, &stored).await? {
-            let Some(fresh) = engine.store().load(&stored.run.id).await? else { return Ok(stored) };
-            stored = fresh;
-            continue;
-        }
-        if !std::mem::replace(&mut has_tried_secrets, true)
-            && let Changed::To(fresh) = resume_with_secrets(engine, &stored).await?
-        {
-            stored = *fresh;
-            continue;
-        }
-        if is_carried_on(engine, &stored).await? {
-            return Ok(stored);
-        }
-        if stored.run.is_at_rest() {
-            match expire(engine, &stored).await? {
-                Changed::Nothing => return Ok(stored),
-                Changed::To(fresh) => stored = *fresh,
+pub fn reconcile(engine: &Engine, mut stored: Stored) -> BoxFuture<'_, Result<Stored, Error>> {
+    Box::pin(async move {
+        let (mut has_tried_secrets, mut has_tried_adoption) = (false, false);
+        for _ in 0..TRIES {
+            if stored.run.status.is_terminal() {
+                return Ok(stored);
             }
-            continue;
+            if cancel_if_asked(engine, &stored).await? {
+                let Some(fresh) = engine.store().load(&stored.run.id).await? else {
+                    return Ok(stored);
+                };
+                stored = fresh;
+                continue;
+            }
+            if !std::mem::replace(&mut has_tried_secrets, true)
+                && let Changed::To(fresh) = resume_with_secrets(engine, &stored).await?
+            {
+                stored = *fresh;
+                continue;
+            }
+            if is_carried_on(engine, &stored).await? {
+                return Ok(stored);
+            }
+            if stored.run.is_at_rest() {
+                match expire(engine, &stored).await? {
+                    Changed::Nothing => return Ok(stored),
+                    Changed::To(fresh) => stored = *fresh,
+                }
+                continue;
+            }
+            if adopt::is_left(engine, &stored).await? {
+                return Ok(stored);
+            }
+            let is_adoption = adopt::adopter_of(engine, &stored) == Adopter::Helper;
+            if is_adoption && std::mem::replace(&mut has_tried_adoption, true) {
+                // The helper could not: the agent is left as it is, until the next look.
+                return Ok(stored);
+            }
+            let run_id = stored.run.id.clone();
+            match take_and_settle(engine, &stored).await {
+                Ok(()) => {}
+                Err(Error::Launch(_)) if is_adoption => return Ok(stored),
+                Err(error) if is_taken_over(&error) => {}
+                Err(error) if is_read_only(&error) => return Ok(stored),
+                Err(error) => return Err(error),
+            }
+            match engine.store().load(&run_id).await? {
+                Some(fresh) => stored = fresh,
+                None => return Ok(stored),
+            }
         }
-        if adopt::is_left(engine, &stored).await? {
-            return Ok(stored);
-        }
-        let is_adoption = adopt::adopter_of(engine, &stored) == Adopter::Helper;
-        if is_adoption && std::mem::replace(&mut has_tried_adoption, true) {
-            // The helper could not: the agent is left as it is, until the next look.
-            return Ok(stored);
-        }
-        let run_id = stored.run.id.clone();
-        match take_and_settle(engine, &stored).await {
-            Ok(()) => {}
-            Err(Error::Launch(_)) if is_adoption => return Ok(stored),
-            Err(error) if is_taken_over(&error) => {}
-            Err(error) if is_read_only(&error) => return Ok(stored),
-            Err(error) => return Err(error),
-        }
-        match engine.store().load(&run_id).await? {
-            Some(fresh) => stored = fresh,
-            None => return Ok(stored),
-        }
-    }
-    Ok(stored)
+        Ok(stored)
+    })
 }
 
 /// Takes the lease of a run without a supervisor, and settles the run. The work is finished even if
@@ -137,7 +142,7 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
             if let Ok(top) = top.parse::<RunId>()
                 && let Some(top) = engine.store().load(&top).await?
             {
-                Box::pin(reconcile(engine, top)).await?;
+                reconcile(engine, top).await?;
             }
             Ok(is_supervised(engine, stored))
         }

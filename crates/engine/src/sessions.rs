@@ -6,6 +6,7 @@ use errand_store::{
     Filter, Page, RemovedSessions, Session, SessionPage, SessionResult, Stored,
     StoredSessionMessage,
 };
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::error::operation_error;
@@ -132,12 +133,17 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn waits_behind(engine: &Engine, stored: &Stored) -> Result<Option<RunId>, Error> {
-    let run = &stored.run;
-    if run.spec.session_turn.is_none() || !run.attempts.is_empty() || run.status.is_terminal() {
-        return Ok(None);
-    }
-    Ok(engine.store().turn(&run.id).await?.holder)
+pub fn waits_behind<'a>(
+    engine: &'a Engine,
+    stored: &'a Stored,
+) -> BoxFuture<'a, Result<Option<RunId>, Error>> {
+    Box::pin(async move {
+        let run = &stored.run;
+        if run.spec.session_turn.is_none() || !run.attempts.is_empty() || run.status.is_terminal() {
+            return Ok(None);
+        }
+        Ok(engine.store().turn(&run.id).await?.holder)
+    })
 }
 
 /// Returns a payload for people: a blob that cannot be read is shown by its digest.
@@ -198,19 +204,24 @@ pub async fn prune(
 /// # Errors
 ///
 /// The given error if the run is live, or if the error is about something else.
-pub(crate) async fn settle_user(engine: &Engine, error: errand_store::Error) -> Result<(), Error> {
-    let (errand_store::Error::SessionBusy { run_id, .. }
-    | errand_store::Error::SessionInUse { run_id, .. }) = &error
-    else {
-        return Err(error.into());
-    };
-    let stored = match wait::load(engine, run_id).await {
-        Ok(stored) => reconcile::reconcile(engine, stored).await?,
-        // The run was removed meanwhile.
-        Err(errand_store::Error::NoRun { .. }) => return Ok(()),
-        Err(other) => return Err(other.into()),
-    };
-    if stored.run.status.is_terminal() { Ok(()) } else { Err(error.into()) }
+pub(crate) fn settle_user(
+    engine: &Engine,
+    error: errand_store::Error,
+) -> BoxFuture<'_, Result<(), Error>> {
+    Box::pin(async move {
+        let (errand_store::Error::SessionBusy { run_id, .. }
+        | errand_store::Error::SessionInUse { run_id, .. }) = &error
+        else {
+            return Err(error.into());
+        };
+        let stored = match wait::load(engine, run_id).await {
+            Ok(stored) => reconcile::reconcile(engine, stored).await?,
+            // The run was removed meanwhile.
+            Err(errand_store::Error::NoRun { .. }) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        };
+        if stored.run.status.is_terminal() { Ok(()) } else { Err(error.into()) }
+    })
 }
 
 /// Removes the files of a session, so that a database rebuilt from files does not restore it.

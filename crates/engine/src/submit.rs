@@ -3,6 +3,7 @@
 use errand_agent::workspace::Workspaces;
 use errand_model::RunId;
 use errand_store::{Admission, Admitted, Lease, Stored};
+use futures_util::future::BoxFuture;
 
 use crate::admit::{self, admission, admission_as};
 use crate::error::{NoRandomness, RunEnding, operation_error};
@@ -68,27 +69,32 @@ pub async fn submit(engine: &Engine, submission: CheckedSubmission) -> Result<Su
 /// # Errors
 ///
 /// As [`errand_store::Store::admit`].
-pub async fn admit_prepared(engine: &Engine, admission: Admission) -> Result<SubmittedRun, Error> {
-    let admitted = loop {
-        match engine.store().admit(admission.clone()).await {
-            Ok(admitted) => break admitted,
-            Err(error) => settled(engine, &admission.run.id, error).await?,
+pub fn admit_prepared(
+    engine: &Engine,
+    admission: Admission,
+) -> BoxFuture<'_, Result<SubmittedRun, Error>> {
+    Box::pin(async move {
+        let admitted = loop {
+            match engine.store().admit(admission.clone()).await {
+                Ok(admitted) => break admitted,
+                Err(error) => settled(engine, &admission.run.id, error).await?,
+            }
+        };
+        if let Admitted::Existing(existing) = admitted {
+            return Ok(SubmittedRun::Existing(existing));
         }
-    };
-    if let Admitted::Existing(existing) = admitted {
-        return Ok(SubmittedRun::Existing(existing));
-    }
-    let Admission { run, head, events, .. } = admission;
-    engine.metrics().committed(&run, &events);
-    // The record file of a queued run is written by the process that takes it out of the queue: of
-    // all that an admission costs, a new file costs most.
-    if run.spec.placement.is_none() {
-        record_file::write_quietly(engine, &run, head, None);
-    }
-    // The run is admitted even if the runs before it cannot be ended.
-    drop(ask::supersede(engine, &run).await);
-    let stored = Stored { run, head, lease: None, epoch: 0, open_requests: 0 };
-    Ok(SubmittedRun::Created(Box::new(stored)))
+        let Admission { run, head, events, .. } = admission;
+        engine.metrics().committed(&run, &events);
+        // The record file of a queued run is written by the process that takes it out of the queue: of
+        // all that an admission costs, a new file costs most.
+        if run.spec.placement.is_none() {
+            record_file::write_quietly(engine, &run, head, None);
+        }
+        // The run is admitted even if the runs before it cannot be ended.
+        drop(ask::supersede(engine, &run).await);
+        let stored = Stored { run, head, lease: None, epoch: 0, open_requests: 0 };
+        Ok(SubmittedRun::Created(Box::new(stored)))
+    })
 }
 
 /// Admits a checked submission that this process runs itself.

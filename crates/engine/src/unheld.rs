@@ -6,6 +6,7 @@
 use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::run::{Command, Decision, Effect};
 use errand_store::{Lease, Stored};
+use futures_util::future::BoxFuture;
 
 use crate::commit::{Admits, Commit, Writer, commit};
 use crate::error::{CodedError, RunEnding, operation_error};
@@ -41,23 +42,25 @@ pub(crate) fn is_free(stored: &Stored) -> bool {
 /// [`errand_store::Error::Conflict`] if another process was faster: load the run again.
 /// [`crate::launch::HelperFailed`] if no helper could be started: the decision is recorded, and
 /// reconciliation tries again.
-pub(crate) async fn command(
-    engine: &Engine,
-    stored: &Stored,
-    command: &Command,
-) -> Result<Decision, Error> {
-    let writer = Writer::Unheld { epoch: stored.epoch };
-    let (decision, mut commit) = decide(engine, stored, command, writer)?;
-    if decision.events.is_empty() {
-        return Ok(decision);
-    }
-    commit.answered = answered(engine, stored, command).await?;
-    let is_held = stored.lease.is_some();
-    let dispatches =
-        decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
-    let write = write(engine.clone(), commit, (is_held, dispatches));
-    run_to_completion(Box::pin(write)).await?;
-    Ok(decision)
+pub(crate) fn command<'a>(
+    engine: &'a Engine,
+    stored: &'a Stored,
+    command: &'a Command,
+) -> BoxFuture<'a, Result<Decision, Error>> {
+    Box::pin(async move {
+        let writer = Writer::Unheld { epoch: stored.epoch };
+        let (decision, mut commit) = decide(engine, stored, command, writer)?;
+        if decision.events.is_empty() {
+            return Ok(decision);
+        }
+        commit.answered = answered(engine, stored, command).await?;
+        let is_held = stored.lease.is_some();
+        let dispatches =
+            decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+        let write = write(engine.clone(), commit, (is_held, dispatches));
+        run_to_completion(Box::pin(write)).await?;
+        Ok(decision)
+    })
 }
 
 /// Decides and records a command under a lease that this process took for it, which ends with the

@@ -6,6 +6,7 @@ use std::time::Duration;
 use errand_agent::os::watch::Watch;
 use errand_model::RunId;
 use errand_store::Stored;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
 pub use crate::stored::load;
@@ -29,37 +30,48 @@ pub enum WaitEnd {
 /// # Errors
 ///
 /// [`errand_store::Error::NoRun`] if there is no such run, or it was removed.
-pub async fn until(
-    engine: &Engine,
-    run_id: &RunId,
+pub fn until<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
     deadline: Option<Instant>,
-    is_it: impl Fn(&Stored) -> bool + Send,
-) -> Result<WaitEnd, reconcile::Error> {
-    // Watching starts before the first look, so that no change is missed.
-    let mut watch = Watch::new().ok();
-    loop {
-        watch = watching(watch, &engine.registry().run_events(run_id));
-        let stored = load(engine, run_id).await?;
-        let stored = reconcile::reconcile(engine, stored).await?;
-        if is_it(&stored) {
-            return Ok(WaitEnd::Reached(Box::new(stored)));
-        }
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return Ok(WaitEnd::TimedOut(Box::new(stored)));
-        }
-        let look = now + LOOK_EVERY;
-        let wake = deadline.map_or(look, |deadline| deadline.min(look));
-        match &mut watch {
-            Some(watch) => {
-                tokio::select! {
-                    _ = watch.changed() => {}
-                    () = sleep_until(wake) => {}
-                }
+    is_it: impl Fn(&Stored) -> bool + Send + 'a,
+) -> BoxFuture<'a, Result<WaitEnd, reconcile::Error>> {
+    until_boxed(engine, run_id, deadline, Box::new(is_it))
+}
+
+fn until_boxed<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+    deadline: Option<Instant>,
+    is_it: Box<dyn Fn(&Stored) -> bool + Send + 'a>,
+) -> BoxFuture<'a, Result<WaitEnd, reconcile::Error>> {
+    Box::pin(async move {
+        // Watching starts before the first look, so that no change is missed.
+        let mut watch = Watch::new().ok();
+        loop {
+            watch = watching(watch, &engine.registry().run_events(run_id));
+            let stored = load(engine, run_id).await?;
+            let stored = reconcile::reconcile(engine, stored).await?;
+            if is_it(&stored) {
+                return Ok(WaitEnd::Reached(Box::new(stored)));
             }
-            None => sleep_until(wake).await,
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(WaitEnd::TimedOut(Box::new(stored)));
+            }
+            let look = now + LOOK_EVERY;
+            let wake = deadline.map_or(look, |deadline| deadline.min(look));
+            match &mut watch {
+                Some(watch) => {
+                    tokio::select! {
+                        _ = watch.changed() => {}
+                        () = sleep_until(wake) => {}
+                    }
+                }
+                None => sleep_until(wake).await,
+            }
         }
-    }
+    })
 }
 
 /// Waits until the run is over.

@@ -326,7 +326,7 @@ impl CheckedRunDraft {
         let submission = Submission::new(parcel, source.shown, kind, trigger, options);
         let submission = Submission { input, service, ..submission };
         let submission = CheckedSubmission::of_draft(submission, self.checked);
-        Ok(Box::pin(dependencies::equipped(engine, submission)).await?)
+        Ok(dependencies::equipped(engine, submission).await?)
     }
 }
 

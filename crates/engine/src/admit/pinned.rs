@@ -10,6 +10,7 @@ use errand_model::event::{AgentRef, RunCreated};
 use errand_model::placement::Placement;
 use errand_model::plan::Plan;
 use errand_model::{Digest, RunId};
+use futures_util::future::BoxFuture;
 
 use super::Error;
 use crate::admit::NestedTooDeep;
@@ -34,23 +35,28 @@ pub(super) struct Parts {
 /// # Errors
 ///
 /// [`Error::Member`] if an agent does not exist; [`super::NestedTooDeep`].
-pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
-    let agent = &submission.parcel.agent;
-    let depth = submission.member.as_ref().map_or(0, |member| member.depth);
-    // Its children would be one level deeper.
-    let is_too_deep = depth >= DEPTH_LIMIT && agent.coordinator.is_some();
-    if depth > DEPTH_LIMIT || is_too_deep {
-        return Err(NestedTooDeep { agent: agent.name.clone() }.into());
-    }
-    let mut parts = Parts::default();
-    if let Some(coordinator) = &agent.coordinator {
-        let agents = Box::pin(pin(engine, submission, &coordinator.agents)).await?;
-        parts.plan = Some(Box::new(Plan { agents, pattern: coordinator.pattern.clone() }));
-    }
-    if !agent.handoffs.is_empty() {
-        parts.handoffs = Box::pin(pin(engine, submission, &agent.handoffs)).await?;
-    }
-    Ok(parts)
+pub(super) fn resolve<'a>(
+    engine: &'a Engine,
+    submission: &'a Submission,
+) -> BoxFuture<'a, Result<Parts, Error>> {
+    Box::pin(async move {
+        let agent = &submission.parcel.agent;
+        let depth = submission.member.as_ref().map_or(0, |member| member.depth);
+        // Its children would be one level deeper.
+        let is_too_deep = depth >= DEPTH_LIMIT && agent.coordinator.is_some();
+        if depth > DEPTH_LIMIT || is_too_deep {
+            return Err(NestedTooDeep { agent: agent.name.clone() }.into());
+        }
+        let mut parts = Parts::default();
+        if let Some(coordinator) = &agent.coordinator {
+            let agents = Box::pin(pin(engine, submission, &coordinator.agents)).await?;
+            parts.plan = Some(Box::new(Plan { agents, pattern: coordinator.pattern.clone() }));
+        }
+        if !agent.handoffs.is_empty() {
+            parts.handoffs = Box::pin(pin(engine, submission, &agent.handoffs)).await?;
+        }
+        Ok(parts)
+    })
 }
 
 /// Returns the definitions of the catalog that the run uses: those of the run that it repeats, for a
@@ -59,28 +65,30 @@ pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<
 /// # Errors
 ///
 /// If a skill or config exists neither in the parcel nor in the catalog.
-pub(super) async fn definitions(
-    engine: &Engine,
-    submission: &Submission,
-) -> Result<Vec<CatalogPin>, Error> {
-    let agent = &submission.parcel.agent;
-    let given = &submission.options.brief;
-    let named = NamedParts::new(agent, &given.skills, &given.configs);
-    if named.is_empty() {
-        return Ok(Vec::new());
-    }
-    if let (Some(_), Some(origin)) = (&submission.lineage.replay, &submission.origin)
-        && let Some(stored) = engine.store().load(origin).await?
-        && stored.run.spec.agent.digest == submission.parcel.digest
-    {
-        let mut pins = stored.run.spec.catalog;
-        // Tier and services are those of today.
-        pins.retain(|pin| matches!(pin.kind, CatalogKind::Skill | CatalogKind::Config));
-        return Ok(pins);
-    }
-    let namespace = submission.options.namespace.as_deref();
-    let folder = submission.parcel.files_path();
-    Ok(catalog::pin(engine, namespace, (&agent.name, named), &folder).await?)
+pub(super) fn definitions<'a>(
+    engine: &'a Engine,
+    submission: &'a Submission,
+) -> BoxFuture<'a, Result<Vec<CatalogPin>, Error>> {
+    Box::pin(async move {
+        let agent = &submission.parcel.agent;
+        let given = &submission.options.brief;
+        let named = NamedParts::new(agent, &given.skills, &given.configs);
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let (Some(_), Some(origin)) = (&submission.lineage.replay, &submission.origin)
+            && let Some(stored) = engine.store().load(origin).await?
+            && stored.run.spec.agent.digest == submission.parcel.digest
+        {
+            let mut pins = stored.run.spec.catalog;
+            // Tier and services are those of today.
+            pins.retain(|pin| matches!(pin.kind, CatalogKind::Skill | CatalogKind::Config));
+            return Ok(pins);
+        }
+        let namespace = submission.options.namespace.as_deref();
+        let folder = submission.parcel.files_path();
+        Ok(catalog::pin(engine, namespace, (&agent.name, named), &folder).await?)
+    })
 }
 
 /// Puts the pinned agents into the first event of a run. A coordinator without a placement by its

@@ -8,6 +8,7 @@ use errand_api::agent_file::{self, Agent};
 use errand_api::audit::{Action, Actor};
 use errand_api::catalog::DefinitionName;
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{AgentProblem, Body, Error, Version, read, version_key};
@@ -106,46 +107,48 @@ fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
 ///
 /// [`AgentProblem::Conflict`], or a skill or config that is neither in a folder nor in the catalog;
 /// nothing was registered then.
-pub async fn register(
-    engine: &Engine,
+pub fn register<'a>(
+    engine: &'a Engine,
     plan: ParcelPlan,
-    registration: Registration<'_>,
-) -> Result<(Version, RegistrationOutcome), Error> {
-    let found = known(engine, registration.namespace, plan.agent()).await?;
-    refuse_other(&registration, &plan, found.as_ref())?;
-    let uses = definitions(engine, registration.namespace, &plan).await?;
-    let parcel = plan.publish(&engine.registry().parcels())?;
-    // A worker elsewhere that runs a coordinator may need a member's parcel, although no run of it
-    // is admitted here.
-    crate::parcels::share(engine, &parcel)?;
-    for _ in 0..TRIES {
-        let found = known(engine, registration.namespace, &parcel.agent).await?;
-        let before = found.as_ref().map(read).transpose()?;
-        let version = Version {
-            name: parcel.agent.name.clone(),
-            version: parcel.agent.version.clone(),
-            digest: parcel.digest.clone(),
-            description: parcel.agent.description.clone(),
-            registered_at: engine.now(),
-            source: registration.source.clone(),
-        };
-        let outcome = match before {
-            Some(before) if before.digest == version.digest => {
-                return Ok((before, RegistrationOutcome::Same));
+    registration: Registration<'a>,
+) -> BoxFuture<'a, Result<(Version, RegistrationOutcome), Error>> {
+    Box::pin(async move {
+        let found = known(engine, registration.namespace, plan.agent()).await?;
+        refuse_other(&registration, &plan, found.as_ref())?;
+        let uses = definitions(engine, registration.namespace, &plan).await?;
+        let parcel = plan.publish(&engine.registry().parcels())?;
+        // A worker elsewhere that runs a coordinator may need a member's parcel, although no run of it
+        // is admitted here.
+        crate::parcels::share(engine, &parcel)?;
+        for _ in 0..TRIES {
+            let found = known(engine, registration.namespace, &parcel.agent).await?;
+            let before = found.as_ref().map(read).transpose()?;
+            let version = Version {
+                name: parcel.agent.name.clone(),
+                version: parcel.agent.version.clone(),
+                digest: parcel.digest.clone(),
+                description: parcel.agent.description.clone(),
+                registered_at: engine.now(),
+                source: registration.source.clone(),
+            };
+            let outcome = match before {
+                Some(before) if before.digest == version.digest => {
+                    return Ok((before, RegistrationOutcome::Same));
+                }
+                Some(before) if registration.replace == Replace::No => {
+                    return Err(conflict(&version, before).into());
+                }
+                Some(_) => RegistrationOutcome::Replaced,
+                None => RegistrationOutcome::Created,
+            };
+            match write(engine, &registration, &version, (found.as_ref(), &uses)).await {
+                Ok(()) => return Ok((version, outcome)),
+                Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => {}
+                Err(error) => return Err(error),
             }
-            Some(before) if registration.replace == Replace::No => {
-                return Err(conflict(&version, before).into());
-            }
-            Some(_) => RegistrationOutcome::Replaced,
-            None => RegistrationOutcome::Created,
-        };
-        match write(engine, &registration, &version, (found.as_ref(), &uses)).await {
-            Ok(()) => return Ok((version, outcome)),
-            Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => {}
-            Err(error) => return Err(error),
         }
-    }
-    Err(RunEnding.into())
+        Err(RunEnding.into())
+    })
 }
 
 /// Returns the definitions of the catalog that an agent and its members use.

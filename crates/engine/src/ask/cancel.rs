@@ -6,6 +6,7 @@ use errand_agent::os::{self, Signal};
 use errand_model::RunId;
 use errand_model::run::Cancel;
 use errand_store::{Lease, Stored};
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{Error, TRIES, ask, reconciled, still_live};
@@ -39,30 +40,36 @@ enum Step {
 /// [`super::AskProblem::Elsewhere`] if it is supervised on another machine that does not answer in
 /// time; [`super::AskProblem::StillLive`] if its worker, or its coordinator's children, do not end
 /// in time.
-pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<Stored, Error> {
-    for _ in 0..TRIES {
-        let stored = reconciled(engine, run_id).await?;
-        if stored.run.status.is_terminal() {
-            return Ok(stored);
-        }
-        let ended = match step(engine, &stored, cancel).await {
-            Ok(Step::Ended(ended)) => Some(*ended),
-            Ok(Step::AskedSupervisor) => until_reported(engine, run_id, cancel.grace).await?,
-            Ok(Step::AskedCoordinator) => {
-                let limit = cancel.grace + REPORT_LIMIT;
-                match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
-                    WaitEnd::Reached(ended) => Some(*ended),
-                    WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
-                }
+pub fn cancel<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+    cancel: &'a Cancel,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        for _ in 0..TRIES {
+            let stored = reconciled(engine, run_id).await?;
+            if stored.run.status.is_terminal() {
+                return Ok(stored);
             }
-            Err(error) if unheld::is_race(&error) => None,
-            Err(error) => return Err(error),
-        };
-        if let Some(ended) = ended {
-            return Ok(ended);
+            let ended = match step(engine, &stored, cancel).await {
+                Ok(Step::Ended(ended)) => Some(*ended),
+                Ok(Step::AskedSupervisor) => until_reported(engine, run_id, cancel.grace).await?,
+                Ok(Step::AskedCoordinator) => {
+                    let limit = cancel.grace + REPORT_LIMIT;
+                    match wait::until_over(engine, run_id, Some(Instant::now() + limit)).await? {
+                        WaitEnd::Reached(ended) => Some(*ended),
+                        WaitEnd::TimedOut(stored) => return Err(still_live(&stored, limit)),
+                    }
+                }
+                Err(error) if unheld::is_race(&error) => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
         }
-    }
-    Ok(wait::load(engine, run_id).await?)
+        Ok(wait::load(engine, run_id).await?)
+    })
 }
 
 /// Asks for the end of a run without waiting for it. The request is durable when this returns.
@@ -71,47 +78,55 @@ pub async fn cancel(engine: &Engine, run_id: &RunId, cancel: &Cancel) -> Result<
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn begin_cancel(
-    engine: &Engine,
-    run_id: &RunId,
-    cancel: &Cancel,
-) -> Result<Stored, Error> {
-    for _ in 0..TRIES {
-        let stored = reconciled(engine, run_id).await?;
-        if stored.run.status.is_terminal() {
-            return Ok(stored);
-        }
-        match step(engine, &stored, cancel).await {
-            Ok(Step::Ended(ended)) => return Ok(*ended),
-            Ok(Step::AskedSupervisor | Step::AskedCoordinator) => {
-                let fresh = wait::load(engine, run_id).await?;
-                // A supervisor may have released the run before it read the request: try again.
-                if fresh.lease.is_some() || takes_turns(&fresh) {
-                    return Ok(fresh);
-                }
+pub fn begin_cancel<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+    cancel: &'a Cancel,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        for _ in 0..TRIES {
+            let stored = reconciled(engine, run_id).await?;
+            if stored.run.status.is_terminal() {
+                return Ok(stored);
             }
-            Err(error) if unheld::is_race(&error) => {}
-            Err(error) => return Err(error),
+            match step(engine, &stored, cancel).await {
+                Ok(Step::Ended(ended)) => return Ok(*ended),
+                Ok(Step::AskedSupervisor | Step::AskedCoordinator) => {
+                    let fresh = wait::load(engine, run_id).await?;
+                    // A supervisor may have released the run before it read the request: try again.
+                    if fresh.lease.is_some() || takes_turns(&fresh) {
+                        return Ok(fresh);
+                    }
+                }
+                Err(error) if unheld::is_race(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
-    }
-    Ok(wait::load(engine, run_id).await?)
+        Ok(wait::load(engine, run_id).await?)
+    })
 }
 
 /// Gives the command to the process that may decide it.
-async fn step(engine: &Engine, stored: &Stored, cancel: &Cancel) -> Result<Step, Error> {
-    if takes_turns(stored) {
-        let decision = unheld::command(engine, stored, &cancel.clone().into()).await?;
-        if decision.events.is_empty() {
-            // The supervisor was asked before, and may not have cancelled the run yet.
-            news::tell(engine, &stored.run).await?;
+fn step<'a>(
+    engine: &'a Engine,
+    stored: &'a Stored,
+    cancel: &'a Cancel,
+) -> BoxFuture<'a, Result<Step, Error>> {
+    Box::pin(async move {
+        if takes_turns(stored) {
+            let decision = unheld::command(engine, stored, &cancel.clone().into()).await?;
+            if decision.events.is_empty() {
+                // The supervisor was asked before, and may not have cancelled the run yet.
+                news::tell(engine, &stored.run).await?;
+            }
+            return Ok(Step::AskedCoordinator);
         }
-        return Ok(Step::AskedCoordinator);
-    }
-    if stored.lease.is_some() {
-        ask(engine, stored, cancel.clone().into()).await?;
-        return Ok(Step::AskedSupervisor);
-    }
-    Ok(Step::Ended(Box::new(end_unheld(engine, stored, cancel).await?)))
+        if stored.lease.is_some() {
+            ask(engine, stored, cancel.clone().into()).await?;
+            return Ok(Step::AskedSupervisor);
+        }
+        Ok(Step::Ended(Box::new(end_unheld(engine, stored, cancel).await?)))
+    })
 }
 
 /// Waits until a supervisor that was asked has ended the run. `None`: it was killed instead.

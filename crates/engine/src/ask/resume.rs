@@ -6,6 +6,7 @@ use errand_model::event::PauseReason;
 use errand_model::price::Day;
 use errand_model::run::{DeniedCall, Rejection, Resume, Run, Status};
 use errand_store::Stored;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::pause::{children, unless_gone};
@@ -22,20 +23,26 @@ use crate::{Engine, environment, equipment, reconcile};
 /// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
 /// [`super::AskProblem::AwaitsSecrets`] if it waits for secrets that this process does not have
 /// either.
-pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
-    let stored = reconciled(engine, run_id).await?;
-    stored.run.check_live()?;
-    if reconcile::rests_until_boot(engine, &stored) {
-        return bring_back(engine, &stored, by).await;
-    }
-    if stored.run.awaits_secrets() {
-        return with_secrets(engine, stored, by).await;
-    }
-    let resume = Resume { by };
-    stored.run.decide(&resume.clone().into(), engine.now())?;
-    refuse_spent_day(engine, &stored.run).await?;
-    // A coordinator resumes the children that it held.
-    command(engine, stored, &resume.into(), LIMIT, |run| !run.is_held()).await
+pub fn resume<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+    by: Option<String>,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        let stored = reconciled(engine, run_id).await?;
+        stored.run.check_live()?;
+        if reconcile::rests_until_boot(engine, &stored) {
+            return bring_back(engine, &stored, by).await;
+        }
+        if stored.run.awaits_secrets() {
+            return with_secrets(engine, stored, by).await;
+        }
+        let resume = Resume { by };
+        stored.run.decide(&resume.clone().into(), engine.now())?;
+        refuse_spent_day(engine, &stored.run).await?;
+        // A coordinator resumes the children that it held.
+        command(engine, stored, &resume.into(), LIMIT, |run| !run.is_held()).await
+    })
 }
 
 /// Resumes a child of a coordinator without waiting. Returns whether it is not held, or over,

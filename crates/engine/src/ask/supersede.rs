@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use errand_model::event::{CancelCause, OnBusy};
 use errand_model::run::{Cancel, Run};
+use futures_util::future::BoxFuture;
 
 use super::{Error, TRIES, ask, cancel};
 use crate::{Engine, wait};
@@ -19,22 +20,24 @@ pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 /// # Errors
 ///
 /// If the registry fails.
-pub(crate) async fn supersede(engine: &Engine, run: &Run) -> Result<(), Error> {
-    let is_meant = run.spec.placement.is_some()
-        && matches!(run.spec.session_turn, Some(OnBusy::Interrupt | OnBusy::Rollback));
-    if !is_meant {
-        return Ok(());
-    }
-    for _ in 0..TRIES {
-        let Some(ahead) = engine.store().turn(&run.id).await?.next_ahead else { return Ok(()) };
-        let stored = wait::load(engine, &ahead).await?;
-        let (cause, by) = (CancelCause::Superseded, Some(run.id.to_string()));
-        if stored.lease.is_some() {
-            let with_grace = Cancel { cause, by, grace: SUPERSEDED_GRACE };
-            return ask(engine, &stored, with_grace.into()).await;
+pub(crate) fn supersede<'a>(engine: &'a Engine, run: &'a Run) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let is_meant = run.spec.placement.is_some()
+            && matches!(run.spec.session_turn, Some(OnBusy::Interrupt | OnBusy::Rollback));
+        if !is_meant {
+            return Ok(());
         }
-        let at_once = Cancel { cause, by, grace: Duration::ZERO };
-        Box::pin(cancel(engine, &ahead, &at_once)).await?;
-    }
-    Ok(())
+        for _ in 0..TRIES {
+            let Some(ahead) = engine.store().turn(&run.id).await?.next_ahead else { return Ok(()) };
+            let stored = wait::load(engine, &ahead).await?;
+            let (cause, by) = (CancelCause::Superseded, Some(run.id.to_string()));
+            if stored.lease.is_some() {
+                let with_grace = Cancel { cause, by, grace: SUPERSEDED_GRACE };
+                return ask(engine, &stored, with_grace.into()).await;
+            }
+            let at_once = Cancel { cause, by, grace: Duration::ZERO };
+            cancel(engine, &ahead, &at_once).await?;
+        }
+        Ok(())
+    })
 }

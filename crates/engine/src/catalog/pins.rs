@@ -5,6 +5,7 @@ use std::path::Path;
 use errand_api::agent_file::Agent;
 use errand_api::catalog::{CatalogManifest, DefinitionName};
 use errand_model::catalog::{CatalogKind, CatalogPin};
+use futures_util::future::BoxFuture;
 
 use super::files::FiledDefinition;
 use super::find::{load_manifest, not_found};
@@ -81,17 +82,19 @@ async fn find(
     Ok(found.and_then(|(stored, _)| stored.pin()))
 }
 
-async fn unassembled(
-    engine: &Engine,
-    namespace: Option<&str>,
-    agent: &str,
+fn unassembled<'a>(
+    engine: &'a Engine,
+    namespace: Option<&'a str>,
+    agent: &'a str,
     definition: DefinitionName,
-) -> Result<CatalogProblem, Error> {
-    let missing = not_found(engine, namespace, &definition, None).await?;
-    let (kind, name) = definition;
-    let places = parts::places(kind, &name).join(" or ");
-    let hint = format!("{}; or add {places} to the agent's folder", missing.hint());
-    Ok(CatalogProblem::BriefUnassembled { agent: agent.to_owned(), kind, name, hint })
+) -> BoxFuture<'a, Result<CatalogProblem, Error>> {
+    Box::pin(async move {
+        let missing = not_found(engine, namespace, &definition, None).await?;
+        let (kind, name) = definition;
+        let places = parts::places(kind, &name).join(" or ");
+        let hint = format!("{}; or add {places} to the agent's folder", missing.hint());
+        Ok(CatalogProblem::BriefUnassembled { agent: agent.to_owned(), kind, name, hint })
+    })
 }
 
 /// Returns the manifest that a run has pinned.

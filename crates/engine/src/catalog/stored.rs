@@ -6,6 +6,7 @@ use errand_api::catalog::{CatalogEntry, CatalogOrigin, DefinitionName};
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::{Blob, Digest, Encoding, Timestamp};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -104,19 +105,21 @@ pub(super) async fn load(
 }
 
 /// Returns documents of definitions of one kind by name, also of deleted ones.
-pub(super) async fn page(
-    engine: &Engine,
-    namespace: Option<&str>,
+pub(super) fn page<'a>(
+    engine: &'a Engine,
+    namespace: Option<&'a str>,
     kind: CatalogKind,
-    after: Option<&str>,
+    after: Option<&'a str>,
     limit: u32,
-) -> Result<Vec<StoredDefinition>, Error> {
-    let after = after.map(|name| key_of(&(kind, name.to_owned())));
-    let prefix = format!("{}/", kind.path_word());
-    let found =
-        documents::page(engine, DocumentKind::CatalogItem, namespace, (prefix, after), limit)
-            .await?;
-    found.iter().map(|document| Ok(documents::read(document)?)).collect()
+) -> BoxFuture<'a, Result<Vec<StoredDefinition>, Error>> {
+    Box::pin(async move {
+        let after = after.map(|name| key_of(&(kind, name.to_owned())));
+        let prefix = format!("{}/", kind.path_word());
+        let found =
+            documents::page(engine, DocumentKind::CatalogItem, namespace, (prefix, after), limit)
+                .await?;
+        found.iter().map(|document| Ok(documents::read(document)?)).collect()
+    })
 }
 
 /// Returns the write of a document.

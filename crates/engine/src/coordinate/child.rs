@@ -134,7 +134,7 @@ pub(super) async fn admission(
         lineage,
     };
     let submission = CheckedSubmission::of_draft(submission, checked);
-    let admitted = Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await;
+    let admitted = admit::admission_as(engine, start.run_id.clone(), submission).await;
     match admitted.map_err(Error::from) {
         Ok(admission) => Ok(Ok(admission)),
         Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness(_))) => Err(error),

@@ -6,6 +6,7 @@ use errand_api::agent_file::{ANY_DISPATCHER, Agent};
 use errand_api::catalog::{CatalogSpec, DefinitionName, ServiceDefinition};
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::ReplayPolicy;
+use futures_util::future::BoxFuture;
 
 use super::{DependencyProblem, Error};
 use crate::catalog::{self, FiledCatalog};
@@ -31,32 +32,34 @@ struct Found {
 ///
 /// [`DependencyProblem`]; if a secret that the services need is missing on the machine that carries
 /// the run out.
-pub async fn equipped(
+pub fn equipped(
     engine: &Engine,
     submission: CheckedSubmission,
-) -> Result<CheckedSubmission, Error> {
-    let asked = submission.submission();
-    let agent = &asked.parcel.agent;
-    if !has_any(agent) || asked.dependencies.is_some() {
-        return Ok(submission);
-    }
-    let namespace = asked.options.namespace.as_deref();
-    let is_strict = asked.lineage.replay.as_ref().map(|replay| replay.policy);
-    let found = find(engine, namespace, agent).await?;
-    if is_strict != Some(ReplayPolicy::Strict) {
-        for (name, service) in &found.services {
-            let checked = engine.health_checks().check(service, environment_of(engine)).await;
-            checked.map_err(|answer| DependencyProblem::Unhealthy {
-                of: agent.name.clone(),
-                name: name.clone(),
-                answer,
-            })?;
+) -> BoxFuture<'_, Result<CheckedSubmission, Error>> {
+    Box::pin(async move {
+        let asked = submission.submission();
+        let agent = &asked.parcel.agent;
+        if !has_any(agent) || asked.dependencies.is_some() {
+            return Ok(submission);
         }
-    }
-    let mut parcel = asked.parcel.as_ref().clone();
-    equipment::equip(engine, &mut parcel.agent, &found.pins)?;
-    check_secrets(engine, asked, &parcel.agent)?;
-    Ok(submission.equipped_with(Arc::new(parcel), found.pins))
+        let namespace = asked.options.namespace.as_deref();
+        let is_strict = asked.lineage.replay.as_ref().map(|replay| replay.policy);
+        let found = find(engine, namespace, agent).await?;
+        if is_strict != Some(ReplayPolicy::Strict) {
+            for (name, service) in &found.services {
+                let checked = engine.health_checks().check(service, environment_of(engine)).await;
+                checked.map_err(|answer| DependencyProblem::Unhealthy {
+                    of: agent.name.clone(),
+                    name: name.clone(),
+                    answer,
+                })?;
+            }
+        }
+        let mut parcel = asked.parcel.as_ref().clone();
+        equipment::equip(engine, &mut parcel.agent, &found.pins)?;
+        check_secrets(engine, asked, &parcel.agent)?;
+        Ok(submission.equipped_with(Arc::new(parcel), found.pins))
+    })
 }
 
 /// Returns the environment of checks that are programs: the part of this process's that agents see.
@@ -97,45 +100,53 @@ pub async fn check_names(
     Ok(names.filter(own).collect())
 }
 
-async fn find(engine: &Engine, namespace: Option<&str>, agent: &Agent) -> Result<Found, Error> {
-    let mut found = Found::default();
-    if !has_any(agent) {
-        return Ok(found);
-    }
-    let filed = FiledCatalog::read(engine, namespace)?;
-    let mut services: Vec<(String, String)> = Vec::new();
-    if let Some(tier) = &agent.tier {
-        let definition = (CatalogKind::Tier, tier.clone());
-        let of = format!("the agent {}", agent.name);
-        if let CatalogSpec::Tier(spec) = one(engine, &filed, &of, definition, &mut found).await? {
-            let of = format!("the tier {tier}");
-            services.extend(spec.services.into_iter().map(|name| (name, of.clone())));
+fn find<'a>(
+    engine: &'a Engine,
+    namespace: Option<&'a str>,
+    agent: &'a Agent,
+) -> BoxFuture<'a, Result<Found, Error>> {
+    Box::pin(async move {
+        let mut found = Found::default();
+        if !has_any(agent) {
+            return Ok(found);
         }
-    }
-    let of = format!("the agent {}", agent.name);
-    for name in &agent.policies {
-        let definition = (CatalogKind::Policy, name.clone());
-        one(engine, &filed, &of, definition, &mut found).await?;
-    }
-    let own = agent.dependencies.iter().filter_map(|it| it.service_name());
-    services.extend(own.map(|name| (name.to_owned(), of.clone())));
-    for (name, of) in services {
-        if found.services.iter().any(|(known, _)| *known == name) {
-            continue;
-        }
-        let definition = (CatalogKind::Service, name.clone());
-        let spec = one(engine, &filed, &of, definition, &mut found).await?;
-        if let CatalogSpec::Service(service) = spec {
-            found.services.push((name, service));
-        }
-    }
-    if let Some(dispatcher) = &agent.dispatcher {
-        for name in dispatchers(engine, namespace, agent, dispatcher).await? {
+        let filed = FiledCatalog::read(engine, namespace)?;
+        let mut services: Vec<(String, String)> = Vec::new();
+        if let Some(tier) = &agent.tier {
+            let definition = (CatalogKind::Tier, tier.clone());
             let of = format!("the agent {}", agent.name);
-            one(engine, &filed, &of, (CatalogKind::Dispatcher, name), &mut found).await?;
+            if let CatalogSpec::Tier(spec) =
+                one(engine, &filed, &of, definition, &mut found).await?
+            {
+                let of = format!("the tier {tier}");
+                services.extend(spec.services.into_iter().map(|name| (name, of.clone())));
+            }
         }
-    }
-    Ok(found)
+        let of = format!("the agent {}", agent.name);
+        for name in &agent.policies {
+            let definition = (CatalogKind::Policy, name.clone());
+            one(engine, &filed, &of, definition, &mut found).await?;
+        }
+        let own = agent.dependencies.iter().filter_map(|it| it.service_name());
+        services.extend(own.map(|name| (name.to_owned(), of.clone())));
+        for (name, of) in services {
+            if found.services.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            let definition = (CatalogKind::Service, name.clone());
+            let spec = one(engine, &filed, &of, definition, &mut found).await?;
+            if let CatalogSpec::Service(service) = spec {
+                found.services.push((name, service));
+            }
+        }
+        if let Some(dispatcher) = &agent.dispatcher {
+            for name in dispatchers(engine, namespace, agent, dispatcher).await? {
+                let of = format!("the agent {}", agent.name);
+                one(engine, &filed, &of, (CatalogKind::Dispatcher, name), &mut found).await?;
+            }
+        }
+        Ok(found)
+    })
 }
 
 /// Returns true if an agent names a tier, a service, a dispatcher or a policy.
@@ -148,51 +159,56 @@ const fn has_any(agent: &Agent) -> bool {
 
 /// Returns the names of the dispatchers that an agent may be sent to: the one that it names, or all those
 /// of the catalog without a label that differs from the agent's.
-async fn dispatchers(
-    engine: &Engine,
-    namespace: Option<&str>,
-    agent: &Agent,
-    named: &str,
-) -> Result<Vec<String>, Error> {
-    if named != ANY_DISPATCHER {
-        return Ok(vec![named.to_owned()]);
-    }
-    let kind = CatalogKind::Dispatcher;
-    let mut names = Vec::new();
-    for entry in catalog::list(engine, namespace, kind, None, DISPATCHER_LIMIT).await? {
-        let definition = (kind, entry.name.clone());
-        let item = catalog::get(engine, namespace, &definition, None).await?;
-        let CatalogSpec::Dispatcher(spec) = item.manifest.spec else { continue };
-        let fits =
-            |(key, value): (&String, &String)| agent.labels.get(key).is_none_or(|own| own == value);
-        if spec.labels.iter().all(fits) {
-            names.push(entry.name);
+fn dispatchers<'a>(
+    engine: &'a Engine,
+    namespace: Option<&'a str>,
+    agent: &'a Agent,
+    named: &'a str,
+) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+    Box::pin(async move {
+        if named != ANY_DISPATCHER {
+            return Ok(vec![named.to_owned()]);
         }
-    }
-    Ok(names)
+        let kind = CatalogKind::Dispatcher;
+        let mut names = Vec::new();
+        for entry in catalog::list(engine, namespace, kind, None, DISPATCHER_LIMIT).await? {
+            let definition = (kind, entry.name.clone());
+            let item = catalog::get(engine, namespace, &definition, None).await?;
+            let CatalogSpec::Dispatcher(spec) = item.manifest.spec else { continue };
+            let fits = |(key, value): (&String, &String)| {
+                agent.labels.get(key).is_none_or(|own| own == value)
+            };
+            if spec.labels.iter().all(fits) {
+                names.push(entry.name);
+            }
+        }
+        Ok(names)
+    })
 }
 
 /// Returns a definition, and adds its pin.
-async fn one(
-    engine: &Engine,
-    filed: &FiledCatalog<'_>,
-    of: &str,
+fn one<'a>(
+    engine: &'a Engine,
+    filed: &'a FiledCatalog<'a>,
+    of: &'a str,
     definition: DefinitionName,
-    found: &mut Found,
-) -> Result<CatalogSpec, Error> {
-    let (kind, name) = definition.clone();
-    let missing = |hint: String| DependencyProblem::Missing {
-        of: of.to_owned(),
-        kind,
-        name: name.clone(),
-        hint,
-    };
-    let Some(pin) = filed.pin(engine, &definition).await? else {
-        return Err(missing(filed.hint(engine, &definition).await?).into());
-    };
-    found.pins.push(pin);
-    match catalog::manifest_of(engine, &found.pins, kind, &name)? {
-        Some(manifest) => Ok(manifest.spec),
-        None => Err(missing(String::new()).into()),
-    }
+    found: &'a mut Found,
+) -> BoxFuture<'a, Result<CatalogSpec, Error>> {
+    Box::pin(async move {
+        let (kind, name) = definition.clone();
+        let missing = |hint: String| DependencyProblem::Missing {
+            of: of.to_owned(),
+            kind,
+            name: name.clone(),
+            hint,
+        };
+        let Some(pin) = filed.pin(engine, &definition).await? else {
+            return Err(missing(filed.hint(engine, &definition).await?).into());
+        };
+        found.pins.push(pin);
+        match catalog::manifest_of(engine, &found.pins, kind, &name)? {
+            Some(manifest) => Ok(manifest.spec),
+            None => Err(missing(String::new()).into()),
+        }
+    })
 }

@@ -9,6 +9,7 @@ use errand_agent::parcel::{self, Content, Parcel};
 use errand_api::record::{Places, project};
 use errand_model::{Digest, RunId};
 use errand_store::{BlobError, Stored};
+use futures_util::future::BoxFuture;
 
 use super::archive::Archive;
 use super::family::{self, Family};
@@ -103,11 +104,17 @@ pub async fn write(
 }
 
 /// Returns a run of the family: a live one as first loaded, one that is over from the store.
-async fn again(engine: &Engine, family: &Family, run_id: &RunId) -> Result<Stored, Error> {
-    match family.runs.get(run_id) {
-        Some(Some(live)) => Ok((**live).clone()),
-        Some(None) | None => Ok(wait::load(engine, run_id).await?),
-    }
+fn again<'a>(
+    engine: &'a Engine,
+    family: &'a Family,
+    run_id: &'a RunId,
+) -> BoxFuture<'a, Result<Stored, Error>> {
+    Box::pin(async move {
+        match family.runs.get(run_id) {
+            Some(Some(live)) => Ok((**live).clone()),
+            Some(None) | None => Ok(wait::load(engine, run_id).await?),
+        }
+    })
 }
 
 /// A run of an export.

@@ -7,6 +7,7 @@ use errand_agent::parcel::{self, Listing};
 use errand_api::agent_file::Agent;
 use errand_model::{Digest, Timestamp};
 use errand_store::{KeptBlob, SharedBlobs};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use super::Error;
@@ -108,30 +109,37 @@ pub async fn unnamed(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
     sweep(engine, Scope::All, grace, Act::Tell).await
 }
 
-async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Result<Freed, Error> {
-    if grace < SHORTEST_GRACE {
-        engine.renewal().forget();
-    }
-    // Read before the names: a name that comes later was renewed later.
-    let now = engine.now();
-    let before = moment(now).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
-    let mut freed = Freed::default();
-    if !is_anything_here(engine, &scope)? {
-        return Ok(freed);
-    }
-    let elsewhere = NamesOutsideJournals::of(engine).await?;
-    let sweep = Sweep { engine, scope, before, grace, act, elsewhere };
-    sweep.parcels(&mut freed).await?;
-    sweep.blobs(&mut freed).await?;
-    if matches!(sweep.scope, Scope::All) {
-        if let Some(shared) = engine.store().shared_blobs() {
-            sweep.shared(shared.as_ref(), &mut freed).await?;
+fn sweep(
+    engine: &Engine,
+    scope: Scope,
+    grace: Duration,
+    act: Act,
+) -> BoxFuture<'_, Result<Freed, Error>> {
+    Box::pin(async move {
+        if grace < SHORTEST_GRACE {
+            engine.renewal().forget();
         }
-        if act == Act::Remove {
-            sweep.rests(now, &mut freed)?;
+        // Read before the names: a name that comes later was renewed later.
+        let now = engine.now();
+        let before = moment(now).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut freed = Freed::default();
+        if !is_anything_here(engine, &scope)? {
+            return Ok(freed);
         }
-    }
-    Ok(freed)
+        let elsewhere = NamesOutsideJournals::of(engine).await?;
+        let sweep = Sweep { engine, scope, before, grace, act, elsewhere };
+        sweep.parcels(&mut freed).await?;
+        sweep.blobs(&mut freed).await?;
+        if matches!(sweep.scope, Scope::All) {
+            if let Some(shared) = engine.store().shared_blobs() {
+                sweep.shared(shared.as_ref(), &mut freed).await?;
+            }
+            if act == Act::Remove {
+                sweep.rests(now, &mut freed)?;
+            }
+        }
+        Ok(freed)
+    })
 }
 
 /// Returns true if any of the digests is in the registry: most runs name only a parcel that others

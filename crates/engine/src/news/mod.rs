@@ -10,6 +10,7 @@ pub(crate) use document::asked;
 use errand_model::Timestamp;
 use errand_model::run::Run;
 use errand_store::DocumentWrite;
+use futures_util::future::BoxFuture;
 pub(crate) use report::child_usage;
 
 use crate::Engine;
@@ -19,10 +20,15 @@ use crate::Engine;
 /// # Errors
 ///
 /// If the registry cannot be written.
-pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), errand_store::Error> {
-    let now = engine.now();
-    let number = u64::try_from(now.as_millis()).unwrap_or_default();
-    engine.store().write_documents(vec![asked(run, number, now)]).await
+pub(crate) fn tell<'a>(
+    engine: &'a Engine,
+    run: &'a Run,
+) -> BoxFuture<'a, Result<(), errand_store::Error>> {
+    Box::pin(async move {
+        let now = engine.now();
+        let number = u64::try_from(now.as_millis()).unwrap_or_default();
+        engine.store().write_documents(vec![asked(run, number, now)]).await
+    })
 }
 
 /// Returns true if no process has to hold the run while it continues: its attempt is live, without

@@ -3,6 +3,7 @@
 use errand_model::Timestamp;
 use errand_model::callback::wait_after;
 use errand_store::{DocumentKind, Expect};
+use futures_util::future::BoxFuture;
 
 use super::client::Answer;
 use super::entry::{DeliveryAttempt, EntryState, OutboxEntry, key};
@@ -29,58 +30,63 @@ pub(super) struct FinishedTry {
 }
 
 /// Records a finished try: the state and next try of the report, and the failures of its receiver.
-pub(super) async fn settle(engine: &Engine, tried: FinishedTry) -> Result<(), Error> {
-    let FinishedTry { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } =
-        tried;
-    let namespace = namespace.as_deref();
-    describe(&mut delivery, &answer, ended_at);
-    count(engine, after(&entry, &answer, ended_at)?.0.state);
-    let mut current = entry.clone();
-    for _ in 0..TRIES {
-        let (next, due_at) = after(&current, &answer, ended_at)?;
-        let mut writes = vec![
-            next.write(namespace, Expect::Revision(revision), due_at),
-            delivery.write(namespace, &entry),
-        ];
-        writes.extend(delivery.forget_old(namespace, &entry));
-        match engine.store().write_documents(writes).await {
-            Ok(()) => break,
-            Err(errand_store::Error::DocumentChanged { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let key = key(&entry.run_id, entry.seq);
-        match engine.store().document(DocumentKind::Callback, namespace, &key).await? {
-            Some(document) => {
-                (current, revision) = (OutboxEntry::read(&document)?, document.revision);
-                if current.tries != entry.tries && error_of(&answer).is_some() {
-                    // Another process tries it again already, and will set its state.
-                    engine.store().write_documents(vec![delivery.write(namespace, &entry)]).await?;
-                    break;
-                }
+pub(super) fn settle(engine: &Engine, tried: FinishedTry) -> BoxFuture<'_, Result<(), Error>> {
+    Box::pin(async move {
+        let FinishedTry { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } =
+            tried;
+        let namespace = namespace.as_deref();
+        describe(&mut delivery, &answer, ended_at);
+        count(engine, after(&entry, &answer, ended_at)?.0.state);
+        let mut current = entry.clone();
+        for _ in 0..TRIES {
+            let (next, due_at) = after(&current, &answer, ended_at)?;
+            let mut writes = vec![
+                next.write(namespace, Expect::Revision(revision), due_at),
+                delivery.write(namespace, &entry),
+            ];
+            writes.extend(delivery.forget_old(namespace, &entry));
+            match engine.store().write_documents(writes).await {
+                Ok(()) => break,
+                Err(errand_store::Error::DocumentChanged { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
-            // The run was removed meanwhile.
-            None => return Ok(()),
+            let key = key(&entry.run_id, entry.seq);
+            match engine.store().document(DocumentKind::Callback, namespace, &key).await? {
+                Some(document) => {
+                    (current, revision) = (OutboxEntry::read(&document)?, document.revision);
+                    if current.tries != entry.tries && error_of(&answer).is_some() {
+                        // Another process tries it again already, and will set its state.
+                        engine
+                            .store()
+                            .write_documents(vec![delivery.write(namespace, &entry)])
+                            .await?;
+                        break;
+                    }
+                }
+                // The run was removed meanwhile.
+                None => return Ok(()),
+            }
         }
-    }
-    let error = error_of(&answer);
-    if let Some(error) = &error {
-        tracing::warn!(
-            run_id = entry.run_id.as_str(),
-            id = entry.id(),
-            origin,
-            tries = entry.tries,
-            error,
-            "a report was not delivered"
-        );
-    }
-    let changed = target::change(engine, namespace, &origin, |target| match &error {
-        None => target.after_success(),
-        Some(error) => Some(target.after_failure(ended_at, error)),
-    });
-    match changed.await {
-        Ok(_) | Err(Error::Problem(super::CallbackProblem::NoTarget { .. })) => Ok(()),
-        Err(error) => Err(error),
-    }
+        let error = error_of(&answer);
+        if let Some(error) = &error {
+            tracing::warn!(
+                run_id = entry.run_id.as_str(),
+                id = entry.id(),
+                origin,
+                tries = entry.tries,
+                error,
+                "a report was not delivered"
+            );
+        }
+        let changed = target::change(engine, namespace, &origin, |target| match &error {
+            None => target.after_success(),
+            Some(error) => Some(target.after_failure(ended_at, error)),
+        });
+        match changed.await {
+            Ok(_) | Err(Error::Problem(super::CallbackProblem::NoTarget { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    })
 }
 
 /// Counts a try by the state of the report after it.

@@ -4,6 +4,7 @@ use errand_model::RunId;
 use errand_model::event::{EventBody, ReplayDiverged};
 use errand_model::replay::RecordedRun;
 use errand_model::run::Status;
+use futures_util::future::BoxFuture;
 
 use super::Error;
 use crate::again::journal;
@@ -27,30 +28,35 @@ pub struct ReplayOutcome {
 /// # Errors
 ///
 /// If the registry fails, or the repeated run is gone.
-pub async fn result(engine: &Engine, run_id: &RunId) -> Result<ReplayOutcome, Error> {
-    let run = wait::load(engine, run_id).await?.run;
-    let mut divergence = None;
-    for event in journal(engine, run_id).await? {
-        if let Ok(EventBody::ReplayDiverged(diverged)) = event.body() {
-            divergence.get_or_insert(diverged);
+pub fn result<'a>(
+    engine: &'a Engine,
+    run_id: &'a RunId,
+) -> BoxFuture<'a, Result<ReplayOutcome, Error>> {
+    Box::pin(async move {
+        let run = wait::load(engine, run_id).await?.run;
+        let mut divergence = None;
+        for event in journal(engine, run_id).await? {
+            if let Ok(EventBody::ReplayDiverged(diverged)) = event.body() {
+                divergence.get_or_insert(diverged);
+            }
         }
-    }
-    let mut outcome =
-        ReplayOutcome { is_same: false, divergence, error: None, compared: Vec::new() };
-    if outcome.divergence.is_some() {
-        return Ok(outcome);
-    }
-    let Some(of) = run.spec.replay.as_ref().map(|replay| replay.of.clone()) else {
-        return Ok(outcome);
-    };
-    let original = wait::load(engine, &of).await?.run;
-    let record = RecordedRun::of(&original, &journal(engine, &of).await?)?;
-    outcome.error = stopped(&run.status, &original.status);
-    outcome.is_same = outcome.error.is_none();
-    if outcome.is_same {
-        outcome.compared = record.summary();
-    }
-    Ok(outcome)
+        let mut outcome =
+            ReplayOutcome { is_same: false, divergence, error: None, compared: Vec::new() };
+        if outcome.divergence.is_some() {
+            return Ok(outcome);
+        }
+        let Some(of) = run.spec.replay.as_ref().map(|replay| replay.of.clone()) else {
+            return Ok(outcome);
+        };
+        let original = wait::load(engine, &of).await?.run;
+        let record = RecordedRun::of(&original, &journal(engine, &of).await?)?;
+        outcome.error = stopped(&run.status, &original.status);
+        outcome.is_same = outcome.error.is_none();
+        if outcome.is_same {
+            outcome.compared = record.summary();
+        }
+        Ok(outcome)
+    })
 }
 
 /// Returns why a replay without a difference ended early; `None` if it reached its end.

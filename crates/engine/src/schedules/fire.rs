@@ -4,6 +4,7 @@ use errand_api::gateway::schedule::ScheduleSlot;
 use errand_model::schedule::{SkipReason, SkippedSlots, SlotStep};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Document, Expect};
+use futures_util::future::BoxFuture;
 
 use super::schedule::RegisteredSchedule;
 use crate::documents::read;
@@ -28,50 +29,52 @@ struct OpenSchedule<'a> {
 }
 
 /// Fires and skips the due slots of one schedule.
-pub(super) async fn fire_due(
-    engine: &Engine,
-    document: &Document,
-) -> Result<ScheduleOutcome, Error> {
-    let now = engine.now();
-    let key = (document.namespace.as_deref(), document.key.as_str());
-    let schedule: RegisteredSchedule = read(document)?;
-    let mut due = schedule.definition.parse()?.due(schedule.settled_until(), now);
-    let mut is_busy = is_busy(engine, &schedule).await?;
-    let mut open = OpenSchedule { engine, key, schedule, revision: document.revision };
-    while let Some(step) = due.next_step(is_busy) {
-        let is_ours = match step {
-            SlotStep::Wait => return Ok(ScheduleOutcome::Waits),
-            SlotStep::Skip(SkippedSlots { slots, latest, reason }) => {
-                let why = match reason {
-                    SkipReason::Missed => "missed while no server was there to fire it",
-                    SkipReason::Overlap => "the run before it is not over",
-                };
-                open.skip((slots, latest), why.to_owned()).await?
+pub(super) fn fire_due<'a>(
+    engine: &'a Engine,
+    document: &'a Document,
+) -> BoxFuture<'a, Result<ScheduleOutcome, Error>> {
+    Box::pin(async move {
+        let now = engine.now();
+        let key = (document.namespace.as_deref(), document.key.as_str());
+        let schedule: RegisteredSchedule = read(document)?;
+        let mut due = schedule.definition.parse()?.due(schedule.settled_until(), now);
+        let mut is_busy = is_busy(engine, &schedule).await?;
+        let mut open = OpenSchedule { engine, key, schedule, revision: document.revision };
+        while let Some(step) = due.next_step(is_busy) {
+            let is_ours = match step {
+                SlotStep::Wait => return Ok(ScheduleOutcome::Waits),
+                SlotStep::Skip(SkippedSlots { slots, latest, reason }) => {
+                    let why = match reason {
+                        SkipReason::Missed => "missed while no server was there to fire it",
+                        SkipReason::Overlap => "the run before it is not over",
+                    };
+                    open.skip((slots, latest), why.to_owned()).await?
+                }
+                SlotStep::Fire(slot) => match open.fire(Some(slot)).await {
+                    Ok(_) => {
+                        is_busy = true;
+                        true
+                    }
+                    Err(error) if is_changed(&error) => false,
+                    // The registry may be back later: the slot stays due.
+                    Err(error @ Error::Store(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(schedule = key.1, error = %error, "a slot cannot be fired");
+                        open.skip((1, slot), format!("it cannot be fired: {error}")).await?
+                    }
+                },
+            };
+            if !is_ours {
+                return Ok(ScheduleOutcome::Handled);
             }
-            SlotStep::Fire(slot) => match open.fire(Some(slot)).await {
-                Ok(_) => {
-                    is_busy = true;
-                    true
-                }
-                Err(error) if is_changed(&error) => false,
-                // The registry may be back later: the slot stays due.
-                Err(error @ Error::Store(_)) => return Err(error),
-                Err(error) => {
-                    tracing::warn!(schedule = key.1, error = %error, "a slot cannot be fired");
-                    open.skip((1, slot), format!("it cannot be fired: {error}")).await?
-                }
-            },
-        };
-        if !is_ours {
-            return Ok(ScheduleOutcome::Handled);
         }
-    }
-    if open.schedule.next_slot().is_some_and(|next| next <= now) {
-        // Nothing fired and nothing was skipped, and yet it is due: its stored due time is
-        // refreshed, so that it is not found again and again.
-        open.save().await?;
-    }
-    Ok(ScheduleOutcome::Handled)
+        if open.schedule.next_slot().is_some_and(|next| next <= now) {
+            // Nothing fired and nothing was skipped, and yet it is due: its stored due time is
+            // refreshed, so that it is not found again and again.
+            open.save().await?;
+        }
+        Ok(ScheduleOutcome::Handled)
+    })
 }
 
 /// Returns true if the run that was fired last is not over.

@@ -39,6 +39,7 @@ use errand_model::event::RunKind;
 use errand_model::run::{Expire, HandBack, Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -113,7 +114,7 @@ pub async fn supervise(
     loop {
         let stored = stored::load(engine, &run_id).await?;
         let charge = LeasedRun { stored, lease, term: Term::for_life() };
-        let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
+        let (run, successor) = carry_through(engine, charge, &mut channels).await?;
         let Some(successor) = successor else { break };
         engine.store().sync_files(&run.id).await?;
         channels.note(&format!("handed over from run {} to run {}", run.id, successor.0));
@@ -146,7 +147,7 @@ pub async fn carry_on(
     charge: LeasedRun,
     mut channels: SupervisorChannels,
 ) -> Result<Run, Error> {
-    let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
+    let (run, successor) = carry_through(engine, charge, &mut channels).await?;
     if let Some((run_id, lease)) = successor {
         // A supervisor of one run leaves the successor to a helper.
         launch::hand_over(engine, &run_id, &lease).await?;
@@ -154,60 +155,65 @@ pub async fn carry_on(
     Ok(run)
 }
 
+/// A run that was carried through, with its successor and that one's lease if the run was handed over.
+type CarriedRun = (Run, Option<(RunId, Lease)>);
+
 /// Carries one run on. Also returns its successor, if this process holds that.
-async fn carry_through(
-    engine: &Engine,
+fn carry_through<'a>(
+    engine: &'a Engine,
     charge: LeasedRun,
-    channels: &mut SupervisorChannels,
-) -> Result<(Run, Option<(RunId, Lease)>), Error> {
-    let LeasedRun { stored, mut lease, term } = charge;
-    let run_id = &stored.run.id.clone();
-    let kind = stored.run.spec.kind;
-    if stored.run.spec.placement.is_some() {
-        // An error is reported by the attempt that needs the parcel.
-        drop(parcels::fetch(engine, &stored.run.spec.agent.digest));
-    }
-    // Schedules follow the wall clock; limits, delays and durations must not.
-    let engine = &if kind == RunKind::Service {
-        engine.clone()
-    } else {
-        engine.steadied(stored::last_at(engine, &stored).await?)
-    };
-    let mut journal = Journal::open(engine, stored, &lease, term).await?;
-    loop {
-        let mut writer = JoinSet::new();
-        writer.spawn(journal.clone().write());
-        let next = under_lease(engine, &journal, channels).await;
-        writer.shutdown().await;
-        journal.write_unrecorded();
-        let next = match next {
-            Err(error) if error.code() == ErrorCode::DiskFull => {
-                end_on_full_disk(&journal, channels, error).await?
-            }
-            next => next?,
+    channels: &'a mut SupervisorChannels,
+) -> BoxFuture<'a, Result<CarriedRun, Error>> {
+    Box::pin(async move {
+        let LeasedRun { stored, mut lease, term } = charge;
+        let run_id = &stored.run.id.clone();
+        let kind = stored.run.spec.kind;
+        if stored.run.spec.placement.is_some() {
+            // An error is reported by the attempt that needs the parcel.
+            drop(parcels::fetch(engine, &stored.run.spec.agent.digest));
+        }
+        // Schedules follow the wall clock; limits, delays and durations must not.
+        let engine = &if kind == RunKind::Service {
+            engine.clone()
+        } else {
+            engine.steadied(stored::last_at(engine, &stored).await?)
         };
-        if next == Next::Over {
-            break;
+        let mut journal = Journal::open(engine, stored, &lease, term).await?;
+        loop {
+            let mut writer = JoinSet::new();
+            writer.spawn(journal.clone().write());
+            let next = under_lease(engine, &journal, channels).await;
+            writer.shutdown().await;
+            journal.write_unrecorded();
+            let next = match next {
+                Err(error) if error.code() == ErrorCode::DiskFull => {
+                    end_on_full_disk(&journal, channels, error).await?
+                }
+                next => next?,
+            };
+            if next == Next::Over {
+                break;
+            }
+            if let Some(note) = journal.look(|run, _| outcome::retry_of(run)) {
+                channels.note(&note);
+            }
+            // Each attempt has a lease of its own, so that no event of an older one is ever accepted.
+            let run = journal.look(|run, _| run.clone());
+            lease = lease::take(engine, &run, journal.epoch()).await?;
+            journal = journal.reopen(stored::load(engine, run_id).await?, &lease).await?;
         }
-        if let Some(note) = journal.look(|run, _| outcome::retry_of(run)) {
-            channels.note(&note);
+        channels.say(HelperReport::Began);
+        let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
+        if journal.look(|run, _| is_left(run))
+            && let Ok(Some(left)) = engine.store().load(run_id).await
+            && left.open_requests > 0
+        {
+            // Requests of its last moments, which the supervisor did not read. After a failure the next
+            // reconciler answers them.
+            drop(reconcile::reconcile(engine, left).await);
         }
-        // Each attempt has a lease of its own, so that no event of an older one is ever accepted.
-        let run = journal.look(|run, _| run.clone());
-        lease = lease::take(engine, &run, journal.epoch()).await?;
-        journal = journal.reopen(stored::load(engine, run_id).await?, &lease).await?;
-    }
-    channels.say(HelperReport::Began);
-    let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
-    if journal.look(|run, _| is_left(run))
-        && let Ok(Some(left)) = engine.store().load(run_id).await
-        && left.open_requests > 0
-    {
-        // Requests of its last moments, which the supervisor did not read. After a failure the next
-        // reconciler answers them.
-        drop(Box::pin(reconcile::reconcile(engine, left)).await);
-    }
-    Ok((journal.look(|run, _| run.clone()), journal.held_successor()))
+        Ok((journal.look(|run, _| run.clone()), journal.held_successor()))
+    })
 }
 
 /// Supervises a run as a task of its own: a service's supervisor supervises its wakes like this.

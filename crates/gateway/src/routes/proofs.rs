@@ -29,7 +29,7 @@ pub(crate) async fn get_comparison(
     OneRun(stored): OneRun,
 ) -> Result<Json<Comparison>, Refusal> {
     let run_id = stored.run.id.clone();
-    let stored = Box::pin(reconcile::reconcile(gateway.engine(), *stored)).await?;
+    let stored = reconcile::reconcile(gateway.engine(), *stored).await?;
     if !stored.run.status.is_terminal() {
         let detail = format!("run {run_id} is {}", stored.run.status.name());
         return Err(Refusal::new(ErrorCode::RunLive, detail));

@@ -121,9 +121,9 @@ impl Pace {
     async fn wait(&mut self, engine: &Engine) -> Result<(), Failure> {
         while self.under_way.len() >= self.most {
             let ends = self.under_way.iter().map(|run_id| {
-                Box::pin(wait::until(engine, run_id, None, |stored| {
+                wait::until(engine, run_id, None, |stored| {
                     stored.run.status.is_terminal() || stored.run.is_at_rest()
-                }))
+                })
             });
             let (ended, place, _) = select_all(ends).await;
             match ended {

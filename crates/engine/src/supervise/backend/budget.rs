@@ -292,7 +292,7 @@ impl AttemptBackend {
             if stored.run.status.is_terminal() || reconcile::is_supervised(&self.engine, &stored) {
                 continue;
             }
-            Box::pin(reconcile::reconcile(&self.engine, stored))
+            reconcile::reconcile(&self.engine, stored)
                 .await
                 .map_err(|error| failed(error.into()))?;
             buried = true;
