@@ -15,6 +15,7 @@ mod section;
 mod shares;
 mod socket;
 mod step_agent;
+mod tool_client;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -30,6 +31,12 @@ fn main() -> ExitCode {
     // This program is also the agent of some measurements.
     if words.first().is_some_and(|word| word == model_client::MODE) {
         return answer(model_client::run(words.get(1..).unwrap_or_default()));
+    }
+    if words.first().is_some_and(|word| word == tool_client::MODE) {
+        return answer(tool_client::run(words.get(1..).unwrap_or_default()));
+    }
+    if words.first().is_some_and(|word| word == tool_client::SERVER_MODE) {
+        return answer(tool_client::serve());
     }
     if words.first().is_some_and(|word| word == step_agent::MODE) {
         return answer(step_agent::run(words.get(1..).unwrap_or_default()));

@@ -17,6 +17,7 @@ mod steps;
 mod store;
 mod stream;
 mod tasks;
+mod tools;
 mod usage;
 mod worker;
 
@@ -73,6 +74,12 @@ pub(crate) const ALL: &[Section] = &[
         about: "model calls through errand, ten at once, in six formats",
         is_long: false,
         measure: models::measure,
+    },
+    Section {
+        name: "tools",
+        about: "tool calls through errand, one after the other",
+        is_long: false,
+        measure: tools::measure,
     },
     Section {
         name: "journals",

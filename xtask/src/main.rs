@@ -21,6 +21,7 @@ mod schemathesis;
 mod shell;
 mod test;
 mod tidy;
+mod tool_sdks;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::{
     Failure, clients, cyclonedx, grpc, model_sdks, moto, packages, prometheus, schemathesis, shell,
+    tool_sdks,
 };
 
 /// Crates whose documentation has examples that are run.
@@ -38,7 +39,8 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let s3 = moto::install();
     let [python, typescript] = clients::install();
     let sdks = model_sdks::install();
-    let tools = [schema, client, described, parser, s3, python, typescript, sdks];
+    let of_tools = tool_sdks::install();
+    let tools = [schema, client, described, parser, s3, python, typescript, sdks, of_tools];
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;

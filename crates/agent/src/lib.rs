@@ -17,6 +17,7 @@ pub mod redact;
 pub mod regular;
 pub mod secret;
 pub mod target;
+pub mod tool_door;
 pub mod workspace;
 
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};

@@ -1,7 +1,7 @@
-//! The seam to the model gateway: one door for each attempt whose agent has providers.
+//! The seam to the gateways: one door for each attempt whose agent has providers or tool servers.
 //!
-//! A door is an address of this machine at which the agent finds its model providers. It knows the
-//! formats of providers and nothing of journals: what it is asked is a call to the attempt's
+//! A door is an address of this machine at which the agent finds its model providers and its tools.
+//! It knows the formats of both and nothing of journals: what it is asked is a call to the attempt's
 //! [`Backend`].
 
 use std::fmt;
@@ -12,11 +12,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use errand_api::agent_file::ProviderName;
+use errand_model::failure::Failure;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::agent_api::Backend;
 use crate::redact::Redactor;
 use crate::secret::FoundSecret;
+use crate::tool_door::ToolDoorOrder;
 
 /// Variable with the path of a door's socket, for the shim of a container.
 pub const SOCKET_VARIABLE: &str = "ERRAND_MODEL_SOCKET";
@@ -37,6 +40,9 @@ pub trait ModelGateway: Send + Sync + fmt::Debug {
 pub trait ModelDoor: Send + Sync + fmt::Debug {
     /// Variables in which SDKs and coding agents look for their providers and keys.
     fn variables(&self) -> Vec<(&'static str, String)>;
+
+    /// Failure for which the attempt has to end, once there is one. `None`: there will be none.
+    fn failure(&self) -> Option<watch::Receiver<Option<Failure>>>;
 
     /// Serves the door until `shutdown` completes, and then for as long as the calls under way
     /// need to learn their usage, within a bound.
@@ -63,6 +69,8 @@ pub struct ModelDoorOrder {
     pub token: String,
     /// Providers that the agent may reach.
     pub providers: Vec<ModelProvider>,
+    /// Tools that the agent may call.
+    pub tools: Option<ToolDoorOrder>,
     /// Masks the requests that are recorded.
     pub redactor: Redactor,
     /// Path of a socket at which the door is served, for an agent that does not see this machine:
@@ -91,6 +99,22 @@ pub enum ModelDoorError {
         provider: ProviderName,
         /// Address as given.
         url: String,
+    },
+    /// The address of a tool server is no URL, or one of its headers cannot be sent.
+    #[error("the tool server {server} cannot be reached: {reason}")]
+    ToolServer {
+        /// Name of the server.
+        server: String,
+        /// Problem with its address or its headers.
+        reason: String,
+    },
+    /// The program of a tool server cannot be executed.
+    #[error("the tool server {server} cannot be started: {reason}")]
+    ToolProgram {
+        /// Name of the server.
+        server: String,
+        /// Problem with its program.
+        reason: String,
     },
     /// The key of a provider cannot be a part of a header.
     #[error("the secret {name} cannot be a key: it has characters that no HTTP header may have")]

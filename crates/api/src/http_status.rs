@@ -125,6 +125,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::BudgetInvalid
         | ErrorCode::PriceTableInvalid
         | ErrorCode::ProviderInvalid
+        | ErrorCode::ToolServerInvalid
         | ErrorCode::ModelRequestInvalid
         | ErrorCode::ParcelInvalid
         | ErrorCode::ParcelSymlinkEscapes
@@ -238,6 +239,10 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ProviderUnreachable
         | ErrorCode::ProviderRefused
         | ErrorCode::ModelAnswerIncomplete
+        | ErrorCode::ToolServerFailed
+        | ErrorCode::ToolNameTaken
+        | ErrorCode::ToolCallFailed
+        | ErrorCode::InterruptedEffect
         | ErrorCode::LeaseLost
         | ErrorCode::Stopped
         | ErrorCode::Superseded

@@ -132,7 +132,7 @@ impl ProviderClient {
         Self { settings, made: Arc::default() }
     }
 
-    fn get(&self) -> Result<reqwest::Client, String> {
+    pub(crate) fn get(&self) -> Result<reqwest::Client, String> {
         self.made.get_or_init(|| client(&self.settings)).clone()
     }
 }

@@ -13,9 +13,12 @@ use errand_agent::model_door::{
     Serving, Shutdown,
 };
 use errand_agent::redact::Redactor;
+use errand_model::failure::Failure;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::bounds;
 use crate::context::{DoorContext, ProviderClient};
@@ -23,6 +26,7 @@ use crate::handler;
 use crate::listening::{Connection, Listening};
 use crate::provider::Provider;
 use crate::settings::DoorSettings;
+use crate::tools::ToolGateway;
 use crate::variables;
 
 /// Doors to model providers. Nothing is bound or loaded before a door is opened.
@@ -47,7 +51,14 @@ impl ModelGateway for ModelDoors {
             .collect::<Result<_, _>>()?;
         let listener = Listening::open(order.socket.as_deref()).map_err(ModelDoorError::Listen)?;
         let origin = listener.origin().map_err(ModelDoorError::Listen)?;
+        let failure = order.tools.as_ref().map(|tools| tools.failed.subscribe());
+        let tools = order
+            .tools
+            .map(|tools| ToolGateway::new(tools, &order.redactor, &self.client).map(Arc::new))
+            .transpose()?;
         Ok(Box::new(Door {
+            tools,
+            failure,
             listener,
             origin,
             socket: order.socket,
@@ -67,6 +78,8 @@ struct Door {
     token: String,
     redactor: Redactor,
     providers: Vec<Arc<Provider>>,
+    tools: Option<Arc<ToolGateway>>,
+    failure: Option<watch::Receiver<Option<Failure>>>,
     doors: ModelDoors,
 }
 
@@ -80,7 +93,14 @@ impl ModelDoor for Door {
     fn variables(&self) -> Vec<(&'static str, String)> {
         let all = self.providers.iter();
         let socket = self.socket.iter().map(|it| (SOCKET_VARIABLE, it.display().to_string()));
-        all.flat_map(|it| variables::of(it.name, &self.origin, &self.token)).chain(socket).collect()
+        let of_models = all.flat_map(|it| variables::of(it.name, &self.origin, &self.token));
+        let of_tools =
+            self.tools.iter().flat_map(|_| variables::of_tools(&self.origin, &self.token));
+        of_models.chain(of_tools).chain(socket).collect()
+    }
+
+    fn failure(&self) -> Option<watch::Receiver<Option<Failure>>> {
+        self.failure.clone()
     }
 
     fn serve(self: Box<Self>, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Serving {
@@ -90,21 +110,35 @@ impl ModelDoor for Door {
 
 /// Serves a door until `shutdown` completes and the calls under way have ended.
 async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
-    let Door { listener, token, redactor, providers, doors, .. } = door;
+    let Door { listener, token, redactor, providers, tools, doors, .. } = door;
     let context = Arc::new(DoorContext::new((token, redactor), providers, backend, doors.client));
+    let mut starting = JoinSet::new();
+    if let Some(tools) = tools.clone() {
+        let context = Arc::clone(&context);
+        starting.spawn(async move { tools.begin(context.backend()).await });
+    }
     let bounds = ServeBounds { connections: bounds::CONNECTIONS, drain: Duration::ZERO };
-    let served = listener.serve(bounds, shutdown, |stream| converse(stream, Arc::clone(&context)));
+    let served = listener
+        .serve(bounds, shutdown, |stream| converse(stream, Arc::clone(&context), tools.clone()));
     // A listener that cannot be served has no calls.
     drop(served.await);
     context.drain().await;
+    starting.shutdown().await;
+    if let Some(tools) = tools {
+        tools.close().await;
+    }
     ModelDoorReport { requests: context.requests() }
 }
 
 /// Serves one connection to its end. Its errors do not concern other connections.
-async fn converse(stream: Box<dyn Connection>, context: Arc<DoorContext>) {
+async fn converse(
+    stream: Box<dyn Connection>,
+    context: Arc<DoorContext>,
+    tools: Option<Arc<ToolGateway>>,
+) {
     let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(handler::answer(context, request).await) }
+        let (context, tools) = (Arc::clone(&context), tools.clone());
+        async move { Ok::<_, Infallible>(handler::answer(context, tools, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder

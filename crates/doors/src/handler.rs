@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use errand_agent::tool_door;
 use errand_api::error_code::ErrorCode;
 use errand_wire::refusal::RefusalCause;
 use errand_wire::{WireCall, WireFormat};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderMap, UPGRADE};
+use hyper::header::{HeaderMap, HeaderValue, UPGRADE, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
@@ -17,8 +18,9 @@ use crate::context::DoorContext;
 use crate::ledger::Try;
 use crate::provider;
 use crate::refuse::ClientShape;
-use crate::respond::DoorBody;
+use crate::respond::{DoorBody, response};
 use crate::token;
+use crate::tools::{self, ToolGateway};
 use crate::usage::ExpectedUsage;
 
 /// Header in which the SDKs of `OpenAI` and Anthropic count how often they repeated a request.
@@ -27,13 +29,29 @@ const RETRY_COUNT: &str = "x-stainless-retry-count";
 /// Answers one request.
 pub(crate) async fn answer(
     door: Arc<DoorContext>,
+    gateway: Option<Arc<ToolGateway>>,
     request: Request<Incoming>,
 ) -> Response<DoorBody> {
     let (parts, body) = request.into_parts();
+    if let Some(gateway) = gateway.filter(|_| parts.uri.path() == tool_door::PATH) {
+        if token::place_of(door.token(), &parts.headers, None).is_none() {
+            return unauthorized();
+        }
+        return tools::answer(&door, &gateway, (parts, body)).await;
+    }
     match checked(&door, parts, body).await {
         Ok(call) => begin::answer(&door, call).await,
         Err(refused) => *refused,
     }
+}
+
+/// Refuses a request for tools without the token of the attempt.
+fn unauthorized() -> Response<DoorBody> {
+    let text = "the token is missing, or is not the one of this attempt of the run: send \
+                $ERRAND_MCP_TOKEN as bearer\n";
+    let mut refused = response(401, text);
+    refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
 }
 
 /// Checks a request, and describes the call that it asks for.

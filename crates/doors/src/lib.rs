@@ -1,7 +1,7 @@
-//! Doors of agents to their model providers.
+//! Doors of agents to their model providers and tools.
 //!
-//! [`ModelDoors`] opens one door for each attempt whose agent has providers: a loopback address at
-//! which unmodified SDKs find them, with the token of the attempt as their key. A request is
+//! [`ModelDoors`] opens one door for each attempt whose agent has providers or tool servers: a
+//! loopback address at which unmodified SDKs find them, with the token of the attempt as their key. A request is
 //! recorded before its provider is called, its bytes are passed on unchanged in both directions, and
 //! the end of an answer is recorded before its last bytes are handed on.
 //!
@@ -24,6 +24,7 @@ mod refuse;
 mod respond;
 mod settings;
 mod token;
+mod tools;
 mod transcript;
 mod usage;
 mod variables;

@@ -1,8 +1,15 @@
 //! Variables in which SDKs and coding agents look for their providers.
 
+use errand_agent::tool_door;
 use errand_api::agent_file::ProviderName;
 
 use crate::provider::Provider;
+
+/// Returns the variables with which the agent finds its tools.
+pub(crate) fn of_tools(origin: &str, token: &str) -> [(&'static str, String); 2] {
+    let url = format!("{origin}{}", tool_door::PATH);
+    [(tool_door::URL_VARIABLE, url), (tool_door::TOKEN_VARIABLE, token.to_owned())]
+}
 
 /// Returns the variables of a provider: those that lead to the door, and the agent's key for it.
 ///

@@ -225,7 +225,7 @@ pub(crate) fn of_attempt(
     for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
     }
-    let is_hidden = |name: &str| equipment.renamed.contains(name) || agent.providers.has_key(name);
+    let is_hidden = |name: &str| equipment.renamed.contains(name) || agent.hides_secret(name);
     for secret in secrets.iter().filter(|it| !is_hidden(&it.name)) {
         all.insert((&secret.name).into(), secret.value.expose_os().to_owned());
     }
@@ -235,13 +235,25 @@ pub(crate) fn of_attempt(
             all.insert(name.into(), secret.value.expose_os().to_owned());
         }
     }
-    let has_door = !agent.providers.is_empty();
+    let has_door = !agent.providers.is_empty() || !agent.mcp_servers.is_empty();
     for (name, value) in own {
         all.insert(name.into(), value);
     }
     if has_door {
         reach_loopback_directly(&mut all);
     }
+    all.into_iter().collect()
+}
+
+/// Returns the environment of a tool server: the caller's passed-on variables, and its own.
+pub(crate) fn of_tool_server(
+    around: &EngineContext,
+    recorded: Option<&CallerEnvironment>,
+    own: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let mut all = visible(around, recorded);
+    all.insert("PATH".into(), search_path(around, recorded));
+    all.extend(own);
     all.into_iter().collect()
 }
 

@@ -269,6 +269,13 @@ codes! {
     ModelAnswerIncomplete = "model_answer_incomplete", ERRAND_FAILED, OWN, "the answer of a model is malformed or came to no end";
     ModelRequestInvalid = "model_request_invalid", USAGE, OWN, "a model call cannot be understood";
     ModelRequestTooLarge = "model_request_too_large", USAGE, OWN, "the request of a model call is too large";
+
+    // Tools behind the gateway.
+    ToolServerInvalid = "tool_server_invalid", USAGE, permanent(Outside), "a tool server cannot be used as it is configured";
+    ToolServerFailed = "tool_server_failed", ERRAND_FAILED, permanent(Outside), "a tool server does not start, or does not speak the protocol";
+    ToolNameTaken = "tool_name_taken", ERRAND_FAILED, permanent(Outside), "two tools have the same name for the agent";
+    ToolCallFailed = "tool_call_failed", ERRAND_FAILED, OWN, "a tool server did not answer a call";
+    InterruptedEffect = "interrupted_effect", ERRAND_FAILED, OWN, "a call was cut off, and its effect may have happened";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, OWN, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, OWN, "an artifact cannot be recorded";
     BlobNotFound = "blob_not_found", ERRAND_FAILED, OWN, "the run names no such blob";

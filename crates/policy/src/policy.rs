@@ -57,6 +57,12 @@ impl Policy {
         self.mode == PolicyMode::Shadow
     }
 
+    /// Returns true if the rules deny a tool of these names whatever its arguments are. A program is
+    /// not asked: it may decide by arguments.
+    pub fn denies_tool(&self, names: &[&str]) -> bool {
+        rules::deny_tool(&self.rules, names)
+    }
+
     /// Decides about a call.
     pub fn decide(&self, call: &PolicyCall) -> PolicyDecision {
         let by_rules = rules::decide(&self.rules, call);

@@ -21,6 +21,15 @@ pub(crate) fn decide(rules: &PolicyRules, call: &PolicyCall) -> PolicyDecision {
     lists.as_ref().map_or(PolicyDecision::ALLOWED, |lists| by_lists(lists, call))
 }
 
+/// Returns true if a tool of these names is denied whatever its arguments are: a rule without
+/// conditions denies it, or no rule of the list of what is allowed is about it.
+pub(crate) fn deny_tool(rules: &PolicyRules, names: &[&str]) -> bool {
+    let Some(lists) = &rules.tools else { return false };
+    let is_about = |rule: &PolicyRule| names.iter().any(|name| matches(&rule.name, name));
+    let denies = lists.deny.iter().any(|rule| rule.when.is_empty() && is_about(rule));
+    denies || lists.allow.as_ref().is_some_and(|allowed| !allowed.iter().any(is_about))
+}
+
 fn by_lists(lists: &RuleLists, call: &PolicyCall) -> PolicyDecision {
     let find = |rules: &[PolicyRule]| rules.iter().find(|rule| fits(rule, call)).cloned();
     let shown = call.names.first().map_or("", String::as_str);

@@ -3,6 +3,7 @@
 mod coordination;
 mod model_call;
 mod session;
+mod tool_call;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub use self::model_call::{
     ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
 };
 pub use self::session::{KeptResult, SessionBackend};
+pub use self::tool_call::{
+    CalledTool, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart,
+};
 
 use super::Refusal;
 
@@ -32,7 +36,13 @@ use super::Refusal;
 /// Values that are passed in come from the agent and may contain secrets: the backend masks them.
 #[async_trait]
 pub trait Backend:
-    SessionBackend + CoordinationBackend + ModelCallBackend + Send + Sync + std::fmt::Debug
+    SessionBackend
+    + CoordinationBackend
+    + ModelCallBackend
+    + ToolCallBackend
+    + Send
+    + Sync
+    + std::fmt::Debug
 {
     /// Returns everything that the attempt starts from. Idempotent.
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal>;

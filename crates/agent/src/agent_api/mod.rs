@@ -25,9 +25,10 @@ mod upload;
 mod value;
 
 pub use backend::{
-    ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
-    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    SessionBackend, StepBegun, StepCall, StepCallResult, Terms, Upload,
+    ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend, InputCall,
+    KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    SessionBackend, StepBegun, StepCall, StepCallResult, Terms, ToolCallBackend, ToolCallBegun,
+    ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};

@@ -11,8 +11,10 @@ mod run_process;
 mod running;
 mod start;
 mod target;
+mod tool_server;
 
 pub use memory::MEMORY_LOOK_EVERY;
 pub use running::{LEAK_GRACE, RunningProcess, STRAGGLER_GRACE};
 pub use start::start;
 pub use target::ProcessTarget;
+pub use tool_server::{ServerPipes, ServerProcess};

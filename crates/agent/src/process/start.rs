@@ -122,7 +122,10 @@ fn is_too_big(error: &io::Error) -> bool {
 }
 
 /// Returns the files that `program` may mean, in the order in which they are tried.
-fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
+pub(super) fn candidates(
+    program: &OsStr,
+    env: &[(OsString, OsString)],
+) -> io::Result<Vec<CString>> {
     if program.is_empty() || program.as_bytes().contains(&b'/') {
         return Ok(vec![os::c_string(program)?]);
     }
@@ -171,7 +174,7 @@ fn full_pipe(bytes: &[u8]) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Creates a pipe for output: errand's end does not block, the agent's does.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&reader, true)?;
     Ok((reader, os::above_stdio(writer)?))

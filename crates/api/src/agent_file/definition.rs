@@ -18,10 +18,11 @@ use serde_json::Value;
 
 use super::container::ContainerPlace;
 use super::coordinator::{Coordinator, Member};
-use super::inventory::{Dependency, DependencyForm, McpServer, Model, Tool, ToolForm};
+use super::inventory::{Dependency, DependencyForm, Model, Tool, ToolForm};
 use super::kubernetes::KubernetesPlace;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
+use super::mcp_server::McpServer;
 use super::policy::PolicyRules;
 use super::providers::Providers;
 use super::retry::RetryPolicyForm;
@@ -89,8 +90,8 @@ pub struct Agent {
     #[schemars(with = "Vec<ConfigName>", extend("uniqueItems" = true))]
     pub configs: Vec<String>,
     /// Names of secrets, set in the environment of the agent and masked everywhere: from the
-    /// environment of errand, else from its secret store. Keys of `providers` are among them by
-    /// themselves, and are not set in the environment of the agent.
+    /// environment of errand, else from its secret store. Keys of `providers` and secrets of
+    /// `mcp_servers` are among them by themselves, and are not set in the environment of the agent.
     #[schemars(with = "Vec<SecretName>", extend("uniqueItems" = true))]
     pub secrets: Vec<String>,
     /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
@@ -100,9 +101,9 @@ pub struct Agent {
     /// nor keeps the agent from calling others.
     #[schemars(with = "Vec<Section<ToolForm>>")]
     pub tools: Vec<Tool>,
-    /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not
-    /// start or reach them.
-    #[schemars(with = "Vec<Section<McpServer>>")]
+    /// Tool servers that the agent reaches through errand, which starts them, gives them their
+    /// secrets, records each call as a step and applies policies and budgets.
+    #[schemars(with = "Vec<Section<McpServer>>", length(max = 32))]
     pub mcp_servers: Vec<McpServer>,
     /// Tier of the catalog: defaults of a class of agents, with services that all of them need.
     #[schemars(with = "TierName")]
@@ -189,9 +190,15 @@ impl Agent {
         }
     }
 
-    /// Secrets that are set in the environment of the agent: those that are no provider's key.
+    /// Secrets that are set in the environment of the agent: those of no provider and no tool server.
     pub fn visible_secrets(&self) -> impl Iterator<Item = &String> {
-        self.secrets.iter().filter(|name| !self.providers.has_key(name))
+        self.secrets.iter().filter(|name| !self.hides_secret(name))
+    }
+
+    /// Returns true if a secret is that of a provider or of a tool server, which the agent never sees.
+    pub fn hides_secret(&self, name: &str) -> bool {
+        let mut of_servers = self.mcp_servers.iter().flat_map(McpServer::secrets);
+        self.providers.has_key(name) || of_servers.any(|secret| secret == name)
     }
 
     /// Returns the fields of the definition that this version of errand cannot honour, for people.

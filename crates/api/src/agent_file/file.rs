@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use super::at::At;
 use super::definition::{API_VERSION, Agent, AgentSchedule, KIND, TargetKind, Workspace};
-use super::inventory::{DependencyForm, McpServer, Model, ToolForm};
+use super::inventory::{DependencyForm, Model, ToolForm};
 use super::known::Known;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
+use super::mcp_server::McpServer;
 use super::policy::PolicyRules;
 use super::problem::AgentFileProblem;
 use super::providers::Providers;
@@ -20,7 +21,7 @@ use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
-use super::{command_files, kubernetes, read_coordinator, retry, scalar, whole};
+use super::{command_files, kubernetes, mcp_server, read_coordinator, retry, scalar, whole};
 
 /// An agent: a named, versioned definition of what errand runs.
 #[derive(Clone, Debug, JsonSchema)]
@@ -122,6 +123,7 @@ fn reader_of(name: &str) -> Option<ReadNamed> {
         "RetryPolicy" => Some(retry::read),
         name => scalar::reader_of(name)
             .or_else(|| kubernetes::reader_of(name))
+            .or_else(|| mcp_server::reader_of(name))
             .or_else(|| read_coordinator::reader_of(name)),
     }
 }
@@ -158,7 +160,7 @@ fn definition(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
     });
     let fields: Map<String, Value> = sections.flatten().collect();
     let mut agent: Agent = value_of(reader, root, Value::Object(fields))?;
-    add_provider_keys(&mut agent);
+    add_hidden_secrets(&mut agent);
     if let Some(spec) = root.field("spec").filter(At::is_map) {
         command_files::note(reader, &spec, &agent);
         whole::check(reader, &spec, &agent);
@@ -166,12 +168,15 @@ fn definition(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
     Some(agent)
 }
 
-/// Adds the keys of providers to the secrets of the agent: they are looked up, masked and asked for
-/// like any other.
-fn add_provider_keys(agent: &mut Agent) {
-    for (_, provider) in agent.providers.iter() {
-        if !agent.secrets.contains(&provider.key) {
-            agent.secrets.push(provider.key.clone());
+/// Adds the keys of providers and the secrets of tool servers to the secrets of the agent: they are
+/// looked up, masked and asked for like any other.
+fn add_hidden_secrets(agent: &mut Agent) {
+    let keys = agent.providers.iter().map(|(_, provider)| &provider.key);
+    let of_servers = agent.mcp_servers.iter().flat_map(McpServer::secrets);
+    let hidden: Vec<String> = keys.chain(of_servers).cloned().collect();
+    for name in hidden {
+        if !agent.secrets.contains(&name) {
+            agent.secrets.push(name);
         }
     }
 }

@@ -1,15 +1,11 @@
 //! Models, tools and servers that an agent uses.
 
-use std::collections::BTreeMap;
-
 use errand_model::accounting::SideEffect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::scalar::{
-    AnySchema, CommandLine, DependencyName, Environment, HttpUrl, NeededService, Slug, ToolName,
-};
+use super::scalar::{AnySchema, CommandLine, DependencyName, NeededService, Slug, ToolName};
 
 /// The model that an agent uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,28 +67,6 @@ pub struct Tool {
     /// Side effect of a call; unknown if absent, and then treated as the worst.
     #[serde(default)]
     pub side_effect: Option<SideEffect>,
-}
-
-/// An MCP server: one on stdio has a `command`, another a `url`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["command"] }, { "required": ["url"] }]))]
-pub struct McpServer {
-    /// Its name, unique in the agent.
-    #[schemars(with = "Slug", extend("examples" = ["github"]))]
-    pub name: String,
-    /// Program and arguments of a server on stdio; empty if it has a `url`.
-    #[serde(default)]
-    #[schemars(with = "CommandLine")]
-    pub command: Vec<String>,
-    /// Address of a server that is reached over HTTP.
-    #[serde(default)]
-    #[schemars(with = "HttpUrl")]
-    pub url: Option<String>,
-    /// Environment of a server on stdio.
-    #[serde(default)]
-    #[schemars(with = "Environment")]
-    pub env: BTreeMap<String, String>,
 }
 
 /// A service that the agent needs: its name, or more about it.

@@ -13,6 +13,7 @@ mod known;
 mod kubernetes;
 mod limits;
 mod listen;
+mod mcp_server;
 pub(crate) mod names;
 mod of_image;
 mod policy;
@@ -51,11 +52,12 @@ pub use file::{AgentFile, AgentKind, ApiVersion, Metadata};
 pub use http::{
     MalformedAddress, MalformedHost, MalformedMethod, parse_address, parse_host, parse_method,
 };
-pub use inventory::{Dependency, McpServer, Model, ModelName, Tool};
+pub use inventory::{Dependency, Model, ModelName, Tool};
 pub use known::{FileReference, Known, PART_LIMIT_BYTES, Unknown};
 pub use kubernetes::{KubernetesName, KubernetesPlace};
 pub use limits::{AgentResources, AgentTimeouts, Budgets};
 pub use listen::Listen;
+pub use mcp_server::{McpEffects, McpEnvironment, McpRequestHeaders, McpServer, McpValue};
 pub use of_image::{file_of_command, file_of_image};
 pub use policy::{PolicyRule, PolicyRules, RuleLists};
 pub use problem::{AgentFileProblem, Excerpt, ProblemKind, Problems};

@@ -256,7 +256,7 @@ scalars! {
 }
 
 /// Names that errand itself sets.
-const RESERVED_PREFIX: &str = "ERRAND_";
+pub(super) const RESERVED_PREFIX: &str = "ERRAND_";
 
 /// Longest label: enough for a URL, too short for a document.
 const MAX_LABEL_CHARS: usize = 255;
@@ -338,7 +338,7 @@ fn environment(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
     Some(by_key(reader.words_by_key(at, check, null_hint)))
 }
 
-fn secret_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+pub(super) fn secret_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let hint = "upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN";
     let complaint = "cannot be the name of a secret";
     let name = reader.text_that(at, names::is_secret_name, complaint, hint)?;

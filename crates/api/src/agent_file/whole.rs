@@ -39,7 +39,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     mcp_servers(reader, spec);
     container(reader, spec, agent);
     dispatcher(reader, spec);
-    providers(reader, spec, agent);
+    doors(reader, spec, agent);
     kubernetes(reader, spec, agent);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
@@ -79,7 +79,20 @@ fn mcp_servers(reader: &mut Reader, spec: &At<'_>) {
                 reader.report_hint(&item, message, hint);
             }
             (Some(_), Some(url)) => reader.report_hint(&url, message, "remove one of them"),
-            (Some(_), None) | (None, Some(_) | None) => {}
+            (Some(_), None) => {
+                if let Some(at) = item.field("headers") {
+                    let message = "a server on stdio has no headers";
+                    reader.report_hint(&at, message, "write env: for its variables");
+                }
+            }
+            (None, Some(_)) => {
+                if let Some(at) = item.field("env") {
+                    let message =
+                        "errand does not start a server with a url: it has no environment";
+                    reader.report_hint(&at, message, "write headers: for those of requests to it");
+                }
+            }
+            (None, None) => {}
         }
     }
 }
@@ -139,21 +152,22 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
     }
 }
 
-/// Reports providers of an agent that cannot reach the door to them.
-fn providers(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+/// Reports providers and tool servers of an agent that cannot reach the door to them.
+fn doors(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     let reaches_door = match agent.target {
         TargetKind::Process | TargetKind::Container(_) => agent.dispatcher.is_none(),
         TargetKind::Kubernetes(_) => false,
     };
-    if let Some(at) =
-        spec.field("providers").filter(|_| !reaches_door && !agent.providers.is_empty())
-    {
-        let message = "`providers` are not supported for this target by this version of errand";
-        reader.report_unsupported(
-            &at,
-            message,
-            "remove them, or use the target process or container",
-        );
+    let has = [
+        ("providers", !agent.providers.is_empty()),
+        ("mcp_servers", !agent.mcp_servers.is_empty()),
+    ];
+    for (name, _) in has.into_iter().filter(|(_, has)| *has && !reaches_door) {
+        let Some(at) = spec.field(name) else { continue };
+        let message =
+            format!("`{name}` are not supported for this target by this version of errand");
+        let hint = "remove them, or use the target process or container";
+        reader.report_unsupported(&at, message, hint);
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::property::{Properties, address};
 use super::{NamedPart, PartSource, Subject, digest_of, object};
-use crate::agent_file::{Agent, Dependency, McpServer};
+use crate::agent_file::{Agent, Dependency, McpServer, McpValue};
 
 /// All services, by reference.
 pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
@@ -28,8 +28,14 @@ fn server(server: &McpServer) -> Value {
     if let Some(url) = &server.url {
         properties.add("mcp:url", &digest_of(url));
     }
-    for (name, value) in &server.env {
-        properties.add(&format!("mcp:env:{name}"), &digest_of(value));
+    for (kind, values) in [("env", &server.env), ("header", &server.headers)] {
+        for (name, value) in values {
+            let shown = match value {
+                McpValue::Text(text) => digest_of(text).to_string(),
+                McpValue::Secret { secret, .. } => format!("secret {secret}"),
+            };
+            properties.add(&format!("mcp:{kind}:{name}"), &shown);
+        }
     }
     object([
         ("bom-ref", json!(format!("mcp:{}", server.name))),

@@ -1,7 +1,7 @@
 //! Agent that is made for one run: a command in this folder, or one in a container.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use errand_api::agent_file::{
@@ -11,6 +11,7 @@ use errand_api::error_code::ErrorCode;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::mcp_file;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -28,6 +29,10 @@ pub(crate) struct MadeAgent {
     /// adds the key from the secret KEY and records each call; may be given again
     #[arg(long = "provider", value_name = "NAME=KEY[,base_url=URL]", conflicts_with = "path")]
     providers: Vec<GivenProvider>,
+    /// Start the tool servers (MCP) of this file, and let the command call them through errand, which
+    /// records each call
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    mcp: Option<PathBuf>,
     /// A command to run in this folder, or with --image in the container
     #[arg(last = true, conflicts_with = "path", value_name = "COMMAND")]
     command: Vec<String>,
@@ -102,6 +107,10 @@ impl MadeAgent {
         let providers = self.providers(context)?;
         if !providers.is_empty() {
             spec.insert("providers".to_owned(), json!(providers));
+        }
+        if let Some(path) = &self.mcp {
+            let servers = mcp_file::servers(context, &context.cwd.join(path))?;
+            spec.insert("mcp_servers".to_owned(), Value::Array(servers));
         }
         let (file, agent) = match (&self.image, self.command.split_first()) {
             (Some(image), _) => (FILE_NAME, self.in_container(image, spec)),

@@ -41,6 +41,7 @@ pub(crate) mod keys;
 pub(crate) mod logs;
 mod made_agent;
 pub(crate) mod man;
+mod mcp_file;
 pub(crate) mod messages;
 pub(crate) mod migrate;
 mod named_elsewhere;

@@ -97,6 +97,7 @@ mod stress_checkpoints;
 mod stress_fleet;
 mod stress_workflows;
 mod support;
+mod tools;
 mod trace;
 mod triggers;
 mod who;

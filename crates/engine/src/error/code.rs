@@ -62,6 +62,8 @@ impl CodedError for ModelDoorError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::BaseUrl { .. } | Self::Key { .. } => ErrorCode::ProviderInvalid,
+            Self::ToolServer { .. } => ErrorCode::ToolServerInvalid,
+            Self::ToolProgram { .. } => ErrorCode::ToolServerFailed,
             Self::Listen(source) => ErrorCode::of_io(source),
         }
     }

@@ -71,6 +71,12 @@ impl RunPolicies {
         self.policies.is_empty()
     }
 
+    /// Returns true if a tool of these names is denied whatever its arguments are.
+    pub(crate) fn denies_tool(&self, names: &[&str]) -> bool {
+        let enforced = self.policies.iter().filter(|policy| !policy.is_shadow());
+        enforced.into_iter().any(|policy| policy.denies_tool(names))
+    }
+
     /// Decides about a call. Each policy sees the payload as the one before it left it.
     pub(crate) fn decide(&self, mut call: PolicyCall) -> DecidedCall {
         let mut entries = Vec::new();

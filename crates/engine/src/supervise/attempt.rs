@@ -10,7 +10,7 @@ use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError, TaskRepor
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage, TriggerKind};
-use errand_model::run::{AttemptOutcome, EndAttempt, Run};
+use errand_model::run::{AttemptOutcome, EndAttempt, PARKED_EXIT_CODE, Run};
 use errand_store::Admission;
 use tokio::task::JoinSet;
 
@@ -185,6 +185,7 @@ async fn begun(
         setup: &prepared.setup,
         log: &prepared.log,
         outlives_supervisor: prepared.target.outlives_supervisor(),
+        door: door.as_ref(),
     };
     let watched = watch(engine, journal, channels, attempt, served).await;
     if let Some(door) = door {
@@ -405,7 +406,7 @@ async fn end(
         task,
         attempt: backend.attempt(),
         outcome,
-        exit_code: exit.code,
+        exit_code: if backend.parks() && !is_own { Some(PARKED_EXIT_CODE) } else { exit.code },
         signal: exit.signal,
         usage: outcome::usage(exit),
     };

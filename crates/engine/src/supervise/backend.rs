@@ -7,12 +7,15 @@ mod kept;
 mod messages;
 mod model_calls;
 mod output;
+mod payloads;
 mod people;
 mod policy;
 mod refusal;
 mod session;
 mod time;
+mod tool_calls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +88,8 @@ pub(super) struct AttemptBackend {
     /// Effects on the agent that are not carried out yet.
     ordered: Mutex<Vec<Effect>>,
     order_came: Notify,
+    /// True once the agent is being ended until a person decides.
+    parks: AtomicBool,
     /// Grows whenever all effects were carried out.
     orders_done: watch::Sender<u64>,
 }
@@ -136,6 +141,7 @@ impl AttemptBackend {
             book: Mutex::new(book),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
+            parks: AtomicBool::new(false),
             orders_done: watch::Sender::new(0),
         }
     }
@@ -151,6 +157,11 @@ impl AttemptBackend {
     /// Waits until a step began or ended: deadlines may have changed.
     pub(super) async fn steps_changed(&self) {
         self.steps_changed.notified().await;
+    }
+
+    /// Returns true if the agent was ended until a person decides.
+    pub(super) fn parks(&self) -> bool {
+        self.parks.load(Ordering::Acquire)
     }
 
     pub(super) fn output_was_set(&self) -> bool {
@@ -205,52 +216,6 @@ impl AttemptBackend {
     pub(super) fn masked_json(&self, mut value: Value) -> Value {
         self.redactor.redact_json(&mut value);
         value
-    }
-
-    fn masked(&self, payload: Payload) -> Payload {
-        match payload {
-            Payload::Json(value) => Payload::Json(self.masked_json(value)),
-            Payload::Text(text) => Payload::Text(self.redactor.redact(&text).into_owned()),
-            other @ (Payload::Base64(_) | Payload::Blob(_)) => other,
-        }
-    }
-
-    /// Returns a payload for an event: masked, and as a blob if it is long.
-    pub(super) fn kept(&self, given: Payload) -> Result<Payload, Refusal> {
-        let blobs = self.engine.blobs();
-        let kept = match self.masked(given) {
-            Payload::Json(value) => payload::from_json(&blobs, value),
-            text @ (Payload::Text(_) | Payload::Base64(_)) => payload::to_bytes(&blobs, &text)
-                .map(|bytes| self.redactor.redact_bytes(&bytes).into_owned())
-                .and_then(|bytes| payload::from_bytes(&blobs, bytes)),
-            blob @ Payload::Blob(_) => Ok(blob),
-        };
-        kept.map_err(|error| refusal(&error.into()))
-    }
-
-    /// Returns a payload for an agent: a blob is replaced by its bytes.
-    pub(super) fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
-        let blobs = self.engine.blobs();
-        let Payload::Blob(blob) = kept else { return Ok(kept.clone()) };
-        let bytes = payload::to_bytes(&blobs, kept).map_err(|error| refusal(&error.into()))?;
-        let damaged = |_| Refusal::internal("a recorded payload is damaged");
-        match blob.encoding {
-            errand_model::Encoding::Json => {
-                serde_json::from_slice(&bytes).map(Payload::Json).map_err(|_| damaged(()))
-            }
-            errand_model::Encoding::Text => {
-                String::from_utf8(bytes).map(Payload::Text).map_err(|_| damaged(()))
-            }
-            errand_model::Encoding::Binary => {
-                use base64::Engine as _;
-                Ok(Payload::Base64(base64::prelude::BASE64_STANDARD.encode(bytes)))
-            }
-        }
-    }
-
-    fn fetched_result(&self, result: &step::StepResult) -> Result<StepCallResult, Refusal> {
-        let fetch = |part: &Option<Payload>| part.as_ref().map(|p| self.fetched(p)).transpose();
-        Ok(StepCallResult { output: fetch(&result.output)?, stderr: fetch(&result.stderr)? })
     }
 }
 
@@ -429,7 +394,7 @@ impl Backend for AttemptBackend {
     }
 
     async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
-        self.reserve_for(call).await
+        self.reserve_for(call, None).await
     }
 
     async fn release(&self, reservation_id: &str) -> Result<(), Refusal> {

@@ -1,41 +1,61 @@
-//! Door to the model providers of an attempt's agent.
+//! Door to the model providers and tools of an attempt's agent.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use errand_agent::agent_api::Backend;
+use errand_agent::log;
 use errand_agent::model_door::{ModelDoor, ModelDoorOrder, ModelDoorReport, ModelProvider};
+use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::FoundSecret;
 use errand_api::agent_file::{Agent, ProviderName, Providers};
-use tokio::sync::oneshot;
+use errand_model::failure::Failure;
+use errand_model::run::Run;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::tools;
 use crate::error::AgentUnsupported;
-use crate::{EngineContext, Error};
+use crate::{Engine, EngineContext, Error};
 
-/// Opens the door of an agent that has providers; `None` for any other agent.
+/// Places that a door needs.
+#[derive(Debug)]
+pub(super) struct DoorPlaces<'a> {
+    /// Socket for an agent that does not see this machine.
+    pub(super) socket: Option<PathBuf>,
+    /// Directory in which tool servers start.
+    pub(super) workspace: &'a Path,
+    /// Log of the run.
+    pub(super) log: &'a Arc<log::Writer>,
+}
+
+/// Opens the door of an agent that has providers or tool servers; `None` for any other agent.
 ///
 /// # Errors
 ///
-/// If this program has no model gateway, or an address or a key cannot be used.
+/// If this program has no gateways, or an address, a key or a tool server cannot be used.
 pub(super) fn opened(
-    around: &EngineContext,
-    agent: &Agent,
-    secrets: &[FoundSecret],
+    engine: &Engine,
+    run: &Run,
+    (parcel, secrets): (&Parcel, &[FoundSecret]),
     (token, redactor): (&str, &Redactor),
-    socket: Option<PathBuf>,
+    places: DoorPlaces<'_>,
 ) -> Result<Option<Box<dyn ModelDoor>>, Error> {
-    if agent.providers.is_empty() {
+    let (around, agent) = (engine.surroundings(), &parcel.agent);
+    let DoorPlaces { socket, workspace, log } = places;
+    let tools = tools::order(engine, run, (parcel, secrets), workspace, log)?;
+    if agent.providers.is_empty() && tools.is_none() {
         return Ok(None);
     }
     let Some(gateway) = &around.model_gateway else {
-        return Err(AgentUnsupported::asking_for(&["the model gateway".to_owned()]).into());
+        return Err(AgentUnsupported::asking_for(&["the gateways".to_owned()]).into());
     };
     let order = ModelDoorOrder {
         token: token.to_owned(),
         providers: providers(around, &agent.providers, secrets),
+        tools,
         redactor: redactor.clone(),
         socket,
     };
@@ -76,6 +96,7 @@ fn address(around: &EngineContext, name: ProviderName) -> String {
 pub(super) struct ServedDoor {
     task: JoinSet<ModelDoorReport>,
     close: oneshot::Sender<()>,
+    failure: Option<watch::Receiver<Option<Failure>>>,
 }
 
 impl ServedDoor {
@@ -83,14 +104,27 @@ impl ServedDoor {
     pub(super) fn begin(door: Box<dyn ModelDoor>, backend: Arc<dyn Backend>) -> Self {
         let (close, closing) = oneshot::channel();
         let mut task = JoinSet::new();
+        let failure = door.failure();
         // A supervisor that is gone closes the door too.
         task.spawn(door.serve(backend, Box::pin(async { drop(closing.await) })));
-        Self { task, close }
+        Self { task, close, failure }
+    }
+
+    /// Waits until the attempt has to end because of the door: a tool server failed.
+    pub(super) async fn failed(&self) -> Failure {
+        let Some(failure) = &self.failure else { return std::future::pending().await };
+        let mut failure = failure.clone();
+        let found = failure.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        match found {
+            Some(failure) => failure,
+            // The door was closed without a failure.
+            None => std::future::pending().await,
+        }
     }
 
     /// Closes the door, and waits until the calls under way are recorded.
     pub(super) async fn close(self) -> ModelDoorReport {
-        let Self { mut task, close } = self;
+        let Self { mut task, close, .. } = self;
         drop(close);
         task.join_next().await.and_then(Result::ok).unwrap_or_default()
     }

@@ -26,7 +26,8 @@ pub(super) enum AttemptEvent {
     /// The run or a step is out of time, or the agent's log cannot be written. The agent may end by
     /// itself.
     Failing(Failure),
-    /// The agent uses more memory than it may, or a strict replay differs from its record.
+    /// The agent uses more memory than it may, a strict replay differs from its record, or a tool
+    /// server does not start.
     Overrun(Failure),
     /// Decisions about the run that the agent API led to.
     Decided(Vec<Effect>),

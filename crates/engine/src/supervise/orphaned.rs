@@ -1,7 +1,7 @@
 //! Preparation of the adoption of an agent whose supervisor is dead.
 
 use std::fs;
-use std::sync::Arc;
+use std::path::Path;
 
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
@@ -9,7 +9,7 @@ use errand_agent::target::OrphanedAgent;
 use errand_model::Digest;
 use errand_model::run::Run;
 
-use super::door;
+use super::door::{self, DoorPlaces};
 use super::prepare::{self, Beginning, Prepared};
 use crate::error::{IoFailure, RunEnding};
 use crate::kept::KeptAttempt;
@@ -52,7 +52,10 @@ pub(super) fn prepare_adoption(
     }
     let files = prepare::files_of(engine, run, target.sees_this_machine());
     let of_attempt = (kept.token.as_str(), &redactor);
-    let door = door::opened(around, &parcel.agent, &secrets, of_attempt, files.door.clone())?;
+    let workspace = Path::new(&setup.workspace_path);
+    let places = DoorPlaces { socket: files.door.clone(), workspace, log: &log };
+    let of_agent = (&parcel, secrets.as_slice());
+    let door = door::opened(engine, run, of_agent, of_attempt, places)?;
     let mut brief = brief::of_attempt(engine, &parcel, run, &redactor)?;
     if Digest::of(&brief) != setup.brief_digest {
         // Another version of errand assembled it: the agent has a copy.
@@ -66,7 +69,7 @@ pub(super) fn prepare_adoption(
         target,
         harness,
         redactor,
-        log: Arc::new(log),
+        log,
         log_copy,
         files,
         token: kept.token.clone(),

@@ -22,6 +22,7 @@ use errand_model::event::AttemptSetup;
 use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
 
+use super::door::DoorPlaces;
 use super::{dispatch, door, skills};
 use crate::error::{IoFailure, NoRandomness};
 use crate::handover;
@@ -109,8 +110,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     secrets.extend(task_values::secrets(around, &run.spec)?);
     let token = new_token()?;
     let redactor = redactor(&secrets, &token);
-    let (log, log_copy) = opened_log(engine, run, log::Writer::open)?;
-    log.system(&began(run));
+    let (log, log_copy) = begun_log(engine, run)?;
     let sees_this_machine = target.sees_this_machine();
     let files = attempt_files(engine, run, sees_this_machine)?;
     let input = written_input(engine, run, &files)?;
@@ -123,7 +123,8 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let of_api = (token.as_str(), target.outlives_supervisor());
     let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
     own.push(("ERRAND_BRIEF_KEY", brief_key(&run.id, &brief_digest).into()));
-    let door = door::opened(around, agent, &secrets, (&token, &redactor), files.door.clone())?;
+    let places = DoorPlaces { socket: files.door.clone(), workspace: &workspace, log: &log };
+    let door = door::opened(engine, run, (&parcel, &secrets), (&token, &redactor), places)?;
     own.extend(door::variables(door.as_deref()));
     let seen_by = (agent, sees_this_machine);
     let given = (input.as_deref(), brief.as_slice());
@@ -160,7 +161,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         harness,
         beginning: Beginning::Start(Box::new(spec)),
         redactor,
-        log: Arc::new(log),
+        log,
         log_copy,
         files,
         token,
@@ -179,7 +180,14 @@ pub(super) fn redactor(secrets: &[FoundSecret], token: &str) -> Redactor {
 }
 
 /// Log of an attempt, and the copy of it for other machines.
-pub(super) type OpenedLog = (log::Writer, Option<Arc<log::Copy>>);
+pub(super) type OpenedLog = (Arc<log::Writer>, Option<Arc<log::Copy>>);
+
+/// Opens the log of a run, and writes the first line of an attempt.
+fn begun_log(engine: &Engine, run: &Run) -> Result<OpenedLog, Error> {
+    let (log, copy) = opened_log(engine, run, log::Writer::open)?;
+    log.system(&began(run));
+    Ok((log, copy))
+}
 
 /// Opens the log of a run with `open`.
 pub(super) fn opened_log(
@@ -191,8 +199,8 @@ pub(super) fn opened_log(
     let log = open(&path).map_err(IoFailure::of("open", path))?;
     let copy = engine.store().shared_logs().map(|_| Arc::<log::Copy>::default());
     Ok(match &copy {
-        Some(shared) => (log.copied_to(Arc::clone(shared)), copy),
-        None => (log, copy),
+        Some(shared) => (Arc::new(log.copied_to(Arc::clone(shared))), copy),
+        None => (Arc::new(log), copy),
     })
 }
 

@@ -16,6 +16,7 @@ use errand_model::run::{AdoptAttempt, AttemptReport, AttemptUp, Cancel, Command,
 
 use super::backend::AttemptBackend;
 use super::deadline::{self, Deadline};
+use super::door::ServedDoor;
 use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
 use super::prepare::Beginning;
 use super::replay::Replayed;
@@ -46,6 +47,8 @@ pub(super) struct RunningAttempt<'a> {
     pub(super) log: &'a log::Writer,
     /// True if the agent lives on without this process.
     pub(super) outlives_supervisor: bool,
+    /// Door to the agent's models and tools, if it has one.
+    pub(super) door: Option<&'a ServedDoor>,
 }
 
 /// Result of watching an agent.
@@ -151,7 +154,7 @@ impl<'a> Sources<'a> {
         served: Arc<dyn Backend>,
     ) -> Self {
         let driven = attempt.harness.drive(attempt.live, served);
-        let overrun = Box::pin(overrun(attempt.live, attempt.replayed));
+        let overrun = Box::pin(overrun(attempt));
         let full_disk = Box::pin(attempt.log.stays_unwritten(LOG_MAY_MISS));
         Self { engine, journal, channels, attempt, driven, overrun, full_disk, is_deaf: false }
     }
@@ -253,17 +256,25 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Waits until the attempt has to end at once: it differs from its record, or uses too much memory.
-async fn overrun(live: &dyn Live, replayed: Option<&Replayed>) -> Failure {
+/// Waits until the attempt has to end at once: it differs from its record, uses too much memory, or
+/// lacks a tool server.
+async fn overrun(attempt: RunningAttempt<'_>) -> Failure {
     let diverged = async {
-        match replayed {
+        match attempt.replayed {
             Some(replayed) => replayed.diverged().await,
+            None => std::future::pending().await,
+        }
+    };
+    let without_tools = async {
+        match attempt.door {
+            Some(door) => door.failed().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
         failure = diverged => failure,
-        exceeded = live.memory_exceeded() => outcome::of_memory(exceeded),
+        failure = without_tools => failure,
+        exceeded = attempt.live.memory_exceeded() => outcome::of_memory(exceeded),
     }
 }
 

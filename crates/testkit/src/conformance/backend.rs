@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    ApprovalCall, AttemptResult, Backend, ControlFeed, CoordinationBackend, InputCall, KeptResult,
-    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
-    SessionBackend, StepBegun, StepCall, StepCallResult, Upload,
+    ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend, InputCall,
+    KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun,
+    ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 use errand_api::agent_protocol::{
     AgentMessage, AgentSeen, AgentSessionMessage, ApprovalAnswer, CheckinAnswer, ControlEvent,
@@ -18,7 +19,7 @@ use errand_api::agent_protocol::{
     ReportedEvent, SendMessage, SessionAnswer, ValueEncoding, unpack,
 };
 use errand_api::error_code::ErrorCode;
-use errand_model::accounting::MODEL_CALLED;
+use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
 use errand_model::event::{Failure, Reported, SessionMessage};
 use errand_model::step::StepRefused;
 use errand_model::{Digest, Payload, Timestamp};
@@ -361,5 +362,41 @@ impl ModelCallBackend for MemoryBackend {
             ModelCallResult::Completed(result) => self.complete_step(&end.key, result).await,
             ModelCallResult::Failed(failure) => self.fail_step(&end.key, failure, None).await,
         }
+    }
+}
+
+#[async_trait]
+impl ToolCallBackend for MemoryBackend {
+    async fn begin_tool_call(&self, call: ToolCallStart) -> Result<ToolCallBegun, Refusal> {
+        match self.begin_step(&call.key, call.step).await? {
+            StepBegun::Done(result) => Ok(ToolCallBegun::Recorded(result.output)),
+            StepBegun::Failed { error, .. } => Ok(ToolCallBegun::Failed(error)),
+            StepBegun::Run { .. } => Ok(ToolCallBegun::Call {
+                reservation_id: format!("rsv_{}", call.key),
+                changed: None,
+                idempotency_key: format!("idem_{}", call.key),
+            }),
+        }
+    }
+
+    async fn end_tool_call(&self, end: ToolCallEnd) -> Result<(), Refusal> {
+        let (kind, data) = (TOOL_CALLED.to_owned(), Value::Object(end.called));
+        self.record().events.push(ReportedEvent { kind, data });
+        match end.result {
+            ToolCallResult::Completed(output) => {
+                let result = StepCallResult { output: Some(output), stderr: None };
+                self.complete_step(&end.key, result).await
+            }
+            ToolCallResult::Failed(failure) => self.fail_step(&end.key, failure, None).await,
+        }
+    }
+
+    async fn recorded_step(&self, key: &str) -> Result<Option<Payload>, Refusal> {
+        let done = self.record().steps.get(key).cloned().flatten();
+        Ok(done.and_then(|result| result.output))
+    }
+
+    fn denies_tool(&self, _tool: &CalledTool) -> Result<bool, Refusal> {
+        Ok(false)
     }
 }

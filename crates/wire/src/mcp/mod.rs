@@ -13,7 +13,9 @@ mod stream;
 
 pub use id::McpId;
 pub use message::{McpMessage, McpNotification};
-pub use refusal::{McpErrorCode, McpHeaders, denied_tool, error_response};
+pub use refusal::{McpErrorCode, McpHeaders, denied_tool, error_response, result_response};
 pub use request::{McpEra, McpRequest};
-pub use response::{ListedTool, McpOutcome, McpResponse, McpResult, McpResultKind, ToolHints};
-pub use stream::{DecodedMessage, McpDecoder, McpShape};
+pub use response::{
+    ListedTool, McpOutcome, McpResponse, McpResult, McpResultKind, RawMcpResponse, ToolHints,
+};
+pub use stream::{DecodedMessage, McpDecoder, McpEvents, McpShape};

@@ -58,6 +58,11 @@ pub fn denied_tool(id: &McpId, era: McpEra, message: &str) -> Vec<u8> {
     response(Some(id), "result", &result)
 }
 
+/// Returns the response with a result, which is JSON.
+pub fn result_response(id: &McpId, result: &str) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{result}}}", id.as_json()).into_bytes()
+}
+
 fn response(id: Option<&McpId>, name: &str, value: &Value) -> Vec<u8> {
     let id = id.map_or("null", McpId::as_json);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}").into_bytes()

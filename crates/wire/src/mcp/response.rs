@@ -149,12 +149,17 @@ impl McpResult {
 
 fn tools(list: &RawValue) -> Result<Vec<ListedTool>, MalformedRequest> {
     let list: Value = serde_json::from_str(list.get()).map_err(|it| malformed(&it))?;
-    let tools = list.as_array().into_iter().flatten().filter_map(|tool| {
-        let hint = |name: &str| tool["annotations"][name].as_bool();
-        Some(ListedTool {
-            name: tool["name"].as_str()?.to_owned(),
-            description: tool["description"].as_str().unwrap_or_default().to_owned(),
-            digest: Digest::of(canonical::to_string(tool).as_bytes()),
+    Ok(list.as_array().into_iter().flatten().filter_map(ListedTool::of).collect())
+}
+
+impl ListedTool {
+    /// Describes a tool by its definition; `None` for one without a name.
+    pub fn of(definition: &Value) -> Option<Self> {
+        let hint = |name: &str| definition["annotations"][name].as_bool();
+        Some(Self {
+            name: definition["name"].as_str()?.to_owned(),
+            description: definition["description"].as_str().unwrap_or_default().to_owned(),
+            digest: Digest::of(canonical::to_string(definition).as_bytes()),
             hints: ToolHints {
                 read_only: hint("readOnlyHint"),
                 destructive: hint("destructiveHint"),
@@ -162,6 +167,50 @@ fn tools(list: &RawValue) -> Result<Vec<ListedTool>, MalformedRequest> {
                 open_world: hint("openWorldHint"),
             },
         })
-    });
-    Ok(tools.collect())
+    }
+}
+
+/// A response as the other side sent it, for a gateway that passes results on unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawMcpResponse {
+    /// Id of the request, as JSON; `None`: the response names none.
+    pub id: Option<String>,
+    /// The result as JSON, or code and text of an error.
+    pub outcome: Result<String, (i64, String)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawEnvelope<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<RawError>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawError {
+    code: i64,
+    message: String,
+}
+
+impl RawMcpResponse {
+    /// Reads a response; `None` for any other text.
+    pub fn of(json: &[u8]) -> Option<Self> {
+        let envelope: RawEnvelope<'_> = serde_json::from_slice(json).ok()?;
+        if envelope.method.is_some() {
+            return None;
+        }
+        let outcome = match (envelope.result, envelope.error) {
+            (Some(result), None) => Ok(result.get().to_owned()),
+            (_, Some(error)) => Err((error.code, error.message)),
+            (None, None) => return None,
+        };
+        let id = envelope.id.map(RawValue::get).filter(|id| *id != "null").map(str::to_owned);
+        Some(Self { id, outcome })
+    }
 }

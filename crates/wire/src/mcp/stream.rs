@@ -87,6 +87,29 @@ impl McpDecoder {
     }
 }
 
+/// Reader of the data of server-sent events, each of which is one message.
+#[derive(Debug, Default)]
+pub struct McpEvents(SseReader);
+
+impl McpEvents {
+    /// Reads the next piece, and adds the data of the events that it completes.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedRequest`] if an event is too long. Nothing can be read after it.
+    pub fn push(
+        &mut self,
+        bytes: &[u8],
+        events: &mut Vec<Vec<u8>>,
+    ) -> Result<(), MalformedRequest> {
+        let read = self.0.push(bytes, &mut |frame| events.push(frame.data.to_vec()));
+        read.map_err(|FrameTooLong| {
+            let message = format!("a message has more than {MAX_FRAME_BYTES} bytes");
+            MalformedRequest { message, line: 1, column: 0 }
+        })
+    }
+}
+
 fn push_lines(
     line: &mut Vec<u8>,
     bytes: &[u8],

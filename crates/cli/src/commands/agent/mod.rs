@@ -12,6 +12,7 @@ mod emit;
 mod fail;
 mod handoff;
 mod input;
+mod mcp;
 mod message;
 mod output;
 mod reserve;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Brief,
     /// Print what the attempt starts from: run, input, checkpoint, completed steps
     Checkin,
+    /// Serve the tools of the run on stdin and stdout, as a server of the Model Context Protocol
+    Mcp,
 }
 
 /// Returns the time for which a supervisor that is gone is waited for.
@@ -71,6 +74,10 @@ fn reconnects_for(context: &Context) -> Duration {
 
 /// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    if matches!(command, Command::Mcp) {
+        mcp::run(context).await?;
+        return Ok(0);
+    }
     let client =
         Client::from_environment(context.variable("ERRAND_API"), context.variable("ERRAND_TOKEN"))
             .map_err(failed)?
@@ -90,6 +97,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Session(command) => return session::run(context, client, command).await,
         Command::Brief => brief::run(context, client).await?,
         Command::Checkin => checkin::run(context, client).await?,
+        Command::Mcp => mcp::run(context).await?,
     }
     Ok(0)
 }

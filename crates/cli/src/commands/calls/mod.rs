@@ -1,7 +1,8 @@
-//! `errand calls`: the model calls of a run, with their conversations.
+//! `errand calls`: the model and tool calls of a run, with their conversations.
 
 mod conversation;
 mod gather;
+mod tool_calls;
 
 use serde_json::json;
 
@@ -14,8 +15,8 @@ const PAGE: u32 = 1_000;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Calls that came through errand (`--provider`, or `providers` of the agent file) are shown with what
-was said; calls that an agent reported itself are shown without.
+Model calls that came through errand (`--provider`, or `providers` of the agent file) are shown with
+what was said; calls that an agent reported itself are shown without. Tool calls follow.
 
 Examples:
   errand calls review
@@ -32,17 +33,18 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Prints the model calls of a run.
+/// Prints the model and tool calls of a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let mut gatherer = Gatherer::new(&place, &run_id, args.full || args.json);
-    let mut after = 0;
+    let (mut after, mut tools) = (0, Vec::new());
     loop {
         let list = place.events(&run_id, after, PAGE).await?;
         for event in &list.events {
             after = event.seq;
             gatherer.take(event).await?;
+            tools.extend(tool_calls::of(event));
         }
         if !list.has_more {
             break;
@@ -50,11 +52,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     let calls = gatherer.into_calls();
     if args.json {
-        context.printer.json(&json!({ "schema": 1, "run_id": run_id, "calls": calls }))?;
+        let document =
+            json!({ "schema": 1, "run_id": run_id, "calls": calls, "tool_calls": tools });
+        context.printer.json(&document)?;
         return Ok(0);
     }
-    if calls.is_empty() {
-        context.printer.note(&format!("run {run_id} made no model call that errand knows of"));
+    if calls.is_empty() && tools.is_empty() {
+        context.printer.note(&format!("run {run_id} made no call that errand knows of"));
         return Ok(0);
     }
     let mut earlier: Option<&Call> = None;
@@ -66,6 +70,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             }
             earlier = Some(call);
         }
+    }
+    for (number, call) in (1_usize..).zip(&tools) {
+        context.printer.line(&format!("t{number:<3} {}", tool_calls::summary(call, args.full)))?;
     }
     Ok(0)
 }

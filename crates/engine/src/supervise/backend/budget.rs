@@ -3,7 +3,7 @@
 //! Reservations of a run's own limits are in the memory of the one process that may write its
 //! journal; those of its agent's day are in the store, which all processes share.
 
-use errand_agent::agent_api::Refusal;
+use errand_agent::agent_api::{CalledTool, Refusal};
 use errand_api::agent_protocol::{BudgetProblem, Reserve, ReserveAnswer, ReserveKind};
 use errand_api::budget::{spoken_amount, spoken_name};
 use errand_api::error_code::ErrorCode;
@@ -94,10 +94,14 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// Reserves a part of the budget for a call.
-    pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
+    /// Reserves a part of the budget for a call. `tool` is the tool of a call through the tool gateway.
+    pub(super) async fn reserve_for(
+        &self,
+        call: Reserve,
+        tool: Option<&CalledTool>,
+    ) -> Result<ReserveAnswer, Refusal> {
         let want = self.want(&call).await?;
-        let changed = self.permit_call(&call).await?;
+        let changed = self.permit_call(&call, tool).await?;
         let arguments = changed.clone().or_else(|| call.arguments.clone());
         let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
         let id = format!("{RESERVATION_PREFIX}{random:016x}");

@@ -63,7 +63,7 @@ impl AttemptBackend {
     /// model does not ask again.
     async fn reserve_model_call(&self, call: &Reserve) -> Result<String, Refusal> {
         loop {
-            match self.reserve_for(call.clone()).await {
+            match self.reserve_for(call.clone(), None).await {
                 Err(refusal) if refusal.code == ErrorCode::ApprovalPending => {}
                 reserved => return reserved.map(|answer| answer.reservation_id),
             }
@@ -71,7 +71,7 @@ impl AttemptBackend {
     }
 
     /// Returns the result of a call that was completed in this run, in any attempt.
-    fn recorded_call(&self, key: &str) -> Option<StepResult> {
+    pub(super) fn recorded_call(&self, key: &str) -> Option<StepResult> {
         self.journal.look(|_, steps| match &steps.get(key)?.state {
             StepState::Completed(result) => Some(result.clone()),
             StepState::Started | StepState::Failed { .. } => None,
@@ -79,7 +79,7 @@ impl AttemptBackend {
     }
 
     /// Records the begin of a call and its request. They are durable when this returns.
-    async fn record_call(
+    pub(super) async fn record_call(
         &self,
         key: String,
         call: StepCall,
@@ -120,7 +120,7 @@ impl AttemptBackend {
     }
 
     /// Records the end of a call and its usage in one commit. They are durable when this returns.
-    async fn record_end(
+    pub(super) async fn record_end(
         &self,
         key: &str,
         mut events: Vec<EventBody>,
@@ -164,7 +164,7 @@ impl AttemptBackend {
     }
 
     /// Returns an event about a call: masked, with its cost, and short enough for the journal.
-    async fn event_of_call(
+    pub(super) async fn event_of_call(
         &self,
         kind: &str,
         data: Map<String, Value>,

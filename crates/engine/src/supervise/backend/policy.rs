@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use errand_agent::agent_api::{ApprovalCall, Refusal, Terms};
+use errand_agent::agent_api::{ApprovalCall, CalledTool, Refusal, Terms};
 use errand_api::agent_file::{Agent, PolicyRules};
 use errand_api::agent_protocol::{Reserve, ReserveKind, SendMessage};
 use errand_api::error_code::ErrorCode;
@@ -40,7 +40,11 @@ impl CallPolicies {
 impl AttemptBackend {
     /// Asks the policies about a call that the agent is to make. Returns the arguments as a policy
     /// changed them, if one did.
-    pub(super) async fn permit_call(&self, call: &Reserve) -> Result<Option<Value>, Refusal> {
+    pub(super) async fn permit_call(
+        &self,
+        call: &Reserve,
+        tool: Option<&CalledTool>,
+    ) -> Result<Option<Value>, Refusal> {
         let policies = self.policies()?;
         if policies.is_empty() {
             return Ok(None);
@@ -49,10 +53,12 @@ impl AttemptBackend {
             ReserveKind::Tool => {
                 let name = call.tool.clone().unwrap_or_default();
                 let facts = json!({
-                    "name": name, "arguments": call.arguments, "step": call.step,
-                    "cost_usd": call.cost_usd,
+                    "server": tool.map(|tool| &tool.server),
+                    "name": tool.map_or(&name, |tool| &tool.name),
+                    "arguments": call.arguments, "step": call.step, "cost_usd": call.cost_usd,
                 });
-                (PolicyHook::BeforeTool, vec![name], facts)
+                let on_server = tool.map(|tool| tool.name.clone());
+                (PolicyHook::BeforeTool, [name].into_iter().chain(on_server).collect(), facts)
             }
             ReserveKind::Model => {
                 let model = call.model.clone().unwrap_or_default();
@@ -170,7 +176,7 @@ impl AttemptBackend {
     }
 
     /// Returns the policies of the run; none for a strict replay, which calls nothing.
-    fn policies(&self) -> Result<&RunPolicies, Refusal> {
+    pub(super) fn policies(&self) -> Result<&RunPolicies, Refusal> {
         if let Some(policies) = self.policies.compiled.get() {
             return Ok(policies);
         }

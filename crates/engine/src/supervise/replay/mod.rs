@@ -11,6 +11,7 @@ mod people;
 mod session;
 mod settle;
 mod streams;
+mod tool_calls;
 mod translate;
 
 use std::sync::{Arc, Mutex, PoisonError};

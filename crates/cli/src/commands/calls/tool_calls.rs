@@ -1,0 +1,45 @@
+//! Tool calls of a run, as `errand calls` shows them.
+
+use errand_model::Event;
+use errand_model::accounting::TOOL_CALLED;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Characters of the arguments on the line of a call.
+const ARGUMENT_CHARS: usize = 80;
+
+/// A tool call of a run.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ToolCallShown {
+    attempt: u32,
+    at_ms: i64,
+    /// Data of `tool.called`.
+    call: Value,
+}
+
+/// Returns the tool call that an event is about.
+pub(super) fn of(event: &Event) -> Option<ToolCallShown> {
+    if event.kind != TOOL_CALLED {
+        return None;
+    }
+    let call = serde_json::from_str(&event.data).unwrap_or_default();
+    Some(ToolCallShown { attempt: event.attempt, at_ms: event.at.as_millis(), call })
+}
+
+/// Returns the line about a call; `is_full`: with all of its arguments.
+pub(super) fn summary(shown: &ToolCallShown, is_full: bool) -> String {
+    let call = &shown.call;
+    let arguments = match &call["arguments"] {
+        Value::Null => String::new(),
+        arguments => arguments.to_string(),
+    };
+    let cut: String = arguments.chars().take(ARGUMENT_CHARS).collect();
+    let is_cut = !is_full && cut.len() < arguments.len();
+    let arguments = if is_cut { format!("{cut}…") } else { arguments };
+    let mut words = vec![call["name"].as_str().unwrap_or("?").to_owned(), arguments];
+    words.extend(call["success"].as_bool().map(|it| if it { "ok" } else { "failed" }.to_owned()));
+    words.extend(call["side_effect"].as_str().map(str::to_owned));
+    words.extend(call["duration_ms"].as_u64().map(|time| format!("took={time}ms")));
+    words.retain(|word| !word.is_empty());
+    words.join("  ")
+}

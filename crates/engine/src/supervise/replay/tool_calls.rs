@@ -1,0 +1,38 @@
+//! Tool calls of an agent in a strict replay.
+
+use async_trait::async_trait;
+use errand_agent::agent_api::{
+    Backend as _, CalledTool, Refusal, StepBegun, ToolCallBackend, ToolCallBegun, ToolCallEnd,
+    ToolCallStart,
+};
+use errand_model::Payload;
+
+use super::Replayed;
+
+#[async_trait]
+impl ToolCallBackend for Replayed {
+    /// Serves the call from the record: no server is called and nothing is spent.
+    async fn begin_tool_call(&self, call: ToolCallStart) -> Result<ToolCallBegun, Refusal> {
+        match self.begin_step(&call.key, call.step).await? {
+            StepBegun::Done(result) => Ok(ToolCallBegun::Recorded(result.output)),
+            StepBegun::Failed { error, .. } => Ok(ToolCallBegun::Failed(error)),
+            StepBegun::Run { .. } => Err(Refusal::internal("a strict replay makes no call")),
+        }
+    }
+
+    async fn end_tool_call(&self, _end: ToolCallEnd) -> Result<(), Refusal> {
+        Err(Refusal::internal("a strict replay makes no call"))
+    }
+
+    async fn recorded_step(&self, key: &str) -> Result<Option<Payload>, Refusal> {
+        let begun = self.begin_step(key, errand_agent::agent_api::StepCall::default()).await?;
+        match begun {
+            StepBegun::Done(result) => Ok(result.output),
+            StepBegun::Failed { .. } | StepBegun::Run { .. } => Ok(None),
+        }
+    }
+
+    fn denies_tool(&self, _tool: &CalledTool) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+}
