@@ -17,7 +17,7 @@ use crate::location::{BusCredentials, BusLocation};
 use crate::message::BusMessage;
 use crate::order::{OrderKey, TaskOrder};
 use crate::queue::{MessageQueue, Received, Settled};
-use crate::redis_stream::{RedisStream, SILENT_AFTER};
+use crate::sender::{SILENT_AFTER, queue_at};
 
 /// Messages that are worked on at a time: their tasks are made durable in common commits.
 const AT_ONCE: usize = 256;
@@ -109,12 +109,9 @@ impl BusConsumer {
         (consumer, silent_after): (ConsumerName, Duration),
         orders: PlacedOrders,
     ) -> Self {
-        let name = location.to_string();
-        let BusLocation::Redis { url, stream } = location;
-        let redis = RedisStream::new(name.clone(), (url, stream), credentials, consumer.0)
-            .silent_after(silent_after);
+        let queue = queue_at(location, credentials, (consumer.0, silent_after));
         let maintain_every = MAINTAIN_EVERY.min(silent_after / 2);
-        Self { name, queue: Arc::new(redis), orders: Arc::new(orders), maintain_every }
+        Self { name: location.to_string(), queue, orders: Arc::new(orders), maintain_every }
     }
 
     /// Asks whether the bus can be read, and makes the group of its consumers. Messages that this
@@ -178,13 +175,20 @@ async fn read(work: &Arc<Work>, running: &mut JoinSet<()>) {
         let Ok(first) = Arc::clone(&work.free).acquire_owned().await else { return };
         let most = work.free.available_permits() + 1;
         drop(first);
-        let found = if !is_begun {
-            queue.begin().await
-        } else if maintained_at.elapsed() >= work.consumer.maintain_every {
-            maintained_at = Instant::now();
-            queue.maintain(most).await
-        } else {
-            queue.receive(most).await
+        let next = async {
+            if !is_begun {
+                queue.begin().await
+            } else if maintained_at.elapsed() >= work.consumer.maintain_every {
+                maintained_at = Instant::now();
+                queue.maintain(most).await
+            } else {
+                queue.receive(most).await
+            }
+        };
+        // Messages of a read that is given up wait at the bus for their next delivery.
+        let found = tokio::select! {
+            found = next => found,
+            () = work.ended() => return,
         };
         match found {
             Ok(found) => {
@@ -230,12 +234,17 @@ impl Work {
         *self.ending.borrow()
     }
 
+    /// Completes when the consumer is to end.
+    async fn ended(&self) {
+        // Without a sender, it is to end as well.
+        drop(self.ending.clone().wait_for(|is_ending| *is_ending).await);
+    }
+
     /// Waits, or until the consumer is to end.
     async fn pause(&self, pause: Duration) {
-        let mut ending = self.ending.clone();
         tokio::select! {
             () = sleep(pause) => {}
-            _ = ending.wait_for(|is_ending| *is_ending) => {}
+            () = self.ended() => {}
         }
     }
 

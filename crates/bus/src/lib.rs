@@ -1,4 +1,4 @@
-//! The bus between senders of tasks and dispatchers: Redis Streams.
+//! The bus between senders of tasks and dispatchers: Redis Streams, or queues of SQS.
 //!
 //! A [`BusMessage`] has ids and a digest only. The order itself, a [`TaskOrder`], is sealed with the
 //! dispatcher's API key and kept under its digest in the place for blobs that both sides have.
@@ -14,6 +14,7 @@ mod order;
 mod queue;
 mod redis_stream;
 mod sender;
+mod sqs;
 
 pub use consume::{BusConsumer, ConsumerName, KnownSender, OrderIntake, OrderOutcome, consume};
 pub use error::{BusError, BusFault};

@@ -48,7 +48,7 @@ pub(crate) trait MessageQueue: Send + Sync + fmt::Debug {
     async fn begin(&self) -> Result<Vec<Received>, BusError>;
 
     /// Returns new messages, at most `most`; none if none came for a while. To be called by one
-    /// caller, and not to be dropped before it returns: messages might wait for their next delivery.
+    /// caller. If it is dropped before it returns, messages may wait for their next delivery.
     async fn receive(&self, most: usize) -> Result<Vec<Received>, BusError>;
 
     /// Returns messages whose consumer died, at most `most`, and removes what the queue need not keep.

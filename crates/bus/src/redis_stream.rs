@@ -24,9 +24,6 @@ const READ_WAITS: Duration = Duration::from_secs(1);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Time for a connection to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Time after which the messages of a silent consumer go to another one. Consumers tell the server
-/// three times in it that they work on theirs.
-pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(60);
 /// Deliveries of a message; its consumers died during all of them.
 const DELIVERIES: u64 = 8;
 /// Most entries of the stream of dead messages.
@@ -44,6 +41,7 @@ pub(crate) struct RedisStream {
     credentials: BusCredentials,
     /// Name in the group; empty for a sender.
     consumer: String,
+    /// Time of silence after which messages of another consumer are taken over.
     silent_after: Duration,
     /// Connection that waits for messages.
     reader: Mutex<Option<MultiplexedConnection>>,
@@ -62,7 +60,7 @@ impl RedisStream {
         name: String,
         (url, stream): (&str, &str),
         credentials: BusCredentials,
-        consumer: String,
+        (consumer, silent_after): (String, Duration),
     ) -> Self {
         Self {
             name,
@@ -70,16 +68,10 @@ impl RedisStream {
             stream: stream.to_owned(),
             credentials,
             consumer,
-            silent_after: SILENT_AFTER,
+            silent_after,
             reader: Mutex::default(),
             writer: Mutex::default(),
         }
-    }
-
-    /// Takes over messages of consumers that were silent for that time.
-    #[must_use]
-    pub(crate) fn silent_after(self, silent_after: Duration) -> Self {
-        Self { silent_after, ..self }
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {

@@ -14,10 +14,7 @@ use tokio::time::Instant;
 
 use crate::client::{ApiKey, DispatchError, DispatcherClient};
 
-/// Time for a dispatcher to take a task before its message is sent again, at first; it doubles each
-/// time. The message may be lost, or wait behind others: a second one changes nothing.
-const TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// Longest such time.
+/// Longest time for a dispatcher to take a task before its message is sent again.
 const LONGEST_TAKEN_WITHIN: Duration = Duration::from_mins(10);
 /// Time after which a task that no dispatcher took is withdrawn.
 const UNTAKEN_LIMIT: Duration = Duration::from_mins(30);
@@ -82,6 +79,7 @@ impl BusWire {
         let credentials = BusCredentials {
             user: bus.address.user.clone(),
             password: password.map(|ApiKey(text)| text),
+            ..BusCredentials::of(environment)
         };
         let sender = BusSender::new(&location, credentials);
         Ok(Self { name: name.to_owned(), sender, orders: PlacedOrders::new(place, environment) })
@@ -131,14 +129,14 @@ pub(crate) struct Untaken {
     look: Duration,
 }
 
-impl Default for Untaken {
-    fn default() -> Self {
-        let now = Instant::now();
-        Self { since: now, sent_at: now, within: TAKEN_WITHIN, look: LOOK }
-    }
-}
-
 impl Untaken {
+    /// Returns the wait for a task whose message was just sent. After `within`, it is to be sent again:
+    /// it may be lost, or wait behind others, and a second one changes nothing. The time doubles then.
+    pub(crate) fn new(within: Duration) -> Self {
+        let now = Instant::now();
+        Self { since: now, sent_at: now, within, look: LOOK }
+    }
+
     /// Returns true if the message should be sent again, which counts as done then.
     pub(crate) fn is_late(&mut self) -> bool {
         if self.sent_at.elapsed() < self.within {

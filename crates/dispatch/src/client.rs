@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::route::TaskRoute;
 
-/// Longest time of a request, from connecting to the end of its answer.
+/// Longest time of a request, unless the agent file says otherwise.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for connecting.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -70,6 +70,8 @@ pub(crate) struct DispatcherClient {
     name: String,
     url: String,
     key: Option<ApiKey>,
+    /// Longest time of a request, from connecting to the end of its answer.
+    limit: Duration,
 }
 
 /// API key, which no debug output shows.
@@ -102,14 +104,25 @@ pub(crate) fn http() -> Result<reqwest::Client, reqwest::Error> {
 impl DispatcherClient {
     pub(crate) fn new(http: reqwest::Client, name: &str, url: &str, key: Option<ApiKey>) -> Self {
         let url = url.trim_end_matches('/').to_owned();
-        Self { http, name: name.to_owned(), url, key }
+        Self { http, name: name.to_owned(), url, key, limit: REQUEST_LIMIT }
+    }
+
+    /// Waits for answers for that time at most.
+    #[must_use]
+    pub(crate) fn answering_within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Returns the time for an answer.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Stores the brief of a task under its key. A dispatcher that has no place for briefs gets none.
     pub(crate) async fn put_brief(&self, key: &str, brief: Vec<u8>) -> Result<(), DispatchError> {
         let request = self
             .request(Method::PUT, &format!("/{key}"))
-            .timeout(REQUEST_LIMIT)
+            .timeout(self.limit)
             .header(CONTENT_TYPE, "application/json")
             .body(brief);
         match self.answer(request).await {
@@ -120,14 +133,14 @@ impl DispatcherClient {
 
     /// Sends a task; a task that was sent before is returned as it is now.
     pub(crate) async fn send(&self, request: &TaskRequest) -> Result<Task, DispatchError> {
-        let body = self.request(Method::POST, "/tasks").timeout(REQUEST_LIMIT).json(request);
+        let body = self.request(Method::POST, "/tasks").timeout(self.limit).json(request);
         self.task_of(self.answer(body).await?).await
     }
 
     /// Returns a task.
     pub(crate) async fn task(&self, task_id: &str) -> Result<Task, DispatchError> {
         let path = format!("/tasks/{task_id}");
-        let asked = self.request(Method::GET, &path).timeout(REQUEST_LIMIT);
+        let asked = self.request(Method::GET, &path).timeout(self.limit);
         self.task_of(self.answer(asked).await?).await
     }
 
@@ -137,7 +150,7 @@ impl DispatcherClient {
         if let Some(message) = &route.message {
             path = format!("{path}?order={}", message.order);
         }
-        let asked = self.request(Method::POST, &path).timeout(REQUEST_LIMIT);
+        let asked = self.request(Method::POST, &path).timeout(self.limit);
         self.task_of(self.answer(asked).await?).await
     }
 

@@ -122,7 +122,7 @@ impl TaskFollower {
         let began = Instant::now();
         let mut silence = Silence::default();
         let mut is_cancelled = false;
-        let mut untaken = self.wire.as_ref().map(|_| Untaken::default());
+        let mut untaken = self.wire.as_ref().map(|_| Untaken::new(self.client.limit()));
         loop {
             if stop.is_asked() && !is_cancelled {
                 is_cancelled = self.cancel().await;

@@ -93,14 +93,14 @@ impl DispatcherTarget {
         kept: &KeptRoute,
     ) -> Result<(DispatcherClient, TaskRoute), TargetStartError> {
         if let [only] = order.candidates.as_slice() {
-            let client = self.client(only).await?;
+            let client = self.client(only).await?.answering_within(order.timeout);
             return Ok(self.send_to(client, only, order, kept).await?);
         }
         let gives_up_at = Instant::now() + ACTIVE_LIMIT;
         let mut last = None;
         while !order.candidates.is_empty() {
             for route in &order.candidates {
-                let client = self.client(route).await?;
+                let client = self.client(route).await?.answering_within(order.timeout);
                 // A bus keeps a task for a dispatcher that does not answer now.
                 if route.bus.is_none() && !client.is_active(PROBE_LIMIT).await {
                     continue;

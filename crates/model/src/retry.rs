@@ -46,6 +46,22 @@ pub struct DispatchRetry {
     /// No delay is longer.
     #[serde(rename = "max_delay_ms", with = "crate::millis")]
     pub max_delay: Duration,
+    /// Time for a dispatcher to answer a request, or to take a task from a bus.
+    #[serde(
+        rename = "timeout_ms",
+        with = "crate::millis",
+        default = "default_timeout",
+        skip_serializing_if = "is_default_timeout"
+    )]
+    pub timeout: Duration,
+}
+
+const fn default_timeout() -> Duration {
+    DispatchRetry::DEFAULT.timeout
+}
+
+fn is_default_timeout(timeout: &Duration) -> bool {
+    *timeout == default_timeout()
 }
 
 /// Growth of delays from retry to retry.
@@ -105,6 +121,7 @@ impl DispatchRetry {
         backoff: Backoff::Exponential,
         initial_delay: Duration::from_secs(1),
         max_delay: Duration::from_secs(30),
+        timeout: Duration::from_secs(30),
     };
 
     /// Returns true if a failure with this code happened on the way to a dispatcher.

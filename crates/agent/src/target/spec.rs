@@ -58,6 +58,8 @@ pub struct DispatchOrder {
     pub task: TaskRequest,
     /// Brief of the attempt, which the task names by its key.
     pub brief: Vec<u8>,
+    /// Time for a dispatcher to answer a request, or to take the task from a bus.
+    pub timeout: Duration,
     /// Number of the order among those for this task: that of the attempt.
     pub number: u32,
 }

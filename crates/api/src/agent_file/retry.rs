@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::at::At;
 use super::reader::Reader;
-use super::scalar::{DelayText, RetryOn};
+use super::scalar::{DelayText, DurationText, RetryOn};
 use super::section::Section;
 use super::shape::Shape;
 
@@ -63,6 +63,10 @@ pub(super) struct DispatchRetryForm {
     /// No delay is longer: `30s` if left out.
     #[schemars(with = "Option<DelayText>")]
     max_delay: Option<u64>,
+    /// Time for the dispatcher to answer a request, or to take a task from a bus before it is sent
+    /// again: `30s` if left out.
+    #[schemars(with = "Option<DurationText>")]
+    timeout: Option<u64>,
 }
 
 const fn exponential() -> Backoff {
@@ -80,8 +84,9 @@ pub(super) fn read(shape: &Shape, reader: &mut Reader, at: &At<'_>, _: &Value) -
             Some(at) => delays(reader, at, given),
             None => filled(given),
         };
-        let DispatchRetryForm { max_retries, backoff, .. } = form;
-        DispatchRetry { max_retries, backoff, initial_delay, max_delay }
+        let DispatchRetryForm { max_retries, backoff, timeout, .. } = form;
+        let timeout = timeout.map_or(DispatchRetry::DEFAULT.timeout, Duration::from_millis);
+        DispatchRetry { max_retries, backoff, initial_delay, max_delay, timeout }
     });
     let RetryPolicyForm { max_retries, backoff, retry_on, .. } = form;
     let (initial_delay, max_delay) = both;

@@ -28,13 +28,18 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
         }
     };
     let waited = tokio::time::timeout(LIMIT, holds).await;
-    waited.unwrap_or_else(|_| panic!("waited {LIMIT:?} in vain until {what}"));
+    assert!(waited.is_ok(), "waited {LIMIT:?} in vain until {what}");
 }
 
 /// A kind of bus, with a server of its own.
 pub(crate) trait Bus {
     /// Returns the place of the queue.
     fn location(&self) -> BusLocation;
+
+    /// Returns the credentials for it.
+    fn credentials(&self) -> BusCredentials {
+        BusCredentials::default()
+    }
 
     /// Returns the number of messages that are not done with.
     fn waiting(&self) -> u64;
@@ -86,7 +91,7 @@ impl<B: Bus> World<B> {
     pub(crate) fn consumer(&self, name: &str) -> Running {
         let named = (ConsumerName(name.to_owned()), SILENT_AFTER);
         let (location, orders) = (self.bus.location(), self.orders());
-        let credentials = BusCredentials::default();
+        let credentials = self.bus.credentials();
         let consumer = BusConsumer::taking_over_after(&location, credentials, named, orders);
         let (ending, is_ending) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -106,7 +111,7 @@ impl<B: Bus> World<B> {
     }
 
     pub(crate) async fn send(&self, message: &BusMessage) {
-        let sender = BusSender::new(&self.bus.location(), BusCredentials::default());
+        let sender = BusSender::new(&self.bus.location(), self.bus.credentials());
         sender.send(message).await.unwrap();
     }
 
@@ -179,7 +184,7 @@ pub(crate) async fn a_lost_message_is_carried_out_when_it_is_sent_again(mut bus:
     world.carried_out(&["before", "lost"]).await;
     world.bus.restart();
     until("the bus takes messages again", async || {
-        let sender = BusSender::new(&world.bus.location(), BusCredentials::default());
+        let sender = BusSender::new(&world.bus.location(), world.bus.credentials());
         sender.send(&message).await.is_ok()
     })
     .await;

@@ -14,7 +14,11 @@ use crate::dispatcher::key;
 async fn codes(url: &str, (user, password): (&str, &str)) -> [Option<ErrorCode>; 2] {
     let location = BusLocation::parse(url).unwrap();
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let credentials = BusCredentials { user: given(user), password: given(password) };
+    let credentials = BusCredentials {
+        user: given(user),
+        password: given(password),
+        ..BusCredentials::default()
+    };
     let task = serde_json::json!({ "task_id": "t", "agent_image": "i" });
     let task = serde_json::from_value(task).unwrap();
     let order = TaskOrder { api_key: key().reveal(), brief: None, task }.seal(1).unwrap();

@@ -60,9 +60,15 @@ impl BusPlan {
             return Ok(None);
         };
         let location = BusLocation::parse(&address).map_err(|error| {
-            failure(&error).hint("write --bus redis://host:6379, or rediss:// for TLS")
+            failure(&error).hint(
+                "write --bus redis://host:6379, rediss:// for TLS, or sqs://host/account/queue",
+            )
         })?;
-        let credentials = BusCredentials { user: text(USER), password: text(PASSWORD) };
+        let credentials = BusCredentials {
+            user: text(USER),
+            password: text(PASSWORD),
+            ..BusCredentials::of(&context.environment)
+        };
         Ok(Some(Self { location, credentials }))
     }
 

@@ -30,8 +30,8 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "URL",
-        help = "Take tasks from this bus, too: redis://host[:port][?stream=NAME]; needs --blobs and an \
-                API key [env: ERRAND_BUS]"
+        help = "Take tasks from this bus, too: redis://host[:port][?stream=NAME] or \
+                sqs://host/account/queue; needs --blobs and an API key [env: ERRAND_BUS]"
     )]
     bus: Option<String>,
 }

@@ -353,7 +353,7 @@ fn a_run_at_a_dispatcher_survives_its_sender_and_its_dispatcher_and_is_stopped_b
 }
 
 /// Runs an agent, and returns the codes with which its attempts failed.
-fn codes(sender: &Sandbox, agent: &PathBuf) -> Vec<String> {
+pub(crate) fn codes(sender: &Sandbox, agent: &PathBuf) -> Vec<String> {
     let ended: Value = sender.errand(["run", "--json"]).arg(agent).run().json();
     let attempts = ended["attempts"].as_array().unwrap().iter();
     attempts.map(|it| it["error"]["code"].as_str().unwrap().to_owned()).collect()
@@ -400,6 +400,17 @@ fn only_failures_on_the_way_to_a_dispatcher_are_tried_again() {
         receiver.react(reactions);
         assert_eq!(codes(&sender, &agent), expected, "{shown}");
     }
+}
+
+#[test]
+fn a_dispatcher_that_takes_connections_and_never_answers_is_given_up_after_the_timeout() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let sender = sandbox();
+    apply(&sender, "edge", &format!("http://{}", silent.local_addr().unwrap()), "");
+    let dispatch = "{ max_retries: 2, initial_delay: 10ms, timeout: 200ms }";
+    let policy = format!("  retry_policy: {{ max_retries: 0, dispatch: {dispatch} }}\n");
+    let silenced = agent(&sender, "localhost/none:1", "true", &policy);
+    assert_eq!(codes(&sender, &silenced), ["dispatcher_unreachable"; 3]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use errand_api::gateway::task::{
 };
 use errand_model::catalog::CatalogKind;
 use errand_model::error_code::{CodeClass, EndedBy};
-use errand_model::retry::RetryPolicy;
+use errand_model::retry::{DispatchRetry, RetryPolicy};
 use errand_model::run::{AttemptState, Run};
 use errand_model::{Digest, brief_key};
 
@@ -53,7 +53,8 @@ pub(super) fn order(
     let task = task(run, values)?;
     let brief = values.brief.to_vec();
     let number = run.last_attempt_number();
-    Ok(Some(Box::new(DispatchOrder { candidates, task, brief, number })))
+    let timeout = run.spec.retry.dispatch.unwrap_or(DispatchRetry::DEFAULT).timeout;
+    Ok(Some(Box::new(DispatchOrder { candidates, task, brief, timeout, number })))
 }
 
 /// Returns the dispatchers that the run has pinned, those with most labels of the run first.
