@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use errand_testkit::podman::Podman;
+use errand_testkit::redis::RedisServer;
 use errand_testkit::{HttpRequest, LIMIT, Sandbox, wait_for};
 
 use crate::support::{all, record, sandbox};
@@ -371,7 +372,20 @@ fn the_container_review_reviews_the_last_commit_in_a_container_without_a_network
 #[test]
 fn three_runs_with_skills_and_a_service_come_back_from_a_dispatcher() {
     let Some(podman) = Podman::shared() else { return };
+    three_runs_come_back(sandbox(), &podman);
+}
+
+#[test]
+fn three_runs_with_skills_and_a_service_come_back_from_a_dispatcher_on_a_bus() {
+    let (Some(podman), Some(redis)) = (Podman::shared(), RedisServer::start()) else { return };
     let mut sandbox = sandbox();
+    sandbox.set_env("REDIS_URL", redis.url());
+    three_runs_come_back(sandbox, &podman);
+    // A stream is trimmed by whole nodes of a hundred entries: the messages are still there.
+    assert_eq!(redis.number(&["XLEN", "errand:tasks"]), 3);
+}
+
+fn three_runs_come_back(mut sandbox: Sandbox, podman: &Podman) {
     sandbox.set_env("DOCKER_HOST", podman.address());
     sandbox.set_env("IMAGE", errand_testkit::podman::IMAGE);
     let programs = Path::new(env!("CARGO_BIN_EXE_errand")).parent().unwrap();
