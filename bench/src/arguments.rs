@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     pub(crate) idle_seconds: u32,
     /// Output of the agent in the log measurement, in MiB.
     pub(crate) log_mib: u32,
+    /// Model calls of each workload in a round.
+    pub(crate) calls: u32,
     /// True if the report is JSON.
     pub(crate) json: bool,
     /// File of shares that the measured ones are compared with.
@@ -48,6 +50,7 @@ impl Arguments {
             pinned_seconds: 900,
             idle_seconds: 60,
             log_mib: 1024,
+            calls: 2_000,
             json: false,
             compared_with: None,
             saved_to: None,
@@ -72,6 +75,7 @@ impl Arguments {
                 "--pinned-seconds" => this.pinned_seconds = number(&word, words.next())?,
                 "--idle-seconds" => this.idle_seconds = number(&word, words.next())?,
                 "--log-mib" => this.log_mib = number(&word, words.next())?,
+                "--calls" => this.calls = number(&word, words.next())?,
                 "--help" | "-h" => return Err(usage("")),
                 name if !name.starts_with('-') => this.sections.push(word),
                 _ => return Err(usage(&format!("unknown word: {word}\n\n"))),
@@ -94,6 +98,7 @@ impl Arguments {
         self.runs = 2_000;
         self.idle_seconds = 5;
         self.log_mib = 128;
+        self.calls = 500;
     }
 
     /// Returns a requested section that is none of `known`.
@@ -135,7 +140,8 @@ pub(crate) fn usage(complaint: &str) -> String {
          --pinned-seconds N how long `growth` pins a snapshot (900)\n\
          --idle-seconds N   how long an idle service is watched (60)\n\
          --log-mib N        how much an agent prints (1024)\n\
-         --quick            3 rounds, 2000 runs, 5 s of idling, 128 MiB of output, no long sections\n\
+         --calls N          model calls of each format in a round (2000)\n\
+         --quick            3 rounds, 2000 runs, 5 s idle, 128 MiB, 500 calls, no long sections\n\
          --compare FILE     shows the shares in FILE beside the measured ones\n\
          --save FILE COMMIT writes the shares to FILE, as those of COMMIT\n\
          --json             a machine-readable report\n\nsections, all unless named:\n"

@@ -7,9 +7,6 @@ use crate::lab::Lab;
 use crate::model_client;
 use crate::report::{Line, median, milliseconds};
 
-/// Calls of each workload in a round, and in a quick one.
-const CALLS: u32 = 2_000;
-
 /// Time that errand may add to a call: the median, and all but one of a hundred.
 const ADDED: [(&str, f64); 2] = [("p50_ms", 0.5), ("p99_ms", 3.0)];
 
@@ -20,7 +17,8 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let lab = Lab::new(arguments)?;
     let address = model_client::provider()?;
     let program = std::env::current_exe()?.display().to_string();
-    let command = format!("[{program:?}, {}, {address:?}, \"{CALLS}\"]", model_client::MODE);
+    let command =
+        format!("[{program:?}, {}, {address:?}, \"{}\"]", model_client::MODE, arguments.calls);
     let providers = format!(
         "  providers:\n    openai: {{ key: BENCH_KEY, base_url: \"http://{address}\" }}\n    \
          anthropic: {{ key: BENCH_KEY, base_url: \"http://{address}\" }}\n"
