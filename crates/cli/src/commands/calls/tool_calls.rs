@@ -29,10 +29,8 @@ pub(super) fn of(event: &Event) -> Option<ToolCallShown> {
 /// Returns the line about a call; `is_full`: with all of its arguments.
 pub(super) fn summary(shown: &ToolCallShown, is_full: bool) -> String {
     let call = &shown.call;
-    let arguments = match &call["arguments"] {
-        Value::Null => String::new(),
-        arguments => arguments.to_string(),
-    };
+    let arguments = &call["arguments"];
+    let arguments = if arguments.is_null() { String::new() } else { arguments.to_string() };
     let cut: String = arguments.chars().take(ARGUMENT_CHARS).collect();
     let is_cut = !is_full && cut.len() < arguments.len();
     let arguments = if is_cut { format!("{cut}…") } else { arguments };
