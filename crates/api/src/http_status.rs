@@ -197,6 +197,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ParcelDamaged
         | ErrorCode::WorkspaceFailed
         | ErrorCode::SpawnFailed
+        | ErrorCode::SandboxUnavailable
         | ErrorCode::EngineUnreachable
         | ErrorCode::ImageNotFound
         | ErrorCode::ContainerRefused

@@ -119,7 +119,7 @@ fn add_port(agent: &mut Agent, port: u16, protocol: PortProtocol) {
                 place.ports.push(port);
             }
         }
-        TargetKind::Process | TargetKind::Kubernetes(_) => {}
+        TargetKind::Process(_) | TargetKind::Kubernetes(_) => {}
     }
 }
 

@@ -189,6 +189,7 @@ codes! {
     CommandNotExecutable = "command_not_executable", CANNOT_INVOKE, permanent(Outside), "the agent's program cannot be executed";
     WorkspaceFailed = "workspace_failed", ERRAND_FAILED, permanent(Outside), "the workspace could not be prepared";
     SpawnFailed = "spawn_failed", ERRAND_FAILED, transient(Outside), "the agent's process could not be started";
+    SandboxUnavailable = "sandbox_unavailable", ERRAND_FAILED, permanent(Outside), "this machine cannot restrict the agent as its file asks for";
     EngineUnreachable = "engine_unreachable", ERRAND_FAILED, transient(Outside), "no container engine answers";
     ImageNotFound = "image_not_found", NOT_FOUND, permanent(Outside), "the agent's image was not found";
     ContainerRefused = "container_refused", ERRAND_FAILED, permanent(Outside), "the container engine refuses the container";

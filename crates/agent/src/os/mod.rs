@@ -25,6 +25,9 @@ pub mod watch {
 }
 
 pub(crate) use linux::clock::wall_clock_precise;
+pub(crate) use linux::confine::{
+    Confinement, ConfinementPart, FileRights, FileView, OwnNetwork, RefusedPart, UserMap, ViewStep,
+};
 pub(crate) use linux::end::Signalled;
 pub(crate) use linux::footprint::{exact_memory, memory_bound};
 pub(crate) use linux::freeze::{freeze_run, thaw_run};
@@ -36,5 +39,6 @@ pub(crate) use linux::readable::{Readable, readable};
 pub(crate) use linux::signal::{pin, signal_group};
 pub(crate) use linux::spawn::{
     Launch, LaunchError, Launched, Lifetime, above_stdio, c_string, environment, launch,
+    try_confinement,
 };
 pub(crate) use linux::tree::{Roots, below_leader, leftovers_of, processes_of_run};

@@ -9,6 +9,7 @@ mod memory;
 mod pump;
 mod run_process;
 mod running;
+mod sandbox;
 mod start;
 mod target;
 mod tool_server;

@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use super::pump::{Printed, Pumps};
 use super::run_process::RunProcess;
+use super::sandbox::Relay;
 use crate::os::{self, Readable, Signal, Signalled};
 use crate::target::{Conversation, Exit, ExitUsage};
 
@@ -37,6 +38,8 @@ pub struct RunningProcess {
     kill_planned: Notify,
     /// Held by the waiting task until the attempt is over.
     pumps: tokio::sync::Mutex<Pumps>,
+    /// Way from the agent's own network to its door.
+    _relay: Option<Relay>,
 }
 
 /// Progress of an attempt towards its end.
@@ -67,7 +70,11 @@ impl RunningProcess {
         (process, leader): (RunProcess, Readable),
         started_at: Instant,
         pumps: Pumps,
-        (conversation, memory_limit_bytes): (Option<Conversation>, Option<u64>),
+        (conversation, memory_limit_bytes, relay): (
+            Option<Conversation>,
+            Option<u64>,
+            Option<Relay>,
+        ),
     ) -> Self {
         let state = State {
             phase: Phase::Undisturbed { exited_at: None },
@@ -84,6 +91,7 @@ impl RunningProcess {
             state: Mutex::new(state),
             kill_planned: Notify::new(),
             pumps: tokio::sync::Mutex::new(pumps),
+            _relay: relay,
         }
     }
 

@@ -15,6 +15,7 @@ use super::conversation;
 use super::pump::Pumps;
 use super::run_process::RunProcess;
 use super::running::RunningProcess;
+use super::sandbox::{self, PreparedSandbox};
 use crate::os::{self, Launch, LaunchError, Lifetime};
 use crate::regular::open_regular;
 use crate::target::{AgentOutput, Input, LaunchSpec, Streams, TargetStartError};
@@ -37,6 +38,7 @@ pub fn start(spec: &LaunchSpec, output: AgentOutput) -> Result<RunningProcess, T
     let program = spec.argv.first().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "a command has at least a program")
     })?;
+    let sandbox = sandbox::prepare(spec)?;
     let (stdin, to_agent) = stdin(&spec.streams)?;
     let stdin = os::above_stdio(stdin)?;
     let (stdout_reader, stdout) = pipe()?;
@@ -48,6 +50,7 @@ pub fn start(spec: &LaunchSpec, output: AgentOutput) -> Result<RunningProcess, T
         cwd: os::c_string(spec.cwd.as_os_str())?,
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         lifetime: Lifetime::OfParent,
+        confinement: sandbox.as_ref().map(|sandbox| &sandbox.confinement),
     };
     // The pumps are started first, so that steps that may fail come before the process exists.
     let (pumps, conversation) = match to_agent {
@@ -59,10 +62,16 @@ pub fn start(spec: &LaunchSpec, output: AgentOutput) -> Result<RunningProcess, T
     };
     let started_at = Instant::now();
     let launched = os::supervise(|| os::launch(&launch), |launched| launched.pid)
-        .map_err(|error| explain(error, program, spec, &launch.candidates))?;
+        .map_err(|error| explain(error, program, (spec, sandbox.as_ref()), &launch.candidates))?;
     drop(launch);
+    let relay = sandbox.map(PreparedSandbox::started).transpose()?.flatten();
     let process = RunProcess::new((spec.run_id.clone(), spec.attempt), launched)?;
-    Ok(RunningProcess::new(process, started_at, pumps, (conversation, spec.memory_limit_bytes)))
+    Ok(RunningProcess::new(
+        process,
+        started_at,
+        pumps,
+        (conversation, spec.memory_limit_bytes, relay),
+    ))
 }
 
 /// Returns the agent's end of stdin, and errand's end where both speak a protocol.
@@ -81,7 +90,7 @@ fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), TargetStartErr
 fn explain(
     error: LaunchError,
     program: &OsStr,
-    spec: &LaunchSpec,
+    (spec, sandbox): (&LaunchSpec, Option<&PreparedSandbox>),
     candidates: &[CString],
 ) -> TargetStartError {
     match error {
@@ -89,6 +98,10 @@ fn explain(
             TargetStartError::WorkingDirectory { path: spec.cwd.clone(), source }
         }
         LaunchError::Other(source) => TargetStartError::Other(source),
+        LaunchError::Confinement(part, source) => match sandbox {
+            Some(sandbox) => sandbox.refused(part, &source),
+            None => TargetStartError::Other(source),
+        },
         LaunchError::Program(source) if source.kind() == io::ErrorKind::NotFound => {
             let is_there = candidates
                 .iter()

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use errand_api::agent_file::TargetKind;
 use errand_model::event::MemoryEnforcement;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use tokio::task::JoinSet;
 
 use super::memory::MemoryLimit;
 use super::running::RunningProcess;
+use super::sandbox;
 use crate::os;
 use crate::target::{
     AgentOutput, Conversation, Exit, LaunchSpec, Live, MemoryExceeded, Target, TargetStartError,
@@ -32,6 +35,10 @@ impl Target for ProcessTarget {
         Locator::PROCESS
     }
 
+    async fn check(&self, place: &TargetKind) -> Result<(), TargetStartError> {
+        sandbox::wanted(place).map_or(Ok(()), sandbox::check)
+    }
+
     async fn start(
         &self,
         spec: &LaunchSpec,
@@ -39,7 +46,8 @@ impl Target for ProcessTarget {
     ) -> Result<Box<dyn Live>, TargetStartError> {
         let claim = self.claim(spec)?;
         let running = super::start(spec, output)?;
-        Ok(Box::new(LiveProcess { running, _claim: claim }))
+        let private = sandbox::wanted(&spec.place).map(|_| sandbox::private_folder(&spec.folder));
+        Ok(Box::new(LiveProcess { running, private, _claim: claim }))
     }
 
     async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize> {
@@ -88,6 +96,8 @@ impl Drop for Claim {
 #[derive(Debug)]
 struct LiveProcess {
     running: RunningProcess,
+    /// Folder with the files that only an agent in a sandbox sees.
+    private: Option<PathBuf>,
     _claim: Claim,
 }
 
@@ -102,7 +112,14 @@ impl Live for LiveProcess {
     }
 
     async fn wait(&self) -> io::Result<Exit> {
-        self.running.wait().await
+        let exit = self.running.wait().await?;
+        if let Some(folder) = self.private.clone() {
+            // It may have many files. What cannot be removed goes with the folder of the attempt.
+            let mut removal = JoinSet::new();
+            removal.spawn_blocking(move || std::fs::remove_dir_all(folder));
+            let _removed = removal.join_next().await;
+        }
+        Ok(exit)
     }
 
     fn stop(&self, grace: Duration) {

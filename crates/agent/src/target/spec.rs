@@ -32,6 +32,9 @@ pub struct LaunchSpec {
     /// Files and folders of this machine that the agent needs, the working directory included. A
     /// target whose agents do not see this machine shows them to the agent, under the same paths.
     pub shared: Vec<SharedPath>,
+    /// Folders of this machine with files of other runs, which a target that restricts its agents
+    /// hides from them, but for what is shared.
+    pub hidden: Vec<PathBuf>,
     /// Folder of the attempt, for files of the target. No other user of this machine can enter it.
     pub folder: PathBuf,
     /// Use of stdin and stdout.

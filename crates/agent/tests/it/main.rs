@@ -10,6 +10,7 @@ mod logs;
 mod members;
 mod output;
 mod parcel;
+mod sandboxes;
 mod seams;
 mod secret;
 mod starting;

@@ -8,7 +8,7 @@ use errand_api::agent_file::TargetKind;
 use errand_testkit::conformance::{HarnessSubject, Program, TargetSubject};
 
 fn target() -> TargetSubject {
-    TargetSubject::new(ProcessTarget::default(), TargetKind::Process)
+    TargetSubject::new(ProcessTarget::default(), TargetKind::default())
 }
 
 fn harness() -> HarnessSubject {

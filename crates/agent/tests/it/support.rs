@@ -64,7 +64,7 @@ impl Place {
         LaunchSpec {
             run_id: self.run_id.clone(),
             attempt: 1,
-            place: agent_file::TargetKind::Process,
+            place: agent_file::TargetKind::default(),
             argv: argv.iter().map(Into::into).collect(),
             env,
             cwd: self.dir.path().to_owned(),
@@ -74,6 +74,7 @@ impl Place {
             dispatch: None,
             time_limit: None,
             shared: Vec::new(),
+            hidden: Vec::new(),
             folder: self.dir.path().to_owned(),
         }
     }

@@ -26,6 +26,7 @@ use super::mcp_server::McpServer;
 use super::policy::PolicyRules;
 use super::providers::Providers;
 use super::retry::RetryPolicyForm;
+use super::sandbox::ProcessPlace;
 use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, DispatcherName, Environment, GitRef,
     PolicyName, SecretName, SkillName, TierName, TimeZoneName,
@@ -241,24 +242,29 @@ impl HarnessKind {
 }
 
 /// Target of the agent's process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Target")]
 pub enum TargetKind {
     /// A process of this machine.
-    #[default]
-    Process,
+    Process(ProcessPlace),
     /// A container of Docker or Podman.
     Container(ContainerPlace),
     /// A Pod of a Kubernetes cluster.
     Kubernetes(KubernetesPlace),
 }
 
+impl Default for TargetKind {
+    fn default() -> Self {
+        Self::Process(ProcessPlace::default())
+    }
+}
+
 impl TargetKind {
     /// Returns the name that agent files and journals use.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Process => "process",
+            Self::Process(_) => "process",
             Self::Container(_) => "container",
             Self::Kubernetes(_) => "kubernetes",
         }

@@ -21,7 +21,9 @@ use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
-use super::{command_files, kubernetes, mcp_server, read_coordinator, retry, scalar, whole};
+use super::{
+    command_files, kubernetes, mcp_server, read_coordinator, retry, sandbox, scalar, whole,
+};
 
 /// An agent: a named, versioned definition of what errand runs.
 #[derive(Clone, Debug, JsonSchema)]
@@ -124,6 +126,7 @@ fn reader_of(name: &str) -> Option<ReadNamed> {
         name => scalar::reader_of(name)
             .or_else(|| kubernetes::reader_of(name))
             .or_else(|| mcp_server::reader_of(name))
+            .or_else(|| sandbox::reader_of(name))
             .or_else(|| read_coordinator::reader_of(name)),
     }
 }

@@ -26,6 +26,7 @@ mod references;
 mod retry;
 mod retry_on;
 mod rule;
+mod sandbox;
 pub mod scalar;
 mod section;
 pub(crate) mod shape;
@@ -65,6 +66,9 @@ pub use providers::{Provider, ProviderName, Providers};
 pub(crate) use quantity::{micro_usd, parse_micro_usd};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use references::ANY_DISPATCHER;
+pub use sandbox::{
+    ProcessPlace, SandboxFilesystem, SandboxNetwork, SandboxPath, SandboxRules, is_sandbox_path,
+};
 pub use scalar::DurationText;
 pub(crate) use shape::UNSUPPORTED;
 pub use suggest::closest;

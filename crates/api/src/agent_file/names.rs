@@ -85,6 +85,11 @@ pub(super) fn is_container_path(text: &str) -> bool {
     })
 }
 
+/// Reports whether `text` is an absolute path that does not go up.
+pub(super) fn is_path_of_machine(text: &str) -> bool {
+    text.starts_with('/') && !text.contains('\0') && !text.split('/').any(|part| part == "..")
+}
+
 /// Reports whether `text` could be the name of a namespace, a service account or a runtime class.
 pub(super) fn is_kubernetes_name(text: &str) -> bool {
     let is_end = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

@@ -155,7 +155,7 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
 /// Reports providers and tool servers of an agent that cannot reach the door to them.
 fn doors(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     let reaches_door = match agent.target {
-        TargetKind::Process | TargetKind::Container(_) => agent.dispatcher.is_none(),
+        TargetKind::Process(_) | TargetKind::Container(_) => agent.dispatcher.is_none(),
         TargetKind::Kubernetes(_) => false,
     };
     let has = [

@@ -45,7 +45,7 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
     all.extend(subject.files.iter().map(file));
     all.extend(subject.agents.iter().map(named));
     match &agent.target {
-        TargetKind::Process => {}
+        TargetKind::Process(_) => {}
         TargetKind::Container(ContainerPlace { image, .. })
         | TargetKind::Kubernetes(KubernetesPlace { image, .. }) => {
             all.push(json!({

@@ -121,7 +121,13 @@ fn named(properties: &mut Properties, what: &str, agents: &BTreeMap<String, Memb
 
 fn target(properties: &mut Properties, target: &TargetKind) {
     match target {
-        TargetKind::Process => properties.add("target", "process"),
+        TargetKind::Process(place) => {
+            properties.add("target", "process");
+            if let Some(sandbox) = &place.sandbox {
+                properties.add("target:filesystem", sandbox.filesystem.name());
+                properties.add("target:network", sandbox.network.name());
+            }
+        }
         TargetKind::Container(_) => properties.add("target", "container"),
         TargetKind::Kubernetes(place) => {
             properties.add("target", "kubernetes");

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use errand_api::agent_file::{
-    FILE_NAME, Provider, ProviderName, Providers, file_of_command, file_of_image,
+    FILE_NAME, ProcessPlace, Provider, ProviderName, Providers, TargetKind, file_of_command,
+    file_of_image,
 };
 use errand_api::error_code::ErrorCode;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::given_sandbox::GivenSandbox;
 use super::mcp_file;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -33,6 +35,14 @@ pub(crate) struct MadeAgent {
     /// records each call
     #[arg(long, value_name = "FILE", conflicts_with = "path")]
     mcp: Option<PathBuf>,
+    /// Let the kernel keep the command to this folder (workspace), or from writing elsewhere
+    /// (read_only), and with network=none from everything but errand
+    #[arg(
+        long,
+        value_name = "FILES[,network=none][,read=PATH][,write=PATH]",
+        conflicts_with_all = ["path", "image"]
+    )]
+    sandbox: Option<GivenSandbox>,
     /// A command to run in this folder, or with --image in the container
     #[arg(last = true, conflicts_with = "path", value_name = "COMMAND")]
     command: Vec<String>,
@@ -116,6 +126,10 @@ impl MadeAgent {
             (Some(image), _) => (FILE_NAME, self.in_container(image, spec)),
             (None, Some((program, arguments))) => {
                 let folder = &context.cwd;
+                if let Some(sandbox) = &self.sandbox {
+                    let place = ProcessPlace { sandbox: Some(sandbox.in_folder(folder)) };
+                    spec.insert("target".to_owned(), json!(TargetKind::Process(place)));
+                }
                 (COMMAND_FILE, in_folder(folder, program, arguments, spec)?)
             }
             (None, None) => return Err(Failure::new(ErrorCode::Usage, "no command is given")),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use errand_agent::parcel::{self, Parcel, ParcelPlan};
 use errand_agent::target::TargetStartError;
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{Agent, TargetKind};
 use errand_api::error_code::ErrorCode;
 use errand_engine::brief::BriefParts;
 use errand_engine::dependencies;
@@ -18,7 +18,6 @@ use errand_engine::outbox::CallbackUrl;
 use errand_engine::run_options::{self, RunOptions, Unsettable};
 use errand_engine::submission::{self, CheckedSubmission, Draft, DraftCheck, Submission};
 use errand_engine::{Engine, service, trace_context};
-use errand_model::Locator;
 use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 use tempfile::TempDir;
@@ -306,7 +305,7 @@ impl CheckedRunDraft {
     /// Checks that the place of the agent has what the agent needs, such as its image.
     async fn check_target(&self, context: &Context) -> Result<(), Failure> {
         let agent = self.draft.source.agent();
-        if agent.target_name() == Locator::PROCESS {
+        if agent.target == TargetKind::default() {
             return Ok(());
         }
         let surroundings = context.surroundings();

@@ -80,6 +80,7 @@ mod remove;
 mod replays;
 mod retention;
 mod retries;
+mod sandboxed;
 mod secrets;
 mod server;
 mod service_restarts;

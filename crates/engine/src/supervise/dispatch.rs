@@ -94,7 +94,7 @@ fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<Dispatche
 /// Returns true if a dispatcher has the target of an agent.
 fn has_target(definition: &DispatcherDefinition, agent: &Agent) -> bool {
     let wanted = match agent.target {
-        TargetKind::Process => TargetWord::Process,
+        TargetKind::Process(_) => TargetWord::Process,
         TargetKind::Container(_) => TargetWord::Container,
         TargetKind::Kubernetes(_) => TargetWord::Kubernetes,
     };
@@ -118,7 +118,7 @@ fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
             let runtime = RuntimeTarget { kind: RuntimeKind::Kubernetes, namespace };
             (place.image.clone(), Vec::new(), runtime)
         }
-        TargetKind::Process => return Err(unsupported("a process").into()),
+        TargetKind::Process(_) => return Err(unsupported("a process").into()),
     };
     let input = input.map(|bytes| String::from_utf8(bytes.to_vec()));
     let input = input.transpose().map_err(|_| unsupported("an input that is no text"))?;

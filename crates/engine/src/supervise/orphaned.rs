@@ -50,7 +50,7 @@ pub(super) fn prepare_adoption(
     if let Some(copy) = &log_copy {
         copy.begin_with(&unsent);
     }
-    let files = prepare::files_of(engine, run, target.sees_this_machine());
+    let files = prepare::files_of(engine, run, &parcel.agent, target.sees_this_machine());
     let of_attempt = (kept.token.as_str(), &redactor);
     let workspace = Path::new(&setup.workspace_path);
     let places = DoorPlaces { socket: files.door.clone(), workspace, log: &log };

@@ -17,7 +17,7 @@ use errand_agent::target::{
     Input, LaunchSpec, OrphanedAgent, SharedAccess, SharedPath, Streams, Target,
 };
 use errand_agent::workspace::{Mode, Workspaces};
-use errand_api::agent_file::Workspace;
+use errand_api::agent_file::{Agent, TargetKind, Workspace};
 use errand_model::event::AttemptSetup;
 use errand_model::run::Run;
 use errand_model::{Digest, brief_key, hex};
@@ -112,7 +112,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let redactor = redactor(&secrets, &token);
     let (log, log_copy) = begun_log(engine, run)?;
     let sees_this_machine = target.sees_this_machine();
-    let files = attempt_files(engine, run, sees_this_machine)?;
+    let files = attempt_files(engine, run, agent, sees_this_machine)?;
     let input = written_input(engine, run, &files)?;
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
     let workspaces = Workspaces::new(engine.registry().workspaces());
@@ -136,6 +136,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         argv: argv(engine, run, &parcel, sees_this_machine)?,
         env: environment::of_attempt(around, seen_by, &run.spec, (&secrets, &equipment), own),
         shared: shared(engine, run, (&parcel, &workspace), &files),
+        hidden: vec![engine.registry().root().to_owned(), around.runtime_dir.clone()],
         folder: files.folder.clone(),
         cwd: workspace,
         streams: match harness.streams() {
@@ -361,10 +362,11 @@ fn state_folder(engine: &Engine, run: &Run) -> PathBuf {
 fn attempt_files(
     engine: &Engine,
     run: &Run,
+    agent: &Agent,
     sees_this_machine: bool,
 ) -> Result<AttemptFiles, Error> {
     let registry = engine.registry();
-    let files = files_of(engine, run, sees_this_machine);
+    let files = files_of(engine, run, agent, sees_this_machine);
     let folder = &files.folder;
     remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
@@ -379,9 +381,20 @@ fn attempt_files(
 }
 
 /// Returns the files of the last attempt, made or not.
-pub(super) fn files_of(engine: &Engine, run: &Run, sees_this_machine: bool) -> AttemptFiles {
+pub(super) fn files_of(
+    engine: &Engine,
+    run: &Run,
+    agent: &Agent,
+    sees_this_machine: bool,
+) -> AttemptFiles {
     let folder = attempt_paths::scratch(engine, run);
-    let socket = if sees_this_machine {
+    let (sees_files, sees_network) = match &agent.target {
+        TargetKind::Process(place) => (!place.has_own_files(), !place.has_own_network()),
+        TargetKind::Container(_) | TargetKind::Kubernetes(_) => {
+            (sees_this_machine, sees_this_machine)
+        }
+    };
+    let socket = if sees_files && sees_network {
         attempt_paths::socket(engine, run)
     } else {
         attempt_paths::socket_of_its_own(engine, run)
@@ -390,7 +403,7 @@ pub(super) fn files_of(engine: &Engine, run: &Run, sees_this_machine: bool) -> A
         input: run.spec.input.as_ref().map_or_else(|| NO_INPUT.into(), |_| folder.join("input")),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        door: (!sees_this_machine).then(|| socket.with_file_name("door")),
+        door: (!sees_network).then(|| socket.with_file_name("door")),
         socket,
         folder,
     }

@@ -50,7 +50,7 @@ impl TestAttempt {
         LaunchSpec {
             run_id: self.run_id.clone(),
             attempt: 1,
-            place: agent_file::TargetKind::Process,
+            place: agent_file::TargetKind::default(),
             argv: program.argv(),
             env,
             cwd: self.folder.path().to_owned(),
@@ -63,6 +63,7 @@ impl TestAttempt {
                 path: self.folder.path().to_owned(),
                 access: SharedAccess::Own,
             }],
+            hidden: Vec::new(),
             folder: self.folder.path().to_owned(),
         }
     }

@@ -57,10 +57,11 @@ impl Helper<'_> {
             cwd: c_string(self.cwd.as_os_str())?,
             stdio: [nothing.as_fd(), stdout.as_fd(), nothing.as_fd()],
             lifetime: Lifetime::Own,
+            confinement: None,
         })
         .map_err(|error| match error {
             LaunchError::Directory(error) | LaunchError::Program(error) => error,
-            LaunchError::Other(error) => error,
+            LaunchError::Other(error) | LaunchError::Confinement(_, error) => error,
         })?;
         Ok(StartedHelper { pid: launched.pid })
     }

@@ -3,6 +3,7 @@
 pub(super) mod alarm;
 mod children;
 pub(super) mod clock;
+pub(super) mod confine;
 pub(super) mod end;
 pub(super) mod footprint;
 pub(super) mod fork;

@@ -3,10 +3,13 @@
 //! variable.
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::ptr;
+
+use super::confine::{Confinement, RefusedPart};
 
 /// Stack of the child between clone and exec, which makes only system calls.
 const CHILD_STACK_BYTES: usize = 64 * 1_024;
@@ -29,6 +32,8 @@ pub(crate) struct Launch<'a> {
     /// Stdin, stdout and stderr; each above 2.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     pub(crate) lifetime: Lifetime,
+    /// Restrictions; `None`: the process may do what its user may.
+    pub(crate) confinement: Option<&'a Confinement>,
 }
 
 /// Latest end of a new process.
@@ -52,6 +57,8 @@ pub(crate) struct Launched {
 pub(crate) enum LaunchError {
     /// The working directory cannot be entered.
     Directory(io::Error),
+    /// The kernel refuses a part of the confinement; `None`: its namespaces.
+    Confinement(Option<RefusedPart>, io::Error),
     /// No candidate can be executed; the most informative error.
     Program(io::Error),
     /// No process could be created.
@@ -59,7 +66,7 @@ pub(crate) enum LaunchError {
 }
 
 /// Data that parent and child share until the child has executed its program.
-struct Shared {
+struct Shared<'a> {
     candidates: Vec<*const c_char>,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
@@ -67,6 +74,7 @@ struct Shared {
     stdio: [c_int; 3],
     parent: libc::pid_t,
     lifetime: Lifetime,
+    confinement: Option<&'a Confinement>,
     failed_at: Stage,
     errno: c_int,
 }
@@ -75,6 +83,7 @@ struct Shared {
 enum Stage {
     None,
     Setup,
+    Confinement(RefusedPart),
     Directory,
     Program,
 }
@@ -91,12 +100,14 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
         stdio: launch.stdio.map(|fd| fd.as_raw_fd()),
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         lifetime: launch.lifetime,
+        confinement: launch.confinement,
         failed_at: Stage::None,
         errno: 0,
     };
     let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK_BYTES / size_of::<u128>());
     let mut pidfd: c_int = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let namespaces = launch.confinement.map_or(0, Confinement::clone_flags);
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | namespaces;
     // SAFETY: this function owns the stack, which is aligned to 16 bytes and, as is `shared`,
     // outlives the child's use of it: CLONE_VFORK suspends this thread until the child has executed
     // a program or ended. All signals are blocked meanwhile, so that no signal handler runs in the
@@ -114,7 +125,10 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
         (pid, error)
     };
     let Ok(launched) = u32::try_from(pid) else {
-        return Err(LaunchError::Other(error));
+        return Err(match namespaces {
+            0 => LaunchError::Other(error),
+            _ => LaunchError::Confinement(None, error),
+        });
     };
     // SAFETY: clone succeeded, so the kernel stored a new descriptor that has no other owner.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -133,9 +147,37 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     let error = io::Error::from_raw_os_error(errno);
     Err(match stage {
         Stage::Directory => LaunchError::Directory(error),
+        Stage::Confinement(part) => LaunchError::Confinement(Some(part), error),
         Stage::Program => LaunchError::Program(error),
         Stage::Setup | Stage::None => LaunchError::Other(error),
     })
+}
+
+/// Makes a process with this confinement that executes nothing, and ends.
+///
+/// # Errors
+///
+/// Part that the kernel refused; `None`: its namespaces.
+pub(crate) fn try_confinement(
+    confinement: &Confinement,
+) -> Result<(), (Option<RefusedPart>, io::Error)> {
+    let failed = |error: io::Error| (None, error);
+    let nothing = above_stdio(File::open("/dev/null").map_err(failed)?.into()).map_err(failed)?;
+    let tried = launch(&Launch {
+        candidates: Vec::new(),
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: c"/".into(),
+        stdio: [nothing.as_fd(); 3],
+        lifetime: Lifetime::OfParent,
+        confinement: Some(confinement),
+    });
+    match tried {
+        Err(LaunchError::Confinement(part, error)) => Err((part, error)),
+        Err(LaunchError::Directory(error) | LaunchError::Other(error)) => Err((None, error)),
+        // There is no program to execute.
+        Err(LaunchError::Program(_)) | Ok(_) => Ok(()),
+    }
 }
 
 /// Returns pointers to `strings`, terminated by a null pointer.
@@ -147,17 +189,12 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
 #[expect(unsafe_code, reason = "what a child does before exec is system calls")]
 extern "C" fn child(arg: *mut c_void) -> c_int {
     // SAFETY: `arg` is the `Shared` of `launch`, whose thread is suspended: access is exclusive.
-    let shared = unsafe { &mut *arg.cast::<Shared>() };
-    let stage = prepare(shared).map_or_else(
-        |stage| stage,
-        |()| {
-            execute(shared);
-            Stage::Program
-        },
-    );
-    if stage != Stage::Program {
-        shared.errno = errno();
-    }
+    let shared = unsafe { &mut *arg.cast::<Shared<'_>>() };
+    let (stage, errno) = match prepare(shared) {
+        Ok(()) => (Stage::Program, execute(shared)),
+        Err(refused) => refused,
+    };
+    shared.errno = errno;
     shared.failed_at = stage;
     // SAFETY: ends only the child, without running exit handlers.
     unsafe { libc::_exit(127) }
@@ -165,15 +202,16 @@ extern "C" fn child(arg: *mut c_void) -> c_int {
 
 /// Makes the child independent of its parent's state: session, signals, file descriptors.
 #[expect(unsafe_code, reason = "what a child does before exec is system calls")]
-fn prepare(shared: &Shared) -> Result<(), Stage> {
+fn prepare(shared: &Shared<'_>) -> Result<(), (Stage, c_int)> {
+    let setup = || (Stage::Setup, errno());
     // SAFETY: system calls on values that live; none allocates or takes a lock.
     unsafe {
         if libc::setsid() < 0 {
-            return Err(Stage::Setup);
+            return Err(setup());
         }
         if shared.lifetime == Lifetime::OfParent {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
-                return Err(Stage::Setup);
+                return Err(setup());
             }
             // The parent may have been killed before the call above took effect.
             if libc::getppid() != shared.parent {
@@ -190,15 +228,21 @@ fn prepare(shared: &Shared) -> Result<(), Stage> {
                 8_usize,
             );
         }
+        if let Some(confinement) = shared.confinement {
+            confinement.enter().map_err(refused)?;
+        }
         for (target, &source) in (0..).zip(&shared.stdio) {
             if libc::dup2(source, target) < 0 {
-                return Err(Stage::Setup);
+                return Err(setup());
             }
         }
         // Kernels before 5.11 refuse; there, close-on-exec of each descriptor does the same.
         let _refused = close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
         if libc::chdir(shared.cwd) < 0 {
-            return Err(Stage::Directory);
+            return Err((Stage::Directory, errno()));
+        }
+        if let Some(confinement) = shared.confinement {
+            confinement.lock().map_err(refused)?;
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
@@ -207,10 +251,15 @@ fn prepare(shared: &Shared) -> Result<(), Stage> {
     Ok(())
 }
 
-/// Tries the candidates; returns only if none can be executed, with the reason in `errno`.
+/// Converts the refusal of a confinement.
+fn refused((part, errno): (RefusedPart, rustix::io::Errno)) -> (Stage, c_int) {
+    (Stage::Confinement(part), errno.raw_os_error())
+}
+
+/// Tries the candidates; returns only if none can be executed, with the reason.
 #[expect(unsafe_code, reason = "what a child does before exec is system calls")]
-fn execute(shared: &mut Shared) {
-    shared.errno = libc::ENOENT;
+fn execute(shared: &Shared<'_>) -> c_int {
+    let mut reason = libc::ENOENT;
     for &candidate in &shared.candidates {
         if candidate.is_null() {
             break;
@@ -219,13 +268,11 @@ fn execute(shared: &mut Shared) {
         unsafe { libc::execve(candidate, shared.argv.as_ptr(), shared.env.as_ptr()) };
         match errno() {
             libc::ENOENT | libc::ENOTDIR => {}
-            libc::EACCES => shared.errno = libc::EACCES,
-            other => {
-                shared.errno = other;
-                break;
-            }
+            libc::EACCES => reason = libc::EACCES,
+            other => return other,
         }
     }
+    reason
 }
 
 #[expect(unsafe_code, reason = "errno is a variable of the C library")]

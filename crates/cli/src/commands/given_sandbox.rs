@@ -1,0 +1,95 @@
+//! Value of `--sandbox`.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use errand_api::agent_file::{SandboxFilesystem, SandboxNetwork, SandboxRules};
+
+/// Restrictions of a command, as they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GivenSandbox(SandboxRules);
+
+impl GivenSandbox {
+    /// Returns the restrictions, with the paths of a process that is in `folder`.
+    pub(super) fn in_folder(&self, folder: &Path) -> SandboxRules {
+        let whole = |path: &String| {
+            if path.starts_with("~/") {
+                return path.clone();
+            }
+            folder.join(path).display().to_string()
+        };
+        let SandboxRules { filesystem, network, read, write } = &self.0;
+        SandboxRules {
+            filesystem: *filesystem,
+            network: *network,
+            read: read.iter().map(whole).collect(),
+            write: write.iter().map(whole).collect(),
+        }
+    }
+}
+
+impl FromStr for GivenSandbox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let mut sandbox = SandboxRules {
+            filesystem: filesystem(parts.next().unwrap_or_default())?,
+            ..SandboxRules::default()
+        };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("network", name)) => sandbox.network = network(name)?,
+                Some(("read", path)) if !path.is_empty() => sandbox.read.push(path.to_owned()),
+                Some(("write", path)) if !path.is_empty() => sandbox.write.push(path.to_owned()),
+                Some((other, _)) => {
+                    return Err(format!("{other:?} is not known here: network, read, write"));
+                }
+                None => return Err(format!("{part:?} is no NAME=VALUE")),
+            }
+        }
+        Ok(Self(sandbox))
+    }
+}
+
+fn filesystem(name: &str) -> Result<SandboxFilesystem, String> {
+    let name = name.replace('-', "_");
+    let found = SandboxFilesystem::ALL.into_iter().find(|known| known.name() == name);
+    let known = SandboxFilesystem::ALL.map(SandboxFilesystem::name).join(", ");
+    found.ok_or_else(|| format!("write one of {known}, such as workspace,network=none"))
+}
+
+fn network(name: &str) -> Result<SandboxNetwork, String> {
+    let found = SandboxNetwork::SUPPORTED.into_iter().find(|known| known.name() == name);
+    let known = SandboxNetwork::SUPPORTED.map(SandboxNetwork::name).join(", ");
+    found.ok_or_else(|| format!("{name:?} is no network of a sandbox: {known}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_read_with_its_paths() {
+        let given: GivenSandbox =
+            "read-only,network=none,read=data,write=/srv/x,write=~/y".parse().unwrap();
+        let sandbox = given.in_folder(Path::new("/here"));
+        assert_eq!(sandbox.filesystem, SandboxFilesystem::ReadOnly);
+        assert_eq!(sandbox.network, SandboxNetwork::None);
+        assert_eq!(sandbox.read, ["/here/data"]);
+        assert_eq!(sandbox.write, ["/srv/x", "~/y"]);
+    }
+
+    #[test]
+    fn what_is_no_sandbox_is_refused_with_what_is() {
+        for (text, expect) in [
+            ("all", "write one of host, read_only, workspace, such as workspace,network=none"),
+            ("workspace,network=lan", "\"lan\" is no network of a sandbox: host, none"),
+            ("workspace,disk=1", "\"disk\" is not known here: network, read, write"),
+            ("workspace,none", "\"none\" is no NAME=VALUE"),
+            ("workspace,read=", "\"read\" is not known here: network, read, write"),
+        ] {
+            assert_eq!(text.parse::<GivenSandbox>().unwrap_err(), expect, "{text}");
+        }
+    }
+}
