@@ -74,12 +74,14 @@ impl ServerProcess {
             cwd: os::c_string(cwd.as_os_str())?,
             stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
             lifetime: Lifetime::OfParent,
+            confinement: None,
         };
         let launched =
             os::supervise(|| os::launch(&launch), |launched| launched.pid).map_err(|error| {
                 match error {
                     LaunchError::Directory(error)
                     | LaunchError::Program(error)
+                    | LaunchError::Confinement(_, error)
                     | LaunchError::Other(error) => error,
                 }
             })?;

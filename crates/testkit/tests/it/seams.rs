@@ -7,7 +7,7 @@ use errand_testkit::conformance::{HarnessSubject, Program, TargetSubject};
 use errand_testkit::{ScriptedHarness, ScriptedTarget};
 
 fn target() -> TargetSubject {
-    TargetSubject::new(ScriptedTarget::new("scripted"), TargetKind::Process)
+    TargetSubject::new(ScriptedTarget::new("scripted"), TargetKind::default())
 }
 
 fn harness() -> HarnessSubject {
