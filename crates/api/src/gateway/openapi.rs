@@ -13,6 +13,7 @@ use super::routes::{Answer, Area, Body, Media, Route, SchemaOf, all, areas, sche
 use crate::error_code::ErrorCode;
 use crate::schema::without_null;
 
+mod bounds;
 mod examples;
 mod plain;
 
@@ -344,7 +345,7 @@ fn query_parameters(query: SchemaOf) -> Vec<Value> {
     fields
         .iter()
         .map(|(name, schema)| {
-            let mut schema = schema.clone();
+            let mut schema = bounds::bounded(schema.clone());
             let description = schema.as_object_mut().and_then(|it| it.remove("description"));
             json!({
                 "name": name, "in": "query", "required": required.contains(&name.as_str().into()),

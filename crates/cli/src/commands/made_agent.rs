@@ -36,7 +36,7 @@ pub(crate) struct MadeAgent {
     #[arg(long, value_name = "FILE", conflicts_with = "path")]
     mcp: Option<PathBuf>,
     /// Let the kernel keep the command to this folder (workspace), or from writing elsewhere
-    /// (read_only), and with network=none from everything but errand
+    /// (`read_only`), and with network=none from everything but errand
     #[arg(
         long,
         value_name = "FILES[,network=none][,read=PATH][,write=PATH]",

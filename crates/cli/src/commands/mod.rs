@@ -144,7 +144,7 @@ pub(crate) const GROUPS: [CommandGroup; 8] = [
 #[command(defer = true)]
 pub(crate) enum Command {
     /// Run an agent, and show its output until it ends; or leave it running with -d
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Keep an agent as a service that schedules, requests and heartbeats wake
     Serve(serve::Args),
     /// Serve runs over HTTP, and carry them out: everything on one machine
@@ -308,7 +308,7 @@ pub(crate) async fn run(context: &Context, command: Command, cli: MakeCli) -> Re
 #[expect(clippy::too_many_lines, reason = "a line for each command")]
 async fn carry_out(context: &Context, command: Command, cli: MakeCli) -> Result<u8, Failure> {
     match command {
-        Command::Run(args) => run::run(context, args).await,
+        Command::Run(args) => run::run(context, *args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Up(args) => Box::pin(up::run(context, args)).await,
         Command::Worker(args) => Box::pin(worker::run(context, args)).await,

@@ -24,6 +24,8 @@ struct World {
     place: tempfile::TempDir,
     key: String,
     image: String,
+    /// Engine that lives for as long as a test says that it uses it.
+    _podman: Podman,
 }
 
 impl World {
@@ -40,7 +42,7 @@ impl World {
         let place = tempfile::tempdir().unwrap();
         sender.set_env("ERRAND_BLOBS", place.path());
         let image = podman.script_image();
-        Some(Self { sender, dispatcher, redis, place, key, image })
+        Some(Self { sender, dispatcher, redis, place, key, image, _podman: podman })
     }
 
     /// Starts the dispatcher, and tells the sender its address.

@@ -115,10 +115,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     let files = attempt_files(engine, run, agent, sees_this_machine)?;
     let input = written_input(engine, run, &files)?;
     let brief = written_brief(engine, run, (&parcel, &redactor), &files)?;
-    let workspaces = Workspaces::new(engine.registry().workspaces());
-    let workspace =
-        workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
-    handover::put_artifacts(engine, run, &workspace)?;
+    let workspace = workspace(engine, run, agent)?;
     let brief_digest = Digest::of(&brief);
     let of_api = (token.as_str(), target.outlives_supervisor());
     let mut own = own_variables(engine, run, (&parcel, &workspace), &files, of_api)?;
@@ -172,6 +169,15 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         door,
         input,
     })
+}
+
+/// Prepares the working directory of an attempt, with the artifacts that others handed over.
+fn workspace(engine: &Engine, run: &Run, agent: &Agent) -> Result<PathBuf, Error> {
+    let workspaces = Workspaces::new(engine.registry().workspaces());
+    let caller = Path::new(&run.spec.cwd);
+    let workspace = workspaces.prepare(&run.id, &mode(&agent.workspace), caller)?;
+    handover::put_artifacts(engine, run, &workspace)?;
+    Ok(workspace)
 }
 
 /// Returns the redactor of an attempt's secrets, its token included.

@@ -23,8 +23,12 @@ use seccompiler::sock_filter;
 const CAPABILITIES: libc::c_ulong = 64;
 /// Version of the structures with two words of capabilities.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
+/// Flags of seccomp: none.
+const NO_FLAGS: c_uint = 0;
 /// Rule of Landlock about everything below a path.
 const PATH_BENEATH: c_int = 1;
+/// Flags of an interface that works: up and running.
+const INTERFACE_UP: libc::c_short = 0x41;
 /// Connections that may wait for the relay.
 const BACKLOG: i32 = 128;
 
@@ -334,7 +338,7 @@ fn loopback_up() -> rustix::io::Result<()> {
     for (place, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
         *place = byte.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    request.ifr_ifru.ifru_flags = INTERFACE_UP;
     // SAFETY: the request lives and has the type that this call reads.
     let refused =
         unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
@@ -412,14 +416,14 @@ fn drop_capabilities() -> rustix::io::Result<()> {
 #[expect(unsafe_code, reason = "a system call without a wrapper")]
 fn load(filter: &[sock_filter]) -> rustix::io::Result<()> {
     let program = libc::sock_fprog {
-        len: filter.len() as libc::c_ushort,
+        len: libc::c_ushort::try_from(filter.len()).map_err(|_| Errno::TOOBIG)?,
         filter: filter.as_ptr().cast_mut().cast::<libc::sock_filter>(),
     };
     let program: *const c_void = ptr::from_ref(&program).cast();
-    const FLAGS: c_uint = 0;
     // SAFETY: the program and its instructions live; their layout is the kernel's in both crates.
-    let refused =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, FLAGS, program) };
+    let refused = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, NO_FLAGS, program)
+    };
     outcome(refused)
 }
 

@@ -27,7 +27,7 @@ use crate::os::{
 };
 use crate::target::{LaunchSpec, TargetStartError};
 
-/// SandboxRules that is ready for the start of one agent.
+/// Sandbox that is ready for the start of one agent.
 #[derive(Debug)]
 pub(super) struct PreparedSandbox {
     pub(super) confinement: Confinement,

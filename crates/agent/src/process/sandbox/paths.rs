@@ -203,7 +203,7 @@ fn installed(program: &Path, spec: &LaunchSpec) -> Vec<PathBuf> {
             folder.ends_with("bin") && prefix.join("lib").is_dir() && prefix.parent().is_some()
         });
         // Folders such as `~/.local` have the files of many programs.
-        let prefix = prefix.filter(|it| !home.is_some_and(|home| it.parent() == Some(home)));
+        let prefix = prefix.filter(|it| home.is_none_or(|home| it.parent() != Some(home)));
         folders.extend(prefix.map(Path::to_owned));
     }
     folders

@@ -60,7 +60,7 @@ impl RelaySocket {
         rustix::net::recvmsg(&self.from, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
         let sent = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut sent) => sent.next(),
-            _ => None,
+            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
         });
         sent.ok_or_else(|| io::Error::other("the agent's process sent no listener"))
     }

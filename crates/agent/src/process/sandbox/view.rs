@@ -150,7 +150,7 @@ impl Builder<'_> {
             (Seen::Read | Seen::Write | Seen::Private(_), true) => {
                 self.folder(path)?;
                 let from = os::c_string(source.as_os_str())?;
-                self.steps.push(ViewStep::Bind { from, at: at.clone() });
+                self.steps.push(ViewStep::Bind { from, at });
                 self.folders.retain(|made| made == path || !made.starts_with(path));
             }
             (Seen::Read | Seen::Write | Seen::Private(_), false) => self.file(source, path)?,
