@@ -128,9 +128,14 @@ impl SeenPaths {
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| variable(spec, name));
         let named = named.into_iter().flatten().map(PathBuf::from);
         let program = spec.argv.first().map(Path::new).filter(|program| program.is_absolute());
-        let program = program.into_iter().flat_map(|program| installed(program, spec));
+        let program = program.into_iter().flat_map(installed);
         let own = std::env::current_exe().ok();
-        let needed = search.chain(named).chain(program).chain(own).chain([NAME_SERVERS.into()]);
+        let home = variable(spec, "HOME").map(Path::new);
+        let folders = search.chain(program).flat_map(|folder| {
+            let prefix = prefix_of(&folder, home);
+            prefix.into_iter().chain([folder])
+        });
+        let needed = folders.chain(named).chain(own).chain([NAME_SERVERS.into()]);
         for path in needed.filter(|path| path.is_absolute() && path.parent().is_some()) {
             self.add(&path, Seen::Read);
         }
@@ -191,22 +196,22 @@ impl SeenPaths {
     }
 }
 
-/// Returns the folders of a program: that of its path, and that of the file behind its links, with
-/// its libraries if it lies in `bin` beside `lib`.
-fn installed(program: &Path, spec: &LaunchSpec) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = program.parent().map(Path::to_owned).into_iter().collect();
+/// Returns the folders of a program: that of its path, and that of the file behind its links.
+fn installed(program: &Path) -> Vec<PathBuf> {
     let real = std::fs::canonicalize(program);
-    if let Some(folder) = real.ok().as_deref().and_then(Path::parent) {
-        folders.push(folder.to_owned());
-        let home = variable(spec, "HOME").map(Path::new);
-        let prefix = folder.parent().filter(|prefix| {
-            folder.ends_with("bin") && prefix.join("lib").is_dir() && prefix.parent().is_some()
-        });
-        // Folders such as `~/.local` have the files of many programs.
-        let prefix = prefix.filter(|it| home.is_none_or(|home| it.parent() != Some(home)));
-        folders.extend(prefix.map(Path::to_owned));
-    }
-    folders
+    let folders = [Some(program), real.as_deref().ok()].into_iter().flatten();
+    folders.filter_map(Path::parent).map(Path::to_owned).collect()
+}
+
+/// Returns the folder with everything that the programs of a folder need: `bin` beside `lib`, or the
+/// `shims` of a version manager.
+fn prefix_of(folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let prefix = folder.parent().filter(|prefix| prefix.parent().is_some())?;
+    // Folders such as `~/.local` have the files of many programs.
+    let is_of_one = home.is_none_or(|home| prefix.parent() != Some(home));
+    let is_prefix = folder.ends_with("bin") && prefix.join("lib").is_dir() && is_of_one
+        || folder.ends_with("shims") && home != Some(prefix);
+    is_prefix.then(|| prefix.to_owned())
 }
 
 /// Returns a path without `.` and `..`, none of whose folders above a `..` is a link.
@@ -264,6 +269,21 @@ mod tests {
         assert_eq!(links, [root.join("one"), root.join("two")]);
         assert_eq!(seen.resolved(&root.join("loop")), None);
         assert_eq!(seen.resolved(&root.join("none")), None);
+    }
+
+    #[test]
+    fn a_folder_of_programs_is_shown_with_what_they_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        for path in ["v/20/bin", "v/20/lib", ".local/bin", ".local/lib", ".manager/shims", "bin"] {
+            std::fs::create_dir_all(home.join(path)).unwrap();
+        }
+        let shown = |path: &str| prefix_of(&home.join(path), Some(home));
+        assert_eq!(shown("v/20/bin"), Some(home.join("v/20")));
+        assert_eq!(shown(".manager/shims"), Some(home.join(".manager")));
+        assert_eq!(shown(".local/bin"), None, "it has the files of many programs");
+        assert_eq!(shown("bin"), None);
+        assert_eq!(prefix_of(Path::new("/bin"), None), None);
     }
 
     #[test]
