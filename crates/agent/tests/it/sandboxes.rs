@@ -13,6 +13,7 @@ use errand_api::agent_file::{
     ProcessPlace, SandboxFilesystem, SandboxNetwork, SandboxRules, TargetKind,
 };
 use errand_model::error_code::ErrorCode;
+use errand_testkit::can_sandbox;
 
 use crate::support::Place;
 
@@ -100,6 +101,9 @@ def unix(address):
 
 #[tokio::test]
 async fn an_agent_that_attacks_gets_nothing_outside_of_its_workspace() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let name = format!("errand-test-{}", std::process::id());
     let _abstract =
@@ -167,6 +171,9 @@ print("privileges", status["NoNewPrivs"].strip(), status["Seccomp"].strip())
 
 #[tokio::test]
 async fn an_agent_in_a_sandbox_does_its_work() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let program = format!(
         r#"{TRY}
@@ -202,6 +209,9 @@ attempt("write", lambda: write(place + "/data/known"))
 
 #[tokio::test]
 async fn a_machine_that_may_only_be_read_hides_other_runs_and_services() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let program = format!(
         r#"{TRY}
@@ -235,6 +245,9 @@ print("services", [name for name in os.listdir("/run") if name not in names])
 
 #[tokio::test]
 async fn an_agent_without_a_network_reaches_its_door_only() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let outside = TcpListener::bind("127.0.0.1:0").unwrap();
     let door = UnixListener::bind(machine.place.path("own/door")).unwrap();
@@ -276,6 +289,9 @@ print(read(place + "/data/known"))
 
 #[tokio::test]
 async fn processes_that_an_agent_leaves_in_its_sandbox_are_ended() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let program = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        \
                    time.sleep(600)\n    os._exit(0)\nprint('left')\n";
@@ -287,6 +303,9 @@ async fn processes_that_an_agent_leaves_in_its_sandbox_are_ended() {
 
 #[tokio::test]
 async fn what_a_sandbox_cannot_show_is_refused_by_name() {
+    if !can_sandbox() {
+        return;
+    }
     let missing =
         SandboxRules { read: vec!["/no/such".into()], ..files(SandboxFilesystem::Workspace) };
     let machine = Machine::new();
@@ -306,6 +325,9 @@ async fn what_a_sandbox_cannot_show_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_program_outside_of_its_sandbox_is_not_found() {
+    if !can_sandbox() {
+        return;
+    }
     let machine = Machine::new();
     let script = machine.place.script("tool", "#!/bin/sh\necho ran\n");
     let mut spec = machine.spec(files(SandboxFilesystem::Workspace), "");

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use errand_testkit::{LIMIT, Reaction, Receiver, Sandbox, TestAgent, is_alive, wait_until};
+use errand_testkit::{
+    LIMIT, Reaction, Receiver, Sandbox, TestAgent, can_sandbox, is_alive, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -19,6 +21,9 @@ fn agent(sandbox: &Sandbox, script: &str) -> PathBuf {
 
 #[test]
 fn an_agent_in_a_sandbox_takes_steps_saves_and_delivers() {
+    if !can_sandbox() {
+        return;
+    }
     let sandbox = sandbox();
     sandbox.write("repo-secret", "not for the agent");
     let script = "errand agent step one -- sh -c 'echo step'\n\
@@ -45,6 +50,9 @@ fn an_agent_in_a_sandbox_takes_steps_saves_and_delivers() {
 
 #[test]
 fn a_killed_helper_takes_its_sandbox_along_and_the_next_attempt_continues() {
+    if !can_sandbox() {
+        return;
+    }
     let sandbox = sandbox();
     let script = "errand agent step once -- sh -c 'echo took >> \"$ERRAND_STATE_DIR/taken\"'\n\
                   [ \"$ERRAND_ATTEMPT\" = 2 ] && { cat \"$ERRAND_STATE_DIR/taken\"; exit 0; }\n\
@@ -61,6 +69,9 @@ fn a_killed_helper_takes_its_sandbox_along_and_the_next_attempt_continues() {
 
 #[test]
 fn an_agent_in_a_sandbox_is_paused_resumed_and_stopped() {
+    if !can_sandbox() {
+        return;
+    }
     let sandbox = sandbox();
     let script = "trap 'echo asked; exit 3' TERM\necho ready\nwhile :; do sleep 0.05; done\n";
     let run_id = start_ready(&sandbox, &agent(&sandbox, script));
@@ -75,6 +86,9 @@ fn an_agent_in_a_sandbox_is_paused_resumed_and_stopped() {
 
 #[test]
 fn a_command_in_a_sandbox_reaches_its_model_and_nothing_else() {
+    if !can_sandbox() {
+        return;
+    }
     let mut sandbox = sandbox();
     sandbox.set_env("OPENAI_API_KEY", "sk-provider-key-0123456789");
     let usage = json!({ "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 });
@@ -110,6 +124,9 @@ fn a_command_in_a_sandbox_reaches_its_model_and_nothing_else() {
 
 #[test]
 fn a_sandbox_that_cannot_be_is_refused_before_the_run_exists() {
+    if !can_sandbox() {
+        return;
+    }
     let sandbox = sandbox();
     let command = |value: &str| {
         let output = sandbox.errand(["run", "--sandbox", value, "--", "true"]).run();
