@@ -1,7 +1,7 @@
 //! The seam to the gateways: one door for each attempt whose agent has providers or tool servers.
 //!
 //! A door is an address of this machine at which the agent finds its model providers and its tools.
-//! It knows the formats of both and nothing of journals: what it is asked is a call to the attempt's
+//! Doors know the formats of both and nothing of journals: each request is a call to the attempt's
 //! [`Backend`].
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the kernel of this machine lets tests do.
+//! Features of this machine's kernel that tests need.
 
 use std::process::Command;
 

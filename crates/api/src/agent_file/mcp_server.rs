@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::at::{At, field_of};
-use super::names;
 use super::reader::Reader;
 use super::scalar::{
-    CommandLine, DurationText, HttpUrl, RESERVED_PREFIX, Slug, scalars, secret_name,
+    CommandLine, DurationText, HttpUrl, Slug, check_variable_name, scalars, secret_name,
 };
 use super::shape::ReadNamed;
 
@@ -97,43 +96,13 @@ scalars! {
     McpEnvironment as "McpEnvironment" = {
         "type": "object",
         "propertyNames": { "pattern": "^(?!ERRAND_)[A-Za-z_][A-Za-z0-9_]*$" },
-        "additionalProperties": {
-            "anyOf": [
-                { "type": ["string", "number", "boolean"] },
-                {
-                    "type": "object",
-                    "required": ["secret"],
-                    "properties": {
-                        "secret": { "type": "string", "description": "Name of the secret." },
-                        "prefix": {
-                            "type": "string", "description": "Text before the value of the secret."
-                        }
-                    },
-                    "additionalProperties": false
-                }
-            ]
-        }
+        "additionalProperties": value_schema()
     }, environment;
     /// Headers of requests by name, with text or the name of a secret.
     McpRequestHeaders as "McpRequestHeaders" = {
         "type": "object",
         "propertyNames": { "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" },
-        "additionalProperties": {
-            "anyOf": [
-                { "type": ["string", "number", "boolean"] },
-                {
-                    "type": "object",
-                    "required": ["secret"],
-                    "properties": {
-                        "secret": { "type": "string", "description": "Name of the secret." },
-                        "prefix": {
-                            "type": "string", "description": "Text before the value of the secret."
-                        }
-                    },
-                    "additionalProperties": false
-                }
-            ]
-        }
+        "additionalProperties": value_schema()
     }, headers;
     /// Classes of side effects by patterns of tools' names, in which `*` stands for any characters.
     McpEffects as "McpEffects" = {
@@ -143,6 +112,26 @@ scalars! {
             "code_execution", "privileged"
         ] }
     }, effects;
+}
+
+/// Returns the schema of a [`McpValue`].
+fn value_schema() -> Value {
+    json!({
+        "anyOf": [
+            { "type": ["string", "number", "boolean"] },
+            {
+                "type": "object",
+                "required": ["secret"],
+                "properties": {
+                    "secret": { "type": "string", "description": "Name of the secret." },
+                    "prefix": {
+                        "type": "string", "description": "Text before the value of the secret."
+                    }
+                },
+                "additionalProperties": false
+            }
+        ]
+    })
 }
 
 /// Headers that errand itself sends.
@@ -159,15 +148,7 @@ const OWN_HEADERS: [&str; 9] = [
 ];
 
 fn environment(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
-    values(reader, at, &|name| {
-        if !names::is_env_name(name) {
-            return Err(format!("{name:?} cannot be the name of an environment variable"));
-        }
-        if name.starts_with(RESERVED_PREFIX) {
-            return Err(format!("{name} is reserved: errand sets what begins with ERRAND_"));
-        }
-        Ok(())
-    })
+    values(reader, at, &check_variable_name)
 }
 
 fn headers(reader: &mut Reader, at: &At<'_>) -> Option<Value> {

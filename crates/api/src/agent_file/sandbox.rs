@@ -62,12 +62,12 @@ pub enum SandboxFilesystem {
 #[serde(rename_all = "snake_case")]
 #[schemars(extend("x-unsupported" = ["gateway"]))]
 pub enum SandboxNetwork {
-    /// That of this machine.
+    /// The network of this machine.
     #[default]
     Host,
     /// Errand, and the hosts that a policy allows. Not supported by this version, and refused.
     Gateway,
-    /// None: only errand can be reached.
+    /// No network: only errand can be reached.
     None,
 }
 

@@ -256,7 +256,7 @@ scalars! {
 }
 
 /// Names that errand itself sets.
-pub(super) const RESERVED_PREFIX: &str = "ERRAND_";
+const RESERVED_PREFIX: &str = "ERRAND_";
 
 /// Longest label: enough for a URL, too short for a document.
 const MAX_LABEL_CHARS: usize = 255;
@@ -323,19 +323,21 @@ fn command(reader: &mut Reader, at: &At<'_>) -> Option<Vec<String>> {
     Some(words)
 }
 
+/// Checks the name of a variable that an agent file sets.
+pub(super) fn check_variable_name(name: &str) -> Result<(), String> {
+    if !names::is_env_name(name) {
+        return Err(format!("{name:?} cannot be the name of an environment variable"));
+    }
+    if name.starts_with(RESERVED_PREFIX) {
+        return Err(format!("{name} is reserved: errand sets what begins with ERRAND_"));
+    }
+    Ok(())
+}
+
 fn environment(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
-    let check = |name: &str| {
-        if !names::is_env_name(name) {
-            return Err(format!("{name:?} cannot be the name of an environment variable"));
-        }
-        if name.starts_with(RESERVED_PREFIX) {
-            return Err(format!("{name} is reserved: errand sets what begins with ERRAND_"));
-        }
-        Ok(())
-    };
     let null_hint = "write \"\" for an empty value; `errand run --env NAME=…` passes on one of the \
                      caller's";
-    Some(by_key(reader.words_by_key(at, check, null_hint)))
+    Some(by_key(reader.words_by_key(at, check_variable_name, null_hint)))
 }
 
 pub(super) fn secret_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {

@@ -151,15 +151,6 @@ pub(crate) enum ConfinementPart {
     Filter,
 }
 
-/// Attributes of a mount, as the kernel wants them.
-#[repr(C)]
-struct MountAttributes {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    user_namespace: u64,
-}
-
 /// Rule of Landlock about everything below a path, as the kernel wants it.
 #[repr(C, packed)]
 struct PathBeneath {
@@ -304,11 +295,11 @@ fn unless_exists(made: rustix::io::Result<()>) -> rustix::io::Result<()> {
 
 #[expect(unsafe_code, reason = "a system call without a wrapper")]
 fn set_read_only(at: &CStr, flags: c_int) -> rustix::io::Result<()> {
-    let attributes = MountAttributes {
-        set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID,
-        clear: 0,
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID,
+        attr_clr: 0,
         propagation: 0,
-        user_namespace: 0,
+        userns_fd: 0,
     };
     // SAFETY: path and attributes live, and the size is that of the attributes.
     let refused = unsafe {
@@ -318,7 +309,7 @@ fn set_read_only(at: &CStr, flags: c_int) -> rustix::io::Result<()> {
             at.as_ptr(),
             flags,
             &raw const attributes,
-            size_of::<MountAttributes>(),
+            size_of::<libc::mount_attr>(),
         )
     };
     outcome(refused)
