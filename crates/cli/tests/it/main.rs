@@ -53,6 +53,7 @@ mod many;
 mod mended_agents;
 mod messages;
 mod migrate;
+mod model_examples;
 mod model_sdks;
 mod models;
 mod namespaces;
