@@ -8,6 +8,7 @@ mod ci;
 mod clients;
 mod cyclonedx;
 mod dist;
+mod frameworks;
 mod fuzz;
 mod grpc;
 mod kubernetes;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{
-    Failure, clients, cyclonedx, grpc, model_sdks, moto, packages, prometheus, schemathesis, shell,
-    tool_sdks,
+    Failure, clients, cyclonedx, frameworks, grpc, model_sdks, moto, packages, prometheus,
+    schemathesis, shell, tool_sdks,
 };
 
 /// Crates whose documentation has examples that are run.
@@ -40,7 +40,8 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let [python, typescript] = clients::install();
     let sdks = model_sdks::install();
     let of_tools = tool_sdks::install();
-    let tools = [schema, client, described, parser, s3, python, typescript, sdks, of_tools];
+    let agents = frameworks::install();
+    let tools = [schema, client, described, parser, s3, python, typescript, sdks, of_tools, agents];
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;

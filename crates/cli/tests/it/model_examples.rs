@@ -1,11 +1,15 @@
 //! Examples that call models: their commands, with the scripted model of the examples.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use errand_testkit::Sandbox;
+use errand_testkit::{LIMIT, Sandbox, can_sandbox, wait_for};
 use serde_json::{Value, json};
 
-use crate::support::{all, events, record, sandbox};
+use crate::support::{self, all, events, record, sandbox};
+
+/// Time limit of frameworks, whose start alone takes seconds on a busy machine.
+const LONG_LIMIT: Duration = Duration::from_mins(3);
 
 fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"))
@@ -85,4 +89,72 @@ fn the_review_is_a_program_that_needs_no_agent_file() {
     let called: Vec<Value> = events(&sandbox, run["run_id"].as_str().unwrap(), "model.called");
     assert_eq!(called, Vec::<Value>::new(), "a refused call is not made");
     assert_eq!(record(&sandbox, run["run_id"].as_str().unwrap())["usage"]["input_tokens"], 0);
+}
+
+/// Waits until a command waits for a person; returns what it is about.
+fn asked(sandbox: &Sandbox) -> String {
+    wait_for("a command waits for a person", LIMIT, || {
+        let listed = sandbox.errand(["approvals", "ls"]).run().ok().stdout();
+        listed.contains("before_tool").then_some(listed)
+    })
+}
+
+#[test]
+fn commands_of_a_model_are_run_refused_or_asked_about_and_see_no_keys() {
+    if !can_sandbox() {
+        return;
+    }
+    let sandbox = with_errand();
+    sandbox.write("home/.ssh/id_ed25519", "the private key");
+    let agent = examples().join("guarded-shell");
+    let words = ["errand", "run", agent.to_str().unwrap()];
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| scripted(&sandbox, "guarded-shell", &words).run().ok().stdout());
+        let listed = asked(&sandbox);
+        let line = r#"{"command":"rm primes.py"}: a person"#;
+        assert!(listed.contains(line), "{listed}");
+        let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+        drop(sandbox.errand(["reject", &run_id, "--comment", "keep it"]).run().ok());
+        let printed = run.join().unwrap();
+        for line in [
+            "25\n[exit code 0]",
+            "No such file or directory\n[exit code 1]",
+            "refused: error[policy_denied]: the policy agent-file denies it: nothing leaves",
+            "rejected it: keep it",
+            "I was not allowed to remove the program.",
+        ] {
+            assert!(printed.contains(line), "{line} in {printed}");
+        }
+        assert!(!printed.contains("the private key"), "{printed}");
+        let record = record(&sandbox, &run_id);
+        assert_eq!(record["counters"]["tool_calls"], 3, "{record}");
+    });
+}
+
+#[test]
+fn a_team_of_langgraph_answers_with_tools_and_is_replayed_from_the_record() {
+    let Some(python) = support::python_of("frameworks") else { return };
+    let mut sandbox = with_errand();
+    let programs = Path::new(env!("CARGO_BIN_EXE_errand")).parent().unwrap();
+    let of_python = python.parent().unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", of_python.display(), programs.display());
+    sandbox.set_env("PATH", path);
+    let agent = examples().join("langgraph-team");
+    let words = ["errand", "run", agent.to_str().unwrap()];
+    let ran = scripted(&sandbox, "langgraph-team", &words).limit(LONG_LIMIT).run().ok();
+    let expected = "researcher: library_search {'word': 'bridge'}\n";
+    assert!(ran.stdout().starts_with(expected), "{}", ran.describe());
+    assert!(ran.stdout().contains("had to be laid twice [bridge, council].\n"), "{}", ran.stdout());
+    let run = all(&sandbox).remove(0);
+    let counters = &run["counters"];
+    assert_eq!(
+        (&counters["model_calls"], &counters["tool_calls"]),
+        (&json!(7), &json!(3)),
+        "{run}"
+    );
+
+    let words = ["replay", run["run_id"].as_str().unwrap(), "--policy", "strict"];
+    let replayed = sandbox.errand(words).env("OPENAI_API_KEY", "unused").limit(LONG_LIMIT);
+    let replayed = replayed.run().ok().stdout();
+    assert!(replayed.contains("is identical with run"), "{replayed}");
 }

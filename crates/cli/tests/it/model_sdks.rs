@@ -1,6 +1,6 @@
 //! Unmodified SDKs of model providers, against a scripted provider behind the real wire.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use errand_testkit::{Reaction, Receiver};
@@ -10,19 +10,6 @@ use crate::support;
 
 /// Time limit of the SDKs, whose start alone takes seconds on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
-
-/// Returns the Python of the SDKs, which `cargo xtask test` installs; `None`, with a warning, if it
-/// is missing.
-fn python() -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("model-sdks");
-    if folder.join("ready").is_file() {
-        return Some(folder.join("bin/python"));
-    }
-    let warning = "\nSKIPPED: there are no SDKs of models; `cargo xtask test` installs them\n";
-    // Written past the capture of a passing test's output, so that it is seen.
-    drop(std::fs::write("/dev/stderr", warning));
-    None
-}
 
 fn document(body: &Value) -> Reaction {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
@@ -142,7 +129,7 @@ fn of_google() -> Vec<Reaction> {
 
 #[test]
 fn the_sdks_of_three_providers_work_unmodified_and_each_call_is_counted() {
-    let Some(python) = python() else { return };
+    let Some(python) = support::python_of("model-sdks") else { return };
     let (sandbox, provider) = (support::sandbox(), Receiver::start());
     provider.react(of_openai().into_iter().chain(of_anthropic()).chain(of_google()));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients/models.py");

@@ -1,13 +1,31 @@
 //! Shared parts of tests of the program.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until};
 use serde_json::Value;
 
 pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(env!("CARGO_BIN_EXE_errand"))
+}
+
+/// Returns the Python of a virtual environment that `cargo xtask test` installs; `None`, with a warning,
+/// if it is missing.
+pub(crate) fn python_of(environment: &str) -> Option<PathBuf> {
+    installed(environment).map(|folder| folder.join("bin/python"))
+}
+
+/// Returns a folder of packages that `cargo xtask test` installs; `None`, with a warning, if it is missing.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if folder.join("ready").is_file() {
+        return Some(folder);
+    }
+    let warning = format!("\nSKIPPED: {name} is missing; `cargo xtask test` installs it\n");
+    // Written past the capture of a passing test's output, so that it is seen.
+    drop(std::fs::write("/dev/stderr", warning));
+    None
 }
 
 /// Returns an agent that prints `ready` and stays until it is ended.

@@ -20,6 +20,10 @@ use crate::policy::{DecidedCall, RunPolicies};
 /// Longest time for which a request waits for a person's decision.
 const WAIT_FOR_PERSON: std::time::Duration = std::time::Duration::from_secs(25);
 
+/// Characters of a call's arguments in the summary of an approval: a line of a list. All of them are in
+/// the event `policy.decided`.
+const SUMMARY_CHARS: usize = 200;
+
 /// Policies of a run, compiled when the first call is decided about.
 #[derive(Debug)]
 pub(super) struct CallPolicies {
@@ -131,11 +135,12 @@ impl AttemptBackend {
         decided: DecidedCall,
     ) -> Result<(), Refusal> {
         let digest = errand_model::canonical::to_string(&self.masked_json(call.clone()));
-        let reason = decided.decision.reason.clone();
+        // Masked before it is cut, so that no part of a secret is left.
+        let arguments = self.masked_json(call["arguments"].clone());
         let asked = ApprovalCall {
             action: hook.as_str().to_owned(),
             target: subject.to_owned(),
-            summary: reason.clone(),
+            summary: summary_of(&arguments, decided.decision.reason.as_deref()),
             digest: Some(errand_model::Digest::of(digest.as_bytes())),
             default: None,
             terms: Terms {
@@ -191,6 +196,22 @@ impl AttemptBackend {
         };
         Ok(self.policies.compiled.get_or_init(|| policies))
     }
+}
+
+/// Returns the line by which a person knows a call, and why the person is asked.
+fn summary_of(arguments: &Value, reason: Option<&str>) -> Option<String> {
+    if arguments.is_null() {
+        return reason.map(str::to_owned);
+    }
+    let whole = arguments.to_string();
+    let mut line: String = whole.chars().take(SUMMARY_CHARS).collect();
+    if line.len() < whole.len() {
+        line.push('…');
+    }
+    Some(match reason {
+        Some(reason) => format!("{line}: {reason}"),
+        None => line,
+    })
 }
 
 fn denial(message: String) -> Refusal {
