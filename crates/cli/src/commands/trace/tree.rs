@@ -5,6 +5,9 @@ use errand_api::trace::{Span, SpanKind, SpanSummary, TraceOutcome};
 /// Shown characters of a name.
 const SHOWN_CHARS: usize = 200;
 
+/// Digits of the digest in a key that a gateway makes.
+const DIGEST_DIGITS: usize = 24;
+
 /// A line to be drawn.
 #[derive(Debug)]
 pub(super) enum TreeLine<'a> {
@@ -38,7 +41,9 @@ fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<TreeLine<'a>>) {
             below: below.clone(),
             span: child,
         });
-        children(child, &below, lines);
+        if only_call(child).is_none() {
+            children(child, &below, lines);
+        }
     }
     if has_rest {
         let label = format!("{before}└─ {} more", span.rest.spans);
@@ -52,7 +57,8 @@ fn name(span: &Span) -> String {
         TraceOutcome::Stopped => "■ ",
         TraceOutcome::Ok | TraceOutcome::Open => "",
     };
-    let word = match span.kind {
+    let shown = only_call(span).unwrap_or(span);
+    let word = match shown.kind {
         SpanKind::ModelCall => "model ",
         SpanKind::ToolCall => "tool ",
         SpanKind::Run
@@ -67,7 +73,28 @@ fn name(span: &Span) -> String {
         Some(detail) if is_telling(span.kind, detail) => format!(" ({detail})"),
         Some(_) | None => String::new(),
     };
-    crate::render::at_most(&format!("{mark}{word}{}{detail}", span.name), SHOWN_CHARS)
+    crate::render::at_most(&format!("{mark}{word}{}{detail}", shown.name), SHOWN_CHARS)
+}
+
+/// Returns the call that a step of a gateway consists of: it says more than the key of the step, which is
+/// a digest.
+fn only_call(span: &Span) -> Option<&Span> {
+    let [call] = span.children.as_slice() else { return None };
+    let is_call = matches!(call.kind, SpanKind::ModelCall | SpanKind::ToolCall)
+        && call.children.is_empty()
+        && span.rest.is_empty();
+    (span.kind == SpanKind::Step && is_call && is_key_of_gateway(&span.name)).then_some(call)
+}
+
+/// Reports whether a key is one that a gateway makes: it ends with a digest and a number.
+fn is_key_of_gateway(key: &str) -> bool {
+    let mut parts = key.rsplit('/');
+    let (number, digest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let has_all = |text: &str, is_digit: fn(&u8) -> bool| text.bytes().all(|byte| is_digit(&byte));
+    !number.is_empty()
+        && has_all(number, u8::is_ascii_digit)
+        && digest.len() == DIGEST_DIGITS
+        && has_all(digest, u8::is_ascii_hexdigit)
 }
 
 /// Returns true if the detail is worth showing: a step's kind says less than its name.

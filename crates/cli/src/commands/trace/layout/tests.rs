@@ -127,6 +127,25 @@ fn a_run_that_never_began_is_all_waiting() {
 }
 
 #[test]
+fn a_step_that_a_gateway_made_is_shown_as_its_call() {
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    let keys = ["openai_chat/0123456789abcdef01234567/1", "mine/1"];
+    for (from, key) in [(100, keys[0]), (500, keys[1])] {
+        let called =
+            json!({ "provider": "openai", "model": "gpt-5", "duration_ms": 90, "step": key });
+        journal.add(from + 95, 1, "model.called", called);
+        journal.step((from, from + 100), 1, key);
+    }
+    let drawn = draw(&journal.trace(&completed(1_000), 1_000), 70);
+    let labels: Vec<&str> =
+        drawn.lines().filter_map(|line| line.split_once("─ ").map(|(_, label)| label)).collect();
+    let begins = |label: &str| labels.iter().filter(|line| line.starts_with(label)).count();
+    assert_eq!(begins("model openai/gp"), 2, "{drawn}");
+    assert_eq!((begins("openai_chat/"), begins("mine/1")), (0, 1), "{drawn}");
+}
+
+#[test]
 fn parked_attempts_leave_the_wait_beside_them() {
     let mut journal = Journal::new();
     journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
