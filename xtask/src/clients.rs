@@ -1,11 +1,8 @@
 //! Generators of API clients, and the validator of OpenAPI documents. Tests generate clients from
 //! the document in the repository, and use them with a server.
 
-use std::fs;
-use std::path::Path;
-
 use crate::python::{self, Installed};
-use crate::{Failure, shell};
+use crate::{node, shell};
 
 /// Generator for Python with the imports of its clients, and the validator, in the versions with
 /// which the document was made to agree.
@@ -23,7 +20,7 @@ const SKIPPED_TYPES: &str = "no TypeScript client was generated from the OpenAPI
 /// `openapi-clients/` and the folder `openapi-typescript/` in cargo's folder for files of tests.
 /// Does nothing if they are there.
 pub(crate) fn install() -> [Installed; 2] {
-    let folder = python::folder("openapi-clients");
+    let folder = python::folder(node::WITH_NODE);
     let for_python = if python::is_ready(&folder) {
         Installed::Yes
     } else {
@@ -40,23 +37,7 @@ pub(crate) fn install() -> [Installed; 2] {
         Installed::Yes
     } else {
         let missing = format!("a generator of TypeScript clients ({})", TYPESCRIPT.join(", "));
-        python::install(&missing, SKIPPED_TYPES, || fetch(&types, &folder.join("bin")))
+        python::install(&missing, SKIPPED_TYPES, || node::fetch(&types, &TYPESCRIPT))
     };
     [for_python, for_typescript]
-}
-
-/// Installs the packages with `npm`: the machine's, or that of the virtual environment.
-fn fetch(folder: &Path, beside: &Path) -> Result<(), Failure> {
-    // Remains of an interrupted run.
-    drop(fs::remove_dir_all(folder));
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
-    let mut npm = shell::tool("npm", &["install", "--no-audit", "--no-fund", "--loglevel=error"]);
-    npm.args(TYPESCRIPT).current_dir(folder);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([beside.to_path_buf()]);
-    npm.env("PATH", std::env::join_paths(folders)?);
-    shell::run(npm)?;
-    fs::write(folder.join("ready"), "")?;
-    Ok(())
 }

@@ -14,6 +14,7 @@ mod grpc;
 mod kubernetes;
 mod model_sdks;
 mod moto;
+mod node;
 mod packages;
 mod prometheus;
 mod python;
@@ -40,6 +41,7 @@ usage: cargo xtask <chore>
   test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
   test --kubernetes
                  runs the tests of the target kubernetes on a real API server, which is built once
+  coding-agents  installs the coding agents that tests run if they are there (1.2 GB)
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
   gen [--check]  writes docs/reference and the gRPC types; --check only compares
   bench [--quick [--save]]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(None, Missing::Skipped),
         ["test", "--kubernetes"] => kubernetes::run(),
         ["test", filter] => test::run(Some(filter), Missing::Skipped),
+        ["coding-agents"] => node::install_agents(),
         ["tidy"] => tidy::run(),
         ["gen"] => reference::write(),
         ["gen", "--check"] => reference::check(),

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::python::Installed;
 use crate::{
-    Failure, clients, cyclonedx, frameworks, grpc, model_sdks, moto, packages, prometheus,
+    Failure, clients, cyclonedx, frameworks, grpc, model_sdks, moto, node, packages, prometheus,
     schemathesis, shell, tool_sdks,
 };
 
@@ -40,8 +41,11 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let [python, typescript] = clients::install();
     let sdks = model_sdks::install();
     let of_tools = tool_sdks::install();
-    let agents = frameworks::install();
-    let tools = [schema, client, described, parser, s3, python, typescript, sdks, of_tools, agents];
+    let frameworks = frameworks::install();
+    let [node_clients, agents] = node::install();
+    let of_agents = [sdks, of_tools, frameworks, node_clients, agents];
+    let others = [schema, client, described, parser, s3, python, typescript];
+    let tools: Vec<Installed> = others.into_iter().chain(of_agents).collect();
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;
@@ -49,7 +53,7 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     let left_behind = end_processes_of(&scratch);
     let removed = fs::remove_dir_all(&scratch);
 
-    for tool in tools {
+    for tool in &tools {
         tool.say_what_was_skipped();
     }
     tested?;

@@ -60,6 +60,8 @@ pub type Serving = Pin<Box<dyn Future<Output = ModelDoorReport> + Send>>;
 pub struct ModelDoorReport {
     /// Requests with the token of the attempt.
     pub requests: u64,
+    /// Requests to providers without it, which were refused.
+    pub foreign: u64,
 }
 
 /// Door that is wanted for an attempt.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use errand_agent::agent_api::Backend;
+use errand_agent::model_door::ModelDoorReport;
 use errand_agent::redact::Redactor;
 use errand_api::agent_file::ProviderName;
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct DoorContext {
     ledger: Ledger,
     recorder: RequestRecorder,
     requests: AtomicU64,
+    /// Requests without the token of the attempt.
+    foreign: AtomicU64,
     /// Calls under way.
     calls: Mutex<JoinSet<()>>,
     /// True once calls under way have to end.
@@ -52,6 +55,7 @@ impl DoorContext {
             ledger: Ledger::default(),
             recorder: RequestRecorder::new(redactor),
             requests: AtomicU64::new(0),
+            foreign: AtomicU64::new(0),
             calls: Mutex::default(),
             drained: watch::Sender::new(false),
         }
@@ -77,8 +81,17 @@ impl DoorContext {
         self.providers.iter().find(|provider| provider.name == name).cloned()
     }
 
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// Returns the numbers of requests so far.
+    pub(crate) fn report(&self) -> ModelDoorReport {
+        ModelDoorReport {
+            requests: self.requests.load(Ordering::Relaxed),
+            foreign: self.foreign.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts a request without the token of the attempt.
+    pub(crate) fn count_foreign(&self) {
+        self.foreign.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn count_request(&self) {

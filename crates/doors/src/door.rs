@@ -127,7 +127,7 @@ async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Mod
     if let Some(tools) = tools {
         tools.close().await;
     }
-    ModelDoorReport { requests: context.requests() }
+    context.report()
 }
 
 /// Serves one connection to its end. Its errors do not concern other connections.

@@ -67,6 +67,7 @@ async fn checked(
     let shape = ClientShape::of(named.map(|(name, _)| name), format, target, false);
     let refuse = |cause, code, message: &str| Err(Box::new(shape.refusal(cause, code, message)));
     let Some(key_place) = token::place_of(door.token(), &parts.headers, query) else {
+        door.count_foreign();
         let message = "the key is missing, or is not the one of this attempt of the run: use the \
                        key that the run's environment has for the provider";
         return refuse(RefusalCause::Unauthorized, ErrorCode::TokenInvalid, message);

@@ -24,6 +24,8 @@ pub(crate) fn of(name: ProviderName, origin: &str, token: &str) -> Vec<(&'static
             // LiteLLM and LlamaIndex read this one.
             ("OPENAI_API_BASE", url),
             ("OPENAI_API_KEY", token()),
+            // `codex exec` reads its key from no other variable.
+            ("CODEX_API_KEY", token()),
         ],
         ProviderName::Anthropic => vec![
             ("ANTHROPIC_BASE_URL", url),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::names::is_secret_name;
 use super::scalar::{HttpUrl, SecretName};
 
 /// Providers of models that the agent reaches through errand's model gateway, by name. The gateway
@@ -34,6 +35,13 @@ pub struct Provider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpUrl")]
     pub base_url: Option<String>,
+}
+
+impl Provider {
+    /// Reports whether `key` could be the name of a secret, rather than a key.
+    pub fn key_is_a_name(&self) -> bool {
+        is_secret_name(&self.key)
+    }
 }
 
 /// Name of a provider that the model gateway knows.
@@ -71,6 +79,15 @@ impl ProviderName {
             Self::Openai => "OPENAI_BASE_URL",
             Self::Anthropic => "ANTHROPIC_BASE_URL",
             Self::Google => "GOOGLE_GEMINI_BASE_URL",
+        }
+    }
+
+    /// Variable in which the provider's own SDK reads its key.
+    pub const fn key_variable(self) -> &'static str {
+        match self {
+            Self::Openai => "OPENAI_API_KEY",
+            Self::Anthropic => "ANTHROPIC_API_KEY",
+            Self::Google => "GOOGLE_API_KEY",
         }
     }
 

@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use errand_api::agent_file::{
-    FILE_NAME, ProcessPlace, Provider, ProviderName, Providers, TargetKind, file_of_command,
-    file_of_image,
+    FILE_NAME, ProcessPlace, Providers, TargetKind, file_of_command, file_of_image,
 };
 use errand_api::error_code::ErrorCode;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::given_provider::GivenProvider;
 use super::given_sandbox::GivenSandbox;
 use super::mcp_file;
 use crate::context::Context;
@@ -46,41 +45,6 @@ pub(crate) struct MadeAgent {
     /// A command to run in this folder, or with --image in the container
     #[arg(last = true, conflicts_with = "path", value_name = "COMMAND")]
     command: Vec<String>,
-}
-
-/// Value of `--provider`.
-#[derive(Clone, Debug)]
-struct GivenProvider {
-    name: ProviderName,
-    provider: Provider,
-}
-
-impl FromStr for GivenProvider {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split(',');
-        let first = parts.next().and_then(|first| first.split_once('='));
-        let Some((name, key)) = first.filter(|(_, key)| !key.is_empty()) else {
-            return Err("write NAME=KEY, such as openai=OPENAI_API_KEY".to_owned());
-        };
-        let Some(name) = ProviderName::of(name) else {
-            let known = ProviderName::ALL.map(ProviderName::as_str).join(", ");
-            return Err(format!(
-                "{name:?} is no provider: {known}; a service that speaks the format of one of them \
-                 goes by its name, with base_url"
-            ));
-        };
-        let mut provider = Provider { key: key.to_owned(), base_url: None };
-        for part in parts {
-            match part.split_once('=') {
-                Some(("base_url", url)) => provider.base_url = Some(url.to_owned()),
-                Some((other, _)) => return Err(format!("{other:?} is not known here: base_url")),
-                None => return Err(format!("{part:?} is no NAME=VALUE")),
-            }
-        }
-        Ok(Self { name, provider })
-    }
 }
 
 impl MadeAgent {
@@ -157,13 +121,13 @@ impl MadeAgent {
     /// not see its environment.
     fn providers(&self, context: &Context) -> Result<Providers, Failure> {
         let mut providers = Providers::default();
-        for GivenProvider { name, provider } in &self.providers {
-            let mut provider = provider.clone();
+        for given in &self.providers {
+            let (name, mut provider) = given.read()?;
             if provider.base_url.is_none() {
                 let own = context.variable(name.base_url_variable());
                 provider.base_url = own.and_then(|url| url.to_str()).map(str::to_owned);
             }
-            if providers.set(*name, provider).is_some() {
+            if providers.set(name, provider).is_some() {
                 let message = format!("--provider {} is given twice", name.as_str());
                 return Err(Failure::new(ErrorCode::Usage, message));
             }

@@ -30,6 +30,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 mod family;
 pub(crate) mod fork;
+mod given_provider;
 mod given_sandbox;
 pub(crate) mod graph;
 mod held_up;

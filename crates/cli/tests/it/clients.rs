@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use errand_testkit::{ErrandServer, Sandbox, TestAgent};
 
-use crate::support::sandbox;
+use crate::support::{self, sandbox};
 
 /// Time limit of a generator and a compiler on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -28,18 +28,6 @@ fn client(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(name)
 }
 
-/// Returns a folder that `cargo xtask test` fills; `None`, with a warning, if it is missing.
-fn installed(name: &str) -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    if folder.join("ready").is_file() {
-        return Some(folder);
-    }
-    let warning = format!("SKIPPED: there is no {name}; `cargo xtask test` installs it");
-    // Written past the capture of a passing test's output, so that it is seen.
-    drop(std::fs::write("/dev/stderr", format!("\n{warning}\n")));
-    None
-}
-
 /// Starts a server with a few agents; returns it with a key.
 fn served(sandbox: &Sandbox) -> (ErrandServer, String) {
     let agents = sandbox.path("agents");
@@ -54,7 +42,7 @@ fn served(sandbox: &Sandbox) -> (ErrandServer, String) {
 
 #[test]
 fn a_validator_finds_nothing_wrong_with_the_document() {
-    let Some(tools) = installed("openapi-clients") else { return };
+    let Some(tools) = support::installed("openapi-clients") else { return };
     let sandbox = sandbox();
     let validator = tools.join("bin/openapi-spec-validator");
     let checked = sandbox.tool(&validator, [document()]).limit(LIMIT).run().ok();
@@ -63,7 +51,7 @@ fn a_validator_finds_nothing_wrong_with_the_document() {
 
 #[test]
 fn a_python_client_is_generated_without_a_warning_and_drives_a_server() {
-    let Some(tools) = installed("openapi-clients") else { return };
+    let Some(tools) = support::installed("openapi-clients") else { return };
     let sandbox = sandbox();
     // The formatters that the generator calls are not under test. It knows no lines of JSON.
     let config = sandbox.write(
@@ -93,7 +81,7 @@ fn a_python_client_is_generated_without_a_warning_and_drives_a_server() {
 
 #[test]
 fn generated_typescript_types_compile_strictly_and_describe_what_a_server_sends() {
-    let Some(tools) = installed("openapi-typescript") else { return };
+    let Some(tools) = support::installed("openapi-typescript") else { return };
     let sandbox = sandbox();
     let folder = sandbox.path("typescript");
     std::fs::create_dir(&folder).unwrap();

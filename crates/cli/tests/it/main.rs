@@ -8,6 +8,7 @@
 
 mod access;
 mod agent_commands;
+mod agent_sdks;
 mod bad_input;
 mod blobs;
 mod bom;
@@ -16,6 +17,7 @@ mod budgets;
 mod bus;
 mod catalog;
 mod clients;
+mod coding_agents;
 mod config;
 mod containers;
 mod coordinated;
@@ -73,6 +75,7 @@ mod pipes;
 mod places;
 mod pods;
 mod policies;
+mod provider;
 mod reconnects;
 mod recovery;
 mod reference;

@@ -105,7 +105,7 @@ fn commands_of_a_model_are_run_refused_or_asked_about_and_see_no_keys() {
         return;
     }
     let sandbox = with_errand();
-    sandbox.write("home/.ssh/id_ed25519", "the private key");
+    support::write_at_home(&sandbox, ".ssh/id_ed25519", "the private key");
     let agent = examples().join("guarded-shell");
     let words = ["errand", "run", agent.to_str().unwrap()];
     std::thread::scope(|scope| {

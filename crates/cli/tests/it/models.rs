@@ -181,8 +181,11 @@ fn a_model_call_of_any_program_is_a_step_with_its_usage_and_cost() {
 #[test]
 fn a_foreign_key_is_refused_and_no_provider_is_called() {
     let (sandbox, provider) = (sandbox(), Receiver::start());
-    let (_, printed) = run(&sandbox, &provider, &["--env", "KEY=other"], &[&chat("hi")]);
+    let (id, printed) = run(&sandbox, &provider, &["--env", "KEY=other"], &[&chat("hi")]);
     assert!(printed.starts_with("401 false "), "{printed}");
+    let log = sandbox.errand(["logs", "--system", &id]).run().ok();
+    let log = log.stdout() + &log.stderr();
+    assert!(log.contains("1 requests were refused, since their key was not that of"), "{log}");
     assert!(printed.contains("authentication_error"), "{printed}");
     assert!(provider.received().is_empty());
 }
@@ -202,6 +205,24 @@ fn a_missing_key_is_said_before_there_is_a_run() {
     let option = provider_option(&provider);
     let ran = sandbox.errand(["run", "--provider", &option, "--", "true"]).run();
     assert!(ran.stderr().contains("secret_missing"), "{}", ran.stderr());
+    assert_eq!(sandbox.errand(["ps", "-aq"]).run().ok().stdout(), "");
+}
+
+#[test]
+fn a_provider_that_cannot_be_meant_is_refused_and_a_typed_key_is_not_repeated() {
+    let sandbox = sandbox();
+    let refused = |given: &str, told: &str| {
+        let ran = sandbox.errand(["run", "--provider", given, "--", "true"]).run();
+        let stderr = ran.refuses(2, "error[usage]").stderr();
+        assert!(stderr.contains(told), "{stderr}");
+        assert!(!stderr.contains("sk-proj"), "{stderr}");
+    };
+    refused("openai=sk-proj-0123456789", "never the key itself: --provider openai=OPENAI_API_KEY");
+    refused("openai=sk-proj-0123456789,base_uri=http://x", "never the key itself");
+    refused("openai", "the name of the key is missing");
+    refused("opnai=KEY", "\"opnai\" is no provider: openai, anthropic, google");
+    refused("openai=KEY,base_url=localhost:8000", "an address begins with https:// or http://");
+    refused("openai=KEY,base_uri=http://x", "\"base_uri\" is not known: base_url");
     assert_eq!(sandbox.errand(["ps", "-aq"]).run().ok().stdout(), "");
 }
 

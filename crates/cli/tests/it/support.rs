@@ -1,6 +1,6 @@
 //! Shared parts of tests of the program.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use errand_testkit::{LIMIT, Sandbox, TestAgent, processes_of_run, wait_for, wait_until};
@@ -22,10 +22,30 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     if folder.join("ready").is_file() {
         return Some(folder);
     }
-    let warning = format!("\nSKIPPED: {name} is missing; `cargo xtask test` installs it\n");
-    // Written past the capture of a passing test's output, so that it is seen.
-    drop(std::fs::write("/dev/stderr", warning));
+    warn(&format!("{name} is missing; `cargo xtask test` installs it"));
     None
+}
+
+/// Writes a file in the home folder of the sandbox's programs.
+pub(crate) fn write_at_home(sandbox: &Sandbox, name: &str, text: &str) {
+    let path = sandbox.root().join("home").join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Says which test is skipped, past the capture of a passing test's output, so that it is seen.
+pub(crate) fn warn(reason: &str) {
+    drop(std::fs::write("/dev/stderr", format!("\nSKIPPED: {reason}\n")));
+}
+
+/// Returns a search path with these programs, node, and the machine's.
+pub(crate) fn path_with_node(programs: &Path) -> OsString {
+    let of_machine = std::env::var_os("PATH").unwrap_or_default();
+    // A machine without node has it in this environment.
+    let node = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("openapi-clients/bin");
+    let machine = std::env::split_paths(&of_machine).collect::<Vec<_>>();
+    let all = [programs.to_owned()].into_iter().chain(machine).chain([node]);
+    std::env::join_paths(all).unwrap()
 }
 
 /// Returns an agent that prints `ready` and stays until it is ended.

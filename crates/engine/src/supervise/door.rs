@@ -136,6 +136,16 @@ pub(super) fn unused_note(agent: &Agent, report: ModelDoorReport) -> Option<Stri
         return None;
     }
     let names: Vec<&str> = agent.providers.iter().map(|(name, _)| name.as_str()).collect();
+    if report.foreign > 0 {
+        let variables: Vec<&str> =
+            agent.providers.iter().map(|(name, _)| name.key_variable()).collect();
+        return Some(format!(
+            "no model call came through errand: {} requests were refused, since their key was not that \
+             of the run's environment: the program may not read {}",
+            report.foreign,
+            variables.join(", ")
+        ));
+    }
     let variables: Vec<&str> =
         agent.providers.iter().map(|(name, _)| name.base_url_variable()).collect();
     Some(format!(
