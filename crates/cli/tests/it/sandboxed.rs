@@ -148,3 +148,21 @@ fn a_sandbox_that_cannot_be_is_refused_before_the_run_exists() {
     assert!(refused.contains("gateway"), "{refused}");
     assert_eq!(sandbox.errand(["ps", "-a", "--json"]).run().ok().json(), json!([]));
 }
+
+#[test]
+fn the_registry_is_no_part_of_the_repository_of_an_agent_in_a_sandbox() {
+    if !can_sandbox() {
+        return;
+    }
+    for filesystem in ["workspace", "read_only"] {
+        let sandbox = sandbox();
+        sandbox.git_init();
+        sandbox.write("one.txt", "1");
+        sandbox.commit_all("first");
+        // What the agent's root has lies below the registry while it is built.
+        let script = "git status --porcelain && find .errand -path '*/sandbox/*' | head -n 5";
+        let words = ["run", "--sandbox", filesystem, "--", "sh", "-c", script];
+        let ran = sandbox.errand(words).run().ok();
+        assert_eq!(ran.stdout(), "", "{}", ran.describe());
+    }
+}

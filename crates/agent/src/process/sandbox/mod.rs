@@ -137,6 +137,8 @@ pub(super) fn private_folder(folder: &Path) -> PathBuf {
 /// Folders that only the agent of one attempt sees.
 #[derive(Debug)]
 pub(super) struct PrivateFolders {
+    /// Folder with all of the others.
+    pub(super) all: PathBuf,
     /// Folder on which the agent's root is mounted.
     pub(super) view: PathBuf,
     /// The agent's `/tmp`.
@@ -160,6 +162,7 @@ impl PrivateFolders {
             temporary: make("tmp")?,
             memory: make("shm")?,
             home: make("home")?,
+            all: fs::canonicalize(&all)?,
         })
     }
 }

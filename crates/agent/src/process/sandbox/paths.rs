@@ -27,6 +27,8 @@ const TEMPORARY: &[&str] = &["/tmp", "/var/tmp"];
 const SHARED_MEMORY: &str = "/dev/shm";
 /// File with the addresses of name servers, often a link into [`SERVICES`].
 const NAME_SERVERS: &str = "/etc/resolv.conf";
+/// File that keeps a registry out of the repository in which it lies.
+const IGNORED_BY_GIT: &str = ".gitignore";
 /// Longest chain of symbolic links that is followed, as in the kernel.
 const LINK_LIMIT: usize = 40;
 
@@ -96,6 +98,8 @@ impl SeenPaths {
         seen.add(Path::new(SHARED_MEMORY), Seen::Private(folders.memory.clone()));
         seen.add_needed(spec);
         seen.add_of_run(spec);
+        // It lies in a folder that the agent sees, and has all that the agent sees once more.
+        seen.add(&folders.all, Seen::Hidden);
         for (paths, what) in [(&sandbox.read, Seen::Read), (&sandbox.write, Seen::Write)] {
             for path in paths {
                 seen.add(&listed(path, home)?, what.clone());
@@ -148,6 +152,8 @@ impl SeenPaths {
             let is_shared = spec.shared.iter().any(|shared| path.starts_with(&shared.path));
             if is_seen || is_shared {
                 self.add(path, Seen::Hidden);
+                // Without it, git takes what is shown of a registry for files of the repository.
+                self.add(&path.join(IGNORED_BY_GIT), Seen::Read);
             }
         }
         for shared in &spec.shared {
