@@ -52,7 +52,7 @@ pub(crate) fn admission_as(
     Box::pin(async move {
         let submission = dependencies::equipped(engine, submission).await?;
         let mut submission = submission.into_submission();
-        let triggered = policy::decide_trigger(engine, &mut submission)?;
+        let triggered = policy::decide_trigger(engine, &mut submission).await?;
         let dependencies = submission.dependencies.take().unwrap_or_default();
         let parts = pinned::resolve(engine, &submission).await?;
         let mut catalog = pinned::definitions(engine, &submission).await?;

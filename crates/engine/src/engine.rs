@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// Returns the last answers of health checks of services.
-    pub(crate) fn health_checks(&self) -> &HealthChecks {
+    pub(crate) const fn health_checks(&self) -> &Arc<HealthChecks> {
         &self.health_checks
     }
 

@@ -128,21 +128,31 @@ impl HealthChecks {
     }
 
     async fn get(&self, url: &str) -> Answer {
+        match self.client_for(url)?.get(url).send().await {
+            Ok(response) if (200..400).contains(&response.status().as_u16()) => Ok(()),
+            Ok(response) => Err(format!("{url} answers {}", response.status().as_u16())),
+            Err(error) => Err(format!("{url}: {}", told(&error))),
+        }
+    }
+
+    /// Returns the client for requests to a URL that a definition names.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the URL may not be asked, for people.
+    pub(crate) fn client_for(&self, url: &str) -> Result<&reqwest::Client, String> {
         if let Ok(parsed) = CallbackUrl::parse(url) {
             parsed.check(&self.addresses).map_err(|refused| not_allowed(&refused))?;
         }
         let addresses = || Arc::clone(&self.addresses);
         let client = self.http.get_or_init(|| http_client(addresses(), Arc::new(SystemNames)));
-        let client = client.as_ref().map_err(Clone::clone)?;
-        match client.get(url).send().await {
-            Ok(response) if (200..400).contains(&response.status().as_u16()) => Ok(()),
-            Ok(response) => Err(format!("{url} answers {}", response.status().as_u16())),
-            Err(error) => Err(match refusal(&error) {
-                Some(refused) => not_allowed(refused),
-                None => format!("{url}: {}", cause(&error)),
-            }),
-        }
+        client.as_ref().map_err(Clone::clone)
     }
+}
+
+/// Returns the reason for which a request failed, for people.
+pub(crate) fn told(error: &reqwest::Error) -> String {
+    refusal(error).map_or_else(|| cause(error), not_allowed)
 }
 
 /// Runs a program without input, and ends it with its children after `limit`.

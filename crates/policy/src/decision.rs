@@ -1,5 +1,6 @@
 //! Decisions of policies, and the decision of several.
 
+use errand_api::agent_file::PolicyHook;
 use serde_json::Value;
 
 /// Verdict of a policy, the weakest first: of several, the strongest counts.
@@ -45,6 +46,51 @@ impl PolicyDecision {
     /// Returns a verdict with its reason.
     pub fn of(verdict: PolicyVerdict, reason: impl Into<String>) -> Self {
         Self { verdict, reason: Some(reason.into()), modified: None }
+    }
+
+    /// Reads a decision: a word, or an object with `decision`, `reason` and `modified`. Anything else
+    /// denies; nothing (`null`) allows.
+    pub(crate) fn of_document(value: &Value, hook: PolicyHook) -> Self {
+        let word = match value {
+            Value::Null => return Self::ALLOWED,
+            Value::String(word) => Some(word.as_str()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.get("decision").and_then(Value::as_str)
+            }
+        };
+        let verdict = match word {
+            Some("allow" | "not-applicable") => PolicyVerdict::Allow,
+            Some("ask" | "requires-approval") => PolicyVerdict::Ask,
+            Some("modify") => PolicyVerdict::Modify,
+            Some("deny") => PolicyVerdict::Deny,
+            Some(_) | None => {
+                let reason = "the policy answered with something else than a decision";
+                return Self::of(PolicyVerdict::Deny, reason);
+            }
+        };
+        let reason = value.get("reason").and_then(Value::as_str).map(str::to_owned);
+        let modified = value.get("modified").filter(|it| !it.is_null()).cloned();
+        if modified.is_some() || verdict == PolicyVerdict::Modify {
+            if hook.replaces().is_none() {
+                let reason = format!("the policy changes what cannot be changed at {hook}");
+                return Self::of(PolicyVerdict::Deny, reason);
+            }
+            if modified.is_none() {
+                let reason = "the policy says modify, and has nothing in `modified`";
+                return Self::of(PolicyVerdict::Deny, reason);
+            }
+        }
+        Self { verdict, reason, modified }
+    }
+
+    /// Returns the decision as it can be enforced: a person who cannot be asked denies.
+    #[must_use]
+    pub(crate) fn enforceable(self, hook: PolicyHook) -> Self {
+        if self.verdict != PolicyVerdict::Ask || hook.asks() {
+            return self;
+        }
+        let reason = format!("the policy asks a person, who cannot be asked at {hook}");
+        Self::of(PolicyVerdict::Deny, reason)
     }
 
     /// Returns the decision of two: the stronger verdict with its reason, and the later change.

@@ -5,8 +5,9 @@
 //! by the crate `regorus`, which nothing else here names: version 0.11 is the last one without the
 //! crates of a program verifier, which would double what is compiled.
 //!
-//! Deliberately absent: journals, approvals and the network. A program in Rego can neither read
-//! files nor send requests, and it ends after [`TIME_LIMIT`].
+//! Deliberately absent: journals, approvals, processes and the network. A program in Rego can neither
+//! read files nor send requests, and it ends after [`TIME_LIMIT`]. An external policy is only described
+//! here: the engine asks it, and [`Policy::with_answer`] combines its answer with the rest.
 
 mod call;
 mod decision;
@@ -16,8 +17,9 @@ mod recorded;
 mod rego;
 mod rules;
 
-pub use call::{PolicyCall, PolicyHook};
+pub use call::PolicyCall;
 pub use decision::{PolicyDecision, PolicyVerdict};
+pub use errand_api::agent_file::PolicyHook;
 pub use policy::Policy;
 pub use recorded::RecordedCalls;
 pub use rego::{RegoInvalid, TIME_LIMIT};

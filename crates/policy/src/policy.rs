@@ -1,7 +1,8 @@
 //! A policy: its rules, its program, and whether it is enforced.
 
-use errand_api::agent_file::PolicyRules;
+use errand_api::agent_file::{ExternalPolicy, PolicyRules};
 use errand_api::catalog::{PolicyDefinition, PolicyMode};
+use serde_json::Value;
 
 use crate::call::PolicyCall;
 use crate::decision::{PolicyDecision, PolicyVerdict};
@@ -34,7 +35,7 @@ impl Policy {
             name: name.to_owned(),
             version,
             mode: definition.mode,
-            rules: definition.rules(),
+            rules: definition.rules.as_ref().clone(),
             rego: rego.transpose()?,
         })
     }
@@ -63,19 +64,95 @@ impl Policy {
         rules::deny_tool(&self.rules, names)
     }
 
-    /// Decides about a call.
+    /// Returns the external policy that is to be asked after a decision of [`Policy::decide`]: none if
+    /// the call is denied already, or the policy is not asked at such a moment.
+    pub fn external(&self, call: &PolicyCall, decided: &PolicyDecision) -> Option<&ExternalPolicy> {
+        let asks = decided.verdict != PolicyVerdict::Deny && self.rules.asks_at(call.hook);
+        self.rules.external.as_ref().filter(|_| asks)
+    }
+
+    /// Decides about a call by rules and by the program; [`Policy::external`] has what remains to be
+    /// asked.
     pub fn decide(&self, call: &PolicyCall) -> PolicyDecision {
         let by_rules = rules::decide(&self.rules, call);
+        let asks = by_rules.verdict != PolicyVerdict::Deny && self.rules.asks_at(call.hook);
         let decided = match &self.rego {
-            Some(program) if by_rules.verdict != PolicyVerdict::Deny => {
-                by_rules.combine(program.decide(call))
-            }
+            Some(program) if asks => by_rules.combine(program.decide(call)),
             Some(_) | None => by_rules,
         };
-        if decided.verdict == PolicyVerdict::Ask && !call.hook.asks() {
-            let reason = format!("the policy asks a person, who cannot be asked at {}", call.hook);
-            return PolicyDecision::of(PolicyVerdict::Deny, reason);
+        decided.enforceable(call.hook)
+    }
+
+    /// Returns a decision together with the answer of the external policy. `Err` has the reason for
+    /// which there is no answer, and denies.
+    pub fn with_answer(
+        call: &PolicyCall,
+        decided: PolicyDecision,
+        answer: Result<&Value, String>,
+    ) -> PolicyDecision {
+        let answered = match answer {
+            Ok(answer @ Value::Object(_)) => PolicyDecision::of_document(answer, call.hook),
+            Ok(_) => {
+                let reason = "the external policy answered with something else than an object";
+                PolicyDecision::of(PolicyVerdict::Deny, reason)
+            }
+            Err(reason) => PolicyDecision::of(
+                PolicyVerdict::Deny,
+                format!("the external policy gave no answer: {reason}"),
+            ),
+        };
+        decided.combine(answered).enforceable(call.hook)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use errand_api::agent_file::PolicyHook;
+    use serde_json::json;
+
+    use super::*;
+
+    fn policy(rules: Value) -> Policy {
+        let rules = serde_json::from_value(rules).unwrap();
+        Policy::compile("p", None, &PolicyDefinition::of_rules(rules)).unwrap()
+    }
+
+    fn call(hook: PolicyHook) -> PolicyCall {
+        PolicyCall::new(hook, vec!["x".to_owned()], json!({ "name": "x" }), &json!({}))
+    }
+
+    #[test]
+    fn an_answer_that_is_no_decision_denies() {
+        let before_tool = call(PolicyHook::BeforeTool);
+        let verdict = |answer: Result<&Value, String>| {
+            Policy::with_answer(&before_tool, PolicyDecision::ALLOWED, answer).verdict
+        };
+        let allow = json!({ "decision": "allow" });
+        assert_eq!(verdict(Ok(&allow)), PolicyVerdict::Allow);
+        for answer in [json!(null), json!("allow"), json!({}), json!({ "decision": "perhaps" })] {
+            assert_eq!(verdict(Ok(&answer)), PolicyVerdict::Deny, "{answer}");
         }
-        decided
+        assert_eq!(verdict(Err("no answer".to_owned())), PolicyVerdict::Deny);
+        let asked = json!({ "decision": "ask" });
+        assert_eq!(verdict(Ok(&asked)), PolicyVerdict::Ask);
+        let trigger = call(PolicyHook::AgentTrigger);
+        let decided = Policy::with_answer(&trigger, PolicyDecision::ALLOWED, Ok(&asked));
+        assert_eq!(decided.verdict, PolicyVerdict::Deny);
+    }
+
+    #[test]
+    fn an_external_policy_is_asked_at_its_moments_unless_a_rule_denies() {
+        let asks = |rules: Value, hook| {
+            let (policy, call) = (policy(rules), call(hook));
+            policy.external(&call, &policy.decide(&call)).is_some()
+        };
+        let external = json!({ "command": ["decide"] });
+        assert!(asks(json!({ "external": external }), PolicyHook::BeforeTool));
+        assert!(!asks(json!({ "external": external }), PolicyHook::AfterTool));
+        let named = json!({ "external": external, "hooks": ["after_tool"] });
+        assert!(asks(named.clone(), PolicyHook::AfterTool));
+        assert!(!asks(named, PolicyHook::BeforeTool));
+        let denied = json!({ "external": external, "tools": { "deny": ["x"] } });
+        assert!(!asks(denied, PolicyHook::BeforeTool));
     }
 }

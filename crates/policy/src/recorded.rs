@@ -1,11 +1,12 @@
 //! Calls of recorded runs: what policies would have been asked.
 
+use errand_api::agent_file::PolicyHook;
 use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
 use errand_model::event::EventBody;
 use errand_model::{Event, Payload};
 use serde_json::{Value, json};
 
-use crate::call::{PolicyCall, PolicyHook};
+use crate::call::PolicyCall;
 
 /// Reader of a run's journal, event by event.
 #[derive(Clone, Debug, Default)]

@@ -83,7 +83,7 @@ impl RegoProgram {
     pub(crate) fn decide(&self, call: &PolicyCall) -> PolicyDecision {
         match self.value(&call.input) {
             Ok(value) if self.entry == DENY => by_reasons(&value),
-            Ok(value) => by_document(&value, call),
+            Ok(value) => PolicyDecision::of_document(&value, call.hook),
             Err(error) => PolicyDecision::of(
                 PolicyVerdict::Deny,
                 format!("the policy could not decide: {}", first_line(&error)),
@@ -121,40 +121,6 @@ fn by_reasons(value: &Value) -> PolicyDecision {
         return PolicyDecision::ALLOWED;
     }
     PolicyDecision::of(PolicyVerdict::Deny, reasons.join("; "))
-}
-
-/// Reads a decision: a word, or an object with `decision`, `reason` and `modified`.
-fn by_document(value: &Value, call: &PolicyCall) -> PolicyDecision {
-    let word = match value {
-        Value::Null => return PolicyDecision::ALLOWED,
-        Value::String(word) => Some(word.as_str()),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            value.get("decision").and_then(Value::as_str)
-        }
-    };
-    let verdict = match word {
-        Some("allow" | "not-applicable") => PolicyVerdict::Allow,
-        Some("ask" | "requires-approval") => PolicyVerdict::Ask,
-        Some("modify") => PolicyVerdict::Modify,
-        Some("deny") => PolicyVerdict::Deny,
-        Some(_) | None => {
-            let reason = "the policy answered with something else than a decision";
-            return PolicyDecision::of(PolicyVerdict::Deny, reason);
-        }
-    };
-    let reason = value.get("reason").and_then(Value::as_str).map(str::to_owned);
-    let modified = value.get("modified").filter(|it| !it.is_null()).cloned();
-    if verdict == PolicyVerdict::Modify {
-        if call.hook.replaces().is_none() {
-            let reason = format!("the policy changes what cannot be changed at {}", call.hook);
-            return PolicyDecision::of(PolicyVerdict::Deny, reason);
-        }
-        if modified.is_none() {
-            let reason = "the policy says modify, and has nothing in `modified`";
-            return PolicyDecision::of(PolicyVerdict::Deny, reason);
-        }
-    }
-    PolicyDecision { verdict, reason, modified }
 }
 
 fn first_line(text: &str) -> &str {
@@ -236,10 +202,8 @@ decision := {"decision": "requires-approval"} if {
             "package errand\ndecision := 7",
             "package errand\ndecision := {\"decision\": \"modify\"}",
         ] {
-            let began = std::time::Instant::now();
             let decided = decide(program, json!({ "name": "x" }));
             assert_eq!(decided.verdict, PolicyVerdict::Deny, "{program}");
-            assert!(began.elapsed() < Duration::from_secs(60), "{program} ends");
         }
     }
 }

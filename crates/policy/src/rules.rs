@@ -1,10 +1,10 @@
 //! Decisions by rules.
 
-use errand_api::agent_file::{PolicyRule, PolicyRules, RuleLists};
+use errand_api::agent_file::{PolicyHook, PolicyRule, PolicyRules, RuleLists};
 use errand_model::pattern::matches;
 use serde_json::Value;
 
-use crate::call::{PolicyCall, PolicyHook};
+use crate::call::PolicyCall;
 use crate::decision::{PolicyDecision, PolicyVerdict};
 use crate::pattern::{at_path, matches_value};
 
@@ -16,7 +16,7 @@ pub(crate) fn decide(rules: &PolicyRules, call: &PolicyCall) -> PolicyDecision {
         PolicyHook::BeforeModel => &rules.models,
         PolicyHook::OnMessage => &rules.messages,
         PolicyHook::OnArtifact => &rules.artifacts,
-        PolicyHook::OnReplay => &None,
+        PolicyHook::AfterTool | PolicyHook::AfterModel | PolicyHook::OnReplay => &None,
     };
     lists.as_ref().map_or(PolicyDecision::ALLOWED, |lists| by_lists(lists, call))
 }

@@ -2,13 +2,21 @@
 //! denied.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use errand_model::parse_duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::at::At;
+use super::policy_hook::PolicyHook;
 use super::reader::Reader;
-use super::scalar::RuleItem;
+use super::scalar::{CommandLine, DurationWord, HttpUrl, RuleItem};
+
+/// Time within which an external policy has to answer if it names none.
+const EXTERNAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time that an external policy may name: calls of agents wait for it.
+const EXTERNAL_TIMEOUT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Rules of a policy, by what they are about. Calls that no list is about are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +38,34 @@ pub struct PolicyRules {
     /// asked about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RuleLists>,
+    /// A program or a service that decides: it gets the same input as a program in Rego.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalPolicy>,
+    /// Moments at which `rego` and `external` are asked: all but `after_tool` and `after_model` if
+    /// left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub hooks: Vec<PolicyHook>,
+}
+
+/// A program, or a service, that gets a call as JSON and answers with
+/// `{"decision": …, "reason": …, "modified": …}`. Anything else, an error and no answer in time deny.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["command"] }, { "required": ["url"] }]))]
+pub struct ExternalPolicy {
+    /// Program and arguments; the call is on its stdin, and the answer is what it prints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "CommandLine")]
+    pub command: Vec<String>,
+    /// Address to which the call is posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HttpUrl")]
+    pub url: Option<String>,
+    /// Time within which it has to answer, at most `1m`: `5s` if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DurationWord")]
+    pub timeout: Option<String>,
 }
 
 /// Lists of rules. `deny` wins over `ask`, and `ask` over `allow`. With a list `allow`, everything
@@ -98,18 +134,63 @@ impl From<PolicyRule> for WrittenRule {
 }
 
 impl PolicyRules {
-    /// Returns true if there is no rule.
+    /// Returns true if nothing is decided.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        *self == Self { hooks: self.hooks.clone(), ..Self::default() }
     }
 
-    /// Reports rules that cannot be followed.
-    pub(crate) fn check(&self, reader: &mut Reader, at: &At<'_>) {
+    /// Returns true if a program or an external policy is asked at that moment.
+    pub fn asks_at(&self, hook: PolicyHook) -> bool {
+        if self.hooks.is_empty() { hook.is_usual() } else { self.hooks.contains(&hook) }
+    }
+
+    /// Reports rules that cannot be followed. `program` is that of the policy, if it has one.
+    pub(crate) fn check(&self, reader: &mut Reader, at: &At<'_>, program: Option<&str>) {
+        if let (Some(external), Some(at)) = (&self.external, at.field("external")) {
+            external.check(reader, &at);
+        }
+        if !self.hooks.is_empty()
+            && program.is_none()
+            && self.external.is_none()
+            && let Some(at) = at.field("hooks")
+        {
+            let hint = "add rego: a program, or external: { command: […] }, or remove hooks";
+            reader.report_hint(&at, "there is nothing that could be asked at these moments", hint);
+        }
         if self.trigger.as_ref().is_some_and(|lists| !lists.ask.is_empty())
             && let Some(at) = at.field("trigger").and_then(|at| at.field("ask"))
         {
             let message = "a person cannot be asked before there is a run";
             reader.report_hint(&at, message, "deny the trigger, or ask in a step of the agent");
+        }
+    }
+}
+
+impl ExternalPolicy {
+    /// Returns the time within which it has to answer.
+    pub fn timeout(&self) -> Duration {
+        let written = self.timeout.as_deref().and_then(|text| parse_duration(text).ok());
+        written.unwrap_or(EXTERNAL_TIMEOUT).min(EXTERNAL_TIMEOUT_LIMIT)
+    }
+
+    fn check(&self, reader: &mut Reader, at: &At<'_>) {
+        if self.command.is_empty() == self.url.is_none() {
+            let hint = "write command: [./decide.py], or url: https://policies.example/decide";
+            reader.report_hint(at, "an external policy has one of command and url", hint);
+        }
+        let host = self.url.as_deref().and_then(|url| url.split('/').nth(2));
+        if host.is_some_and(|host| host.contains('@'))
+            && let Some(at) = at.field("url")
+        {
+            let message = "the URL of a policy has no user and password";
+            reader.report_hint(&at, message, "a definition is no place for secrets");
+        }
+        let written = self.timeout.as_deref().and_then(|text| parse_duration(text).ok());
+        if written.is_some_and(|timeout| timeout > EXTERNAL_TIMEOUT_LIMIT)
+            && let Some(at) = at.field("timeout")
+        {
+            let message = "an external policy has to answer within a minute";
+            reader.report_hint(&at, message, "write timeout: 1m, or less");
         }
     }
 }

@@ -65,6 +65,12 @@ scalars! {
         "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
         "examples": ["500ms", "30s", "10m", "1h30m"]
     }, Reader::duration_ms;
+    /// A whole number and a unit: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
+    DurationWord as "DurationWord" = {
+        "type": "string",
+        "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "examples": ["500ms", "30s", "10m"]
+    }, duration_word;
     /// A duration that may be zero.
     DelayText as "Delay" = {
         "type": "string",
@@ -265,6 +271,12 @@ const CRON_HINT: &str = "for example \"0 */5 * * * *\" (seconds first), \"*/5 * 
                          or \"@every 30s\"";
 
 const PLAIN_HINT: &str = "no spaces, and no dash at the beginning";
+
+/// Reads a duration as it was written, so that a definition that is printed can be read again.
+fn duration_word(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.duration_ms(at)?;
+    at.text().map(str::to_owned)
+}
 
 fn agent_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     reader.text_that(at, names::is_agent_name, "cannot be an agent's name", names::AGENT_HINT)

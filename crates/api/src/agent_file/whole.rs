@@ -32,7 +32,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
         }
     }
     if let (Some(policy), Some(at)) = (&agent.policy, spec.field("policy")) {
-        policy.check(reader, &at);
+        policy.check(reader, &at, None);
     }
     unique_names(reader, spec, "tools", "tool");
     unique_names(reader, spec, "mcp_servers", "server");

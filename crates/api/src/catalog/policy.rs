@@ -5,14 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
+use crate::agent_file::PolicyRules;
 use crate::agent_file::at::At;
 use crate::agent_file::reader::Reader;
-use crate::agent_file::{PolicyRules, RuleLists};
 
-/// Decisions about the calls of agents: by rules, by a program in Rego, or by both.
+/// Decisions about the calls of agents: by rules, by a program in Rego, by an external policy, or by
+/// several of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Policy")]
+#[serde(default)]
+#[schemars(rename = "Policy", deny_unknown_fields)]
 pub struct PolicyDefinition {
     /// Purpose of the policy, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,21 +21,9 @@ pub struct PolicyDefinition {
     /// Effect of its verdicts: `enforce` if left out.
     #[serde(skip_serializing_if = "PolicyMode::is_default")]
     pub mode: PolicyMode,
-    /// Calls of tools, by name: `server_tool` or `tool`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<RuleLists>,
-    /// Calls of models, by name: `model` or `provider/model`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub models: Option<RuleLists>,
-    /// Messages to other agents, by the name of the receiver.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<RuleLists>,
-    /// Artifacts, by name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub artifacts: Option<RuleLists>,
-    /// Starts of runs, by trigger: `manual`, `webhook`, `schedule` or `upstream`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trigger: Option<RuleLists>,
+    /// The rules.
+    #[serde(flatten)]
+    pub rules: Box<PolicyRules>,
     /// A program of the package `errand` in Rego (version 1), with a rule `decision`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 262_144))]
@@ -62,19 +51,7 @@ impl PolicyMode {
 impl PolicyDefinition {
     /// Returns the policy of an agent file's own rules.
     pub fn of_rules(rules: PolicyRules) -> Self {
-        let PolicyRules { tools, models, messages, artifacts, trigger } = rules;
-        Self { tools, models, messages, artifacts, trigger, ..Self::default() }
-    }
-
-    /// Returns the rules.
-    pub fn rules(&self) -> PolicyRules {
-        PolicyRules {
-            tools: self.tools.clone(),
-            models: self.models.clone(),
-            messages: self.messages.clone(),
-            artifacts: self.artifacts.clone(),
-            trigger: self.trigger.clone(),
-        }
+        Self { rules: Box::new(rules), ..Self::default() }
     }
 }
 
@@ -86,10 +63,9 @@ impl Definition for PolicyDefinition {
     }
 
     fn check(&self, reader: &mut Reader, spec: &At<'_>) {
-        let rules = self.rules();
-        rules.check(reader, spec);
-        if rules.is_empty() && self.rego.is_none() {
-            let hint = "write tools: { deny: [send_mail] }, or rego: a program";
+        self.rules.check(reader, spec, self.rego.as_deref());
+        if self.rules.is_empty() && self.rego.is_none() {
+            let hint = "write tools: { deny: [send_mail] }, or rego: a program, or external:";
             reader.report_hint(spec, "the policy has no rule and no program", hint);
         }
     }

@@ -65,12 +65,6 @@ scalars! {
             ]
         }
     }, service_environment;
-    /// A whole number and a unit: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
-    DurationWord as "DurationWord" = {
-        "type": "string",
-        "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
-        "examples": ["500ms", "30s", "10m"]
-    }, duration_word;
     /// A whole number and a unit: Ki, Mi, Gi, Ti (binary) or k, M, G, T (decimal).
     MemoryWord as "MemoryWord" = {
         "type": "string", "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|K|M|G|T|B)$", "examples": ["2Gi"]
@@ -259,11 +253,6 @@ fn service_environment(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
 fn secret_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let hint = "upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN";
     reader.text_that(at, names::is_secret_name, "cannot be the name of a secret", hint)
-}
-
-fn duration_word(reader: &mut Reader, at: &At<'_>) -> Option<String> {
-    reader.duration_ms(at)?;
-    at.text().map(str::to_owned)
 }
 
 fn memory_word(reader: &mut Reader, at: &At<'_>) -> Option<String> {

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
-use super::scalar::{CheckAddress, DurationWord, ServiceEnvironment, ServiceUrl};
+use super::scalar::{CheckAddress, ServiceEnvironment, ServiceUrl};
 use crate::agent_file::at::At;
 use crate::agent_file::reader::Reader;
-use crate::agent_file::scalar::CommandLine;
+use crate::agent_file::scalar::{CommandLine, DurationWord};
 
 /// Infrastructure that agents need: its address, its health check, and the environment that agents
 /// get.

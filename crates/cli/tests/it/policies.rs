@@ -1,5 +1,9 @@
 //! Policies: rules and programs that decide about the calls of agents.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
 use errand_testkit::{LIMIT, Sandbox, TestAgent, wait_until};
 use serde_json::Value;
 
@@ -183,4 +187,141 @@ fn a_bad_policy_is_refused_when_it_is_applied() {
     refused("{ tools: { forbid: [rm] } }", "manifest_invalid", "forbid");
     refused("{ trigger: { ask: [manual] } }", "manifest_invalid", "before there is a run");
     refused("{}", "manifest_invalid", "no rule and no program");
+    refused("{ external: {} }", "manifest_invalid", "one of command and url");
+    refused(
+        "{ external: { command: [a], url: 'http://x' } }",
+        "manifest_invalid",
+        "one of command and url",
+    );
+    refused("{ external: { command: [a], timeout: 2m } }", "manifest_invalid", "within a minute");
+    refused("{ external: { url: 'http://a:b@c/' } }", "manifest_invalid", "no user and password");
+    refused("{ external: { command: [a] }, hooks: [on_memory] }", "", "on_memory");
+    refused("{ tools: { deny: [a] }, hooks: [after_tool] }", "manifest_invalid", "nothing that");
+}
+
+#[test]
+fn a_program_decides_and_anything_but_its_decision_denies() {
+    let sandbox = sandbox();
+    let decide = r#"#!/bin/sh
+case $(cat) in
+  *'"name":"good"'*) echo '{"decision": "allow"}' ;;
+  *'"name":"change"'*) echo '{"decision": "modify", "modified": {"n": 1}}' ;;
+  *'"name":"bad"'*) echo '{"decision": "deny", "reason": "it is bad"}' ;;
+  *'"name":"broken"'*) echo 'no disk' >&2; exit 3 ;;
+  *'"name":"words"'*) echo 'yes' ;;
+  *'"name":"slow"'*) sleep 600 & echo $! > "$(dirname "$0")/slept"; wait ;;
+  *) echo '{"decision": "allow"}' ;;
+esac
+"#;
+    let program = sandbox.write("decide", decide);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let script = "set +e
+      for tool in good change bad broken words slow; do
+        errand agent reserve tool --tool $tool --arguments '{}' --json >said 2>told
+        echo $tool=$?; cat said told
+      done";
+    let external = format!("external: {{ command: ['{}'], timeout: 2s }}", program.display());
+    let agent = TestAgent::shell(script).spec(&format!("policy: {{ {external} }}"));
+    let (printed, record) = ran(&sandbox, &agent, &[]);
+    for told in [
+        "good=0\n",
+        "change=0\n",
+        "\"n\":1",
+        "bad=1\n",
+        "it is bad",
+        "broken=1\n",
+        "exits with 3: no disk",
+        "words=1\n",
+        "it is not JSON",
+        "slow=1\n",
+        "none came within 2000 ms",
+    ] {
+        assert!(printed.contains(told), "{told} in {printed}");
+    }
+    let slept = std::fs::read_to_string(sandbox.path("slept")).unwrap();
+    let process = format!("/proc/{}", slept.trim());
+    wait_until("the end of the program's group", LIMIT, || {
+        !std::path::Path::new(&process).exists()
+    });
+    let verdicts: Vec<_> = decisions(&sandbox, &record)[1..]
+        .iter()
+        .map(|it| it["verdict"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(verdicts, ["allow", "modify", "deny", "deny", "deny", "deny"]);
+
+    let shadow = format!("  mode: shadow\n  {external}");
+    apply(&sandbox, "watch", &shadow);
+    let agent = TestAgent::shell("errand agent reserve tool --tool bad").spec("policies: [watch]");
+    let (_, record) = ran(&sandbox, &agent, &[]);
+    let decided = decisions(&sandbox, &record);
+    assert_eq!(
+        (&decided[1]["verdict"], &decided[1]["enforced"]),
+        (&"deny".into(), &"allow".into())
+    );
+    let emits = TestAgent::shell(r#"errand agent emit tool.called '{"name": "bad"}'"#);
+    let (_, record) = ran(&sandbox, &emits, &[]);
+    let tested = sandbox.errand(["policy", "test", "-f", "policy.yaml", "--json"]);
+    let tested = tested.arg(record["run_id"].as_str().unwrap()).run().ok().json();
+    assert_eq!(tested["decisions"][0]["reason"], "it is bad");
+}
+
+#[test]
+fn an_external_policy_whose_program_is_missing_is_refused_before_there_is_a_run() {
+    let sandbox = sandbox();
+    let rules = "policy: { external: { command: [no-such-program-of-errand] } }";
+    let agent = sandbox.agent(&TestAgent::shell("true").spec(rules));
+    let refused = sandbox.errand(["run"]).arg(agent).run().refuses(125, "error[policy_invalid]");
+    assert!(refused.stderr().contains("no-such-program-of-errand"), "{}", refused.stderr());
+    let all = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
+    assert_eq!(all.as_array().unwrap().len(), 0, "nothing was created: {all}");
+}
+
+#[test]
+fn a_service_decides_by_its_url() {
+    let sandbox = sandbox();
+    let service = DecidingService::start();
+    let rules = format!("policy: {{ external: {{ url: '{}' }} }}", service.url());
+    let (printed, record) = ran(&sandbox, &TestAgent::shell(SEND).spec(&rules), &[]);
+    assert!(printed.contains("ann@example.org=0\n"), "{printed}");
+    assert!(printed.contains("bob@elsewhere=1\n"), "{printed}");
+    assert!(printed.contains("not to them"), "{printed}");
+    assert_eq!(decisions(&sandbox, &record).len(), 3);
+}
+
+/// A service that denies calls with `elsewhere` in them.
+struct DecidingService {
+    address: SocketAddr,
+}
+
+impl DecidingService {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut request) = (stream.unwrap(), Vec::new());
+                // The document ends with the brace of its object, and no request before it does.
+                while !request.ends_with(b"}") {
+                    let mut piece = [0; 4_096];
+                    match stream.read(&mut piece) {
+                        Ok(read @ 1..) => request.extend_from_slice(&piece[..read]),
+                        Ok(0) | Err(_) => break,
+                    }
+                }
+                let body = if String::from_utf8_lossy(&request).contains("elsewhere") {
+                    r#"{"decision": "deny", "reason": "not to them"}"#
+                } else {
+                    r#"{"decision": "allow"}"#
+                };
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:";
+                drop(write!(stream, "{head} {}\r\n\r\n{body}", body.len()));
+            }
+        });
+        Self { address }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/decide", self.address)
+    }
 }

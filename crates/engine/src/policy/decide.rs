@@ -8,6 +8,7 @@ use errand_model::event::PolicyDecided;
 use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyVerdict};
 use serde_json::Value;
 
+use super::external::ExternalPolicies;
 use super::{Error, PolicyDenied, PolicyInvalid};
 use crate::{Engine, catalog};
 
@@ -18,6 +19,8 @@ const OWN_RULES: &str = "agent-file";
 #[derive(Debug, Default)]
 pub(crate) struct RunPolicies {
     policies: Vec<Policy>,
+    /// Asks those that are external.
+    external: ExternalPolicies,
 }
 
 /// Decision of all policies of a run about one call.
@@ -52,18 +55,21 @@ impl RunPolicies {
         rules: Option<&PolicyRules>,
         pins: &[CatalogPin],
     ) -> Result<Self, Error> {
+        let external = ExternalPolicies::of(engine);
         let mut policies = Vec::new();
         if let Some(rules) = rules {
+            external.check(OWN_RULES, rules)?;
             let definition = PolicyDefinition::of_rules(rules.clone());
             policies.push(compile(OWN_RULES, None, &definition)?);
         }
         for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Policy) {
             let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
             if let Some(CatalogSpec::Policy(definition)) = manifest.map(|manifest| manifest.spec) {
+                external.check(&pin.name, &definition.rules)?;
                 policies.push(compile(&pin.name, pin.version, &definition)?);
             }
         }
-        Ok(Self { policies })
+        Ok(Self { policies, external })
     }
 
     /// Returns true if there are none.
@@ -78,12 +84,12 @@ impl RunPolicies {
     }
 
     /// Decides about a call. Each policy sees the payload as the one before it left it.
-    pub(crate) fn decide(&self, mut call: PolicyCall) -> DecidedCall {
+    pub(crate) async fn decide(&self, mut call: PolicyCall) -> DecidedCall {
         let mut entries = Vec::new();
         let mut enforced = PolicyDecision::ALLOWED;
         let mut by = String::new();
         for policy in &self.policies {
-            let decided = policy.decide(&call);
+            let decided = self.external.decide(policy, &call).await;
             entries.push(entry(policy, &call, &decided));
             if policy.is_shadow() {
                 continue;
@@ -105,6 +111,14 @@ impl DecidedCall {
     pub(crate) fn note_call(&mut self, call: &Payload) {
         for entry in &mut self.entries {
             entry.call = Some(call.clone());
+        }
+    }
+
+    /// Masks the reasons: a policy may quote the call.
+    pub(crate) fn mask_reasons(&mut self, mask: impl Fn(&str) -> String) {
+        let of_entries = self.entries.iter_mut().map(|entry| &mut entry.reason);
+        for reason in of_entries.chain([&mut self.decision.reason]).flatten() {
+            *reason = mask(reason);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{Engine, payload, schema};
 ///
 /// [`super::PolicyDenied`]; [`crate::schema::SchemaProblem`] if a policy changes the payload into one
 /// that the agent does not accept.
-pub(crate) fn decide_trigger(
+pub(crate) async fn decide_trigger(
     engine: &Engine,
     submission: &mut Submission,
 ) -> Result<Vec<PolicyDecided>, Error> {
@@ -41,12 +41,8 @@ pub(crate) fn decide_trigger(
         "agent": { "name": agent.name, "version": agent.version, "labels": agent.labels },
         "caller": options.by,
     });
-    let mut decided = policies.decide(PolicyCall::new(
-        PolicyHook::AgentTrigger,
-        vec![kind],
-        call.clone(),
-        &facts,
-    ));
+    let asked = PolicyCall::new(PolicyHook::AgentTrigger, vec![kind], call.clone(), &facts);
+    let mut decided = policies.decide(asked).await;
     if let Some(denied) = decided.denied() {
         return Err(denied.into());
     }

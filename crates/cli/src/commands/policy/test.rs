@@ -8,6 +8,7 @@ use errand_agent::Clock as _;
 use errand_api::catalog::CatalogSpec;
 use errand_api::error_code::ErrorCode;
 use errand_engine::operations::RunListQuery;
+use errand_engine::policy::ExternalPolicies;
 use errand_model::{RunId, Timestamp};
 use errand_policy::{Policy, PolicyVerdict, RecordedCalls};
 use serde_json::{Value, json};
@@ -68,6 +69,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let policies = policies(&args, &place).await?;
     let runs = runs(context, &args, &place).await?;
+    let external = ExternalPolicies::unlimited(&context.surroundings());
     let (mut found, mut counts, mut calls) = (Vec::new(), BTreeMap::new(), 0_u64);
     for run_id in &runs {
         let mut recorded = RecordedCalls::new();
@@ -75,7 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             let Some(call) = recorded.next(&event) else { continue };
             calls += 1;
             for policy in &policies {
-                let decided = policy.decide(&call);
+                let decided = external.decide(policy, &call).await;
                 *counts.entry(decided.verdict).or_insert(0_u64) += 1;
                 if args.all || decided.verdict != PolicyVerdict::Allow {
                     found.push(TestedCall {

@@ -113,8 +113,10 @@ impl AttemptBackend {
         let facts = self.journal.look(|run, _| facts_of(run));
         let noted = self.kept(Payload::Json(call.clone()))?;
         let subject = names.first().cloned().unwrap_or_default();
-        let mut decided = policies.decide(PolicyCall::new(hook, names, call.clone(), &facts));
+        let asked = PolicyCall::new(hook, names, call.clone(), &facts);
+        let mut decided = policies.decide(asked).await;
         decided.note_call(&noted);
+        decided.mask_reasons(|reason| self.masked_text(reason));
         if decided.decision.verdict == PolicyVerdict::Ask {
             self.ask_about(hook, &subject, &call, decided.clone()).await?;
         } else {
