@@ -73,6 +73,8 @@ pub struct ModelDoorOrder {
     pub providers: Vec<ModelProvider>,
     /// Tools that the agent may call.
     pub tools: Option<ToolDoorOrder>,
+    /// The agent reaches hosts through a proxy of the door.
+    pub has_proxy: bool,
     /// Masks the requests that are recorded.
     pub redactor: Redactor,
     /// Path of a socket at which the door is served, for an agent that does not see this machine:

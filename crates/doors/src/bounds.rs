@@ -33,3 +33,7 @@ pub(crate) const OUTPUT_TOKENS: u64 = 4_096;
 /// Different requests of an attempt whose occurrences are counted. Later ones count as first
 /// occurrences, and are told apart by their number.
 pub(crate) const DIGESTS: usize = 100_000;
+/// Connections of an agent to hosts that are open at the same time: package managers use tens.
+pub(crate) const TUNNELS: usize = 256;
+/// Connections to hosts that an attempt may ask for: each is two events of the journal.
+pub(crate) const EGRESS_CONNECTIONS: u64 = 10_000;

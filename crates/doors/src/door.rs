@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::bounds;
 use crate::context::{DoorContext, ProviderClient};
+use crate::egress::{self, EgressProxy};
 use crate::handler;
 use crate::listening::{Connection, Listening};
 use crate::provider::Provider;
@@ -58,6 +59,7 @@ impl ModelGateway for ModelDoors {
             .transpose()?;
         Ok(Box::new(Door {
             tools,
+            proxy: order.has_proxy.then(Arc::default),
             failure,
             listener,
             origin,
@@ -79,6 +81,7 @@ struct Door {
     redactor: Redactor,
     providers: Vec<Arc<Provider>>,
     tools: Option<Arc<ToolGateway>>,
+    proxy: Option<Arc<EgressProxy>>,
     failure: Option<watch::Receiver<Option<Failure>>>,
     doors: ModelDoors,
 }
@@ -96,7 +99,8 @@ impl ModelDoor for Door {
         let of_models = all.flat_map(|it| variables::of(it.name, &self.origin, &self.token));
         let of_tools =
             self.tools.iter().flat_map(|_| variables::of_tools(&self.origin, &self.token));
-        of_models.chain(of_tools).chain(socket).collect()
+        let of_proxy = self.proxy.iter().flat_map(|_| egress::variables(&self.origin, &self.token));
+        of_models.chain(of_tools).chain(of_proxy).chain(socket).collect()
     }
 
     fn failure(&self) -> Option<watch::Receiver<Option<Failure>>> {
@@ -110,7 +114,7 @@ impl ModelDoor for Door {
 
 /// Serves a door until `shutdown` completes and the calls under way have ended.
 async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
-    let Door { listener, token, redactor, providers, tools, doors, .. } = door;
+    let Door { listener, token, redactor, providers, tools, proxy, doors, .. } = door;
     let context = Arc::new(DoorContext::new((token, redactor), providers, backend, doors.client));
     let mut starting = JoinSet::new();
     if let Some(tools) = tools.clone() {
@@ -118,8 +122,9 @@ async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Mod
         starting.spawn(async move { tools.begin(context.backend()).await });
     }
     let bounds = ServeBounds { connections: bounds::CONNECTIONS, drain: Duration::ZERO };
-    let served = listener
-        .serve(bounds, shutdown, |stream| converse(stream, Arc::clone(&context), tools.clone()));
+    let served = listener.serve(bounds, shutdown, |stream| {
+        converse(stream, Arc::clone(&context), (tools.clone(), proxy.clone()))
+    });
     // A listener that cannot be served has no calls.
     drop(served.await);
     context.drain().await;
@@ -134,11 +139,17 @@ async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Mod
 async fn converse(
     stream: Box<dyn Connection>,
     context: Arc<DoorContext>,
-    tools: Option<Arc<ToolGateway>>,
+    (tools, proxy): (Option<Arc<ToolGateway>>, Option<Arc<EgressProxy>>),
 ) {
     let service = service_fn(move |request| {
-        let (context, tools) = (Arc::clone(&context), tools.clone());
-        async move { Ok::<_, Infallible>(handler::answer(context, tools, request).await) }
+        let (context, tools, proxy) = (Arc::clone(&context), tools.clone(), proxy.clone());
+        async move {
+            let answer = match proxy.filter(|_| egress::is_for_proxy(&request)) {
+                Some(proxy) => egress::answer(context, &proxy, request).await,
+                None => handler::answer(context, tools, request).await,
+            };
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -146,5 +157,5 @@ async fn converse(
         .header_read_timeout(bounds::HEAD_TIME)
         .max_buf_size(bounds::HEAD_BYTES);
     // The client disconnected or did not speak HTTP: hyper has answered if that was possible.
-    drop(builder.serve_connection(TokioIo::new(stream), service).await);
+    drop(builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await);
 }

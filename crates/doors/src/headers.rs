@@ -26,7 +26,8 @@ pub(crate) fn for_client(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
 }
 
-fn remove_of_connection(headers: &mut HeaderMap) {
+/// Removes the headers that are about one connection.
+pub(crate) fn remove_of_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

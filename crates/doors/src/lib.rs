@@ -3,7 +3,8 @@
 //! [`ModelDoors`] opens one door for each attempt whose agent has providers or tool servers: a
 //! loopback address at which unmodified SDKs find them, with the token of the attempt as their key. A request is
 //! recorded before its provider is called, its bytes are passed on unchanged in both directions, and
-//! the end of an answer is recorded before its last bytes are handed on.
+//! the end of an answer is recorded before its last bytes are handed on. An agent in a sandbox with
+//! `network: gateway` has a proxy there, for the hosts that its policies allow.
 //!
 //! Deliberately absent: the journal, budgets, prices (the backend of the attempt has them), and any
 //! translation between the formats of providers.
@@ -12,7 +13,9 @@ mod answer;
 mod begin;
 mod bounds;
 mod context;
+mod decided;
 mod door;
+mod egress;
 mod handler;
 mod headers;
 mod ledger;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::agent_api::{ModelCallEnd, ModelCallResult, Refusal, StepCallResult};
+use errand_agent::agent_api::{
+    AnsweredModel, ModelCallEnd, ModelCallResult, Refusal, StepCallResult,
+};
 use errand_api::agent_file::ProviderName;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -16,11 +18,13 @@ use http_body_util::{BodyExt as _, Collected};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use hyper::{Method, StatusCode};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::answer::RecordedAnswer;
 use crate::bounds;
 use crate::context::DoorContext;
+use crate::decided::{self, WithheldAnswer};
 use crate::headers;
 use crate::ledger::Occurrence;
 use crate::refuse::ClientShape;
@@ -66,6 +70,8 @@ struct Received {
     held: Vec<u8>,
     /// The content has ended: what follows is held.
     is_held: bool,
+    /// Policies decide about the whole answer before the client gets any of it.
+    holds_all: bool,
     filter: Option<UsageChunkFilter>,
     decoder: AnswerDecoder,
 }
@@ -164,8 +170,16 @@ impl Pump {
             times,
         };
         let usage = ended.event();
-        let result = received.into_result(broken_off.as_ref());
+        let seen = received.holds_all.then(|| received.seen(self.call.format));
+        let mut result = received.into_result(broken_off.as_ref());
         let is_whole = broken_off.is_none();
+        let mut held = held;
+        if let (Some(seen), ModelCallResult::Completed(_)) = (seen, &result)
+            && let Some(withheld) = self.withheld(&seen).await
+        {
+            (document_head, held) = (Some(withheld.head), withheld.body.to_vec());
+            result = withheld.result;
+        }
         match self.ended(usage, result).await {
             Ok(()) if is_whole => {
                 if let Some(mut head) = document_head.take() {
@@ -179,9 +193,21 @@ impl Pump {
         }
     }
 
+    /// Asks the policies about a whole answer; `None`: the agent gets it.
+    async fn withheld(&self, seen: &Value) -> Option<WithheldAnswer> {
+        let answered = AnsweredModel {
+            key: &self.key,
+            provider: self.provider.as_str(),
+            model: self.call.model.as_deref(),
+            result: seen,
+        };
+        decided::withheld(self.door.backend(), self.shape, answered).await
+    }
+
     fn receive(&self, head: &AnswerHead) -> Received {
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let shape = AnswerShape::of(&self.call, content_type);
+        let holds_all = self.door.backend().holds_answers();
         let is_stream = match shape {
             AnswerShape::EventStream | AnswerShape::JsonArray => true,
             AnswerShape::Whole => false,
@@ -195,7 +221,8 @@ impl Pump {
             first_content: None,
             held: Vec::new(),
             // A document is of no use before its end.
-            is_held: !is_stream,
+            is_held: !is_stream || holds_all,
+            holds_all,
             filter: (self.drops_usage && is_stream).then(UsageChunkFilter::default),
             decoder: AnswerDecoder::new(self.call.format, shape),
         }
@@ -236,7 +263,7 @@ impl Pump {
     /// Records the end of the call.
     async fn ended(
         &self,
-        usage: Option<serde_json::Map<String, serde_json::Value>>,
+        usage: Option<serde_json::Map<String, Value>>,
         result: ModelCallResult,
     ) -> Result<(), Refusal> {
         let is_completed = matches!(result, ModelCallResult::Completed(_));
@@ -257,6 +284,12 @@ impl Pump {
 }
 
 impl Received {
+    /// Returns the answer as policies see it.
+    fn seen(&self, format: WireFormat) -> Value {
+        let body = (!format.is_generation()).then_some(self.body.as_slice());
+        decided::shown(&self.answer, body)
+    }
+
     fn head(&self) -> AnswerHead {
         AnswerHead { status: self.status, headers: self.headers.clone() }
     }

@@ -10,6 +10,7 @@
 //! `budget`, `stopwatch`), `coordination` uses `event`, `run` both, and `coordinator` all of them.
 
 pub mod accounting;
+pub mod address;
 mod agent_ref;
 mod brief;
 pub mod budget;

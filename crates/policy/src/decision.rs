@@ -75,6 +75,11 @@ impl PolicyDecision {
                 let reason = format!("the policy changes what cannot be changed at {hook}");
                 return Self::of(PolicyVerdict::Deny, reason);
             }
+            if hook == PolicyHook::AfterTool && !modified.as_ref().is_none_or(is_tool_result) {
+                let reason = "the policy puts something in place of a result that is no result of \
+                              a tool: `modified` has a list `content`";
+                return Self::of(PolicyVerdict::Deny, reason);
+            }
             if modified.is_none() {
                 let reason = "the policy says modify, and has nothing in `modified`";
                 return Self::of(PolicyVerdict::Deny, reason);
@@ -100,6 +105,13 @@ impl PolicyDecision {
         let stronger = if other.verdict > self.verdict { other } else { self };
         Self { modified, ..stronger }
     }
+}
+
+/// Returns true if a value is the result of a tool, as the Model Context Protocol has it: an object
+/// with a list of typed blocks.
+fn is_tool_result(value: &Value) -> bool {
+    let is_block = |block: &Value| block.get("type").is_some_and(Value::is_string);
+    value.get("content").and_then(Value::as_array).is_some_and(|blocks| blocks.iter().all(is_block))
 }
 
 #[cfg(test)]

@@ -16,14 +16,17 @@ pub(crate) fn matches_value(patterns: &[String], value: &Value) -> bool {
     }
 }
 
-/// Returns the value at a path such as `arguments.to`. A member whose name has dots is found by its
-/// whole name.
-pub(crate) fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    if let Some(found) = value.get(path) {
-        return Some(found);
+/// Returns the values at a path such as `arguments.to`. A member whose name has dots is found by its
+/// whole name. A path through a list leads to the members of all of its items.
+pub(crate) fn at_path<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
+    if let Value::Array(items) = value {
+        return items.iter().flat_map(|item| at_path(item, path)).collect();
     }
-    let (first, rest) = path.split_once('.')?;
-    at_path(value.get(first)?, rest)
+    if let Some(found) = value.get(path) {
+        return vec![found];
+    }
+    let rest = path.split_once('.').and_then(|(first, rest)| Some((value.get(first)?, rest)));
+    rest.map(|(found, rest)| at_path(found, rest)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -45,8 +48,10 @@ mod tests {
     #[test]
     fn a_path_leads_to_a_member() {
         let call = json!({"arguments": {"to": {"mail": "a"}, "a.b": 1}});
-        assert_eq!(at_path(&call, "arguments.to.mail"), Some(&json!("a")));
-        assert_eq!(at_path(&call, "arguments.a.b"), Some(&json!(1)));
-        assert_eq!(at_path(&call, "arguments.from"), None);
+        assert_eq!(at_path(&call, "arguments.to.mail"), [&json!("a")]);
+        assert_eq!(at_path(&call, "arguments.a.b"), [&json!(1)]);
+        assert!(at_path(&call, "arguments.from").is_empty());
+        let result = json!({"content": [{"text": "a"}, {"type": "image"}, {"text": "b"}]});
+        assert_eq!(at_path(&result, "content.text"), [&json!("a"), &json!("b")]);
     }
 }

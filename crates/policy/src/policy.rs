@@ -1,6 +1,8 @@
 //! A policy: its rules, its program, and whether it is enforced.
 
-use errand_api::agent_file::{ExternalPolicy, PolicyRules};
+use std::net::IpAddr;
+
+use errand_api::agent_file::{ExternalPolicy, PolicyHook, PolicyRules};
 use errand_api::catalog::{PolicyDefinition, PolicyMode};
 use serde_json::Value;
 
@@ -64,11 +66,31 @@ impl Policy {
         rules::deny_tool(&self.rules, names)
     }
 
+    /// Returns true if the policy decides about calls at a moment. A usual moment is one of every
+    /// policy that names none; another one is that of policies which are about it.
+    pub fn decides_at(&self, hook: PolicyHook) -> bool {
+        let has_program = self.rego.is_some() || self.rules.external.is_some();
+        (hook.is_usual() && self.rules.hooks.is_empty())
+            || rules::lists_at(&self.rules, hook).is_some()
+            || (has_program && self.rules.asks_at(hook))
+    }
+
     /// Returns the external policy that is to be asked after a decision of [`Policy::decide`]: none if
     /// the call is denied already, or the policy is not asked at such a moment.
     pub fn external(&self, call: &PolicyCall, decided: &PolicyDecision) -> Option<&ExternalPolicy> {
         let asks = decided.verdict != PolicyVerdict::Deny && self.rules.asks_at(call.hook);
         self.rules.external.as_ref().filter(|_| asks)
+    }
+
+    /// Returns true if a rule allows connections to a host, or asks a person about them: nothing else
+    /// opens a host to an agent.
+    pub fn opens(&self, host: &str, port: u16) -> bool {
+        rules::opens(&self.rules, host, port)
+    }
+
+    /// Returns the addresses that rules about hosts name exactly, for a port.
+    pub fn named_addresses(&self, port: u16) -> Vec<IpAddr> {
+        rules::named_addresses(&self.rules, port)
     }
 
     /// Decides about a call by rules and by the program; [`Policy::external`] has what remains to be
@@ -107,7 +129,6 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use errand_api::agent_file::PolicyHook;
     use serde_json::json;
 
     use super::*;

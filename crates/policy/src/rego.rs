@@ -204,6 +204,8 @@ decision := {"decision": "requires-approval"} if {
         ] {
             let decided = decide(program, json!({ "name": "x" }));
             assert_eq!(decided.verdict, PolicyVerdict::Deny, "{program}");
+            let is_over = decided.reason.is_some_and(|reason| reason.contains("time limit"));
+            assert_eq!(is_over, program == endless, "{program}");
         }
     }
 }

@@ -1,24 +1,34 @@
 //! Decisions by rules.
 
-use errand_api::agent_file::{PolicyHook, PolicyRule, PolicyRules, RuleLists};
+use std::net::IpAddr;
+
+use errand_api::agent_file::{
+    EgressEffect, EgressPattern, PolicyHook, PolicyRule, PolicyRules, RuleLists,
+};
 use errand_model::pattern::matches;
-use serde_json::Value;
 
 use crate::call::PolicyCall;
 use crate::decision::{PolicyDecision, PolicyVerdict};
 use crate::pattern::{at_path, matches_value};
 
+/// Returns the lists that are about calls at a moment.
+pub(crate) fn lists_at(rules: &PolicyRules, hook: PolicyHook) -> Option<&RuleLists> {
+    match hook {
+        PolicyHook::AgentTrigger => rules.trigger.as_ref(),
+        PolicyHook::BeforeTool => rules.tools.as_ref(),
+        PolicyHook::BeforeModel => rules.models.as_ref(),
+        PolicyHook::OnMessage => rules.messages.as_ref(),
+        PolicyHook::OnArtifact => rules.artifacts.as_ref(),
+        PolicyHook::AfterTool => rules.tool_results.as_ref(),
+        PolicyHook::AfterModel => rules.model_answers.as_ref(),
+        PolicyHook::OnReplay => rules.replays.as_ref(),
+        PolicyHook::OnEgress => rules.egress.as_ref(),
+    }
+}
+
 /// Decides about a call by the lists that are about calls of its kind.
 pub(crate) fn decide(rules: &PolicyRules, call: &PolicyCall) -> PolicyDecision {
-    let lists = match call.hook {
-        PolicyHook::AgentTrigger => &rules.trigger,
-        PolicyHook::BeforeTool => &rules.tools,
-        PolicyHook::BeforeModel => &rules.models,
-        PolicyHook::OnMessage => &rules.messages,
-        PolicyHook::OnArtifact => &rules.artifacts,
-        PolicyHook::AfterTool | PolicyHook::AfterModel | PolicyHook::OnReplay => &None,
-    };
-    lists.as_ref().map_or(PolicyDecision::ALLOWED, |lists| by_lists(lists, call))
+    lists_at(rules, call.hook).map_or(PolicyDecision::ALLOWED, |lists| by_lists(lists, call))
 }
 
 /// Returns true if a tool of these names is denied whatever its arguments are: a rule without
@@ -31,19 +41,21 @@ pub(crate) fn deny_tool(rules: &PolicyRules, names: &[&str]) -> bool {
 }
 
 fn by_lists(lists: &RuleLists, call: &PolicyCall) -> PolicyDecision {
-    let find = |rules: &[PolicyRule]| rules.iter().find(|rule| fits(rule, call)).cloned();
+    let find = |rules: &[PolicyRule], effect: EgressEffect| {
+        rules.iter().find(|rule| fits(rule, call, effect)).cloned()
+    };
     let shown = call.names.first().map_or("", String::as_str);
     let told = |rule: PolicyRule, verb: &str| {
         rule.reason.unwrap_or_else(|| format!("the rule {:?} {verb} {shown:?}", rule.name))
     };
-    if let Some(rule) = find(&lists.deny) {
+    if let Some(rule) = find(&lists.deny, EgressEffect::Closes) {
         return PolicyDecision::of(PolicyVerdict::Deny, told(rule, "denies"));
     }
-    if let Some(rule) = find(&lists.ask) {
+    if let Some(rule) = find(&lists.ask, EgressEffect::Opens) {
         return PolicyDecision::of(PolicyVerdict::Ask, told(rule, "asks a person about"));
     }
     match &lists.allow {
-        Some(allowed) if find(allowed).is_none() => {
+        Some(allowed) if find(allowed, EgressEffect::Opens).is_none() => {
             let reason = format!("{shown:?} is not in the list of what is allowed");
             PolicyDecision::of(PolicyVerdict::Deny, reason)
         }
@@ -51,17 +63,55 @@ fn by_lists(lists: &RuleLists, call: &PolicyCall) -> PolicyDecision {
     }
 }
 
-fn fits(rule: &PolicyRule, call: &PolicyCall) -> bool {
+/// Returns true if a rule allows connections to a host, or asks a person about them.
+pub(crate) fn opens(rules: &PolicyRules, host: &str, port: u16) -> bool {
+    openers(rules).any(|pattern| pattern.is_about(host, port, EgressEffect::Opens))
+}
+
+/// Returns the addresses that rules allow by naming them, not by a pattern.
+pub(crate) fn named_addresses(rules: &PolicyRules, port: u16) -> Vec<IpAddr> {
+    let named = openers(rules).filter_map(|pattern| {
+        let address = pattern.address()?;
+        let is_about = pattern.is_about(pattern.host, port, EgressEffect::Opens);
+        is_about.then(|| address.to_canonical())
+    });
+    named.collect()
+}
+
+/// Returns the patterns of hosts of rules that allow, or ask.
+fn openers(rules: &PolicyRules) -> impl Iterator<Item = EgressPattern<'_>> {
+    let lists = rules.egress.iter();
+    let all = lists.flat_map(|lists| lists.allow.iter().flatten().chain(&lists.ask));
+    all.filter_map(|rule| EgressPattern::parse(&rule.name).ok())
+}
+
+fn fits(rule: &PolicyRule, call: &PolicyCall, effect: EgressEffect) -> bool {
     let holds = |(path, patterns): (&String, &Vec<String>)| {
-        let value = at_path(call.call(), path).unwrap_or(&Value::Null);
-        matches_value(patterns, value)
+        let found = at_path(call.call(), path);
+        found.into_iter().any(|value| matches_value(patterns, value))
     };
-    call.names.iter().any(|name| matches(&rule.name, name)) && rule.when.iter().all(holds)
+    let is_about = match call.hook {
+        PolicyHook::OnEgress => {
+            let host = call.call()["host"].as_str().unwrap_or_default();
+            let port = call.call()["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+            EgressPattern::parse(&rule.name)
+                .is_ok_and(|it| it.is_about(host, port.unwrap_or_default(), effect))
+        }
+        PolicyHook::AgentTrigger
+        | PolicyHook::BeforeTool
+        | PolicyHook::AfterTool
+        | PolicyHook::BeforeModel
+        | PolicyHook::AfterModel
+        | PolicyHook::OnMessage
+        | PolicyHook::OnArtifact
+        | PolicyHook::OnReplay => call.names.iter().any(|name| matches(&rule.name, name)),
+    };
+    is_about && rule.when.iter().all(holds)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

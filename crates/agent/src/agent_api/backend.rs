@@ -1,6 +1,7 @@
 //! The backend of the agent API: the engine, or a stand-in of a test.
 
 mod coordination;
+mod egress;
 mod model_call;
 mod session;
 mod tool_call;
@@ -20,12 +21,14 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 pub use self::coordination::CoordinationBackend;
+pub use self::egress::{EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection};
 pub use self::model_call::{
-    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
 };
 pub use self::session::{KeptResult, SessionBackend};
 pub use self::tool_call::{
-    CalledTool, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart,
+    AnsweredTool, CalledTool, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult,
+    ToolCallStart,
 };
 
 use super::Refusal;
@@ -40,6 +43,7 @@ pub trait Backend:
     + CoordinationBackend
     + ModelCallBackend
     + ToolCallBackend
+    + EgressBackend
     + Send
     + Sync
     + std::fmt::Debug

@@ -25,10 +25,11 @@ mod upload;
 mod value;
 
 pub use backend::{
-    ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend, InputCall,
-    KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    SessionBackend, StepBegun, StepCall, StepCallResult, Terms, ToolCallBackend, ToolCallBegun,
-    ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
+    AnsweredModel, AnsweredTool, ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed,
+    CoordinationBackend, EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection,
+    InputCall, KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult,
+    ModelCallStart, SessionBackend, StepBegun, StepCall, StepCallResult, Terms, ToolCallBackend,
+    ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};

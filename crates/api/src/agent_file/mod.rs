@@ -5,6 +5,7 @@ mod command_files;
 mod container;
 mod coordinator;
 mod definition;
+mod egress;
 mod file;
 mod http;
 mod inventory;
@@ -46,6 +47,7 @@ pub use coordinator::{Coordinator, Member, is_path};
 pub use definition::{
     API_VERSION, Agent, AgentSchedule, DEFAULT_VERSION, HarnessKind, KIND, TargetKind, Workspace,
 };
+pub use egress::{EgressEffect, EgressPattern, EgressPort};
 pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{MissedPolicy, OverlapPolicy};

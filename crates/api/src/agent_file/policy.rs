@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::at::At;
+use super::egress::EgressPattern;
 use super::policy_hook::PolicyHook;
 use super::reader::Reader;
 use super::scalar::{CommandLine, DurationWord, HttpUrl, RuleItem};
@@ -38,6 +39,22 @@ pub struct PolicyRules {
     /// asked about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RuleLists>,
+    /// Results of tools, by the name of the tool, after the call and before the agent gets them. A
+    /// condition such as `result.content.text` looks into them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_results: Option<RuleLists>,
+    /// Answers of models, by the name of the model. Answers are held back until their end then. A
+    /// condition such as `result.text` looks into them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_answers: Option<RuleLists>,
+    /// Replays of runs of the agent, by kind: `strict` or `live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<RuleLists>,
+    /// Connections out of a sandbox with `network: gateway`, by host: `*.example.com`, or with a port
+    /// `10.1.2.3:5432`. Nothing is reached that no rule allows; a rule without a port allows 80
+    /// and 443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<RuleLists>,
     /// A program or a service that decides: it gets the same input as a program in Rego.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalPolicy>,
@@ -157,11 +174,39 @@ impl PolicyRules {
             let hint = "add rego: a program, or external: { command: […] }, or remove hooks";
             reader.report_hint(&at, "there is nothing that could be asked at these moments", hint);
         }
-        if self.trigger.as_ref().is_some_and(|lists| !lists.ask.is_empty())
-            && let Some(at) = at.field("trigger").and_then(|at| at.field("ask"))
-        {
-            let message = "a person cannot be asked before there is a run";
-            reader.report_hint(&at, message, "deny the trigger, or ask in a step of the agent");
+        if let (Some(lists), Some(at)) = (&self.egress, at.field("egress")) {
+            check_hosts(reader, &at, lists);
+        }
+        let before_run = "a person cannot be asked before there is a run";
+        let after_call = "a person cannot be asked about what was received already";
+        let (in_step, earlier) =
+            ("deny the trigger, or ask in a step of the agent", "deny it, or ask about the call");
+        for (name, lists, message, hint) in [
+            ("trigger", &self.trigger, before_run, in_step),
+            ("replays", &self.replays, before_run, "deny the replay"),
+            ("tool_results", &self.tool_results, after_call, earlier),
+            ("model_answers", &self.model_answers, after_call, earlier),
+        ] {
+            if lists.as_ref().is_some_and(|lists| !lists.ask.is_empty())
+                && let Some(at) = at.field(name).and_then(|at| at.field("ask"))
+            {
+                reader.report_hint(&at, message, hint);
+            }
+        }
+    }
+}
+
+/// Reports patterns of hosts that cannot be followed.
+fn check_hosts(reader: &mut Reader, at: &At<'_>, lists: &RuleLists) {
+    let allow = lists.allow.as_deref().unwrap_or_default();
+    for (name, rules) in [("allow", allow), ("ask", &lists.ask), ("deny", &lists.deny)] {
+        for rule in rules {
+            if let Err(problem) = EgressPattern::parse(&rule.name)
+                && let Some(at) = at.field(name)
+            {
+                let message = format!("{:?} is no pattern of hosts", rule.name);
+                reader.report_hint(&at, message, problem);
+            }
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum PolicyHook {
     OnArtifact,
     /// Before a run is replayed.
     OnReplay,
+    /// Before an agent in a sandbox with `network: gateway` reaches a host.
+    OnEgress,
 }
 
 impl PolicyHook {
@@ -41,6 +43,7 @@ impl PolicyHook {
         Self::OnMessage,
         Self::OnArtifact,
         Self::OnReplay,
+        Self::OnEgress,
     ];
 
     /// Returns the word of journals and of policies' input.
@@ -54,6 +57,7 @@ impl PolicyHook {
             Self::OnMessage => "on_message",
             Self::OnArtifact => "on_artifact",
             Self::OnReplay => "on_replay",
+            Self::OnEgress => "on_egress",
         }
     }
 
@@ -67,14 +71,15 @@ impl PolicyHook {
             | Self::AfterModel
             | Self::OnMessage
             | Self::OnArtifact
-            | Self::OnReplay => None,
+            | Self::OnReplay
+            | Self::OnEgress => None,
         }
     }
 
     /// Returns true if a person can be asked.
     pub const fn asks(self) -> bool {
         match self {
-            Self::BeforeTool | Self::BeforeModel => true,
+            Self::BeforeTool | Self::BeforeModel | Self::OnEgress => true,
             Self::AgentTrigger
             | Self::AfterTool
             | Self::AfterModel
@@ -94,7 +99,8 @@ impl PolicyHook {
             | Self::BeforeModel
             | Self::OnMessage
             | Self::OnArtifact
-            | Self::OnReplay => true,
+            | Self::OnReplay
+            | Self::OnEgress => true,
         }
     }
 }

@@ -60,12 +60,11 @@ pub enum SandboxFilesystem {
 /// Network of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(extend("x-unsupported" = ["gateway"]))]
 pub enum SandboxNetwork {
     /// The network of this machine.
     #[default]
     Host,
-    /// Errand, and the hosts that a policy allows. Not supported by this version, and refused.
+    /// Errand, and through its proxy the hosts that rules of `egress` allow.
     Gateway,
     /// No network: only errand can be reached.
     None,
@@ -86,8 +85,8 @@ impl SandboxFilesystem {
 }
 
 impl SandboxNetwork {
-    /// All that this version supports, in the order in which they are listed.
-    pub const SUPPORTED: [Self; 2] = [Self::Host, Self::None];
+    /// All, in the order in which they are listed.
+    pub const ALL: [Self; 3] = [Self::Host, Self::Gateway, Self::None];
 
     /// Returns the name that agent files use.
     pub const fn name(self) -> &'static str {
@@ -103,6 +102,11 @@ impl ProcessPlace {
     /// Returns true if the agent has another network than this machine.
     pub fn has_own_network(&self) -> bool {
         self.sandbox.as_ref().is_some_and(|sandbox| sandbox.network != SandboxNetwork::Host)
+    }
+
+    /// Returns true if the agent reaches hosts through a proxy of errand.
+    pub fn has_proxy(&self) -> bool {
+        self.sandbox.as_ref().is_some_and(|sandbox| sandbox.network == SandboxNetwork::Gateway)
     }
 
     /// Returns true if the agent does not see all files of this machine.

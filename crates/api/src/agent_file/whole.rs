@@ -33,6 +33,18 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     }
     if let (Some(policy), Some(at)) = (&agent.policy, spec.field("policy")) {
         policy.check(reader, &at, None);
+        let has_proxy = match &agent.target {
+            TargetKind::Process(place) => place.has_proxy(),
+            TargetKind::Container(_) | TargetKind::Kubernetes(_) => false,
+        };
+        if policy.egress.is_some()
+            && !has_proxy
+            && let Some(at) = at.field("egress")
+        {
+            let message = "rules about hosts need a sandbox whose network is errand's";
+            let hint = "write target: { type: process, sandbox: { network: gateway } }";
+            reader.report_hint(&at, message, hint);
+        }
     }
     unique_names(reader, spec, "tools", "tool");
     unique_names(reader, spec, "mcp_servers", "server");

@@ -60,8 +60,8 @@ fn filesystem(name: &str) -> Result<SandboxFilesystem, String> {
 }
 
 fn network(name: &str) -> Result<SandboxNetwork, String> {
-    let found = SandboxNetwork::SUPPORTED.into_iter().find(|known| known.name() == name);
-    let known = SandboxNetwork::SUPPORTED.map(SandboxNetwork::name).join(", ");
+    let found = SandboxNetwork::ALL.into_iter().find(|known| known.name() == name);
+    let known = SandboxNetwork::ALL.map(SandboxNetwork::name).join(", ");
     found.ok_or_else(|| format!("{name:?} is no network of a sandbox: {known}"))
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn what_is_no_sandbox_is_refused_with_what_is() {
         for (text, expect) in [
             ("all", "write one of host, read_only, workspace, such as workspace,network=none"),
-            ("workspace,network=lan", "\"lan\" is no network of a sandbox: host, none"),
+            ("workspace,network=lan", "\"lan\" is no network of a sandbox: host, gateway, none"),
             ("workspace,disk=1", "\"disk\" is not known here: network, read, write"),
             ("workspace,none", "\"none\" is no NAME=VALUE"),
             ("workspace,read=", "\"read\" is not known here: network, read, write"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::agent_api::{
-    Backend, StepCall, ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart,
+    AnsweredTool, Backend, CalledTool, StepCall, ToolCallBegun, ToolCallEnd, ToolCallResult,
+    ToolCallStart,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -136,20 +137,20 @@ async fn carry_out(
     let answer = server.call(&called.name, &params).await;
     let answer = answer.map_err(|failure| failure_of(&called.server, &called.name, failure));
     let mut event = Map::new();
-    event.insert("name".to_owned(), called.offered.into());
-    event.insert("server".to_owned(), called.server.into());
-    event.insert("tool".to_owned(), called.name.into());
+    event.insert("name".to_owned(), called.offered.clone().into());
+    event.insert("server".to_owned(), called.server.clone().into());
+    event.insert("tool".to_owned(), called.name.clone().into());
     event.insert("arguments".to_owned(), arguments);
     if let Some(effect) = effect {
         event.insert("side_effect".to_owned(), json!(effect));
     }
-    end(backend, (key, reservation_id), event, (began.elapsed(), answer)).await
+    end(backend, (key, reservation_id, called), event, (began.elapsed(), answer)).await
 }
 
 /// Records the end of a call, and returns its result once it is durable.
 async fn end(
     backend: &dyn Backend,
-    (key, reservation_id): (String, String),
+    (key, reservation_id, tool): (String, String, CalledTool),
     mut called: Map<String, Value>,
     (took, answer): (Duration, Result<Reply, Failure>),
 ) -> (Ending, Arc<str>) {
@@ -162,6 +163,13 @@ async fn end(
                 Ok(value) => {
                     let is_error = value["isError"] == true;
                     called.insert("success".to_owned(), (!is_error).into());
+                    let answered = AnsweredTool {
+                        key: &key,
+                        tool: &tool,
+                        arguments: called.get("arguments").unwrap_or(&Value::Null),
+                        result: &value,
+                    };
+                    let (text, value) = permitted(backend, answered, text).await;
                     (Ending::Final, text, ToolCallResult::Completed(Payload::Json(value)))
                 }
                 // Readers of messages let nothing else pass.
@@ -185,6 +193,25 @@ async fn end(
         Ok(()) => (ending, text),
         // What is not recorded is not handed on: the next attempt would not know it.
         Err(refusal) => (Ending::Repeatable, failed_tool(&refused(&refusal.message))),
+    }
+}
+
+/// Returns the result that the agent gets, which the step keeps: that of the server, or what the
+/// policies put in its place.
+async fn permitted(
+    backend: &dyn Backend,
+    answered: AnsweredTool<'_>,
+    text: Arc<str>,
+) -> (Arc<str>, Value) {
+    match backend.permit_result(answered).await {
+        Ok(None) => (text, answered.result.clone()),
+        Ok(Some(changed)) => (changed.to_string().into(), changed),
+        Err(refusal) => {
+            let text =
+                format!("the call was made, and its result is withheld: {}", refusal.message);
+            let withheld = failed_result(&text);
+            (withheld.to_string().into(), withheld)
+        }
     }
 }
 
@@ -229,7 +256,11 @@ fn refused(message: &str) -> String {
 
 /// Returns the result of a tool that failed, with a text for the model.
 pub(crate) fn failed_tool(text: &str) -> Arc<str> {
-    json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string().into()
+    failed_result(text).to_string().into()
+}
+
+fn failed_result(text: &str) -> Value {
+    json!({ "content": [{ "type": "text", "text": text }], "isError": true })
 }
 
 fn digest(request: &ToolRequest) -> Digest {

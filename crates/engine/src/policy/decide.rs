@@ -1,11 +1,13 @@
 //! The policies of a run, and their decision about one call.
 
+use std::net::IpAddr;
+
 use errand_api::agent_file::PolicyRules;
 use errand_api::catalog::{CatalogSpec, PolicyDefinition};
 use errand_model::Payload;
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::PolicyDecided;
-use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyVerdict};
+use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyHook, PolicyVerdict};
 use serde_json::Value;
 
 use super::external::ExternalPolicies;
@@ -72,15 +74,28 @@ impl RunPolicies {
         Ok(Self { policies, external })
     }
 
-    /// Returns true if there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+    /// Returns true if one of them decides about calls at a moment.
+    pub(crate) fn decide_at(&self, hook: PolicyHook) -> bool {
+        self.policies.iter().any(|policy| policy.decides_at(hook))
+    }
+
+    /// Returns true if a rule that is enforced allows connections to a host, or asks about them.
+    pub(crate) fn open(&self, host: &str, port: u16) -> bool {
+        self.enforced().any(|policy| policy.opens(host, port))
+    }
+
+    /// Returns the addresses that enforced rules about hosts name exactly.
+    pub(crate) fn named_addresses(&self, port: u16) -> Vec<IpAddr> {
+        self.enforced().flat_map(|policy| policy.named_addresses(port)).collect()
+    }
+
+    fn enforced(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().filter(|policy| !policy.is_shadow())
     }
 
     /// Returns true if a tool of these names is denied whatever its arguments are.
     pub(crate) fn denies_tool(&self, names: &[&str]) -> bool {
-        let enforced = self.policies.iter().filter(|policy| !policy.is_shadow());
-        enforced.into_iter().any(|policy| policy.denies_tool(names))
+        self.enforced().any(|policy| policy.denies_tool(names))
     }
 
     /// Decides about a call. Each policy sees the payload as the one before it left it.
@@ -88,7 +103,7 @@ impl RunPolicies {
         let mut entries = Vec::new();
         let mut enforced = PolicyDecision::ALLOWED;
         let mut by = String::new();
-        for policy in &self.policies {
+        for policy in self.policies.iter().filter(|policy| policy.decides_at(call.hook)) {
             let decided = self.external.decide(policy, &call).await;
             entries.push(entry(policy, &call, &decided));
             if policy.is_shadow() {

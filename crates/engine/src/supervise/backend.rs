@@ -1,6 +1,7 @@
 //! Backend of an attempt's agent API: its journal.
 
 mod budget;
+mod egress;
 mod handoff;
 mod input;
 mod kept;

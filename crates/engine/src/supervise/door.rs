@@ -10,7 +10,7 @@ use errand_agent::model_door::{ModelDoor, ModelDoorOrder, ModelDoorReport, Model
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::FoundSecret;
-use errand_api::agent_file::{Agent, ProviderName, Providers};
+use errand_api::agent_file::{Agent, ProviderName, Providers, TargetKind};
 use errand_model::failure::Failure;
 use errand_model::run::Run;
 use tokio::sync::{oneshot, watch};
@@ -46,7 +46,11 @@ pub(super) fn opened(
     let (around, agent) = (engine.surroundings(), &parcel.agent);
     let DoorPlaces { socket, workspace, log } = places;
     let tools = tools::order(engine, run, (parcel, secrets), workspace, log)?;
-    if agent.providers.is_empty() && tools.is_none() {
+    let has_proxy = match &agent.target {
+        TargetKind::Process(place) => place.has_proxy(),
+        TargetKind::Container(_) | TargetKind::Kubernetes(_) => false,
+    };
+    if agent.providers.is_empty() && tools.is_none() && !has_proxy {
         return Ok(None);
     }
     let Some(gateway) = &around.model_gateway else {
@@ -56,6 +60,7 @@ pub(super) fn opened(
         token: token.to_owned(),
         providers: providers(around, &agent.providers, secrets),
         tools,
+        has_proxy,
         redactor: redactor.clone(),
         socket,
     };

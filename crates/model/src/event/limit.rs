@@ -72,6 +72,31 @@ pub struct PolicyDecided {
     pub call: Option<Payload>,
 }
 
+/// `egress.closed`: a connection of the agent out of its sandbox has ended, or was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressClosed {
+    /// Name of the host, or its address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Way of the bytes: `tunnel`, of which errand sees no content, or `request`.
+    pub kind: String,
+    /// Verdict: `allow` or `deny`.
+    pub verdict: String,
+    /// Reason for which there was no connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Address that was connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Bytes from the agent to the host.
+    pub sent_bytes: u64,
+    /// Bytes from the host to the agent.
+    pub received_bytes: u64,
+    /// Time from the request to the end.
+    pub duration_ms: u64,
+}
+
 /// `checkback.refused`: a result came too late, or was another than the one reported before. It
 /// changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

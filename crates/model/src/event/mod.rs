@@ -29,8 +29,8 @@ pub use coordination::{
     MessageDelivered, MessageReceived, MessageSent,
 };
 pub use limit::{
-    BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
-    ReplayDiverged,
+    BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, EgressClosed,
+    PolicyDecided, ReplayDiverged,
 };
 pub use person::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, InputExpired,
@@ -314,6 +314,8 @@ event_bodies! {
         BudgetRaised as BudgetRaised(BudgetRaised) = "budget.raised",
         /// A rule was asked.
         PolicyDecided as PolicyDecided(PolicyDecided) = "policy.decided",
+        /// A connection out of the sandbox has ended, or was refused.
+        EgressClosed as EgressClosed(EgressClosed) = "egress.closed",
         /// The inventory that is in effect.
         BomPinned as BomPinned(BomPinned) = "bom.pinned",
     }

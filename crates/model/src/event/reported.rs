@@ -23,6 +23,7 @@ impl Reported {
         "input",
         "artifact",
         "policy",
+        "egress",
         "budget",
         "output",
         "wake",

@@ -201,6 +201,7 @@ impl Run {
             | EventBody::BudgetWarned(_)
             | EventBody::BudgetExceeded(_)
             | EventBody::BomPinned(_)
+            | EventBody::EgressClosed(_)
             | EventBody::SessionLoaded(_)
             | EventBody::SessionUpdated(_)
             | EventBody::SessionAppended(_)

@@ -257,6 +257,7 @@ impl Run {
                 self.budget.spent.remove(&raised.limit);
             }
             LimitEvent::PolicyDecided(_) => self.counters.policy_decisions += 1,
+            LimitEvent::EgressClosed(_) => {}
             LimitEvent::BomPinned(pinned) => {
                 self.bom = Some(BomRef {
                     generation: pinned.generation,

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend, InputCall,
-    KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun,
+    ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend,
+    EgressBackend, EgressPermit, EgressTarget, EndedConnection, InputCall, KeptResult,
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
+    SessionBackend, StepBegun, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun,
     ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 use errand_api::agent_protocol::{
@@ -362,6 +363,17 @@ impl ModelCallBackend for MemoryBackend {
             ModelCallResult::Completed(result) => self.complete_step(&end.key, result).await,
             ModelCallResult::Failed(failure) => self.fail_step(&end.key, failure, None).await,
         }
+    }
+}
+
+#[async_trait]
+impl EgressBackend for MemoryBackend {
+    async fn permit_connection(&self, _to: &EgressTarget) -> Result<EgressPermit, Refusal> {
+        Ok(EgressPermit::default())
+    }
+
+    async fn connection_ended(&self, _ended: EndedConnection) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 

@@ -28,6 +28,34 @@ pub trait ModelCallBackend {
     ///
     /// If nothing was recorded.
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal>;
+
+    /// Returns true if policies decide about answers of models: an answer is held back until its end
+    /// then.
+    fn holds_answers(&self) -> bool {
+        false
+    }
+
+    /// Asks the policies about the answer of a model, before its end is recorded.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that the agent gets in place of the answer.
+    async fn permit_answer(&self, _answered: AnsweredModel<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// A model call whose provider answered.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredModel<'a> {
+    /// Key of the step.
+    pub key: &'a str,
+    /// Provider that answered.
+    pub provider: &'a str,
+    /// Model that was asked for.
+    pub model: Option<&'a str>,
+    /// Answer in a form that all providers share.
+    pub result: &'a Value,
 }
 
 /// A model call that is about to be made.

@@ -31,6 +31,16 @@ pub trait ToolCallBackend {
     /// If nothing was recorded.
     async fn end_tool_call(&self, end: ToolCallEnd) -> Result<(), Refusal>;
 
+    /// Asks the policies about the result of a tool, before its end is recorded. Returns the result
+    /// that the agent gets in its place, if a policy changed it.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that the agent gets in place of the result.
+    async fn permit_result(&self, _answered: AnsweredTool<'_>) -> Result<Option<Value>, Refusal> {
+        Ok(None)
+    }
+
     /// Returns the recorded result of a completed step, such as the list of tools.
     ///
     /// # Errors
@@ -97,6 +107,19 @@ pub enum ToolCallBegun {
     /// The call failed for good, and is not to be made: it was cut, or it failed in the run that is
     /// replayed.
     Failed(Failure),
+}
+
+/// A tool call whose server answered.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredTool<'a> {
+    /// Key of the step.
+    pub key: &'a str,
+    /// Tool that was called.
+    pub tool: &'a CalledTool,
+    /// Arguments of the call.
+    pub arguments: &'a Value,
+    /// Result of the tool.
+    pub result: &'a Value,
 }
 
 /// End of a tool call.

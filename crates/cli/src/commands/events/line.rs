@@ -89,6 +89,20 @@ const TELLING: &[Telling] = &[
     ("session.rolled_back", &["session_id", "runs=run_ids"]),
     ("bom.pinned", &["generation=generation", "digest"]),
     ("policy.decided", &["hook", "policy", "verdict", "enforced=enforced", "by=by", "reason"]),
+    (
+        "egress.closed",
+        &[
+            "host",
+            "port=port",
+            "kind",
+            "verdict",
+            "address=address",
+            "sent=sent_bytes",
+            "received=received_bytes",
+            "took=duration_ms",
+            "reason",
+        ],
+    ),
     ("replay.diverged", &["step=step", "what", "expected=expected", "found=found"]),
     ("checkback.refused", &["status=status", "code", "message"]),
     (

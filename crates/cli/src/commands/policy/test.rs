@@ -74,21 +74,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     for run_id in &runs {
         let mut recorded = RecordedCalls::new();
         for event in super::journal(&place, run_id).await? {
-            let Some(call) = recorded.next(&event) else { continue };
-            calls += 1;
-            for policy in &policies {
-                let decided = external.decide(policy, &call).await;
-                *counts.entry(decided.verdict).or_insert(0_u64) += 1;
-                if args.all || decided.verdict != PolicyVerdict::Allow {
-                    found.push(TestedCall {
-                        run_id: run_id.clone(),
-                        seq: event.seq,
-                        hook: call.hook.as_str(),
-                        subject: call.names.first().cloned().unwrap_or_default(),
-                        policy: policy.name().to_owned(),
-                        verdict: decided.verdict,
-                        reason: decided.reason,
-                    });
+            for call in recorded.next(&event) {
+                let deciding = || policies.iter().filter(|policy| policy.decides_at(call.hook));
+                calls += u64::from(deciding().next().is_some());
+                for policy in deciding() {
+                    let decided = external.decide(policy, &call).await;
+                    *counts.entry(decided.verdict).or_insert(0_u64) += 1;
+                    if args.all || decided.verdict != PolicyVerdict::Allow {
+                        found.push(TestedCall {
+                            run_id: run_id.clone(),
+                            seq: event.seq,
+                            hook: call.hook.as_str(),
+                            subject: call.names.first().cloned().unwrap_or_default(),
+                            policy: policy.name().to_owned(),
+                            verdict: decided.verdict,
+                            reason: decided.reason,
+                        });
+                    }
                 }
             }
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
-    StepCall, StepCallResult,
+    AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    Refusal, StepCall, StepCallResult,
 };
 use errand_api::agent_protocol::Reserve;
 use errand_api::error_code::ErrorCode;
@@ -55,6 +55,14 @@ impl ModelCallBackend for AttemptBackend {
             return self.give_back(&reservation_id).await;
         }
         self.settle(&called).await
+    }
+
+    fn holds_answers(&self) -> bool {
+        self.decides_about_answers()
+    }
+
+    async fn permit_answer(&self, answered: AnsweredModel<'_>) -> Result<(), Refusal> {
+        self.permit_model_answer(answered).await
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use errand_agent::agent_api::{ApprovalCall, CalledTool, Refusal, Terms};
+use errand_agent::agent_api::{
+    AnsweredModel, AnsweredTool, ApprovalCall, CalledTool, EgressTarget, Refusal, Terms,
+};
 use errand_api::agent_file::{Agent, PolicyRules};
 use errand_api::agent_protocol::{Reserve, ReserveKind, SendMessage};
 use errand_api::error_code::ErrorCode;
@@ -49,10 +51,6 @@ impl AttemptBackend {
         call: &Reserve,
         tool: Option<&CalledTool>,
     ) -> Result<Option<Value>, Refusal> {
-        let policies = self.policies()?;
-        if policies.is_empty() {
-            return Ok(None);
-        }
         let (hook, names, facts) = match call.kind {
             ReserveKind::Tool => {
                 let name = call.tool.clone().unwrap_or_default();
@@ -99,6 +97,47 @@ impl AttemptBackend {
         self.permit(PolicyHook::OnArtifact, vec![name.to_owned()], call).await.map(drop)
     }
 
+    /// Asks the policies about the result of a tool. Returns the result in its place, if a policy
+    /// changed it.
+    pub(super) async fn permit_tool_result(
+        &self,
+        answered: AnsweredTool<'_>,
+    ) -> Result<Option<Value>, Refusal> {
+        let AnsweredTool { key, tool, arguments, result } = answered;
+        let facts = json!({
+            "server": tool.server, "name": tool.name, "arguments": arguments, "step": key,
+            "result": result,
+        });
+        let names = vec![tool.offered.clone(), tool.name.clone()];
+        self.permit(PolicyHook::AfterTool, names, facts).await
+    }
+
+    /// Asks the policies about the answer of a model.
+    pub(super) async fn permit_model_answer(
+        &self,
+        answered: AnsweredModel<'_>,
+    ) -> Result<(), Refusal> {
+        let AnsweredModel { key, provider, model, result } = answered;
+        let model = model.unwrap_or_default();
+        let facts = json!({
+            "provider": provider, "model": model, "step": key, "result": result,
+        });
+        let names = vec![model.to_owned(), format!("{provider}/{model}")];
+        self.permit(PolicyHook::AfterModel, names, facts).await.map(drop)
+    }
+
+    /// Asks the policies about a connection to a host.
+    pub(super) async fn permit_egress(&self, to: &EgressTarget) -> Result<(), Refusal> {
+        let facts = json!({ "host": to.host, "port": to.port, "kind": to.kind.as_str() });
+        let names = vec![format!("{}:{}", to.host, to.port)];
+        self.permit(PolicyHook::OnEgress, names, facts).await.map(drop)
+    }
+
+    /// Returns true if policies decide about answers of models. Policies that cannot be read do.
+    pub(super) fn decides_about_answers(&self) -> bool {
+        self.policies().map_or(true, |policies| policies.decide_at(PolicyHook::AfterModel))
+    }
+
     /// Asks the policies about a call. Returns the payload as a policy changed it, if one did.
     async fn permit(
         &self,
@@ -107,7 +146,7 @@ impl AttemptBackend {
         call: Value,
     ) -> Result<Option<Value>, Refusal> {
         let policies = self.policies()?;
-        if policies.is_empty() {
+        if !policies.decide_at(hook) {
             return Ok(None);
         }
         let facts = self.journal.look(|run, _| facts_of(run));

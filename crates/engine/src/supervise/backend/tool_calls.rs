@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    CalledTool, Refusal, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun, ToolCallEnd,
-    ToolCallResult, ToolCallStart,
+    AnsweredTool, CalledTool, Refusal, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun,
+    ToolCallEnd, ToolCallResult, ToolCallStart,
 };
 use errand_api::agent_protocol::{Reserve, ReserveAnswer, ReserveKind};
 use errand_api::error_code::ErrorCode;
@@ -15,6 +15,7 @@ use errand_model::accounting::TOOL_CALLED;
 use errand_model::event::Failure;
 use errand_model::run::{Effect, RequestApproval};
 use errand_model::step::{StepResult, StepState};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{AttemptBackend, refusal};
@@ -95,6 +96,10 @@ impl ToolCallBackend for AttemptBackend {
         self.record_end(&key, called.clone(), result).await?;
         self.steps_changed.notify_one();
         self.settle(&called).await
+    }
+
+    async fn permit_result(&self, answered: AnsweredTool<'_>) -> Result<Option<Value>, Refusal> {
+        self.permit_tool_result(answered).await
     }
 
     async fn recorded_step(&self, key: &str) -> Result<Option<Payload>, Refusal> {

@@ -2,12 +2,26 @@
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    Backend as _, CalledTool, Refusal, StepBegun, ToolCallBackend, ToolCallBegun, ToolCallEnd,
-    ToolCallStart,
+    Backend as _, CalledTool, EgressBackend, EgressPermit, EgressTarget, EndedConnection, Refusal,
+    StepBegun, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallStart,
 };
+use errand_api::error_code::ErrorCode;
 use errand_model::Payload;
 
 use super::Replayed;
+
+#[async_trait]
+impl EgressBackend for Replayed {
+    async fn permit_connection(&self, _to: &EgressTarget) -> Result<EgressPermit, Refusal> {
+        let message = "a strict replay reaches no host";
+        Err(Refusal::new(403, ErrorCode::PolicyDenied, message))
+    }
+
+    /// Records nothing: the record has the connections.
+    async fn connection_ended(&self, _ended: EndedConnection) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl ToolCallBackend for Replayed {
