@@ -2,7 +2,9 @@
 //!
 //! Each is given one task on its own command line, and its model asks it to run one command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use errand_testkit::{Sandbox, can_sandbox};
 
 use crate::{provider, support};
 
@@ -18,16 +20,38 @@ fn programs(agent: &str) -> Option<PathBuf> {
     None
 }
 
-/// Has an agent do its task, and checks what it did and what errand recorded.
-fn check(agent: &str, provider: &str, command: &[&str]) {
-    let Some(programs) = programs(agent) else { return };
+/// Returns a sandbox of the test with an empty repository, and the agent's programs on the search path.
+fn sandbox(programs: &Path) -> Sandbox {
     let mut sandbox = support::sandbox();
-    sandbox.set_env("PATH", support::path_with_node(&programs));
+    sandbox.set_env("PATH", support::path_with_node(programs));
     sandbox.git_init();
     // Gemini CLI asks people for a way to sign in, unless its settings name one.
     let settings = r#"{"security":{"auth":{"selectedType":"gemini-api-key"}}}"#;
     support::write_at_home(&sandbox, ".gemini/settings.json", settings);
-    let words = [&["--"], command].concat();
+    sandbox
+}
+
+/// Has an agent do its task, as it is and in a sandbox without a network, and checks what it did and what
+/// errand recorded.
+fn check(agent: &str, provider: &str, command: &[&str]) {
+    let Some(programs) = programs(agent) else { return };
+    check_with(&[], &programs, provider, command);
+    if can_sandbox() {
+        // Its packages: the program is a link to a file of one.
+        let real = std::fs::canonicalize(programs.join(agent)).unwrap();
+        let packages = real.ancestors().find(|above| above.ends_with("node_modules")).unwrap();
+        let shown = format!(
+            "workspace,network=none,read={},read={},write=~/.gemini",
+            packages.display(),
+            programs.display()
+        );
+        check_with(&["--sandbox", &shown], &programs, provider, command);
+    }
+}
+
+fn check_with(options: &[&str], programs: &Path, provider: &str, command: &[&str]) {
+    let sandbox = sandbox(programs);
+    let words = [options, &["--"], command].concat();
     let ran = provider::run(&sandbox, &[provider], &words).run().ok();
     assert!(ran.stdout().contains("All is done."), "{}", ran.describe());
     let made = std::fs::read_to_string(sandbox.path("made.txt"));
