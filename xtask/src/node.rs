@@ -9,8 +9,8 @@ use crate::{Failure, shell};
 /// Virtual environment that has `node` and `npm` on a machine without them.
 pub(crate) const WITH_NODE: &str = "openapi-clients";
 
-/// SDKs of model providers, and servers of tools.
-const CLIENTS: [&str; 8] = [
+/// SDKs of model providers, a server of tools, and the suite of their protocol.
+const CLIENTS: [&str; 9] = [
     "openai@7.57.0",
     "@anthropic-ai/sdk@1.12.0",
     "@google/genai@3.1.0",
@@ -19,6 +19,7 @@ const CLIENTS: [&str; 8] = [
     "@ai-sdk/anthropic@4.0.105",
     "zod@4.6.7",
     "@modelcontextprotocol/server-everything@2026.8.31",
+    "@modelcontextprotocol/conformance@0.1.16",
 ];
 /// Coding agents of less than 150 MB.
 const AGENTS: [&str; 1] = ["@google/gemini-cli@0.61.0"];

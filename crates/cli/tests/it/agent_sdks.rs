@@ -1,5 +1,8 @@
 //! Unmodified SDKs for node, and a framework in Python, against the scripted provider.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::{provider, support};
@@ -117,5 +120,52 @@ fn server_everything_answers_through_errand_with_each_sort_of_content() {
         "given up 408",
         "Echo: still there",
     ];
+    assert_eq!(ran.stdout().lines().collect::<Vec<_>>(), expected, "{}", ran.describe());
+}
+
+/// Scenarios of the suite about what errand offers: tools, without sampling, elicitation and progress.
+const SCENARIOS: [&str; 11] = [
+    "server-initialize",
+    "ping",
+    "tools-list",
+    "tools-call-simple-text",
+    "tools-call-image",
+    "tools-call-audio",
+    "tools-call-embedded-resource",
+    "tools-call-mixed-content",
+    "tools-call-error",
+    "dns-rebinding-protection",
+    "server-sse-multiple-streams",
+];
+
+/// Returns a node that the suite can run on; `None`, with a warning, if there is none.
+fn node_22() -> Option<PathBuf> {
+    let installed = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("openapi-clients/bin/node");
+    let is_new = |node: &PathBuf| {
+        let version = "process.exit(Number(process.versions.node.split('.')[0]) < 22 ? 1 : 0)";
+        Command::new(node).args(["-e", version]).status().is_ok_and(|status| status.success())
+    };
+    let found = [installed, PathBuf::from("node")].into_iter().find(is_new);
+    if found.is_none() {
+        support::warn("the conformance suite of tool servers needs node 22");
+    }
+    found
+}
+
+#[test]
+fn the_tool_gateway_conforms_to_the_suite_of_the_protocol() {
+    let Some(python) = support::python_of("frameworks") else { return };
+    let Some(packages) = support::installed("node-clients") else { return };
+    let Some(node) = node_22() else { return };
+    let sandbox = support::sandbox();
+    let server = provider::client("conformance_server.py");
+    // The suite calls `test_simple_text`: the tool `simple_text` of this server.
+    let servers = json!({ "mcpServers": { "test": { "command": python, "args": [server] } } });
+    sandbox.write("mcp.json", servers.to_string());
+    let suite = packages.join("node_modules/@modelcontextprotocol/conformance/dist/index.js");
+    let words = ["run", "--mcp", "mcp.json", "--", node.to_str().unwrap()];
+    let ran = sandbox.errand(words).arg(provider::client("node/conformance.mjs")).arg(suite);
+    let ran = ran.args(SCENARIOS).limit(provider::LIMIT).run().ok();
+    let expected = SCENARIOS.map(|scenario| format!("{scenario} passed"));
     assert_eq!(ran.stdout().lines().collect::<Vec<_>>(), expected, "{}", ran.describe());
 }
