@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use errand_api::agent_file::{SandboxFilesystem, SandboxNetwork, SandboxRules};
+use errand_api::agent_file::{EgressPattern, SandboxFilesystem, SandboxNetwork, SandboxRules};
 
 /// Restrictions of a command, as they are given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GivenSandbox(SandboxRules);
+pub(super) struct GivenSandbox {
+    rules: SandboxRules,
+    /// Hosts that the command may reach.
+    egress: Vec<String>,
+}
 
 impl GivenSandbox {
     /// Returns the restrictions, with the paths of a process that is in `folder`.
@@ -18,13 +22,18 @@ impl GivenSandbox {
             }
             folder.join(path).display().to_string()
         };
-        let SandboxRules { filesystem, network, read, write } = &self.0;
+        let SandboxRules { filesystem, network, read, write } = &self.rules;
         SandboxRules {
             filesystem: *filesystem,
             network: *network,
             read: read.iter().map(whole).collect(),
             write: write.iter().map(whole).collect(),
         }
+    }
+
+    /// Returns the patterns of hosts that the command may reach.
+    pub(super) fn egress(&self) -> &[String] {
+        &self.egress
     }
 }
 
@@ -37,18 +46,32 @@ impl FromStr for GivenSandbox {
             filesystem: filesystem(parts.next().unwrap_or_default())?,
             ..SandboxRules::default()
         };
+        let (mut egress, mut given_network) = (Vec::new(), None);
         for part in parts {
             match part.split_once('=') {
-                Some(("network", name)) => sandbox.network = network(name)?,
+                Some(("network", name)) => given_network = Some(network(name)?),
+                Some(("egress", host)) => {
+                    EgressPattern::parse(host).map_err(str::to_owned)?;
+                    egress.push(host.to_owned());
+                }
                 Some(("read", path)) if !path.is_empty() => sandbox.read.push(path.to_owned()),
                 Some(("write", path)) if !path.is_empty() => sandbox.write.push(path.to_owned()),
                 Some((other, _)) => {
-                    return Err(format!("{other:?} is not known here: network, read, write"));
+                    return Err(format!(
+                        "{other:?} is not known here: network, egress, read, write"
+                    ));
                 }
                 None => return Err(format!("{part:?} is no NAME=VALUE")),
             }
         }
-        Ok(Self(sandbox))
+        sandbox.network = match (given_network, egress.is_empty()) {
+            (None | Some(SandboxNetwork::Gateway), false) => SandboxNetwork::Gateway,
+            (Some(SandboxNetwork::Host | SandboxNetwork::None), false) => {
+                return Err("egress=HOST needs network=gateway".to_owned());
+            }
+            (given, true) => given.unwrap_or_default(),
+        };
+        Ok(Self { rules: sandbox, egress })
     }
 }
 
@@ -78,6 +101,10 @@ mod tests {
         assert_eq!(sandbox.network, SandboxNetwork::None);
         assert_eq!(sandbox.read, ["/here/data"]);
         assert_eq!(sandbox.write, ["/srv/x", "~/y"]);
+        let given: GivenSandbox = "workspace,egress=*.a.b,egress=c:22".parse().unwrap();
+        assert_eq!(given.in_folder(Path::new("/")).network, SandboxNetwork::Gateway);
+        assert_eq!(given.egress(), ["*.a.b", "c:22"]);
+        assert!("workspace,egress=http://a".parse::<GivenSandbox>().is_err());
     }
 
     #[test]
@@ -85,9 +112,10 @@ mod tests {
         for (text, expect) in [
             ("all", "write one of host, read_only, workspace, such as workspace,network=none"),
             ("workspace,network=lan", "\"lan\" is no network of a sandbox: host, gateway, none"),
-            ("workspace,disk=1", "\"disk\" is not known here: network, read, write"),
+            ("workspace,disk=1", "\"disk\" is not known here: network, egress, read, write"),
             ("workspace,none", "\"none\" is no NAME=VALUE"),
-            ("workspace,read=", "\"read\" is not known here: network, read, write"),
+            ("workspace,read=", "\"read\" is not known here: network, egress, read, write"),
+            ("workspace,network=none,egress=a.b", "egress=HOST needs network=gateway"),
         ] {
             assert_eq!(text.parse::<GivenSandbox>().unwrap_err(), expect, "{text}");
         }

@@ -35,10 +35,11 @@ pub(crate) struct MadeAgent {
     #[arg(long, value_name = "FILE", conflicts_with = "path")]
     mcp: Option<PathBuf>,
     /// Let the kernel keep the command to this folder (workspace), or from writing elsewhere
-    /// (`read_only`), and with network=none from everything but errand
+    /// (`read_only`), and with network=none from everything but errand,
+    /// or with egress=HOST from every host but those that are named
     #[arg(
         long,
-        value_name = "FILES[,network=none][,read=PATH][,write=PATH]",
+        value_name = "FILES[,network=none][,egress=HOST][,read=PATH][,write=PATH]",
         conflicts_with_all = ["path", "image"]
     )]
     sandbox: Option<GivenSandbox>,
@@ -92,6 +93,10 @@ impl MadeAgent {
                 let folder = &context.cwd;
                 if let Some(sandbox) = &self.sandbox {
                     let place = ProcessPlace { sandbox: Some(sandbox.in_folder(folder)) };
+                    if !sandbox.egress().is_empty() {
+                        let rules = json!({ "egress": { "allow": sandbox.egress() } });
+                        spec.insert("policy".to_owned(), rules);
+                    }
                     spec.insert("target".to_owned(), json!(TargetKind::Process(place)));
                 }
                 (COMMAND_FILE, in_folder(folder, program, arguments, spec)?)

@@ -83,11 +83,7 @@ fn an_agent_reaches_what_a_rule_names_and_nothing_else() {
     let sandbox = sandbox();
     let (named, hidden) = (Receiver::start(), Receiver::start());
     named.react([ok("from the tunnel"), ok("from the request")]);
-    let port = |receiver: &Receiver| {
-        let url = receiver.url("");
-        url.trim_end_matches('/').rsplit(':').next().unwrap().to_owned()
-    };
-    let (open, closed) = (port(&named), port(&hidden));
+    let (open, closed) = (named.port(), hidden.port());
     let given: Vec<String> = [
         format!("connect 127.0.0.1:{open}"),
         format!("get http://127.0.0.1:{open}/plain"),
@@ -141,6 +137,28 @@ fn an_agent_reaches_what_a_rule_names_and_nothing_else() {
     let hooks: Vec<&Value> = decided.iter().filter(|it| it["hook"] == "on_egress").collect();
     assert_eq!(hooks.len(), 6, "{decided:?}");
     assert_eq!(record["counters"]["policy_decisions"], decided.len());
+}
+
+#[test]
+fn a_command_reaches_the_hosts_that_its_sandbox_names() {
+    if !can_sandbox() {
+        return;
+    }
+    let sandbox = sandbox();
+    let service = Receiver::start();
+    service.react([ok("reached")]);
+    sandbox.write("client.py", CLIENT);
+    let address = format!("127.0.0.1:{}", service.port());
+    let given = format!("workspace,egress={address}");
+    let request = format!("connect {address}");
+    let ran = sandbox
+        .errand(["run", "--sandbox", &given, "--", "python3", "-S", "client.py", &request])
+        .args(["connect example.com:443"])
+        .run()
+        .ok()
+        .stdout();
+    assert!(ran.contains("| reached"), "{ran}");
+    assert!(ran.contains("403"), "{ran}");
 }
 
 #[test]

@@ -72,6 +72,15 @@ fn a_result_of_a_tool_is_withheld_and_a_replay_serves_what_the_agent_got() {
     let replayed = sandbox.errand(["replay", &run_id, "--policy", "strict"]).run().ok();
     drop(replayed);
     assert_eq!(made(&sandbox), 2, "a replay calls nothing");
+    sandbox.write(
+        "new.yaml",
+        "apiVersion: errand.dev/v1\nkind: Policy\nmetadata: { name: new }\nspec: { tool_results: { \
+         deny: [{ name: '*', when: { result.content.text: '*\"a\": 1*' } }] } }\n",
+    );
+    let tested = sandbox.errand(["policy", "test", "-f", "new.yaml", "--json", &run_id]).run().ok();
+    let tested = tested.json();
+    assert_eq!(tested["verdicts"]["deny"], 1, "{tested}");
+    assert_eq!(tested["decisions"][0]["hook"], "after_tool", "{tested}");
 }
 
 #[test]
