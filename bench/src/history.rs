@@ -89,6 +89,7 @@ pub(crate) fn admission_with(
         catalog: Vec::new(),
         brief: None,
         task: None,
+        model_route: None,
         member: None,
         handoffs: BTreeMap::new(),
         caller_env: None,

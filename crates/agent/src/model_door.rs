@@ -10,8 +10,10 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use errand_api::agent_file::ProviderName;
+use errand_api::catalog::FallbackCause;
 use errand_model::failure::Failure;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -71,6 +73,8 @@ pub struct ModelDoorOrder {
     pub token: String,
     /// Providers that the agent may reach.
     pub providers: Vec<ModelProvider>,
+    /// Ways of calls to other models and providers.
+    pub route: Option<ModelRouting>,
     /// Tools that the agent may call.
     pub tools: Option<ToolDoorOrder>,
     /// The agent reaches hosts through a proxy of the door.
@@ -83,7 +87,7 @@ pub struct ModelDoorOrder {
 }
 
 /// A provider with its address and key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ModelProvider {
     /// Name of the provider.
     pub name: ProviderName,
@@ -91,6 +95,37 @@ pub struct ModelProvider {
     pub base_url: String,
     /// Key that the provider asks for.
     pub key: FoundSecret,
+}
+
+/// Route of an attempt's model calls, with the keys of its providers.
+#[derive(Debug)]
+pub struct ModelRouting {
+    /// Name of the route.
+    pub name: String,
+    /// Entries; the first that fits a call decides.
+    pub entries: Vec<RoutedCalls>,
+}
+
+/// Way of the calls of some models.
+#[derive(Debug)]
+pub struct RoutedCalls {
+    /// Pattern of the models that the agent asks for.
+    pub pattern: String,
+    /// Models and providers, in the order in which they are called.
+    pub targets: Vec<RoutedModel>,
+    /// Causes for which the next one is called.
+    pub causes: Vec<FallbackCause>,
+    /// Time in which an answer has to begin.
+    pub timeout: Option<Duration>,
+}
+
+/// A model of a provider.
+#[derive(Debug)]
+pub struct RoutedModel {
+    /// Provider with its address and key.
+    pub provider: ModelProvider,
+    /// Name of the model; `None`: the one that the agent asks for.
+    pub model: Option<String>,
 }
 
 /// Error: a door cannot be opened.

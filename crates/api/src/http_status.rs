@@ -152,6 +152,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ManifestInvalid
         | ErrorCode::BriefAssemblyFailed
         | ErrorCode::DependencyMissing
+        | ErrorCode::ModelRouteMismatch
         | ErrorCode::ListenOpen
         | ErrorCode::TlsInvalid
         | ErrorCode::ConfigInvalid

@@ -5,24 +5,20 @@ use std::sync::Arc;
 use errand_agent::agent_api::{ModelCallBegun, ModelCallStart, StepCall, StepCallResult};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
+use errand_wire::WireCall;
 use errand_wire::refusal::RefusalCause;
-use errand_wire::{UsageRequest, WireCall};
-use hyper::body::Bytes;
-use hyper::header::HeaderMap;
-use hyper::{Method, Response};
+use hyper::Response;
 use serde_json::{Map, Value};
 
 use crate::answer::RecordedAnswer;
 use crate::context::DoorContext;
-use crate::headers;
 use crate::ledger::{Entry, Occurrence, Try};
-use crate::provider::Provider;
-use crate::pump::{Pump, UpstreamRequest};
+use crate::pump::Pump;
 use crate::recorder::MaskedBody;
 use crate::refuse::ClientShape;
 use crate::respond::DoorBody;
-use crate::token::{self, KeyPlace};
 use crate::transcript::{AnswerEnd, TranscriptReader};
+use crate::tries::{AskedRequest, CallTry};
 use crate::usage::ExpectedUsage;
 
 /// Kind of the steps of model calls.
@@ -33,19 +29,15 @@ const KEY_DIGITS: usize = 24;
 /// A call that a client asks for.
 #[derive(Debug)]
 pub(crate) struct CallRequest {
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) key_place: KeyPlace,
+    pub(crate) asked: AskedRequest,
+    /// First try of the call.
+    pub(crate) first: CallTry,
     pub(crate) expected: ExpectedUsage,
     pub(crate) sent: Try,
     /// Description for people.
     pub(crate) detail: String,
     pub(crate) shape: ClientShape,
     pub(crate) call: WireCall,
-    pub(crate) method: Method,
-    /// Address at the provider.
-    pub(crate) url: reqwest::Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 /// Answers a call: with that of a call under way, with the recorded one, or with a new one.
@@ -97,7 +89,7 @@ async fn begin(
     request: &CallRequest,
     occurrence: &Occurrence,
 ) -> Result<(String, String), Box<Response<DoorBody>>> {
-    let CallRequest { call, shape, provider, .. } = request;
+    let CallRequest { call, shape, first, .. } = request;
     let key = key(call, occurrence.number);
     let step = StepCall {
         kind: Some(STEP_KIND.to_owned()),
@@ -105,7 +97,7 @@ async fn begin(
         detail: Some(request.detail.clone()),
         timeout: None,
     };
-    let reserve = request.expected.reserve(provider.name.as_str(), call.model.as_deref());
+    let reserve = request.expected.reserve(first.provider.name.as_str(), first.model.as_deref());
     let (data, body) = requested(door, request);
     let start = ModelCallStart { key: key.clone(), step, reserve, request: Some(data) };
     match door.backend().begin_model_call(start).await {
@@ -135,17 +127,17 @@ fn requested(
     door: &DoorContext,
     request: &CallRequest,
 ) -> (Map<String, Value>, Option<MaskedBody>) {
-    let CallRequest { call, provider, method, url, .. } = request;
+    let CallRequest { call, asked, .. } = request;
     let mut data = Map::new();
     let mut put = |name: &str, value: Value| drop(data.insert(name.to_owned(), value));
-    put("provider", provider.name.as_str().into());
+    put("provider", asked.provider.name.as_str().into());
     put("format", call.format.as_str().into());
-    put("method", method.as_str().into());
-    put("path", url.path().into());
+    put("method", asked.method.as_str().into());
+    put("path", asked.path_at_provider().into());
     if let Some(model) = &call.model {
         put("model", model.as_str().into());
     }
-    let body = door.recorder().put(&mut data, &request.body);
+    let body = door.recorder().put(&mut data, &asked.body);
     (data, body)
 }
 
@@ -168,27 +160,21 @@ fn failed(shape: ClientShape, failure: &Failure) -> Response<DoorBody> {
     shape.refusal(RefusalCause::Unreachable, ErrorCode::ProviderUnreachable, &failure.message)
 }
 
-/// Returns what carries the call out, with the request as the provider gets it.
+/// Returns what carries the call out.
 fn pump(
     door: &Arc<DoorContext>,
     request: CallRequest,
     occurrence: Occurrence,
     (key, reservation_id): (String, String),
 ) -> Pump {
-    let CallRequest { provider, key_place, mut headers, body, .. } = request;
-    token::remove_all(&mut headers);
-    headers::for_provider(&mut headers);
-    key_place.put(&mut headers, &provider.key);
-    let asks_for_usage = UsageRequest::of(request.call.format, &body);
-    let body = asks_for_usage.map_or(body.clone(), |change| change.apply(&body).into());
+    let CallRequest { asked, first, expected, shape, call, .. } = request;
     Pump {
         door: Arc::clone(door),
-        provider: provider.name,
-        expected: request.expected,
-        shape: request.shape,
-        call: request.call,
-        request: UpstreamRequest { method: request.method, url: request.url, headers, body },
-        drops_usage: asks_for_usage.is_some(),
+        asked,
+        current: first,
+        expected,
+        shape,
+        call,
         occurrence,
         key,
         reservation_id,

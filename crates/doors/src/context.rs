@@ -15,12 +15,14 @@ use crate::bounds;
 use crate::ledger::Ledger;
 use crate::provider::Provider;
 use crate::recorder::RequestRecorder;
+use crate::route::{DoorRoute, RouteWay};
 use crate::settings::{DoorSettings, ProxySettings};
 
 /// Parts that all calls of a door share.
 pub(crate) struct DoorContext {
     token: Vec<u8>,
     providers: Vec<Arc<Provider>>,
+    route: Option<DoorRoute>,
     backend: Arc<dyn Backend>,
     client: ProviderClient,
     ledger: Ledger,
@@ -43,13 +45,14 @@ impl fmt::Debug for DoorContext {
 impl DoorContext {
     pub(crate) fn new(
         (token, redactor): (String, Redactor),
-        providers: Vec<Arc<Provider>>,
+        (providers, route): (Vec<Arc<Provider>>, Option<DoorRoute>),
         backend: Arc<dyn Backend>,
         client: ProviderClient,
     ) -> Self {
         Self {
             token: token.into_bytes(),
             providers,
+            route,
             backend,
             client,
             ledger: Ledger::default(),
@@ -79,6 +82,11 @@ impl DoorContext {
 
     pub(crate) fn provider(&self, name: ProviderName) -> Option<Arc<Provider>> {
         self.providers.iter().find(|provider| provider.name == name).cloned()
+    }
+
+    /// Returns the way of a call by the route of the door, if it has one for it.
+    pub(crate) fn way(&self, provider: ProviderName, model: Option<&str>) -> Option<Arc<RouteWay>> {
+        self.route.as_ref()?.way(provider, model?)
     }
 
     /// Returns the numbers of requests so far.

@@ -26,6 +26,7 @@ use crate::egress::{self, EgressProxy};
 use crate::handler;
 use crate::listening::{Connection, Listening};
 use crate::provider::Provider;
+use crate::route::DoorRoute;
 use crate::settings::DoorSettings;
 use crate::tools::ToolGateway;
 use crate::variables;
@@ -50,6 +51,7 @@ impl ModelGateway for ModelDoors {
             .iter()
             .map(|it| Provider::new(it).map(Arc::new))
             .collect::<Result<_, _>>()?;
+        let route = order.route.map(DoorRoute::new).transpose()?;
         let listener = Listening::open(order.socket.as_deref()).map_err(ModelDoorError::Listen)?;
         let origin = listener.origin().map_err(ModelDoorError::Listen)?;
         let failure = order.tools.as_ref().map(|tools| tools.failed.subscribe());
@@ -67,6 +69,7 @@ impl ModelGateway for ModelDoors {
             token: order.token,
             redactor: order.redactor,
             providers,
+            route,
             doors: self.clone(),
         }))
     }
@@ -80,6 +83,7 @@ struct Door {
     token: String,
     redactor: Redactor,
     providers: Vec<Arc<Provider>>,
+    route: Option<DoorRoute>,
     tools: Option<Arc<ToolGateway>>,
     proxy: Option<Arc<EgressProxy>>,
     failure: Option<watch::Receiver<Option<Failure>>>,
@@ -114,8 +118,9 @@ impl ModelDoor for Door {
 
 /// Serves a door until `shutdown` completes and the calls under way have ended.
 async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
-    let Door { listener, token, redactor, providers, tools, proxy, doors, .. } = door;
-    let context = Arc::new(DoorContext::new((token, redactor), providers, backend, doors.client));
+    let Door { listener, token, redactor, providers, route, tools, proxy, doors, .. } = door;
+    let reached = (providers, route);
+    let context = Arc::new(DoorContext::new((token, redactor), reached, backend, doors.client));
     let mut starting = JoinSet::new();
     if let Some(tools) = tools.clone() {
         let context = Arc::clone(&context);

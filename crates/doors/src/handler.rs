@@ -21,6 +21,7 @@ use crate::refuse::ClientShape;
 use crate::respond::{DoorBody, response};
 use crate::token;
 use crate::tools::{self, ToolGateway};
+use crate::tries::AskedRequest;
 use crate::usage::ExpectedUsage;
 
 /// Header in which the SDKs of `OpenAI` and Anthropic count how often they repeated a request.
@@ -82,11 +83,6 @@ async fn checked(
         let message = "this gateway speaks HTTP: send the request without an upgrade";
         return refuse(RefusalCause::Upgrade, ErrorCode::ModelRequestInvalid, message);
     }
-    let url = provider.url(rest, token::without_keys(query).as_deref());
-    let Ok(url) = reqwest::Url::parse(&url) else {
-        let message = format!("the path {path} cannot be passed on");
-        return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
-    };
     let body = match whole(body).await {
         Ok(body) => body,
         Err(TooLarge(true)) => {
@@ -107,18 +103,36 @@ async fn checked(
     };
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method);
     let shape = ClientShape::of(Some(provider.name), format, target, call.is_stream);
-    Ok(CallRequest {
-        provider,
+    let (sent, detail) = (sent(&parts.headers), detail(&parts.method, path, &call));
+    let way = door.way(provider.name, call.model.as_deref());
+    let asked = AskedRequest {
+        rest: rest.to_owned(),
+        query: token::without_keys(query),
         key_place,
-        expected: ExpectedUsage::of(&call, reads),
-        sent: sent(&parts.headers),
-        detail: detail(&parts.method, path, &call),
-        shape,
-        call,
         method: parts.method,
-        url,
         headers: parts.headers,
         body,
+        provider,
+        way,
+    };
+    let Some(first) = asked.attempt(1, &call) else {
+        let message = match asked.route() {
+            Some(route) => format!(
+                "the model route {route} cannot be followed: the request names its model twice, or \
+                 in no place that its format has"
+            ),
+            None => format!("the path {path} cannot be passed on"),
+        };
+        return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
+    };
+    Ok(CallRequest {
+        first,
+        expected: ExpectedUsage::of(&call, reads),
+        sent,
+        detail,
+        shape,
+        call,
+        asked,
     })
 }
 

@@ -25,10 +25,12 @@ mod pump;
 mod recorder;
 mod refuse;
 mod respond;
+mod route;
 mod settings;
 mod token;
 mod tools;
 mod transcript;
+mod tries;
 mod usage;
 mod variables;
 

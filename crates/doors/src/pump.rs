@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_agent::agent_api::{
     AnsweredModel, ModelCallEnd, ModelCallResult, Refusal, StepCallResult,
 };
-use errand_api::agent_file::ProviderName;
+use errand_api::catalog::FallbackCause;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_wire::refusal::RefusalCause;
@@ -15,9 +15,9 @@ use errand_wire::{
     WireEvent, WireFormat,
 };
 use http_body_util::{BodyExt as _, Collected};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use hyper::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -29,32 +29,34 @@ use crate::headers;
 use crate::ledger::Occurrence;
 use crate::refuse::ClientShape;
 use crate::transcript::{AnswerEnd, AnswerHead};
-use crate::usage::{CallTimes, EndedCall, ExpectedUsage};
+use crate::tries::{AskedRequest, CallTry, TryFailure, UpstreamRequest};
+use crate::usage::{CallTimes, ExpectedUsage, TriedCall};
 
 /// A call that was begun in the journal.
 #[derive(Debug)]
 pub(crate) struct Pump {
     pub(crate) door: Arc<DoorContext>,
-    pub(crate) provider: ProviderName,
+    pub(crate) asked: AskedRequest,
+    /// Try under way.
+    pub(crate) current: CallTry,
     pub(crate) expected: ExpectedUsage,
     pub(crate) shape: ClientShape,
     pub(crate) call: WireCall,
-    pub(crate) request: UpstreamRequest,
-    /// The chunk with the usage was asked for by errand, and is not handed on.
-    pub(crate) drops_usage: bool,
     pub(crate) occurrence: Occurrence,
     /// Key of the step.
     pub(crate) key: String,
     pub(crate) reservation_id: String,
 }
 
-/// A request as the provider gets it.
-#[derive(Clone, Debug)]
-pub(crate) struct UpstreamRequest {
-    pub(crate) method: Method,
-    pub(crate) url: reqwest::Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+/// Answer to a try, as far as it decides about the next.
+#[derive(Debug)]
+enum TryAnswer {
+    /// The answer, which is handed on while it is received.
+    Begun(AnswerHead, reqwest::Response),
+    /// An answer that is an error, with its body.
+    Refused(AnswerHead, Vec<u8>, TryFailure),
+    /// There is no answer.
+    Absent(TryFailure),
 }
 
 /// An answer as far as it was received.
@@ -87,37 +89,124 @@ enum BrokenOff {
 
 impl Pump {
     /// Makes the call, and records its end.
-    pub(crate) async fn run(self) {
-        let began = Instant::now();
-        let response = match self.sent().await {
+    pub(crate) async fn run(mut self) {
+        loop {
+            let began = Instant::now();
+            let answer = self.answer(began).await;
+            let failure = match &answer {
+                TryAnswer::Begun(..) => None,
+                TryAnswer::Refused(_, _, failure) | TryAnswer::Absent(failure) => Some(failure),
+            };
+            let next = failure.and_then(|failure| Some((failure, self.next(failure)?)));
+            let refused = match next {
+                Some((failure, next)) => {
+                    let tried = (&self.tried(), self.key.as_str(), self.reservation_id.as_str());
+                    match failure.fall_back(&self.door, tried, &next).await {
+                        Ok(reservation_id) => {
+                            (self.current, self.reservation_id) = (next, reservation_id);
+                            continue;
+                        }
+                        Err(refusal) => Some((next, refusal)),
+                    }
+                }
+                None => None,
+            };
+            let left_out = refused.map(|(next, refusal)| not_called(&next, &refusal));
+            return match answer {
+                TryAnswer::Begun(head, response) => self.pass_on(began, head, response).await,
+                TryAnswer::Refused(head, body, failure) => {
+                    self.refused((head, body), failure, left_out).await;
+                }
+                TryAnswer::Absent(failure) => self.unreachable(failure, left_out).await,
+            };
+        }
+    }
+
+    /// Returns the try that follows a failed one, if its route has one and a client still waits.
+    fn next(&self, failure: &TryFailure) -> Option<CallTry> {
+        let way = self.asked.way.as_ref()?;
+        let cause = failure.cause.filter(|cause| way.falls_back_on(*cause));
+        cause.filter(|_| !self.occurrence.transcript.is_abandoned())?;
+        self.asked.attempt(self.current.number + 1, &self.call)
+    }
+
+    /// Makes the try under way, and waits until its answer begins.
+    async fn answer(&self, began: Instant) -> TryAnswer {
+        let limit = self.asked.way.as_ref().and_then(|way| way.timeout);
+        let sent = match limit {
+            Some(limit) => match tokio::time::timeout(limit, self.sent()).await {
+                Ok(sent) => sent,
+                Err(_) => {
+                    let message = format!("no answer began within {} ms", limit.as_millis());
+                    Err((FallbackCause::Timeout, message))
+                }
+            },
+            None => self.sent().await,
+        };
+        let provider = self.current.provider.name.as_str();
+        let mut response = match sent {
             Ok(response) => response,
-            Err(message) => return self.unreachable(&message).await,
+            Err((cause, message)) => {
+                let message = format!("{provider}: {message}");
+                let took = began.elapsed();
+                let cause = Some(cause);
+                return TryAnswer::Absent(TryFailure { cause, status: None, message, took });
+            }
         };
         let status = response.status();
         let mut response_headers = response.headers().clone();
         headers::for_client(&mut response_headers);
         let head = AnswerHead { status, headers: response_headers };
         if status.is_success() {
-            self.pass_on(began, head, response).await;
-        } else {
-            self.refused(head, response).await;
+            return TryAnswer::Begun(head, response);
+        }
+        let mut body = Vec::new();
+        while body.len() < bounds::ANSWER_BYTES
+            && let Ok(Some(bytes)) = response.chunk().await
+        {
+            body.extend_from_slice(&bytes);
+        }
+        let excerpt: String = String::from_utf8_lossy(&body).chars().take(EXCERPT_CHARS).collect();
+        let failure = TryFailure {
+            cause: TryFailure::of_status(status),
+            status: Some(status),
+            message: one_line(&format!("{provider} answered {status}: {excerpt}")),
+            took: began.elapsed(),
+        };
+        TryAnswer::Refused(head, body, failure)
+    }
+
+    async fn sent(&self) -> Result<reqwest::Response, (FallbackCause, String)> {
+        let client = self.door.client().map_err(|error| (FallbackCause::Unreachable, error))?;
+        let UpstreamRequest { method, url, headers, body } = self.current.request.clone();
+        let sent = client.request(method, url).headers(headers).body(body).send();
+        sent.await.map_err(|error| {
+            let is_late = error.is_timeout() && !error.is_connect();
+            let cause = if is_late { FallbackCause::Timeout } else { FallbackCause::Unreachable };
+            (cause, chain(&error))
+        })
+    }
+
+    /// The call with the try under way.
+    fn tried(&self) -> TriedCall<'_> {
+        TriedCall {
+            call: &self.call,
+            expected: self.expected,
+            provider: self.current.provider.name.as_str(),
+            model: self.current.model.as_deref(),
+            number: self.current.number,
+            route: self.asked.route(),
         }
     }
 
-    async fn sent(&self) -> Result<reqwest::Response, String> {
-        let client = self.door.client()?;
-        let UpstreamRequest { method, url, headers, body } = self.request.clone();
-        let sent = client.request(method, url).headers(headers).body(body).send();
-        sent.await.map_err(|error| chain(&error))
-    }
-
     /// Ends a call whose provider did not answer.
-    async fn unreachable(self, message: &str) {
-        let message = format!("{}: {message}", self.provider.as_str());
-        let failure = Failure::new(ErrorCode::ProviderUnreachable, message.clone());
-        // A call that cannot be recorded is refused all the same.
-        drop(self.ended(None, ModelCallResult::Failed(failure)).await);
+    async fn unreachable(self, failure: TryFailure, left_out: Option<String>) {
+        let usage = failure.usage(&self.tried());
+        let message = failure.message;
         let code = ErrorCode::ProviderUnreachable;
+        let failure = Failure::new(code, joined(&message, left_out));
+        // A call that cannot be recorded is refused all the same.
+        drop(self.ended(usage, ModelCallResult::Failed(failure)).await);
         let refusal = self.shape.refusal(RefusalCause::Unreachable, code, &message);
         let (parts, body) = refusal.into_parts();
         let head = AnswerHead { status: parts.status, headers: parts.headers };
@@ -128,17 +217,13 @@ impl Pump {
     }
 
     /// Hands on an answer that is an error, once that is recorded.
-    async fn refused(self, head: AnswerHead, mut response: reqwest::Response) {
-        let mut body = Vec::new();
-        while body.len() < bounds::ANSWER_BYTES
-            && let Ok(Some(bytes)) = response.chunk().await
-        {
-            body.extend_from_slice(&bytes);
-        }
-        let status = head.status;
-        let excerpt: String = String::from_utf8_lossy(&body).chars().take(EXCERPT_CHARS).collect();
-        let message = format!("{} answered {status}: {excerpt}", self.provider.as_str());
-        let failure = Failure::new(ErrorCode::ProviderRefused, one_line(&message));
+    async fn refused(
+        self,
+        (head, body): (AnswerHead, Vec<u8>),
+        failure: TryFailure,
+        left_out: Option<String>,
+    ) {
+        let failure = Failure::new(ErrorCode::ProviderRefused, joined(&failure.message, left_out));
         drop(self.ended(None, ModelCallResult::Failed(failure)).await);
         self.occurrence.transcript.begin(head);
         self.occurrence.transcript.push(body.into());
@@ -162,14 +247,7 @@ impl Pump {
         };
         let held = received.finish(&self, began);
         let times = CallTimes { took: began.elapsed(), first_content: received.first_content };
-        let ended = EndedCall {
-            provider: self.provider.as_str(),
-            call: &self.call,
-            expected: self.expected,
-            answer: &received.answer,
-            times,
-        };
-        let usage = ended.event();
+        let usage = self.tried().with(&received.answer, times).event();
         let seen = received.holds_all.then(|| received.seen(self.call.format));
         let mut result = received.into_result(broken_off.as_ref());
         let is_whole = broken_off.is_none();
@@ -197,8 +275,8 @@ impl Pump {
     async fn withheld(&self, seen: &Value) -> Option<WithheldAnswer> {
         let answered = AnsweredModel {
             key: &self.key,
-            provider: self.provider.as_str(),
-            model: self.call.model.as_deref(),
+            provider: self.current.provider.name.as_str(),
+            model: self.current.model.as_deref(),
             result: seen,
         };
         decided::withheld(self.door.backend(), self.shape, answered).await
@@ -223,7 +301,7 @@ impl Pump {
             // A document is of no use before its end.
             is_held: !is_stream || holds_all,
             holds_all,
-            filter: (self.drops_usage && is_stream).then(UsageChunkFilter::default),
+            filter: (self.current.drops_usage && is_stream).then(UsageChunkFilter::default),
             decoder: AnswerDecoder::new(self.call.format, shape),
         }
     }
@@ -393,6 +471,19 @@ impl std::fmt::Display for BrokenOff {
 
 /// Characters of a provider's error in the failure of a step.
 const EXCERPT_CHARS: usize = 500;
+
+/// Returns the reason for which the next model of a route was not called.
+fn not_called(next: &CallTry, refusal: &Refusal) -> String {
+    let model = next.model.as_deref().unwrap_or("the next model");
+    format!("{model} was not called then: {}", refusal.message)
+}
+
+fn joined(message: &str, left_out: Option<String>) -> String {
+    match left_out {
+        Some(left_out) => format!("{message}; {left_out}"),
+        None => message.to_owned(),
+    }
+}
 
 /// Returns a text with its blanks and line breaks as single blanks.
 fn one_line(text: &str) -> String {

@@ -72,12 +72,51 @@ pub(crate) struct CallTimes {
     pub(crate) first_content: Option<Duration>,
 }
 
+/// A call with one of its tries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TriedCall<'a> {
+    pub(crate) call: &'a WireCall,
+    pub(crate) expected: ExpectedUsage,
+    /// Provider that is called.
+    pub(crate) provider: &'a str,
+    /// Model that is called.
+    pub(crate) model: Option<&'a str>,
+    /// Number of the try, from 1.
+    pub(crate) number: usize,
+    /// Name of the route, if one decides about the call.
+    pub(crate) route: Option<&'a str>,
+}
+
+impl<'a> TriedCall<'a> {
+    /// Returns the end of the call.
+    pub(crate) const fn with(self, answer: &'a ModelAnswer, times: CallTimes) -> EndedCall<'a> {
+        EndedCall { tried: self, answer, times }
+    }
+
+    /// Returns the members of an event that name provider, model, and way of the call.
+    pub(crate) fn names(&self) -> Map<String, Value> {
+        let mut data = Map::new();
+        let mut put = |name: &str, value: &str| drop(data.insert(name.to_owned(), value.into()));
+        put("provider", self.provider);
+        let (asked, used) = (self.call.model.as_deref(), self.model);
+        if let Some(used) = used {
+            put("model", used);
+        }
+        if let Some(asked) = asked.filter(|asked| used.is_some_and(|used| used != *asked)) {
+            put("asked_model", asked);
+        }
+        if let Some(route) = self.route {
+            put("route", route);
+            data.insert("try".to_owned(), self.number.into());
+        }
+        data
+    }
+}
+
 /// Facts about a call that ended.
 #[derive(Debug)]
 pub(crate) struct EndedCall<'a> {
-    pub(crate) provider: &'a str,
-    pub(crate) call: &'a WireCall,
-    pub(crate) expected: ExpectedUsage,
+    pub(crate) tried: TriedCall<'a>,
     pub(crate) answer: &'a ModelAnswer,
     pub(crate) times: CallTimes,
 }
@@ -88,18 +127,18 @@ impl EndedCall<'_> {
         if self.is_of_no_use() {
             return None;
         }
-        let mut data = Map::new();
+        let call = self.tried.call;
+        let mut data = self.tried.names();
         let mut put = |name: &str, value: Value| drop(data.insert(name.to_owned(), value));
-        put("provider", self.provider.into());
-        let (asked, answered) = (self.call.model.as_deref(), self.answer.model.as_deref());
-        if let Some(model) = asked.or(answered) {
-            put("model", model.into());
+        match (self.tried.model, self.answer.model.as_deref()) {
+            (None, Some(answered)) => put("model", answered.into()),
+            (Some(used), Some(answered)) if used != answered => {
+                put("answered_by", answered.into());
+            }
+            (Some(_), Some(_)) | (_, None) => {}
         }
-        if let Some(answered) = answered.filter(|it| asked.is_some_and(|asked| asked != *it)) {
-            put("answered_by", answered.into());
-        }
-        put("format", self.call.format.as_str().into());
-        if self.call.is_stream {
+        put("format", call.format.as_str().into());
+        if call.is_stream {
             put("stream", true.into());
         }
         put("duration_ms", millis(self.times.took));
@@ -114,7 +153,7 @@ impl EndedCall<'_> {
         if let Some(error) = &self.answer.error {
             put("error", error.to_string().into());
         }
-        if self.call.format != WireFormat::Opaque {
+        if call.format != WireFormat::Opaque {
             self.put_tokens(&mut data);
         }
         Some(data)
@@ -127,7 +166,7 @@ impl EndedCall<'_> {
             && self.answer.usage.is_none()
             && self.answer.text.is_empty()
             && self.answer.tool_uses.is_empty();
-        self.expected.is_free || is_refused
+        self.tried.expected.is_free || is_refused
     }
 
     fn put_tokens(&self, data: &mut Map<String, Value>) {
@@ -167,7 +206,7 @@ impl EndedCall<'_> {
 
     /// Returns the usage of a call whose end was not reported: at least what was reserved.
     fn at_least(&self, reported: WireUsage) -> WireUsage {
-        let expected = self.expected;
+        let expected = self.tried.expected;
         WireUsage {
             input: Some(reported.input.unwrap_or(expected.input)),
             output: Some(reported.output.unwrap_or(0).max(expected.output)),

@@ -179,6 +179,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         catalog: Vec::new(),
         brief: None,
         task: options.task,
+        model_route: options.model_route,
     })
 }
 
@@ -247,8 +248,8 @@ fn limits(agent: &Agent, options: &[(LimitName, u64)]) -> BudgetLimits {
     options.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 
-/// Equal for runs that would do the same: agent, kind, input, environment, session, parts of the
-/// brief.
+/// Equal for runs that would do the same: agent, kind, input, environment, session, model route, parts
+/// of the brief.
 fn fingerprint(
     parcel: &Parcel,
     kind: RunKind,
@@ -265,6 +266,9 @@ fn fingerprint(
     });
     if let (Some(namespace), Some(same)) = (&options.namespace, same.as_object_mut()) {
         same.insert("namespace".to_owned(), namespace.clone().into());
+    }
+    if let (Some(route), Some(same)) = (&options.model_route, same.as_object_mut()) {
+        same.insert("model_route".to_owned(), route.clone().into());
     }
     let given = &options.brief;
     if let (false, Some(same)) = (given.is_empty(), same.as_object_mut()) {

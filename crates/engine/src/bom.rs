@@ -216,6 +216,10 @@ fn take(
             .filter(|pin| pin.kind == CatalogKind::Service)
             .map(|pin| of_catalog(pins, pin.kind, &pin.name))
             .collect(),
+        model_route: pins
+            .iter()
+            .find(|pin| pin.kind == CatalogKind::ModelRoute)
+            .map(|pin| of_catalog(pins, pin.kind, &pin.name)),
         agents,
         errand_version: env!("CARGO_PKG_VERSION"),
     }))

@@ -176,7 +176,8 @@ fn assembled(
             | CatalogKind::Tier
             | CatalogKind::Dispatcher
             | CatalogKind::PriceTable
-            | CatalogKind::Policy => {}
+            | CatalogKind::Policy
+            | CatalogKind::ModelRoute => {}
         }
     }
     Ok(Brief {
@@ -268,7 +269,8 @@ fn text(
             | CatalogSpec::Tier(_)
             | CatalogSpec::Dispatcher(_)
             | CatalogSpec::PriceTable(_)
-            | CatalogSpec::Policy(_),
+            | CatalogSpec::Policy(_)
+            | CatalogSpec::ModelRoute(_),
         )
         | None => {
             let problem = CatalogProblem::BriefUnassembled {

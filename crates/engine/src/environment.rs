@@ -225,7 +225,7 @@ pub(crate) fn of_attempt(
     for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
     }
-    let is_hidden = |name: &str| equipment.renamed.contains(name) || agent.hides_secret(name);
+    let is_hidden = |name: &str| equipment.hidden.contains(name) || agent.hides_secret(name);
     for secret in secrets.iter().filter(|it| !is_hidden(&it.name)) {
         all.insert((&secret.name).into(), secret.value.expose_os().to_owned());
     }

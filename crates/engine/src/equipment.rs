@@ -1,4 +1,4 @@
-//! Equipment of agents: everything that tier and services of a run add to its agent.
+//! Equipment of agents: everything that tier, services and model route of a run add to its agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,16 +25,17 @@ operation_error! {
     }
 }
 
-/// Secrets of an agent that services name.
+/// Secrets of an agent that services and its model route name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Equipment {
     /// Names of secrets by the variables that agents have them under.
     pub(crate) secret_variables: BTreeMap<String, String>,
-    /// Secrets of the agent that it has under those variables only.
-    pub(crate) renamed: BTreeSet<String>,
+    /// Secrets of the agent that it does not have under their own names: those that it has under these
+    /// variables only, and keys of its model route.
+    pub(crate) hidden: BTreeSet<String>,
 }
 
-/// Adds to an agent what the tier and the services among `pins` say. The agent's own settings win,
+/// Adds to an agent what the tier, the services and the model route among `pins` say. The agent's own settings win,
 /// and of two services the later one.
 ///
 /// # Errors
@@ -46,7 +47,8 @@ pub(crate) fn equip(
     pins: &[CatalogPin],
 ) -> Result<Equipment, Error> {
     let mut variables = BTreeMap::new();
-    let wanted = [CatalogKind::Tier, CatalogKind::Service];
+    let mut keys = BTreeSet::new();
+    let wanted = [CatalogKind::Tier, CatalogKind::Service, CatalogKind::ModelRoute];
     for pin in pins.iter().filter(|pin| wanted.contains(&pin.kind)) {
         let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
         match manifest.map(|manifest| manifest.spec) {
@@ -55,6 +57,7 @@ pub(crate) fn equip(
                 add_ports(agent, &service);
                 variables.extend(service.env);
             }
+            Some(CatalogSpec::ModelRoute(route)) => keys.extend(route.keys().cloned()),
             Some(
                 CatalogSpec::Skill(_)
                 | CatalogSpec::Config(_)
@@ -69,7 +72,14 @@ pub(crate) fn equip(
     for port in ports {
         add_port(agent, port, PortProtocol::Tcp);
     }
-    Ok(add_variables(agent, variables))
+    let mut equipment = add_variables(agent, variables);
+    for key in keys {
+        if !agent.secrets.contains(&key) {
+            agent.secrets.push(key.clone());
+        }
+        equipment.hidden.insert(key);
+    }
+    Ok(equipment)
 }
 
 /// Opens the parcel of a run's agent, and equips the agent.
@@ -139,7 +149,7 @@ fn add_variables(agent: &mut Agent, variables: BTreeMap<String, EnvironmentValue
     for secret in equipment.secret_variables.values() {
         if !agent.secrets.contains(secret) {
             agent.secrets.push(secret.clone());
-            equipment.renamed.insert(secret.clone());
+            equipment.hidden.insert(secret.clone());
         }
     }
     equipment

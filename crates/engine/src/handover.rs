@@ -200,6 +200,7 @@ fn options(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> RunOptio
         by: None,
         brief: BriefParts::default(),
         task: None,
+        model_route: None,
     }
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn places(kind: CatalogKind, slug: &str) -> Vec<String> {
         | CatalogKind::Tier
         | CatalogKind::Dispatcher
         | CatalogKind::PriceTable
-        | CatalogKind::Policy => Vec::new(),
+        | CatalogKind::Policy
+        | CatalogKind::ModelRoute => Vec::new(),
     }
 }
 

@@ -75,7 +75,8 @@ fn of_manifests(
         | CatalogSpec::Service(_)
         | CatalogSpec::Tier(_)
         | CatalogSpec::Dispatcher(_)
-        | CatalogSpec::Policy(_) => Vec::new(),
+        | CatalogSpec::Policy(_)
+        | CatalogSpec::ModelRoute(_) => Vec::new(),
     })
 }
 

@@ -71,6 +71,8 @@ pub struct RunOptions {
     pub by: Option<String>,
     /// Parts of the brief.
     pub brief: BriefParts,
+    /// Model route in the place of the agent's.
+    pub model_route: Option<String>,
     /// Task of a dispatcher that the run carries out.
     pub task: Option<Box<DispatchedTask>>,
 }

@@ -209,6 +209,7 @@ fn options(
         by: Some(caller.name()),
         brief,
         task: None,
+        model_route: request.model_route,
     })
 }
 

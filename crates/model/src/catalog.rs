@@ -55,6 +55,8 @@ kinds! {
     PriceTable = "price-table";
     /// Decisions about the calls of agents.
     Policy = "policy";
+    /// Models and providers that calls of models go to.
+    ModelRoute = "model-route";
 }
 
 impl fmt::Display for CatalogKind {

@@ -356,7 +356,8 @@ codes! {
     DefinitionInUse = "definition_in_use", ERRAND_FAILED, OWN, "other definitions refer to the definition";
     DefinitionReadOnly = "definition_read_only", ERRAND_FAILED, OWN, "the definition comes from a file";
     BriefAssemblyFailed = "brief_assembly_failed", ERRAND_FAILED, permanent(Outside), "a skill or config of a run does not exist";
-    DependencyMissing = "dependency_missing", ERRAND_FAILED, permanent(Outside), "a tier, service or dispatcher that a run needs does not exist";
+    ModelRouteMismatch = "model_route_mismatch", ERRAND_FAILED, permanent(Outside), "a model route leads to a provider that the agent does not have";
+    DependencyMissing = "dependency_missing", ERRAND_FAILED, permanent(Outside), "a tier, service, dispatcher or model route that a run needs does not exist";
     DependencyUnhealthy = "dependency_unhealthy", ERRAND_FAILED, OWN, "a service that a run needs is unhealthy";
     BriefTooLarge = "brief_too_large", USAGE, permanent(Outside), "the brief of a run is too large";
     BriefDamaged = "brief_damaged", ERRAND_FAILED, permanent(Outside), "a brief is not the one that the run names";

@@ -24,6 +24,7 @@ pub use self::coordination::CoordinationBackend;
 pub use self::egress::{EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection};
 pub use self::model_call::{
     AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    ModelTryFailed,
 };
 pub use self::session::{KeptResult, SessionBackend};
 pub use self::tool_call::{

@@ -28,8 +28,8 @@ pub use backend::{
     AnsweredModel, AnsweredTool, ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed,
     CoordinationBackend, EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection,
     InputCall, KeptResult, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult,
-    ModelCallStart, SessionBackend, StepBegun, StepCall, StepCallResult, Terms, ToolCallBackend,
-    ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
+    ModelCallStart, ModelTryFailed, SessionBackend, StepBegun, StepCall, StepCallResult, Terms,
+    ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};

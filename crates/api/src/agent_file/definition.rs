@@ -29,7 +29,7 @@ use super::retry::RetryPolicyForm;
 use super::sandbox::ProcessPlace;
 use super::scalar::{
     AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, DispatcherName, Environment, GitRef,
-    PolicyName, SecretName, SkillName, TierName, TimeZoneName,
+    ModelRouteName, PolicyName, SecretName, SkillName, TierName, TimeZoneName,
 };
 use super::section::Section;
 use super::written::{CoordinatorForm, Handoffs};
@@ -82,6 +82,10 @@ pub struct Agent {
     #[serde(skip_serializing_if = "Providers::is_empty")]
     #[schemars(with = "Section<Providers>")]
     pub providers: Providers,
+    /// Model route of the catalog: models and providers that calls through `providers` go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ModelRouteName")]
+    pub model_route: Option<String>,
     /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, or
     /// else skills of the catalog. The brief holds their text.
     #[schemars(with = "Vec<SkillName>", extend("uniqueItems" = true))]
@@ -348,6 +352,7 @@ impl Default for Agent {
             workspace: Workspace::default(),
             model: None,
             providers: Providers::default(),
+            model_route: None,
             skills: Vec::new(),
             configs: Vec::new(),
             secrets: Vec::new(),

@@ -45,7 +45,10 @@ impl Provider {
 }
 
 /// Name of a provider that the model gateway knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum ProviderName {
     /// `OpenAI`.
     Openai,

@@ -34,6 +34,10 @@ pub(super) fn dispatcher(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     definition(reader, at, CatalogKind::Dispatcher)
 }
 
+pub(super) fn model_route(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    definition(reader, at, CatalogKind::ModelRoute)
+}
+
 pub(super) fn policy_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     definition(reader, at, CatalogKind::Policy)
 }

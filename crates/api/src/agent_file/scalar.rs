@@ -15,7 +15,7 @@ use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, pa
 use super::quantity::{cpu_millis, memory_bytes, micro_usd};
 use super::reader::Reader;
 use super::references::{
-    config, dependency_name, dispatcher, needed_service, policy_name, skill, tier,
+    config, dependency_name, dispatcher, model_route, needed_service, policy_name, skill, tier,
 };
 use super::retry_on::retry_on;
 use super::shape::ReadNamed;
@@ -187,6 +187,10 @@ scalars! {
     TierName as "TierName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["terminal"]
     }, tier;
+    /// A model route of the catalog by name.
+    ModelRouteName as "ModelRouteName" = {
+        "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["cheap"]
+    }, model_route;
     /// A dispatcher of the catalog by name, or `auto`.
     DispatcherName as "DispatcherName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["auto"]

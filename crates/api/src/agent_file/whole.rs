@@ -271,6 +271,7 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("workspace", "a workspace"),
     ("model", "a model"),
     ("providers", "providers"),
+    ("model_route", "a model route"),
     ("skills", "skills"),
     ("configs", "configs"),
     ("secrets", "secrets"),

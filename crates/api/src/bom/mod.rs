@@ -40,6 +40,8 @@ pub struct Subject<'a> {
     pub tier: Option<NamedPart>,
     /// Services of the catalog that the tier and the definition name, where they were looked up.
     pub services: Vec<NamedPart>,
+    /// The model route of the run, where it was looked up.
+    pub model_route: Option<NamedPart>,
     /// The agents that a coordinator is made of, however deep, in any order.
     pub agents: Vec<NamedAgent>,
     /// The version of errand that runs the agent.

@@ -75,6 +75,14 @@ pub(super) fn of_agent(subject: &Subject<'_>) -> Value {
         }
         properties.add_if("tier:digest", tier.digest.as_ref());
     }
+    let route = subject.model_route.as_ref();
+    properties.add_if("model_route", route.map(|it| &it.slug).or(agent.model_route.as_ref()));
+    if let Some(route) = route {
+        if let PartSource::Catalog { version: Some(version) } = &route.source {
+            properties.add("model_route:version", version);
+        }
+        properties.add_if("model_route:digest", route.digest.as_ref());
+    }
     for (name, value) in &agent.labels {
         properties.add(&format!("label:{name}"), value);
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::config::ConfigDefinition;
 use super::definition::{Definition as _, DefinitionMetadata, DefinitionName, ManifestForm};
 use super::dispatcher::DispatcherDefinition;
+use super::model_route::ModelRouteDefinition;
 use super::policy::PolicyDefinition;
 use super::price_table::PriceTableDefinition;
 use super::scalar;
@@ -110,6 +111,7 @@ definitions! {
     Dispatcher(DispatcherDefinition);
     PriceTable(PriceTableDefinition);
     Policy(PolicyDefinition);
+    ModelRoute(ModelRouteDefinition);
 }
 
 impl CatalogManifest {

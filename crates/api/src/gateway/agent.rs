@@ -114,6 +114,7 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::ParcelFileUnsupported,
     ErrorCode::BriefAssemblyFailed,
     ErrorCode::DependencyMissing,
+    ErrorCode::ModelRouteMismatch,
 ];
 
 /// Routes about agents.

@@ -38,6 +38,7 @@ fn bom_of(agent: &Agent, files: Vec<PackagedFile>) -> Bom {
         tier: agent.tier.as_deref().map(of_catalog),
         services: agent.tier.iter().flat_map(|_| ["chat", "search"]).map(of_catalog).collect(),
         agents: agent.coordinator.iter().flat_map(|it| it.agents.keys()).flat_map(agents).collect(),
+        model_route: None,
         errand_version: "1.0.0",
     })
 }

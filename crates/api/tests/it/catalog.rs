@@ -67,6 +67,17 @@ spec:
   rego: |
     package errand
     decision := "allow"
+---
+apiVersion: errand.dev/v1
+kind: ModelRoute
+metadata: { name: cheap }
+spec:
+  routes:
+    - match: gpt-*
+      to: { provider: openai, model: gpt-4o-mini }
+      fallback: [{ provider: openai, model: llama, base_url: "http://llama:8000/v1", key: LLAMA_KEY }]
+      fallback_on: [rate_limit, server_error, timeout, unreachable]
+      timeout: 30s
 "#;
 
 fn parse(text: &str) -> ManifestFile {
@@ -121,7 +132,7 @@ fn every_problem_of_all_documents_is_reported_at_its_place() {
     m.yaml:10:37: spec.secrets[0]: "low" cannot be the name of a secret
       hint: upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN
     m.yaml:12:7: kind: "Skil" is no kind of definition
-      hint: did you mean Skill? One of: Skill, Config, Service, Tier, Dispatcher, PriceTable, Policy
+      hint: did you mean Skill? One of: Skill, Config, Service, Tier, Dispatcher, PriceTable, Policy, ModelRoute
     m.yaml:14:7: kind: "Agent" is no kind of definition
       hint: `errand push` registers an agent with a server; `errand run` runs its folder
     m.yaml:16:1: expected a mapping, found the number 5

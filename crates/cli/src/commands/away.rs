@@ -109,6 +109,7 @@ fn request(agent: String, asked: &RunInput) -> Result<RunRequest, Failure> {
         budgets: budgets(&options.budgets)?,
         callback_url: options.callback_url.clone(),
         callback_events: options.callback_events.clone(),
+        model_route: options.model_route.clone(),
         ..RunRequest::default()
     })
 }

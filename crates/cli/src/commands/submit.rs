@@ -50,6 +50,9 @@ pub(crate) struct Common {
     /// again
     #[arg(short, long = "env", value_name = "KEY[=VALUE]")]
     pub(crate) env: Vec<String>,
+    /// Send the model calls of the agent by this route of the catalog, in the place of its own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_route: Option<String>,
     /// Print the run's record as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -132,6 +135,7 @@ pub(crate) fn options(context: &Context, common: &Common) -> Result<RunOptions, 
         by: Some(user(context)),
         brief: BriefParts::default(),
         task: None,
+        model_route: common.model_route.clone(),
     })
 }
 

@@ -57,6 +57,7 @@ mod mended_agents;
 mod messages;
 mod migrate;
 mod model_examples;
+mod model_routes;
 mod model_sdks;
 mod models;
 mod namespaces;

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::support;
 
 /// Key that the provider asks for, and that the agent must never see.
-const KEY: &str = "sk-provider-key-0123456789";
+pub(crate) const KEY: &str = "sk-provider-key-0123456789";
 
 /// Sends requests to the provider of the environment: each argument is a body for chat completions,
 /// or an object with `path`, `body` and `headers`. Prints status and body of each answer.
-const CLIENT: &str = r#"
+pub(crate) const CLIENT: &str = r#"
 import json, os, sys, urllib.error, urllib.request
 for given in sys.argv[1:]:
     call = json.loads(given)
@@ -41,11 +41,11 @@ if os.environ.get("FAIL") == os.environ["ERRAND_ATTEMPT"]:
     sys.exit(1)
 "#;
 
-fn chat(text: &str) -> String {
+pub(crate) fn chat(text: &str) -> String {
     json!({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}).to_string()
 }
 
-fn completion() -> String {
+pub(crate) fn completion() -> String {
     json!({
         "id": "c1",
         "object": "chat.completion",
@@ -65,18 +65,18 @@ fn completion() -> String {
     .to_string()
 }
 
-fn answer(body: String) -> Reaction {
+pub(crate) fn answer(body: String) -> Reaction {
     Reaction::Answer(200, vec![("content-type".to_owned(), "application/json".to_owned())], body)
 }
 
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     let sandbox = support::sandbox();
     sandbox.write("client.py", CLIENT);
     sandbox
 }
 
 /// Stream of a completion, with or without its usage.
-fn stream(with_usage: bool) -> String {
+pub(crate) fn stream(with_usage: bool) -> String {
     let chunk = |choices: Value| json!({"id": "c1", "model": "gpt-4o", "choices": choices});
     let mut events = vec![
         chunk(json!([{"index": 0, "delta": {"role": "assistant", "content": "He"}}])),
@@ -91,13 +91,18 @@ fn stream(with_usage: bool) -> String {
     events + "data: [DONE]\n\n"
 }
 
-fn streamed(body: String) -> Reaction {
+pub(crate) fn streamed(body: String) -> Reaction {
     let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
     Reaction::Answer(200, headers, body)
 }
 
 /// Writes an agent that sends these requests, and returns its folder.
-fn agent(sandbox: &Sandbox, provider: &Receiver, more: &str, bodies: &[&str]) -> PathBuf {
+pub(crate) fn agent(
+    sandbox: &Sandbox,
+    provider: &Receiver,
+    more: &str,
+    bodies: &[&str],
+) -> PathBuf {
     sandbox.write("agent/client.py", CLIENT);
     let command = json!(["python3", "client.py"].iter().chain(bodies).collect::<Vec<_>>());
     let url = provider.url("/v1");
@@ -112,7 +117,7 @@ fn agent(sandbox: &Sandbox, provider: &Receiver, more: &str, bodies: &[&str]) ->
     sandbox.path("agent")
 }
 
-fn events(sandbox: &Sandbox, id: &str) -> Vec<Value> {
+pub(crate) fn events(sandbox: &Sandbox, id: &str) -> Vec<Value> {
     sandbox.errand(["events", id, "--json"]).run().ok().json_lines()
 }
 
@@ -137,7 +142,7 @@ fn run(
     (id, ran.stdout())
 }
 
-fn of_type<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
+pub(crate) fn of_type<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
     events.iter().filter(|event| event["type"] == kind).map(|event| &event["data"]).collect()
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn with_parcel(
             by: None,
             brief: brief::parts_of(engine, old)?,
             task: None,
+            model_route: spec.model_route.clone(),
         },
         service: service(old),
         // The new run is no step of the old run's coordinator.

@@ -38,6 +38,24 @@ pub enum DependencyProblem {
         /// Advice in words.
         hint: String,
     },
+    /// A model route leads to a provider that the agent does not have.
+    #[error(
+        "the model route {route:?} leads calls of {pattern:?} to {provider}, and the agent {agent} \
+         has {}",
+        configured(providers)
+    )]
+    RouteMismatch {
+        /// Agent that would use the route.
+        agent: String,
+        /// Name of the route.
+        route: String,
+        /// Models that the entry is for.
+        pattern: String,
+        /// Provider of the entry.
+        provider: &'static str,
+        /// Providers of the agent.
+        providers: Vec<&'static str>,
+    },
     /// The health check of a service failed.
     #[error("the service {name:?}, which {of} needs, is unhealthy: {answer}")]
     Unhealthy {
@@ -55,6 +73,10 @@ impl DependencyProblem {
     pub fn hint(&self) -> &str {
         match self {
             Self::Missing { hint, .. } => hint,
+            Self::RouteMismatch { .. } => {
+                "requests are never translated: name a service that speaks the format of a provider \
+                 of the agent with base_url, or add the provider to the agent's `providers`"
+            }
             Self::Unhealthy { .. } => {
                 "`errand get service NAME -o yaml` shows its health check; start the service, or \
                  mend the check"
@@ -67,7 +89,13 @@ impl CodedError for DependencyProblem {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Missing { .. } => ErrorCode::DependencyMissing,
+            Self::RouteMismatch { .. } => ErrorCode::ModelRouteMismatch,
             Self::Unhealthy { .. } => ErrorCode::DependencyUnhealthy,
         }
     }
+}
+
+/// Returns the providers of an agent as a phrase.
+fn configured(providers: &[&'static str]) -> String {
+    if providers.is_empty() { "no providers".to_owned() } else { providers.join(", ") + " only" }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use errand_api::agent_file::{ANY_DISPATCHER, Agent};
-use errand_api::catalog::{CatalogSpec, DefinitionName, ServiceDefinition};
+use errand_api::catalog::{
+    CatalogSpec, DefinitionName, ModelRouteDefinition, RouteEntry, ServiceDefinition,
+};
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::ReplayPolicy;
 use futures_util::future::BoxFuture;
@@ -39,13 +41,17 @@ pub fn equipped(
     Box::pin(async move {
         let asked = submission.submission();
         let agent = &asked.parcel.agent;
-        if !has_any(agent) || asked.dependencies.is_some() {
+        let repeats = asked.lineage.replay.as_ref().map(|replay| replay.policy);
+        let is_strict = repeats == Some(ReplayPolicy::Strict);
+        // A strict replay calls no model.
+        let chosen = asked.options.model_route.as_deref().or(agent.model_route.as_deref());
+        let route = chosen.filter(|_| !is_strict);
+        if !has_any(agent, route) || asked.dependencies.is_some() {
             return Ok(submission);
         }
         let namespace = asked.options.namespace.as_deref();
-        let is_strict = asked.lineage.replay.as_ref().map(|replay| replay.policy);
-        let found = find(engine, namespace, agent).await?;
-        if is_strict != Some(ReplayPolicy::Strict) {
+        let found = find(engine, namespace, (agent, route)).await?;
+        if !is_strict {
             for (name, service) in &found.services {
                 let checked = engine.health_checks().check(service, environment_of(engine)).await;
                 checked.map_err(|answer| DependencyProblem::Unhealthy {
@@ -91,9 +97,15 @@ pub async fn check_names(
     namespace: Option<&str>,
     agent: &Agent,
 ) -> Result<Vec<DefinitionName>, Error> {
-    let found = find(engine, namespace, agent).await?;
+    let found = find(engine, namespace, (agent, agent.model_route.as_deref())).await?;
     let own = |(kind, name): &DefinitionName| {
-        matches!(kind, CatalogKind::Tier | CatalogKind::Dispatcher | CatalogKind::Policy)
+        let own_kinds = [
+            CatalogKind::Tier,
+            CatalogKind::Dispatcher,
+            CatalogKind::Policy,
+            CatalogKind::ModelRoute,
+        ];
+        own_kinds.contains(kind)
             || agent.dependencies.iter().any(|it| it.service_name() == Some(name))
     };
     let names = found.pins.into_iter().map(|pin| (pin.kind, pin.name));
@@ -103,11 +115,11 @@ pub async fn check_names(
 fn find<'a>(
     engine: &'a Engine,
     namespace: Option<&'a str>,
-    agent: &'a Agent,
+    (agent, route): (&'a Agent, Option<&'a str>),
 ) -> BoxFuture<'a, Result<Found, Error>> {
     Box::pin(async move {
         let mut found = Found::default();
-        if !has_any(agent) {
+        if !has_any(agent, route) {
             return Ok(found);
         }
         let filed = FiledCatalog::read(engine, namespace)?;
@@ -126,6 +138,14 @@ fn find<'a>(
         for name in &agent.policies {
             let definition = (CatalogKind::Policy, name.clone());
             one(engine, &filed, &of, definition, &mut found).await?;
+        }
+        if let Some(route) = route {
+            let definition = (CatalogKind::ModelRoute, route.to_owned());
+            if let CatalogSpec::ModelRoute(spec) =
+                one(engine, &filed, &of, definition, &mut found).await?
+            {
+                check_route(agent, route, &spec)?;
+            }
         }
         let own = agent.dependencies.iter().filter_map(|it| it.service_name());
         services.extend(own.map(|name| (name.to_owned(), of.clone())));
@@ -149,12 +169,31 @@ fn find<'a>(
     })
 }
 
-/// Returns true if an agent names a tier, a service, a dispatcher or a policy.
-const fn has_any(agent: &Agent) -> bool {
-    agent.tier.is_some()
+/// Returns true if an agent names a tier, a service, a dispatcher or a policy, or has a model route.
+const fn has_any(agent: &Agent, route: Option<&str>) -> bool {
+    route.is_some()
+        || agent.tier.is_some()
         || !agent.dependencies.is_empty()
         || agent.dispatcher.is_some()
         || !agent.policies.is_empty()
+}
+
+/// Refuses a model route that leads to a provider which the agent does not have: its requests would
+/// have another wire format.
+fn check_route(
+    agent: &Agent,
+    route: &str,
+    spec: &ModelRouteDefinition,
+) -> Result<(), DependencyProblem> {
+    let lacks = |entry: &&RouteEntry| agent.providers.get(entry.to.provider).is_none();
+    let Some(entry) = spec.routes.iter().find(lacks) else { return Ok(()) };
+    Err(DependencyProblem::RouteMismatch {
+        agent: agent.name.clone(),
+        route: route.to_owned(),
+        pattern: entry.r#match.clone(),
+        provider: entry.to.provider.as_str(),
+        providers: agent.providers.iter().map(|(name, _)| name.as_str()).collect(),
+    })
 }
 
 /// Returns the names of the dispatchers that an agent may be sent to: the one that it names, or all those

@@ -179,7 +179,7 @@ fn secret_variables(
             what: format!("the secret {}, which is no text, at a dispatcher", secret.name),
         })
     };
-    for secret in secrets.iter().filter(|it| !equipment.renamed.contains(&it.name)) {
+    for secret in secrets.iter().filter(|it| !equipment.hidden.contains(&it.name)) {
         variables.insert(secret.name.clone(), text(secret)?);
     }
     let named = equipment.secret_variables.iter();

@@ -6,19 +6,25 @@ use std::sync::Arc;
 
 use errand_agent::agent_api::Backend;
 use errand_agent::log;
-use errand_agent::model_door::{ModelDoor, ModelDoorOrder, ModelDoorReport, ModelProvider};
+use errand_agent::model_door::{
+    ModelDoor, ModelDoorOrder, ModelDoorReport, ModelProvider, ModelRouting, RoutedCalls,
+    RoutedModel,
+};
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::FoundSecret;
 use errand_api::agent_file::{Agent, ProviderName, Providers, TargetKind};
+use errand_api::catalog::{CatalogSpec, FallbackCause, RouteTarget};
+use errand_model::catalog::CatalogKind;
 use errand_model::failure::Failure;
+use errand_model::parse_duration;
 use errand_model::run::Run;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::tools;
 use crate::error::AgentUnsupported;
-use crate::{Engine, EngineContext, Error};
+use crate::{Engine, EngineContext, Error, catalog};
 
 /// Places that a door needs.
 #[derive(Debug)]
@@ -59,6 +65,7 @@ pub(super) fn opened(
     let order = ModelDoorOrder {
         token: token.to_owned(),
         providers: providers(around, &agent.providers, secrets),
+        route: routing(engine, run, agent, secrets)?,
         tools,
         has_proxy,
         redactor: redactor.clone(),
@@ -87,6 +94,53 @@ fn providers(
         Some(ModelProvider { name, base_url, key })
     });
     with_key.collect()
+}
+
+/// Returns the route that the run has pinned, with its keys.
+fn routing(
+    engine: &Engine,
+    run: &Run,
+    agent: &Agent,
+    secrets: &[FoundSecret],
+) -> Result<Option<ModelRouting>, Error> {
+    let pins = &run.spec.catalog;
+    let Some(pin) = pins.iter().find(|pin| pin.kind == CatalogKind::ModelRoute) else {
+        return Ok(None);
+    };
+    let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
+    let Some(CatalogSpec::ModelRoute(spec)) = manifest.map(|manifest| manifest.spec) else {
+        return Ok(None);
+    };
+    let around = engine.surroundings();
+    let entries = spec.routes.iter().map(|entry| RoutedCalls {
+        pattern: entry.r#match.clone(),
+        targets: entry
+            .targets()
+            .filter_map(|target| routed(around, agent, target, secrets))
+            .collect(),
+        causes: FallbackCause::ALL.into_iter().filter(|it| entry.falls_back_on(*it)).collect(),
+        timeout: entry.timeout.as_deref().and_then(|text| parse_duration(text).ok()),
+    });
+    Ok(Some(ModelRouting { name: pin.name.clone(), entries: entries.collect() }))
+}
+
+/// Returns a model of a route with the key of its provider. A missing key was reported before.
+fn routed(
+    around: &EngineContext,
+    agent: &Agent,
+    target: &RouteTarget,
+    secrets: &[FoundSecret],
+) -> Option<RoutedModel> {
+    let name = target.provider;
+    let own = agent.providers.get(name)?;
+    let key = target.key.as_ref().unwrap_or(&own.key);
+    let key = secrets.iter().find(|secret| secret.name == *key)?.clone();
+    let base_url = target.base_url.clone().or_else(|| own.base_url.clone());
+    let base_url = base_url.unwrap_or_else(|| address(around, name));
+    Some(RoutedModel {
+        provider: ModelProvider { name, base_url, key },
+        model: target.model.clone(),
+    })
 }
 
 /// Returns the address of a provider whose configuration names none.

@@ -90,6 +90,7 @@ fn created(id: &RunId) -> RunCreated {
         catalog: Vec::new(),
         brief: None,
         task: None,
+        model_route: None,
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
         ("scheduled_at", run.scheduled_at),
         ("instructions", run.instructions),
         ("context", run.context),
+        ("model_route", run.model_route),
     ];
     for (name, text) in texts {
         // A missing agent is refused by REST.

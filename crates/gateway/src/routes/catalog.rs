@@ -146,7 +146,8 @@ fn check_programs(caller: &Caller, manifests: &[CatalogManifest]) -> Result<(), 
         | CatalogSpec::Tier(_)
         | CatalogSpec::Dispatcher(_)
         | CatalogSpec::PriceTable(_)
-        | CatalogSpec::Policy(_) => false,
+        | CatalogSpec::Policy(_)
+        | CatalogSpec::ModelRoute(_) => false,
     });
     if !has_program {
         return Ok(());

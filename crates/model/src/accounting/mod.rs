@@ -23,6 +23,8 @@ pub use tool_call::{SideEffect, ToolCall};
 pub const MODEL_CALLED: &str = "model.called";
 /// The type of the event with the request of a model call, which the model gateway records.
 pub const MODEL_REQUESTED: &str = "model.requested";
+/// The type of the event of a failed try of a model call, after which another model was called.
+pub const MODEL_TRY_FAILED: &str = "model.try_failed";
 /// The type of a tool call's event.
 pub const TOOL_CALLED: &str = "tool.called";
 /// The type of the event of an access to memory.

@@ -180,6 +180,9 @@ pub struct RunCreated {
     /// Set for a run that carries out a task of a dispatcher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Box<DispatchedTask>>,
+    /// Model route that its caller chose in the place of the agent's. Its version is in `catalog`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_route: Option<String>,
 }
 
 /// Variables of the caller that agents may see.

@@ -76,6 +76,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         catalog: Vec::new(),
         brief: None,
         task: None,
+        model_route: None,
     }
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         catalog: Vec::new(),
         brief: None,
         task: None,
+        model_route: None,
     }
 }
 

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use errand_agent::agent_api::{
     ApprovalCall, AttemptResult, Backend, CalledTool, ControlFeed, CoordinationBackend,
     EgressBackend, EgressPermit, EgressTarget, EndedConnection, InputCall, KeptResult,
-    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, Refusal,
-    SessionBackend, StepBegun, StepCall, StepCallResult, ToolCallBackend, ToolCallBegun,
-    ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
+    ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
+    ModelTryFailed, Refusal, SessionBackend, StepBegun, StepCall, StepCallResult, ToolCallBackend,
+    ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 use errand_api::agent_protocol::{
     AgentMessage, AgentSeen, AgentSessionMessage, ApprovalAnswer, CheckinAnswer, ControlEvent,
@@ -20,7 +20,7 @@ use errand_api::agent_protocol::{
     ReportedEvent, SendMessage, SessionAnswer, ValueEncoding, unpack,
 };
 use errand_api::error_code::ErrorCode;
-use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
+use errand_model::accounting::{MODEL_CALLED, MODEL_TRY_FAILED, TOOL_CALLED};
 use errand_model::event::{Failure, Reported, SessionMessage};
 use errand_model::step::StepRefused;
 use errand_model::{Digest, Payload, Timestamp};
@@ -352,6 +352,15 @@ impl ModelCallBackend for MemoryBackend {
                 Ok(ModelCallBegun::Call { reservation_id: format!("rsv_{}", call.key) })
             }
         }
+    }
+
+    async fn fall_back(&self, failed: ModelTryFailed) -> Result<String, Refusal> {
+        let of_usage = failed.usage.map(|data| (MODEL_CALLED, data));
+        for (kind, data) in [(MODEL_TRY_FAILED, failed.failure)].into_iter().chain(of_usage) {
+            let event = ReportedEvent { kind: kind.to_owned(), data: Value::Object(data) };
+            self.record().events.push(event);
+        }
+        Ok(format!("{}_next", failed.reservation_id))
     }
 
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {

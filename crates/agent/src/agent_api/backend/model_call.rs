@@ -22,6 +22,14 @@ pub trait ModelCallBackend {
     /// The refusal of the call. Nothing is reserved or begun then.
     async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal>;
 
+    /// Records a failed try of a model call that another try is to follow, settles the reservation
+    /// of the failed one, and reserves a part of the budget for the next. Returns that reservation.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of the next try; the failed one is recorded then, if the journal can be written.
+    async fn fall_back(&self, failed: ModelTryFailed) -> Result<String, Refusal>;
+
     /// Records the end of a model call with its usage in one commit, and settles its reservation.
     ///
     /// # Errors
@@ -83,6 +91,21 @@ pub enum ModelCallBegun {
     Recorded(StepCallResult),
     /// The call failed in the run that is replayed, and is not to be made.
     Failed(Failure),
+}
+
+/// A failed try of a model call that another try is to follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelTryFailed {
+    /// Key of the step.
+    pub key: String,
+    /// Reservation of the failed try.
+    pub reservation_id: String,
+    /// Data of the event `model.try_failed`.
+    pub failure: Map<String, Value>,
+    /// Data of the event `model.called`; `None`: the try used nothing.
+    pub usage: Option<Map<String, Value>>,
+    /// The most that the next try will use.
+    pub next: Reserve,
 }
 
 /// End of a model call.

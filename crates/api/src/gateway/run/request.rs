@@ -41,6 +41,10 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub configs: Vec<String>,
+    /// Model route of the catalog in the place of the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub model_route: Option<String>,
     /// Kind of the run; by default a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RequestedKind>,

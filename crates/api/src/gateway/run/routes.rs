@@ -44,6 +44,7 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::BlobsUploadCut,
     ErrorCode::DependencyMissing,
     ErrorCode::DependencyUnhealthy,
+    ErrorCode::ModelRouteMismatch,
     ErrorCode::NameInvalid,
     ErrorCode::EnvInvalid,
     ErrorCode::BudgetInvalid,

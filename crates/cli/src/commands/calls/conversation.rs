@@ -17,6 +17,14 @@ pub(super) fn summary(call: &Call) -> String {
         call.provider.as_deref().unwrap_or("?"),
         call.model.as_deref().or(call.path.as_deref()).unwrap_or("?")
     )];
+    for tried in &call.failed_tries {
+        let word = |name: &str| tried[name].as_str().unwrap_or("?");
+        words.push(format!("{}/{} {}", word("provider"), word("model"), word("cause")));
+    }
+    if usage["asked_model"].is_string() {
+        let word = |name: &str| usage[name].as_str().unwrap_or("?");
+        words.push(format!("by {}/{}", word("provider"), word("model")));
+    }
     words.push(call.status.replace('_', " "));
     for (label, name) in
         [("in", "input_tokens"), ("out", "output_tokens"), ("cached", "cached_tokens")]

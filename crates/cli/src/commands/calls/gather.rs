@@ -26,6 +26,9 @@ pub(super) struct Call {
     pub(super) model: Option<String>,
     pub(super) format: Option<String>,
     pub(super) path: Option<String>,
+    /// Data of `model.try_failed`, for each try after which another model was called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) failed_tries: Vec<Value>,
     /// Data of `model.called`.
     pub(super) usage: Option<Value>,
     pub(super) error: Option<Value>,
@@ -59,7 +62,13 @@ impl<'a> Gatherer<'a> {
 
     /// Takes in the next event.
     pub(super) async fn take(&mut self, event: &Event) -> Result<(), Failure> {
-        let kinds = ["model.requested", "model.called", "step.completed", "step.failed"];
+        let kinds = [
+            "model.requested",
+            "model.called",
+            "model.try_failed",
+            "step.completed",
+            "step.failed",
+        ];
         if !kinds.contains(&event.kind.as_str()) {
             return Ok(());
         }
@@ -67,6 +76,11 @@ impl<'a> Gatherer<'a> {
         match event.kind.as_str() {
             "model.requested" => self.requested(event, &data).await?,
             "model.called" => self.called(event, data),
+            "model.try_failed" => {
+                if let Some(call) = self.of_step(data["step"].as_str()) {
+                    call.failed_tries.push(data);
+                }
+            }
             "step.completed" => self.completed(&data).await?,
             _ => {
                 if let Some(call) = self.of_step(data["key"].as_str()) {

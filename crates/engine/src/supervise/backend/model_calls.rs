@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use errand_agent::agent_api::{
     AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    Refusal, StepCall, StepCallResult,
+    ModelTryFailed, Refusal, StepCall, StepCallResult,
 };
 use errand_api::agent_protocol::Reserve;
 use errand_api::error_code::ErrorCode;
-use errand_model::accounting::{MODEL_CALLED, MODEL_REQUESTED};
+use errand_model::accounting::{MODEL_CALLED, MODEL_REQUESTED, MODEL_TRY_FAILED};
 use errand_model::event::{EventBody, Failure, Reported, StepStarted};
 use errand_model::run::{AttemptReport, Command};
 use errand_model::step::{self, Begin, Inherited, StepResult, StepState};
@@ -38,23 +38,25 @@ impl ModelCallBackend for AttemptBackend {
         }
     }
 
+    async fn fall_back(&self, failed: ModelTryFailed) -> Result<String, Refusal> {
+        let ModelTryFailed { key, reservation_id, mut failure, usage, next } = failed;
+        let key = self.redactor.redact(&key).into_owned();
+        failure.insert("step".to_owned(), key.clone().into());
+        let called = self.called(&key, &reservation_id, usage).await?;
+        let mut events = vec![self.event_of_call(MODEL_TRY_FAILED, failure).await?];
+        events.extend(called.clone());
+        self.record_events(events).await?;
+        self.settled(&called, &reservation_id).await?;
+        self.reserve_model_call(&next).await
+    }
+
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {
         let ModelCallEnd { key, reservation_id, usage, result } = end;
         let key = self.redactor.redact(&key).into_owned();
-        let called = match usage {
-            Some(mut data) => {
-                data.insert("reservation_id".to_owned(), reservation_id.clone().into());
-                data.insert("step".to_owned(), key.clone().into());
-                vec![self.event_of_call(MODEL_CALLED, data).await?]
-            }
-            None => Vec::new(),
-        };
+        let called = self.called(&key, &reservation_id, usage).await?;
         self.record_end(&key, called.clone(), self.kept_result(result)?).await?;
         self.steps_changed.notify_one();
-        if called.is_empty() {
-            return self.give_back(&reservation_id).await;
-        }
-        self.settle(&called).await
+        self.settled(&called, &reservation_id).await
     }
 
     fn holds_answers(&self) -> bool {
@@ -67,6 +69,37 @@ impl ModelCallBackend for AttemptBackend {
 }
 
 impl AttemptBackend {
+    /// Returns the event about the usage of a call, if it used anything.
+    async fn called(
+        &self,
+        key: &str,
+        reservation_id: &str,
+        usage: Option<Map<String, Value>>,
+    ) -> Result<Vec<EventBody>, Refusal> {
+        let Some(mut data) = usage else { return Ok(Vec::new()) };
+        data.insert("reservation_id".to_owned(), reservation_id.into());
+        data.insert("step".to_owned(), key.into());
+        Ok(vec![self.event_of_call(MODEL_CALLED, data).await?])
+    }
+
+    /// Settles the reservation of a call, or gives it back if the call used nothing.
+    async fn settled(&self, called: &[EventBody], reservation_id: &str) -> Result<(), Refusal> {
+        if called.is_empty() {
+            return self.give_back(reservation_id).await;
+        }
+        self.settle(called).await
+    }
+
+    /// Records events about a call that goes on. They are durable when this returns.
+    async fn record_events(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
+        let report = AttemptReport { attempt: self.attempt, events };
+        let recorded = self.journal.record_with(|_, _| Ok(Command::AttemptReport(report)), &[]);
+        let (decision, seq) = recorded.map_err(|error| refusal(&error.into()))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
+        self.order_now(decision.effects).await;
+        Ok(())
+    }
+
     /// Reserves a part of the budget, and waits as long as a policy asks a person: a client of a
     /// model does not ask again.
     async fn reserve_model_call(&self, call: &Reserve) -> Result<String, Refusal> {

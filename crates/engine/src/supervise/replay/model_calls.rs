@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    Backend as _, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallStart, Refusal,
-    StepBegun,
+    Backend as _, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallStart, ModelTryFailed,
+    Refusal, StepBegun,
 };
 
 use super::Replayed;
@@ -17,6 +17,10 @@ impl ModelCallBackend for Replayed {
             StepBegun::Failed { error, .. } => Ok(ModelCallBegun::Failed(error)),
             StepBegun::Run { .. } => Err(Refusal::internal("a strict replay makes no call")),
         }
+    }
+
+    async fn fall_back(&self, _failed: ModelTryFailed) -> Result<String, Refusal> {
+        Err(Refusal::internal("a strict replay makes no call"))
     }
 
     async fn end_model_call(&self, _end: ModelCallEnd) -> Result<(), Refusal> {

@@ -200,6 +200,7 @@ impl Wakes {
                 cwd: run.spec.cwd.clone(),
                 namespace: run.spec.namespace.clone(),
                 caller_env: run.spec.caller_env.clone(),
+                model_route: run.spec.model_route.clone(),
                 ..RunOptions::default()
             };
             (options, run.spec.agent.path.clone())

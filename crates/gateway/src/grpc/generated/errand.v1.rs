@@ -150,6 +150,9 @@ pub struct CreateRunRequest {
     /// Configs for the brief besides those of the agent.
     #[prost(string, repeated, tag = "21")]
     pub configs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Model route of the catalog in the place of the agent's.
+    #[prost(string, tag = "22")]
+    pub model_route: ::prost::alloc::string::String,
 }
 /// Request of a run and of the stream of its events.
 #[derive(Clone, PartialEq, ::prost::Message)]
