@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_api::gateway::prune::{PruneRuns, Pruned};
-use errand_api::gateway::run::RunRequest;
+use errand_api::gateway::run::{ForkRequest, RunRequest};
 use errand_api::record::RunRecord;
 use errand_engine::operations::{JournalOperations as _, More, RunListQuery, RunOperations as _};
 use errand_model::budget::LimitName;
@@ -145,14 +145,9 @@ impl Remote {
     pub(crate) async fn fork(
         &self,
         run_id: &RunId,
-        from_step: &str,
-        input: Option<Value>,
+        request: &ForkRequest,
     ) -> Result<RunRecord, Failure> {
-        let mut body = json!({ "from_step": from_step });
-        if let Some(input) = input {
-            body["input"] = input;
-        }
-        self.post(&["runs", run_id.as_str(), "fork"], &body).await
+        self.post(&["runs", run_id.as_str(), "fork"], request).await
     }
 
     /// Starts a strict replay, with everything served from the record.

@@ -238,3 +238,27 @@ fn a_route_that_would_need_a_translation_or_does_not_exist_is_refused_before_the
         assert!(refused.stderr().contains(text), "{text:?} is missing in {}", refused.stderr());
     }
 }
+
+#[test]
+fn a_fork_with_a_route_makes_only_its_own_calls_anew_with_the_other_model() {
+    let (sandbox, provider) = (sandbox(), Receiver::start());
+    provider.react([answer(completion()), answer(completion()), answer(completion())]);
+    let agent = agent(&sandbox, &provider, "", &[&chat("one"), &chat("two")]);
+    let (id, _) = run(&sandbox, agent, &[]);
+    let keys = events(&sandbox, &id);
+    let second = of_type(&keys, "step.started")[1]["key"].as_str().unwrap().to_owned();
+    apply(&sandbox, "other", "    - { match: gpt-*, to: { provider: openai, model: o9 } }\n");
+    let forked =
+        sandbox.errand(["fork", &id, "--from-step", &second, "--model-route", "other", "-d"]);
+    let fork = forked.env("OPENAI_API_KEY", KEY).run().ok().stdout_line();
+    assert_eq!(sandbox.errand(["wait", &fork]).run().ok().stdout_line(), "0");
+    let received = provider.received();
+    assert_eq!(received.len(), 3, "the first call is served from the record");
+    assert_eq!(received[2].body, asking("o9", "two").as_bytes());
+    let shown = sandbox.errand(["trace", &id, &fork]).run().ok().stdout();
+    let models = shown.lines().find(|line| line.starts_with("models")).unwrap();
+    let words: Vec<&str> = models.split_whitespace().collect();
+    assert_eq!(words, ["models", "openai/gpt-4o", "openai/o9"]);
+    let both = sandbox.errand(["trace", &id, &fork, "--json"]).run().ok().json();
+    assert_eq!(both["traces"][1]["run_id"], fork.as_str());
+}

@@ -24,5 +24,8 @@ pub(crate) async fn fork_run(
     if let Some(value) = &request.input {
         submission.input = Some(input(value)?);
     }
+    if request.model_route.is_some() {
+        submission.options.model_route = request.model_route;
+    }
     queued(&gateway, start(&gateway, &caller, submission).await?).await
 }

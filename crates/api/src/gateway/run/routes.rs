@@ -360,6 +360,10 @@ pub struct ForkRequest {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
+    /// Model route of the catalog for the calls that are made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub model_route: Option<String>,
 }
 
 /// Options of a replay.

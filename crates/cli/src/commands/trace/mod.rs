@@ -1,6 +1,7 @@
 //! `errand trace`: time, tokens and costs of a run, by span.
 
 mod bar;
+mod compare;
 mod layout;
 mod tree;
 
@@ -8,6 +9,7 @@ use std::ffi::OsStr;
 
 use errand_engine::view::TraceAsk;
 use errand_model::coordination::DEPTH_LIMIT;
+use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -27,10 +29,12 @@ these did below them as far as there is room; only those are looked at.
 Examples:
   errand trace review
   errand trace review --all --width 200
+  errand trace 01m2c8 01m2f0                  a run and its fork, compared
   errand trace review --json | jq .summary")]
 pub(crate) struct Args {
-    /// The run
-    run: String,
+    /// The run; of several, the traces are drawn below each other, with a table that compares them
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<String>,
     /// Show at most so many spans, those that matter most; the rest is summed
     #[arg(short = 'n', long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
     limit: usize,
@@ -48,18 +52,28 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Draws the trace of a run.
+/// Draws the traces of runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
-    let run_id = place.resolve(context, &args.run).await?;
     let limit = if args.all { usize::MAX } else { args.limit };
-    let ask = TraceAsk { limit, depth: args.depth.min(DEPTH_LIMIT) };
-    let trace = place.trace(&run_id, ask).await?;
-    if args.json {
-        context.printer.json(&trace)?;
-    } else {
-        let width = args.width.map_or_else(|| width(context), usize::from);
-        context.printer.bytes(layout::draw(&trace, width).as_bytes())?;
+    let mut traces = Vec::new();
+    for run in &args.runs {
+        let run_id = place.resolve(context, run).await?;
+        let ask = TraceAsk { limit, depth: args.depth.min(DEPTH_LIMIT) };
+        traces.push(place.trace(&run_id, ask).await?);
+    }
+    match (traces.as_slice(), args.json) {
+        ([trace], true) => context.printer.json(trace)?,
+        (all, true) => context.printer.json(&json!({ "schema": 1, "traces": all }))?,
+        (all, false) => {
+            let width = args.width.map_or_else(|| width(context), usize::from);
+            for trace in all {
+                context.printer.bytes(layout::draw(trace, width).as_bytes())?;
+            }
+            if all.len() > 1 {
+                context.printer.line(&compare::table(all))?;
+            }
+        }
     }
     Ok(0)
 }
