@@ -75,6 +75,8 @@ pub struct ModelDoorOrder {
     pub providers: Vec<ModelProvider>,
     /// Ways of calls to other models and providers.
     pub route: Option<ModelRouting>,
+    /// JSON pointers to members of requests that do not count when a recorded answer is looked for.
+    pub ignored: Vec<String>,
     /// Tools that the agent may call.
     pub tools: Option<ToolDoorOrder>,
     /// The agent reaches hosts through a proxy of the door.
@@ -160,6 +162,12 @@ pub enum ModelDoorError {
     Key {
         /// Name of the secret.
         name: String,
+    },
+    /// A text is no pointer to a member of requests.
+    #[error("{pointer:?} of `replay.ignore` is not a JSON pointer")]
+    Pointer {
+        /// Text as given.
+        pointer: String,
     },
     /// No address of this machine could be listened on.
     #[error("cannot listen on the loopback address of this machine")]

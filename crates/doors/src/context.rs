@@ -8,6 +8,7 @@ use errand_agent::agent_api::Backend;
 use errand_agent::model_door::ModelDoorReport;
 use errand_agent::redact::Redactor;
 use errand_api::agent_file::ProviderName;
+use errand_wire::IgnorePointer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,11 +19,20 @@ use crate::recorder::RequestRecorder;
 use crate::route::{DoorRoute, RouteWay};
 use crate::settings::{DoorSettings, ProxySettings};
 
+/// Settings of a door for its requests.
+#[derive(Debug, Default)]
+pub(crate) struct DoorRequests {
+    /// Members that the digest of a request leaves out, besides those of its format.
+    pub(crate) ignored: Vec<IgnorePointer>,
+    /// Route of the calls.
+    pub(crate) route: Option<DoorRoute>,
+}
+
 /// Parts that all calls of a door share.
 pub(crate) struct DoorContext {
     token: Vec<u8>,
     providers: Vec<Arc<Provider>>,
-    route: Option<DoorRoute>,
+    settings: DoorRequests,
     backend: Arc<dyn Backend>,
     client: ProviderClient,
     ledger: Ledger,
@@ -45,14 +55,14 @@ impl fmt::Debug for DoorContext {
 impl DoorContext {
     pub(crate) fn new(
         (token, redactor): (String, Redactor),
-        (providers, route): (Vec<Arc<Provider>>, Option<DoorRoute>),
+        (providers, settings): (Vec<Arc<Provider>>, DoorRequests),
         backend: Arc<dyn Backend>,
         client: ProviderClient,
     ) -> Self {
         Self {
             token: token.into_bytes(),
             providers,
-            route,
+            settings,
             backend,
             client,
             ledger: Ledger::default(),
@@ -84,9 +94,14 @@ impl DoorContext {
         self.providers.iter().find(|provider| provider.name == name).cloned()
     }
 
+    /// Members that the digest of a request leaves out, besides those of its format.
+    pub(crate) fn ignored(&self) -> &[IgnorePointer] {
+        &self.settings.ignored
+    }
+
     /// Returns the way of a call by the route of the door, if it has one for it.
     pub(crate) fn way(&self, provider: ProviderName, model: Option<&str>) -> Option<Arc<RouteWay>> {
-        self.route.as_ref()?.way(provider, model?)
+        self.settings.route.as_ref()?.way(provider, model?)
     }
 
     /// Returns the numbers of requests so far.

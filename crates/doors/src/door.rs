@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bounds;
-use crate::context::{DoorContext, ProviderClient};
+use crate::context::{DoorContext, DoorRequests, ProviderClient};
 use crate::egress::{self, EgressProxy};
 use crate::handler;
 use crate::listening::{Connection, Listening};
@@ -51,6 +51,9 @@ impl ModelGateway for ModelDoors {
             .iter()
             .map(|it| Provider::new(it).map(Arc::new))
             .collect::<Result<_, _>>()?;
+        let pointer =
+            |text: String| text.parse().map_err(|_| ModelDoorError::Pointer { pointer: text });
+        let ignored = order.ignored.into_iter().map(pointer).collect::<Result<_, _>>()?;
         let route = order.route.map(DoorRoute::new).transpose()?;
         let listener = Listening::open(order.socket.as_deref()).map_err(ModelDoorError::Listen)?;
         let origin = listener.origin().map_err(ModelDoorError::Listen)?;
@@ -69,7 +72,7 @@ impl ModelGateway for ModelDoors {
             token: order.token,
             redactor: order.redactor,
             providers,
-            route,
+            requests: DoorRequests { ignored, route },
             doors: self.clone(),
         }))
     }
@@ -83,7 +86,7 @@ struct Door {
     token: String,
     redactor: Redactor,
     providers: Vec<Arc<Provider>>,
-    route: Option<DoorRoute>,
+    requests: DoorRequests,
     tools: Option<Arc<ToolGateway>>,
     proxy: Option<Arc<EgressProxy>>,
     failure: Option<watch::Receiver<Option<Failure>>>,
@@ -118,8 +121,8 @@ impl ModelDoor for Door {
 
 /// Serves a door until `shutdown` completes and the calls under way have ended.
 async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
-    let Door { listener, token, redactor, providers, route, tools, proxy, doors, .. } = door;
-    let reached = (providers, route);
+    let Door { listener, token, redactor, providers, requests, tools, proxy, doors, .. } = door;
+    let reached = (providers, requests);
     let context = Arc::new(DoorContext::new((token, redactor), reached, backend, doors.client));
     let mut starting = JoinSet::new();
     if let Some(tools) = tools.clone() {

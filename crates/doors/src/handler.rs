@@ -94,7 +94,7 @@ async fn checked(
             return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, message);
         }
     };
-    let call = match WireCall::of(format, target, &body, &[]) {
+    let call = match WireCall::of(format, target, &body, door.ignored()) {
         Ok(call) => call,
         Err(error) => {
             let message = error.to_string();

@@ -29,7 +29,7 @@ use crate::headers;
 use crate::ledger::Occurrence;
 use crate::refuse::ClientShape;
 use crate::transcript::{AnswerEnd, AnswerHead};
-use crate::tries::{AskedRequest, CallTry, TryFailure, UpstreamRequest};
+use crate::tries::{self, AskedRequest, CallTry, TryFailure, UpstreamRequest};
 use crate::usage::{CallTimes, ExpectedUsage, TriedCall};
 
 /// A call that was begun in the journal.
@@ -111,7 +111,7 @@ impl Pump {
                 }
                 None => None,
             };
-            let left_out = refused.map(|(next, refusal)| not_called(&next, &refusal));
+            let left_out = refused.map(|(next, refusal)| tries::not_called(&next, &refusal));
             return match answer {
                 TryAnswer::Begun(head, response) => self.pass_on(began, head, response).await,
                 TryAnswer::Refused(head, body, failure) => {
@@ -204,7 +204,7 @@ impl Pump {
         let usage = failure.usage(&self.tried());
         let message = failure.message;
         let code = ErrorCode::ProviderUnreachable;
-        let failure = Failure::new(code, joined(&message, left_out));
+        let failure = Failure::new(code, tries::joined(&message, left_out));
         // A call that cannot be recorded is refused all the same.
         drop(self.ended(usage, ModelCallResult::Failed(failure)).await);
         let refusal = self.shape.refusal(RefusalCause::Unreachable, code, &message);
@@ -223,7 +223,8 @@ impl Pump {
         failure: TryFailure,
         left_out: Option<String>,
     ) {
-        let failure = Failure::new(ErrorCode::ProviderRefused, joined(&failure.message, left_out));
+        let failure =
+            Failure::new(ErrorCode::ProviderRefused, tries::joined(&failure.message, left_out));
         drop(self.ended(None, ModelCallResult::Failed(failure)).await);
         self.occurrence.transcript.begin(head);
         self.occurrence.transcript.push(body.into());
@@ -471,19 +472,6 @@ impl std::fmt::Display for BrokenOff {
 
 /// Characters of a provider's error in the failure of a step.
 const EXCERPT_CHARS: usize = 500;
-
-/// Returns the reason for which the next model of a route was not called.
-fn not_called(next: &CallTry, refusal: &Refusal) -> String {
-    let model = next.model.as_deref().unwrap_or("the next model");
-    format!("{model} was not called then: {}", refusal.message)
-}
-
-fn joined(message: &str, left_out: Option<String>) -> String {
-    match left_out {
-        Some(left_out) => format!("{message}; {left_out}"),
-        None => message.to_owned(),
-    }
-}
 
 /// Returns a text with its blanks and line breaks as single blanks.
 fn one_line(text: &str) -> String {

@@ -171,3 +171,17 @@ impl TryFailure {
         data
     }
 }
+
+/// Returns the reason for which the next model of a route was not called.
+pub(crate) fn not_called(next: &CallTry, refusal: &Refusal) -> String {
+    let model = next.model.as_deref().unwrap_or("the next model");
+    format!("{model} was not called then: {}", refusal.message)
+}
+
+/// Returns the message of a failed call, with that reason.
+pub(crate) fn joined(message: &str, left_out: Option<String>) -> String {
+    match left_out {
+        Some(left_out) => format!("{message}; {left_out}"),
+        None => message.to_owned(),
+    }
+}

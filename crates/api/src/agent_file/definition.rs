@@ -25,6 +25,7 @@ use super::listen::{Listen, one_or_many};
 use super::mcp_server::McpServer;
 use super::policy::PolicyRules;
 use super::providers::Providers;
+use super::replay::AgentReplay;
 use super::retry::RetryPolicyForm;
 use super::sandbox::ProcessPlace;
 use super::scalar::{
@@ -152,6 +153,10 @@ pub struct Agent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Section<PolicyRules>")]
     pub policy: Option<PolicyRules>,
+    /// Replay of the agent's runs.
+    #[serde(skip_serializing_if = "AgentReplay::is_empty")]
+    #[schemars(with = "Section<AgentReplay>")]
+    pub replay: AgentReplay,
     /// Cron lines that wake the agent when it is served.
     #[schemars(with = "Vec<Section<AgentSchedule>>", length(max = 100))]
     pub schedules: Vec<AgentSchedule>,
@@ -371,6 +376,7 @@ impl Default for Agent {
             retry_policy: RetryPolicy::NEVER,
             budgets: Budgets::default(),
             policies: Vec::new(),
+            replay: AgentReplay::default(),
             schedules: Vec::new(),
             listen: Vec::new(),
             restart: None,

@@ -16,6 +16,7 @@ use super::policy::PolicyRules;
 use super::problem::AgentFileProblem;
 use super::providers::Providers;
 use super::reader::Reader;
+use super::replay::AgentReplay;
 use super::retry::{DispatchRetryForm, RetryPolicyForm};
 use super::scalar::{AgentName, Labels, SemanticVersion};
 use super::shape::{ReadNamed, Shape, Types, value_of};
@@ -113,6 +114,7 @@ sections! {
     "DispatchRetry" = DispatchRetryForm;
     "Budgets" = Budgets;
     "PolicyRules" = PolicyRules;
+    "Replay" = AgentReplay;
     "Schedule" = AgentSchedule;
     "Listeners" = Listeners;
     "Coordinator" = CoordinatorForm;

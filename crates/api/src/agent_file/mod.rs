@@ -25,6 +25,7 @@ pub(crate) mod quantity;
 mod read_coordinator;
 pub(crate) mod reader;
 mod references;
+mod replay;
 mod retry;
 mod retry_on;
 mod rule;
@@ -70,6 +71,7 @@ pub use providers::{Provider, ProviderName, Providers};
 pub(crate) use quantity::{micro_usd, parse_micro_usd};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use references::ANY_DISPATCHER;
+pub use replay::AgentReplay;
 pub use sandbox::{
     ProcessPlace, SandboxFilesystem, SandboxNetwork, SandboxPath, SandboxRules, is_sandbox_path,
 };

@@ -17,6 +17,7 @@ use super::reader::Reader;
 use super::references::{
     config, dependency_name, dispatcher, model_route, needed_service, policy_name, skill, tier,
 };
+use super::replay::member_pointer;
 use super::retry_on::retry_on;
 use super::shape::ReadNamed;
 use super::suggest::closest;
@@ -187,6 +188,10 @@ scalars! {
     TierName as "TierName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["terminal"]
     }, tier;
+    /// A JSON pointer to a member of a request, in which a segment `*` stands for every member or item.
+    MemberPointer as "MemberPointer" = {
+        "type": "string", "pattern": "^/", "examples": ["/messages/*/id"]
+    }, member_pointer;
     /// A model route of the catalog by name.
     ModelRouteName as "ModelRouteName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["cheap"]

@@ -272,6 +272,7 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("model", "a model"),
     ("providers", "providers"),
     ("model_route", "a model route"),
+    ("replay", "settings of model calls"),
     ("skills", "skills"),
     ("configs", "configs"),
     ("secrets", "secrets"),

@@ -262,3 +262,24 @@ fn a_fork_with_a_route_makes_only_its_own_calls_anew_with_the_other_model() {
     let both = sandbox.errand(["trace", &id, &fork, "--json"]).run().ok().json();
     assert_eq!(both["traces"][1]["run_id"], fork.as_str());
 }
+
+#[test]
+fn ignored_members_do_not_keep_a_recorded_answer_from_the_next_attempt() {
+    let (sandbox, provider) = (sandbox(), Receiver::start());
+    provider.react([answer(completion()), answer(completion())]);
+    let more = "  env: { FAIL: \"1\" }\n  retry_policy: { max_retries: 1, initial_delay: 0s }\n  replay: { \
+                ignore: [/messages/*/session] }\n";
+    let folder = agent(&sandbox, &provider, more, &[&chat("hi")]);
+    let client = std::fs::read_to_string(folder.join("client.py")).unwrap();
+    let asks = "    body = call.get(\"body\")\n";
+    let changed = "    body = call.get(\"body\").replace('\"role\"', '\"session\": ' + \
+                   os.environ[\"ERRAND_ATTEMPT\"] + ', \"role\"')\n";
+    assert!(client.contains(asks));
+    std::fs::write(folder.join("client.py"), client.replace(asks, changed)).unwrap();
+    let (_, printed) = run(&sandbox, folder, &[]);
+    assert_eq!(printed.matches("200 ").count(), 2, "{printed}");
+    let received = provider.received();
+    assert_eq!(received.len(), 1, "the second attempt is served from the record");
+    let body = String::from_utf8(received[0].body.clone()).unwrap();
+    assert!(body.contains("\"session\": 1"), "the member is passed on: {body}");
+}

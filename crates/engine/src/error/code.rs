@@ -61,6 +61,7 @@ impl CodedError for errand_agent::secret::Error {
 impl CodedError for ModelDoorError {
     fn code(&self) -> ErrorCode {
         match self {
+            Self::Pointer { .. } => ErrorCode::AgentFileInvalid,
             Self::BaseUrl { .. } | Self::Key { .. } => ErrorCode::ProviderInvalid,
             Self::ToolServer { .. } => ErrorCode::ToolServerInvalid,
             Self::ToolProgram { .. } => ErrorCode::ToolServerFailed,

@@ -65,6 +65,7 @@ pub(super) fn opened(
     let order = ModelDoorOrder {
         token: token.to_owned(),
         providers: providers(around, &agent.providers, secrets),
+        ignored: agent.replay.ignore.clone(),
         route: routing(engine, run, agent, secrets)?,
         tools,
         has_proxy,
