@@ -23,9 +23,13 @@ const CLIENTS: [&str; 9] = [
 ];
 /// Coding agents of less than 150 MB.
 const AGENTS: [&str; 1] = ["@google/gemini-cli@0.61.0"];
-/// Coding agents of 350 to 400 MB each, which only `cargo xtask coding-agents` installs.
-const LARGE_AGENTS: [&str; 3] =
-    ["opencode-ai@1.18.33", "@openai/codex@0.169.0", "@anthropic-ai/claude-code@2.1.330"];
+/// Coding agents of 350 to 400 MB each, which only `cargo xtask coding-agents` installs: packages and
+/// programs.
+const LARGE_AGENTS: [(&str, &str); 3] = [
+    ("opencode-ai@1.18.33", "opencode"),
+    ("@openai/codex@0.169.0", "codex"),
+    ("@anthropic-ai/claude-code@2.1.330", "claude"),
+];
 const SKIPPED_CLIENTS: &str = "no model was called by an SDK for node, and no tool of a server from \
                                npm, as the packages could not be had";
 const SKIPPED_AGENTS: &str = "no coding agent was run, as the packages could not be had";
@@ -45,7 +49,22 @@ pub(crate) fn install() -> [Installed; 2] {
 ///
 /// If a package cannot be had.
 pub(crate) fn install_agents() -> Result<(), Failure> {
-    fetch(&python::folder("coding-agents"), &[&AGENTS[..], &LARGE_AGENTS].concat())
+    let large = LARGE_AGENTS.map(|(package, _)| package);
+    fetch(&python::folder("coding-agents"), &[&AGENTS[..], &large].concat())
+}
+
+/// Prints which large coding agents the tests skipped, since they are not installed.
+pub(crate) fn say_missing_agents() {
+    let programs = python::folder("coding-agents").join("node_modules/.bin");
+    let is_missing = |(_, program): &&(&str, &str)| !programs.join(program).exists();
+    let missing: Vec<&str> =
+        LARGE_AGENTS.iter().filter(is_missing).map(|(_, program)| *program).collect();
+    if !missing.is_empty() {
+        shell::say(&format!(
+            "SKIPPED: {} of more than 350 MB each were not run: `cargo xtask coding-agents` installs them",
+            missing.join(", ")
+        ));
+    }
 }
 
 fn install_folder(name: &str, packages: &[&str], skipped: &'static str) -> Installed {

@@ -56,6 +56,7 @@ pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure>
     for tool in &tools {
         tool.say_what_was_skipped();
     }
+    node::say_missing_agents();
     tested?;
     if !left_behind.is_empty() {
         return Err(format!("the tests left processes behind:\n{}", left_behind.join("\n")).into());
