@@ -116,13 +116,7 @@ async fn checked(
         way,
     };
     let Some(first) = asked.attempt(1, &call) else {
-        let message = match asked.route() {
-            Some(route) => format!(
-                "the model route {route} cannot be followed: the request names its model twice, or \
-                 in no place that its format has"
-            ),
-            None => format!("the path {path} cannot be passed on"),
-        };
+        let message = no_way(&asked, path);
         return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
     };
     Ok(CallRequest {
@@ -134,6 +128,17 @@ async fn checked(
         call,
         asked,
     })
+}
+
+/// Returns the reason for which a request cannot be sent.
+fn no_way(asked: &AskedRequest, path: &str) -> String {
+    match asked.route() {
+        Some(route) => format!(
+            "the model route {route} cannot be followed: the request names its model twice, or in \
+             no place that its format has"
+        ),
+        None => format!("the path {path} cannot be passed on"),
+    }
 }
 
 /// The body of a request cannot be read; true if it is too large.

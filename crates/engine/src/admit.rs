@@ -15,6 +15,7 @@ use errand_model::draft::JournalDraft;
 use errand_model::event::{
     AgentRef, EventBody, Inherits, ReplayPolicy, RunCreated, RunKind, Timeouts,
 };
+use errand_model::inherit::InheritedWork;
 use errand_model::placement::{Placement, Resources};
 use errand_model::retry::{DispatchRetry, RetryPolicy};
 use errand_model::run::Run;
@@ -126,8 +127,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     } = submission;
     let Lineage { heritage, replay, agent: before, .. } = lineage;
     let repeats_only = replay.as_ref().is_some_and(|it| it.policy == ReplayPolicy::Strict);
-    let inherits = origin.clone().zip(heritage.map(|heritage| heritage.upto_seq));
-    let inherits = inherits.map(|(run_id, upto_seq)| Inherits { run_id, upto_seq });
+    let inherits = origin.clone().zip(heritage).map(inherits);
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &options);
     let own = || environment::of_caller(engine, &parcel, options.placement.is_some());
@@ -181,6 +181,11 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         task: options.task,
         model_route: options.model_route,
     })
+}
+
+/// Returns the source of a run's first steps.
+fn inherits((run_id, work): (RunId, InheritedWork)) -> Inherits {
+    Inherits { run_id, upto_seq: work.upto_seq }
 }
 
 /// Returns the time limits of a run: those of the request, else those of the agent.
