@@ -21,7 +21,9 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 pub use self::coordination::CoordinationBackend;
-pub use self::egress::{EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection};
+pub use self::egress::{
+    ConnectionFailure, EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection,
+};
 pub use self::model_call::{
     AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
     ModelTryFailed,

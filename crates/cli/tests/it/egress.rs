@@ -98,9 +98,13 @@ fn an_agent_reaches_what_a_rule_names_and_nothing_else() {
         "raw 1.1.1.1:443".to_owned(),
         "udp 8.8.8.8:53".to_owned(),
         "env NO_PROXY".to_owned(),
+        // No service listens there.
+        "connect 127.0.0.1:1".to_owned(),
     ]
     .into();
-    let rules = format!("{{ allow: ['127.0.0.1:{open}', 'localhost:{closed}', '169.254.*'] }}");
+    let rules = format!(
+        "{{ allow: ['127.0.0.1:{open}', 'localhost:{closed}', '169.254.*', '127.0.0.1:1'] }}"
+    );
     let (printed, record) = ran(&sandbox, &agent(&rules, &given), &[]);
     let told = |given: &str| {
         let line = printed.lines().find(|line| line.starts_with(given)).unwrap_or("");
@@ -124,18 +128,20 @@ fn an_agent_reaches_what_a_rule_names_and_nothing_else() {
         assert!(told(given).starts_with("error"), "{given}: {printed}");
     }
     assert!(told(&given[12]).contains("127.0.0.1"), "{printed}");
+    assert!(told(&given[13]).contains("502"), "{printed}");
     assert!(hidden.received().is_empty(), "nothing reached the other service");
 
     let run_id = record["run_id"].as_str().unwrap();
     let closed = events(&sandbox, run_id, "egress.closed");
     let verdicts: Vec<&str> = closed.iter().map(|it| it["verdict"].as_str().unwrap()).collect();
-    assert_eq!(verdicts, ["allow", "allow", "deny", "deny", "deny", "deny"], "{closed:?}");
+    assert_eq!(verdicts, ["allow", "allow", "deny", "deny", "deny", "deny", "allow"], "{closed:?}");
     assert_eq!((&closed[0]["kind"], &closed[1]["kind"]), (&json!("tunnel"), &json!("request")));
     assert!(closed[0]["received_bytes"].as_u64().unwrap() > 10, "{closed:?}");
     assert_eq!(closed[0]["address"], "127.0.0.1");
+    assert!(closed[6]["reason"].as_str().unwrap().contains("does not answer"), "{closed:?}");
     let decided = events(&sandbox, run_id, "policy.decided");
     let hooks: Vec<&Value> = decided.iter().filter(|it| it["hook"] == "on_egress").collect();
-    assert_eq!(hooks.len(), 6, "{decided:?}");
+    assert_eq!(hooks.len(), 7, "{decided:?}");
     assert_eq!(record["counters"]["policy_decisions"], decided.len());
 }
 

@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use errand_agent::agent_api::{EgressPermit, EgressTarget};
+use errand_agent::agent_api::{ConnectionFailure, EgressPermit, EgressTarget};
 use errand_model::address::is_public;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::RefusedConnection;
 use crate::bounds;
 
 /// A connection to a host.
@@ -20,8 +19,8 @@ pub(super) struct Dialled {
 pub(super) async fn dial(
     to: &EgressTarget,
     permit: &EgressPermit,
-) -> Result<Dialled, RefusedConnection> {
-    let failed = |reason: String| RefusedConnection { status: 502, reason };
+) -> Result<Dialled, ConnectionFailure> {
+    let failed = ConnectionFailure::Unreachable;
     let EgressTarget { host, port, .. } = to;
     let found = timeout(bounds::CONNECT_TIME, tokio::net::lookup_host((host.as_str(), *port)));
     let found: Vec<SocketAddr> = match found.await {
@@ -48,19 +47,16 @@ fn checked(
     host: &str,
     found: &[SocketAddr],
     permit: &EgressPermit,
-) -> Result<(), RefusedConnection> {
+) -> Result<(), ConnectionFailure> {
     let refused = found.iter().map(|found| found.ip().to_canonical());
     let refused =
         refused.into_iter().find(|found| !is_public(*found) && !permit.named.contains(found));
     match refused {
         None => Ok(()),
-        Some(address) => Err(RefusedConnection {
-            status: 403,
-            reason: format!(
-                "{host} has the address {address}, which is not a public one: no rule of egress \
+        Some(address) => Err(ConnectionFailure::Denied(format!(
+            "{host} has the address {address}, which is not a public one: no rule of egress \
                  names it"
-            ),
-        }),
+        ))),
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use errand_agent::agent_api::{EgressKind, EgressTarget, EndedConnection};
+use errand_agent::agent_api::{ConnectionFailure, EgressKind, EgressTarget, EndedConnection};
 use errand_agent::model_door::RELAY_PORT;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
@@ -114,29 +114,22 @@ pub(crate) async fn answer(
             EgressKind::Tunnel => tunnel::answer(asked, dialled, place, request),
             EgressKind::Request => forward::answer(asked, dialled, place, request).await,
         },
-        Err(refused) => {
-            let (status, reason) = (refused.status, refused.reason.clone());
-            asked.ended(None, Some(refused.reason), &Counts::default()).await;
+        Err(failure) => {
+            let (status, reason) = match &failure {
+                ConnectionFailure::Denied(reason) => (403, reason.clone()),
+                ConnectionFailure::Unreachable(reason) => (502, reason.clone()),
+            };
+            asked.ended(None, Some(failure), &Counts::default()).await;
             response(status, format!("{reason}\n"))
         }
     }
 }
 
-/// A connection that is not made.
-struct RefusedConnection {
-    status: u16,
-    reason: String,
-}
-
 impl AskedConnection {
     /// Asks the policies, resolves the name, and connects.
-    async fn dialled(&self) -> Result<Dialled, RefusedConnection> {
-        let permit = self
-            .door
-            .backend()
-            .permit_connection(&self.to)
-            .await
-            .map_err(|refusal| RefusedConnection { status: 403, reason: refusal.message })?;
+    async fn dialled(&self) -> Result<Dialled, ConnectionFailure> {
+        let permit = self.door.backend().permit_connection(&self.to).await;
+        let permit = permit.map_err(|refusal| ConnectionFailure::Denied(refusal.message))?;
         dial::dial(&self.to, &permit).await
     }
 
@@ -144,14 +137,14 @@ impl AskedConnection {
     async fn ended(
         self,
         dialled: Option<std::net::IpAddr>,
-        refused: Option<String>,
+        failure: Option<ConnectionFailure>,
         counts: &Counts,
     ) {
         let (sent_bytes, received_bytes) = counts.both();
         let ended = EndedConnection {
             to: self.to,
             address: dialled,
-            refused,
+            failure,
             sent_bytes,
             received_bytes,
             took: self.began.elapsed(),

@@ -39,6 +39,24 @@ pub struct RequestApproval {
     pub park: bool,
 }
 
+impl RequestApproval {
+    /// Returns the same question of an agent that is ended until it is decided.
+    pub fn parked(attempt: u32, asked: ApprovalRequested) -> Self {
+        Self {
+            attempt,
+            approval_id: asked.approval_id,
+            action: asked.action,
+            target: asked.target,
+            digest: asked.digest,
+            summary: asked.summary,
+            step: asked.step,
+            timeout: None,
+            default: asked.default,
+            park: true,
+        }
+    }
+}
+
 /// Command of a caller: decide an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecideApproval {

@@ -62,6 +62,15 @@ pub struct EgressPermit {
     pub named: Vec<IpAddr>,
 }
 
+/// Reason for which there is no connection, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionFailure {
+    /// The host may not be reached.
+    Denied(String),
+    /// The host may be reached, and does not answer.
+    Unreachable(String),
+}
+
 /// A connection that has ended, or that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedConnection {
@@ -70,7 +79,7 @@ pub struct EndedConnection {
     /// Address that was connected to, if one was.
     pub address: Option<IpAddr>,
     /// Reason for which there was no connection, if there was none.
-    pub refused: Option<String>,
+    pub failure: Option<ConnectionFailure>,
     /// Bytes from the agent to the host.
     pub sent_bytes: u64,
     /// Bytes from the host to the agent.

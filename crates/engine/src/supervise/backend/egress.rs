@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    EgressBackend, EgressPermit, EgressTarget, EndedConnection, Refusal,
+    ConnectionFailure, EgressBackend, EgressPermit, EgressTarget, EndedConnection, Refusal,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{EgressClosed, EventBody, PolicyDecided};
@@ -31,16 +31,17 @@ impl EgressBackend for AttemptBackend {
     }
 
     async fn connection_ended(&self, ended: EndedConnection) -> Result<(), Refusal> {
-        let verdict = match &ended.refused {
-            Some(_) => PolicyVerdict::Deny,
-            None => PolicyVerdict::Allow,
+        let (verdict, reason) = match ended.failure {
+            Some(ConnectionFailure::Denied(reason)) => (PolicyVerdict::Deny, Some(reason)),
+            Some(ConnectionFailure::Unreachable(reason)) => (PolicyVerdict::Allow, Some(reason)),
+            None => (PolicyVerdict::Allow, None),
         };
         let closed = EgressClosed {
             host: self.masked_text(&ended.to.host),
             port: ended.to.port,
             kind: ended.to.kind.as_str().to_owned(),
             verdict: verdict.as_str().to_owned(),
-            reason: ended.refused.map(|reason| self.masked_text(&reason)),
+            reason: reason.map(|reason| self.masked_text(&reason)),
             address: ended.address.map(|address| address.to_string()),
             sent_bytes: ended.sent_bytes,
             received_bytes: ended.received_bytes,

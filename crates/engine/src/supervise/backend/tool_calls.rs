@@ -199,18 +199,7 @@ impl AttemptBackend {
         });
         // A call that waits for room in the budget waits on.
         let Some(asked) = asked else { return Ok(false) };
-        let ask = RequestApproval {
-            attempt: self.attempt,
-            approval_id: asked.approval_id,
-            action: asked.action,
-            target: asked.target,
-            digest: asked.digest,
-            summary: asked.summary,
-            step: asked.step,
-            timeout: None,
-            default: asked.default,
-            park: true,
-        };
+        let ask = RequestApproval::parked(self.attempt, asked);
         let decided = self.journal.command(&ask.into()).await;
         let mut effects = decided.map_err(|error| refusal(&error.into()))?.effects;
         effects.push(Effect::StopAgent { grace: DEFAULT_GRACE });
