@@ -94,7 +94,10 @@ fn standing(record: &RunRecord, now: Timestamp) -> String {
         "pending" if record.ready_at_ms.is_some() => {
             format!("queued {}", spoken(now.since(record.created_at_ms)))
         }
-        "pending" => format!("starting {}", spoken(now.since(record.created_at_ms))),
+        "pending" => {
+            let waits = wait_of_start(record).map_or(String::new(), |it| format!(" ({it})"));
+            format!("starting {}{waits}", spoken(now.since(record.created_at_ms)))
+        }
         "paused" => paused(record, now),
         "running" => {
             let since = record.started_at_ms.unwrap_or(record.created_at_ms);
@@ -153,6 +156,12 @@ fn rests_until_boot(record: &RunRecord) -> bool {
 /// Returns true if an attempt has started whose process does not exist yet.
 fn is_starting(record: &RunRecord) -> bool {
     record.attempts.last().is_some_and(|attempt| attempt.status == "starting")
+}
+
+/// Returns the word of the target for what a starting attempt waits.
+fn wait_of_start(record: &RunRecord) -> Option<String> {
+    let wait = record.attempts.last()?.waits_for.as_ref()?;
+    Some(one_line(&wait.reason))
 }
 
 /// Returns the trigger in a word or two.

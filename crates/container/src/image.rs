@@ -3,7 +3,7 @@
 use bollard::errors::Error;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptions;
-use errand_agent::target::TargetStartError;
+use errand_agent::target::{StartWaits, TargetStartError};
 use errand_api::agent_file::{ContainerPlace, PullPolicy};
 use errand_model::error_code::ErrorCode;
 use futures_util::StreamExt as _;
@@ -26,7 +26,7 @@ pub(crate) struct FoundImage {
     pub(crate) command: Vec<String>,
 }
 
-/// Returns the image of a place; pulls it as the agent file says.
+/// Returns the image of a place; pulls it as the agent file says, and tells `waits` so.
 ///
 /// # Errors
 ///
@@ -34,10 +34,11 @@ pub(crate) struct FoundImage {
 pub(crate) async fn find(
     engine: &ContainerEngine,
     place: &ContainerPlace,
+    waits: &StartWaits,
 ) -> Result<FoundImage, TargetStartError> {
     let ContainerPlace { image, pull, .. } = place;
     if *pull == PullPolicy::Always {
-        self::pull(engine, image).await?;
+        self::pull(engine, image, waits).await?;
     }
     match engine.docker.inspect_image(image).await {
         Ok(found) => return usable(image, found),
@@ -50,7 +51,7 @@ pub(crate) async fn find(
         }
         Err(_) => {}
     }
-    self::pull(engine, image).await?;
+    self::pull(engine, image, waits).await?;
     let found = engine.docker.inspect_image(image).await;
     let found =
         found.map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))?;
@@ -79,7 +80,12 @@ fn usable(image: &str, found: ImageInspect) -> Result<FoundImage, TargetStartErr
     Ok(found_image(image, found))
 }
 
-async fn pull(engine: &ContainerEngine, image: &str) -> Result<(), TargetStartError> {
+async fn pull(
+    engine: &ContainerEngine,
+    image: &str,
+    waits: &StartWaits,
+) -> Result<(), TargetStartError> {
+    waits.tell("ImagePull", image);
     let options =
         CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
     let mut progress = engine.docker.create_image(Some(options), None, None);

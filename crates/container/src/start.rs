@@ -82,7 +82,7 @@ impl ContainerStart<'_> {
         let TargetKind::Container(place) = &self.spec.place else {
             return Err(io::Error::other("the agent file names another target").into());
         };
-        let image = image::find(self.engine, place).await?;
+        let image = image::find(self.engine, place, &output.waits).await?;
         let argv = self.argv(&image)?;
         let start = self.kept.make_start()?;
         // Who removes what is left of the attempt may use another engine.

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     KillContainerOptions, ListContainersOptions, WaitContainerOptions,
 };
 use errand_agent::target::{
-    AgentOutput, LaunchSpec, Live, OrphanedAgent, Target, TargetStartError,
+    AgentOutput, LaunchSpec, Live, OrphanedAgent, StartWaits, Target, TargetStartError,
 };
 use errand_api::agent_file::TargetKind;
 use errand_model::{Locator, ProcessIdentity, RunId};
@@ -175,7 +175,9 @@ impl Target for ContainerTarget {
     async fn check(&self, place: &TargetKind) -> Result<(), TargetStartError> {
         let TargetKind::Container(place) = place else { return Ok(()) };
         let engine = self.engine().await?;
-        match tokio::time::timeout(CHECK_LIMIT, image::find(engine, place)).await {
+        match tokio::time::timeout(CHECK_LIMIT, image::find(engine, place, &StartWaits::default()))
+            .await
+        {
             Ok(found) => found.map(drop),
             // The attempt waits for the rest of a long pull.
             Err(_) => Ok(()),

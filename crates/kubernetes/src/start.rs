@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::target::{AgentOutput, LaunchSpec, Streams, TargetStartError};
+use errand_agent::target::{AgentOutput, LaunchSpec, StartWaits, Streams, TargetStartError};
 use errand_api::agent_file::TargetKind;
 use errand_container::{
     AttemptClaim, ContainerReported, KeptFolder, ProgressWriter, ReportPump, START_FOLDER, Started,
@@ -31,7 +31,7 @@ use crate::launch::{LaunchFrames, api_socket};
 use crate::link::{PodLink, PodReports};
 use crate::links::PodLinks;
 use crate::live::{self, LivePod, StartedPod};
-use crate::pod::{PodState, WaitKind};
+use crate::pod::{PodState, PodWait, WaitKind};
 use crate::returned::ReturnedTrees;
 use crate::watch::{JobPresence, JobSubscription, JobView, Watches};
 
@@ -107,14 +107,14 @@ impl PodStart<'_> {
         let progress = ProgressWriter::open(&start)?;
         let returned = ReturnedTrees::new(returns, &start, &output.log);
         let reports = PodReports { link: Arc::clone(&link), returned };
-        let log = Arc::clone(&output.log);
+        let (log, waits) = (Arc::clone(&output.log), output.waits.clone());
         pump.spawn(ReportPump::new(reports, progress, tell, output).run());
         if let Err(error) = self.create(order, namespace, &kept_place.key).await {
             self.kept.remove_start(&start);
             return Err(error);
         }
         let mut made = Made { namespace, start: &start, link, view, pump, started };
-        if let Err(error) = self.until_started(&mut made, &order.name(), &log).await {
+        if let Err(error) = self.until_started(&mut made, &order.name(), (&log, &waits)).await {
             let name = order.name();
             // What stays is removed by the next process that looks for what is left.
             if live::remove(cluster, namespace, &name).await.is_ok() {
@@ -204,29 +204,33 @@ impl PodStart<'_> {
         Ok(live::remove(self.cluster, namespace, &order.name()).await?)
     }
 
-    /// Waits until the shim reports that the command runs. The log says for what the Pod waits.
+    /// Waits until the shim reports that the command runs. The log and the journal say for what the Pod
+    /// waits.
     async fn until_started(
         &self,
         made: &mut Made<'_>,
         name: &str,
-        log: &errand_agent::log::Writer,
+        (log, waits): (&errand_agent::log::Writer, &StartWaits),
     ) -> Result<(), TargetStartError> {
-        let mut told = String::new();
+        let mut told = None;
         let mut image_since: Option<Instant> = None;
         let begun = Instant::now();
         loop {
             let view = made.view.now();
             let wait = checked(&view, &mut image_since)?;
-            let line = match wait {
-                Some(line) => Some(line),
+            let wait = match wait {
+                Some(wait) => Some(wait),
                 None if view.pods.is_empty() && begun.elapsed() >= NO_POD_AFTER => {
                     self.why_no_pod(made.namespace, name).await
                 }
                 None => None,
             };
-            if let Some(line) = line.filter(|line| *line != told) {
-                log.system(&format!("the Pod waits: {line}"));
-                told = line;
+            if wait.is_some() && wait != told {
+                if let Some(wait) = &wait {
+                    log.system(&format!("the Pod waits: {}", wait.line()));
+                    waits.tell(&wait.reason, &wait.message);
+                }
+                told = wait;
             }
             tokio::select! {
                 started = &mut made.started => match started {
@@ -244,13 +248,14 @@ impl PodStart<'_> {
     }
 
     /// Asks the cluster why the Job has no Pod. The right to read events is not needed, only useful.
-    async fn why_no_pod(&self, namespace: &str, name: &str) -> Option<String> {
+    async fn why_no_pod(&self, namespace: &str, name: &str) -> Option<PodWait> {
         let events: Api<Event> = Api::namespaced(self.cluster.client.clone(), namespace);
         let params =
             ListParams::default().fields(&format!("involvedObject.name={name},type=Warning"));
         let found = events.list(&params).await.ok()?;
         let last = found.items.into_iter().next_back()?;
-        Some(format!("{}: {}", last.reason?, last.message.unwrap_or_default()))
+        let (reason, message) = (last.reason?, last.message.unwrap_or_default());
+        Some(PodWait { reason, message, kind: WaitKind::Passing })
     }
 
     fn not_started(&self, problem: StartProblem) -> TargetStartError {
@@ -294,7 +299,7 @@ fn new_key() -> io::Result<String> {
 fn checked(
     view: &JobView,
     image_since: &mut Option<Instant>,
-) -> Result<Option<String>, TargetStartError> {
+) -> Result<Option<PodWait>, TargetStartError> {
     if view.job == JobPresence::Deleted {
         return Err(refused(ErrorCode::PodLost, "the Job was deleted".to_owned()));
     }
@@ -330,7 +335,7 @@ fn checked(
     };
     match code {
         Some(code) => Err(refused(code, format!("the Pod cannot start: {}", wait.line()))),
-        None => Ok(Some(wait.line())),
+        None => Ok(Some(wait.clone())),
     }
 }
 

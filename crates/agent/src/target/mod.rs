@@ -13,6 +13,7 @@ mod output;
 mod spec;
 mod stderr;
 mod stdout;
+mod waits;
 
 pub use contract::{
     Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target, TaskReport,
@@ -25,3 +26,4 @@ pub use spec::{
 };
 pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
 pub use stdout::{STDOUT_MEMORY_BYTES, Spooler, Stdout, StdoutSpool};
+pub use waits::{HeardWaits, StartWaits};

@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 
 use super::stderr::Tail;
 use super::stdout::{Spooler, Stdout, StdoutSpool};
+use super::waits::StartWaits;
 use crate::log::{self, Framer, LogStream, PrintedLine, each_printed};
 use crate::redact::{self, HeldText, Redactor};
 
-/// Receivers of an agent's output.
+/// Receivers of an agent's output, and of what its start waits for.
 #[derive(Clone, Debug)]
 pub struct AgentOutput {
     /// The log of the run.
@@ -24,6 +25,8 @@ pub struct AgentOutput {
     pub watcher: Option<Arc<dyn Watcher>>,
     /// Place where stdout is kept, since the output of a run may be its stdout.
     pub stdout: StdoutSpool,
+    /// Receiver of the reasons for which a start waits.
+    pub waits: StartWaits,
 }
 
 /// Observer of an agent's output, with secrets masked.

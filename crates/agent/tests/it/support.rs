@@ -13,7 +13,7 @@ use errand_agent::os::{self, Liveness};
 use errand_agent::process::{RunningProcess, start};
 use errand_agent::redact::Redactor;
 use errand_agent::target::{
-    AgentOutput, Input, LaunchSpec, StdoutSpool, Streams, TargetStartError,
+    AgentOutput, Input, LaunchSpec, StartWaits, StdoutSpool, Streams, TargetStartError,
 };
 use errand_api::agent_file;
 use errand_model::{ProcessIdentity, RunId};
@@ -82,7 +82,14 @@ impl Place {
     pub(crate) fn output(&self) -> AgentOutput {
         let log = Arc::new(log::Writer::open(&self.log_path()).unwrap());
         let stdout = StdoutSpool { folder: self.path("."), limit_bytes: 64 * 1024 * 1024 };
-        AgentOutput { log, redactor: self.redactor.clone(), tee: None, watcher: None, stdout }
+        AgentOutput {
+            log,
+            redactor: self.redactor.clone(),
+            tee: None,
+            watcher: None,
+            stdout,
+            waits: StartWaits::default(),
+        }
     }
 
     pub(crate) fn start(&self, spec: &LaunchSpec) -> Result<RunningProcess, TargetStartError> {

@@ -22,6 +22,9 @@ pub struct AttemptRecord {
     pub status: String,
     /// Stage of a starting attempt.
     pub stage: Option<errand_model::event::Stage>,
+    /// Reason for which a starting attempt waits, as its target gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<RecordWait>,
     /// The machine that it was made on.
     #[serde(default)]
     pub host: String,
@@ -68,6 +71,16 @@ pub struct AttemptRecord {
     pub error: Option<RecordError>,
     /// Resource use; `null` until it ended.
     pub usage: Option<AttemptUsage>,
+}
+
+/// Reason for which a starting attempt waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordWait {
+    /// Word of the target, such as `Unschedulable`, `ImagePullBackOff` or `ImagePull`.
+    pub reason: String,
+    /// Text of the target; may be empty.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// The container of an attempt.
@@ -183,11 +196,14 @@ impl From<&RunAttempt> for AttemptRecord {
             AttemptState::Stopped(end, _) => ("stopped", None, Some(end), None),
         };
         let setup = attempt.setup.as_deref();
+        let waits_for = attempt.waits_for.as_ref().filter(|_| stage.is_some());
         Self {
             number: attempt.number,
             reason: attempt.reason,
             status: status.to_owned(),
             stage,
+            waits_for: waits_for
+                .map(|it| RecordWait { reason: it.reason.clone(), message: it.message.clone() }),
             host: attempt.host.clone(),
             worker: attempt.worker.clone(),
             pid: attempt.process.as_ref().map(|process| process.pid),

@@ -27,7 +27,8 @@ use schema::RUN_ID;
 pub(crate) use schema::TriggerShape;
 
 pub use attempt::{
-    AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordTask, RecordWorkspace,
+    AttemptRecord, AttemptUsage, RecordContainer, RecordPort, RecordTask, RecordWait,
+    RecordWorkspace,
 };
 pub use coordinator::{
     RecordChildren, RecordCoordinator, RecordHandoff, RecordMember, RecordMemberAgent,

@@ -70,7 +70,7 @@ fn a_pod_is_paused_continued_and_stopped() {
 }
 
 #[test]
-fn a_run_whose_pod_waits_can_be_stopped_and_leaves_nothing() {
+fn a_run_whose_pod_waits_says_for_what_and_can_be_stopped() {
     let cluster = ScriptedCluster::new();
     let mut sandbox = sandbox();
     sandbox.set_env("KUBECONFIG", cluster.kubeconfig().display().to_string());
@@ -80,6 +80,17 @@ fn a_run_whose_pod_waits_can_be_stopped_and_leaves_nothing() {
     let run_id = sandbox.errand(["run", "-d"]).arg(&agent).run().ok().stdout();
     let run_id = run_id.trim();
     wait_until("the Pod waits", LIMIT, || !cluster.all("pods").is_empty());
+    let unscheduled = json!({ "status": { "conditions": [{ "type": "PodScheduled",
+        "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available" }] } });
+    let pod = cluster.all("pods")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    cluster.merge("pods", &pod, &unscheduled);
+    let shown = || sandbox.errand(["ps"]).run().ok().stdout();
+    wait_until("ps says for what", LIMIT, || shown().contains("(Unschedulable)"));
+    let waits = json!({ "reason": "Unschedulable", "message": "0/3 nodes are available" });
+    assert_eq!(record(&sandbox, run_id)["attempts"][0]["waits_for"], waits);
+    let events = sandbox.errand(["events", run_id]).run().ok().stdout();
+    let told = "attempt.waiting reason=Unschedulable message=0/3 nodes are available";
+    assert!(events.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{events}");
     let _stopped = sandbox.errand(["stop", run_id]).run().ok();
     assert_eq!(record(&sandbox, run_id)["status"], "cancelled");
     wait_until("the Job is removed", LIMIT, || cluster.all("jobs").is_empty());

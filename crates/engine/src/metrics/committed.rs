@@ -57,7 +57,8 @@ impl Metrics {
                 self.attempts_failed.of([("code", failed.error.code.to_string().into())]).inc();
             }
             EventGroup::Attempt(
-                AttemptEvent::Running(_)
+                AttemptEvent::Waiting(_)
+                | AttemptEvent::Running(_)
                 | AttemptEvent::Adopted(_)
                 | AttemptEvent::TaskChanged(_)
                 | AttemptEvent::Exited(_)

@@ -6,7 +6,7 @@ use errand_agent::agent_api::{AgentApiBindError, AgentApiServer, Backend, Bind};
 use errand_agent::harness::Ended;
 use errand_agent::log::marker;
 use errand_agent::model_door::ModelDoor;
-use errand_agent::target::{AgentOutput, StdoutSpool, TargetStartError, TaskReport};
+use errand_agent::target::{AgentOutput, StartWaits, StdoutSpool, TargetStartError, TaskReport};
 use errand_api::agent_file::Workspace;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage, TriggerKind};
@@ -291,6 +291,7 @@ fn output(
             folder: prepared.files.folder.clone(),
             limit_bytes: engine.output_limit_bytes(),
         },
+        waits: StartWaits::default(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use errand_agent::target::{AgentOutput, Live, TargetStartError};
 use errand_model::error_code::ErrorCode;
-use errand_model::event::{CancelCause, ProcessUsage};
+use errand_model::event::{AttemptWaiting, CancelCause, EventBody, ProcessUsage};
 use errand_model::failure::Failure;
-use errand_model::run::{AttemptOutcome, CallerCommand, Cancel, Effect, EndAttempt};
+use errand_model::run::{AttemptOutcome, AttemptReport, CallerCommand, Cancel, Effect, EndAttempt};
 
 use super::deadline;
 use super::event::{DEFAULT_GRACE, StoppedFor};
@@ -44,6 +44,7 @@ pub(super) async fn started(
     output: AgentOutput,
 ) -> Result<Started, Error> {
     let log = std::sync::Arc::clone(&output.log);
+    let mut waits = output.waits.heard();
     let mut start = match &prepared.beginning {
         Beginning::Start(spec) => prepared.target.start(spec, output),
         Beginning::Adopt(agent, _) => prepared.target.adopt(agent, output),
@@ -65,6 +66,7 @@ pub(super) async fn started(
                     Err(error) => Started::Failed(error),
                 });
             }
+            waiting = waits.next() => note(journal, waiting)?,
             () = tokio::time::sleep(READY_LIMIT / 2), if !is_told => {
                 channels.say(HelperReport::Began);
                 is_told = true;
@@ -88,6 +90,18 @@ pub(super) async fn started(
     channels.say(HelperReport::Began);
     remove(journal, prepared, &log).await;
     Ok(Started::Stopped(why))
+}
+
+/// Records for what the start waits.
+///
+/// # Errors
+///
+/// As [`Journal::record`].
+fn note(journal: &Journal, waiting: AttemptWaiting) -> Result<(), Error> {
+    let attempt = journal.look(|run, _| run.last_attempt_number());
+    let report = AttemptReport { attempt, events: vec![EventBody::AttemptWaiting(waiting)] };
+    journal.record(&report.into(), &[])?;
+    Ok(())
 }
 
 /// Returns the reason to end the start, if signals and requests give one. Requests that do not end the run

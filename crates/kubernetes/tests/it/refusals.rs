@@ -96,11 +96,13 @@ async fn a_name_that_a_foreigner_has_is_refused_and_the_foreigner_stays() {
     assert_eq!(world.cluster.all("jobs").len(), 1);
 }
 
-/// Waits until the log of an attempt has a text while its Pod waits.
+/// Waits until the log of an attempt has a text while its Pod waits, and checks that the supervisor hears
+/// the same.
 async fn waits(world: &World, status: serde_json::Value, expect: &str) {
     let attempt = TestAttempt::default();
     let target = Arc::clone(&world.target);
     let (spec, output) = (spec(&attempt, Program::Sleeps), attempt.output());
+    let mut heard = output.waits.heard();
     let mut starting = JoinSet::new();
     starting.spawn(async move { target.start(&spec, output).await.map(drop) });
     let shown = async {
@@ -113,13 +115,15 @@ async fn waits(world: &World, status: serde_json::Value, expect: &str) {
         }
     };
     timeout(LIMIT, shown).await.unwrap_or_else(|_| panic!("{expect}: {}", attempt.log()));
+    let told = timeout(LIMIT, heard.next()).await.unwrap();
+    assert_eq!(format!("the Pod waits: {}: {}", told.reason, told.message), expect);
     starting.shutdown().await;
     timeout(LIMIT, world.target.forget(&attempt.run_id, 1)).await.unwrap().unwrap();
     assert_eq!(world.cluster.all("jobs"), Vec::<serde_json::Value>::new());
 }
 
 #[tokio::test]
-async fn the_log_says_for_what_a_pod_waits() {
+async fn log_and_supervisor_are_told_for_what_a_pod_waits() {
     let world = World::without_node();
     let unscheduled = json!({ "conditions": [{ "type": "PodScheduled", "status": "False",
         "reason": "Unschedulable", "message": "0/3 nodes are available" }] });

@@ -94,6 +94,7 @@ impl Coordination {
             AttemptEvent::Failed(failed) => self.live.is_empty() && !is_loss(&failed.error),
             AttemptEvent::Stopped(stopped) => stopped.reason == StopReason::Restart,
             AttemptEvent::Started(_)
+            | AttemptEvent::Waiting(_)
             | AttemptEvent::Running(_)
             | AttemptEvent::Adopted(_)
             | AttemptEvent::TaskChanged(_)

@@ -92,6 +92,16 @@ pub struct AttemptAdopted {
     pub worker: Option<String>,
 }
 
+/// `attempt.waiting`: the agent does not live yet, and its target says why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptWaiting {
+    /// Reason in a word of the target, such as `Unschedulable` or `ImagePull`.
+    pub reason: String,
+    /// Text of the target; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
 /// `attempt.task_changed`: the task at a dispatcher that carries the attempt out has another state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskChanged {

@@ -21,8 +21,8 @@ use thiserror::Error;
 
 pub use attempt::{
     AttemptAdopted, AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptSetup,
-    AttemptStarted, AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
-    TaskChanged,
+    AttemptStarted, AttemptStopped, AttemptWaiting, MemoryEnforcement, ProcessUsage, Stage,
+    StopReason, TaskChanged,
 };
 pub use coordination::{
     ChildListening, ChildWaiting, CoordinationBegan, CoordinationSettled, HandoffRequested,
@@ -263,6 +263,8 @@ event_bodies! {
     Attempt(AttemptEvent) {
         /// An attempt took the run's lease.
         AttemptStarted as Started(AttemptStarted) = "attempt.started",
+        /// The agent does not live yet, and its target says why.
+        AttemptWaiting as Waiting(AttemptWaiting) = "attempt.waiting",
         /// The agent's process lives.
         AttemptRunning as Running(AttemptRunning) = "attempt.running",
         /// Another process supervises the agent, which outlived its supervisor.

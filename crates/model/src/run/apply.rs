@@ -181,7 +181,8 @@ impl Run {
             | EventBody::ChildWaiting(_)
             | EventBody::ChildListening(_) => live && self.coordination.is_some() && by_attempt()?,
             EventBody::AttemptAdopted(adopted) => by_attempt()? && self.may_adopt(adopted)?,
-            EventBody::AttemptRunning(_)
+            EventBody::AttemptWaiting(_)
+            | EventBody::AttemptRunning(_)
             | EventBody::TaskChanged(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)

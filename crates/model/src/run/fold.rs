@@ -1,9 +1,7 @@
 //! Changes of a run's state by each event, once `apply.rs` found that the event may follow.
 
-use super::state::{
-    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
-    RunAttempt, Status, Verdict,
-};
+use super::attempt::{AttemptEnd, AttemptState, RunAttempt};
+use super::state::{Approval, Artifact, BomRef, Checkpoint, Inquiry, Reply, Run, Status, Verdict};
 use crate::accounting::{
     KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall,
 };
@@ -23,7 +21,9 @@ impl Run {
         let Some(attempt) = self.attempts.last_mut() else { return };
         match event {
             AttemptEvent::Started(_) => {}
+            AttemptEvent::Waiting(waiting) => attempt.waits_for = Some(waiting.clone()),
             AttemptEvent::Running(running) => {
+                attempt.waits_for = None;
                 attempt.process.clone_from(&running.process);
                 attempt.process_group_id = running.process_group_id;
                 attempt.locator.clone_from(&running.locator);
@@ -71,6 +71,7 @@ impl Run {
             process_group_id: None,
             locator: None,
             setup: None,
+            waits_for: None,
             state: AttemptState::Starting(started.stage),
         });
     }

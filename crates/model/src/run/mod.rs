@@ -6,6 +6,7 @@
 mod adopt;
 mod apply;
 mod approve;
+mod attempt;
 mod await_secrets;
 mod cancel;
 mod come_back;
@@ -39,6 +40,7 @@ mod working_time;
 pub use adopt::AdoptAttempt;
 pub use apply::IllegalTransition;
 pub use approve::{DecideApproval, QUESTION_LIMIT, RequestApproval};
+pub use attempt::{AttemptEnd, AttemptState, RunAttempt};
 pub use await_secrets::AwaitSecrets;
 pub use cancel::Cancel;
 pub use come_back::CRASH_LIMIT;
@@ -61,8 +63,8 @@ pub use resume::Resume;
 pub use session::MESSAGE_LIMIT_BYTES;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
-    Approval, Artifact, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, LOSS_LIMIT, Reply,
-    Run, RunAttempt, Service, SessionListener, SessionSchedule, Status, Verdict,
+    Approval, Artifact, BomRef, Checkpoint, Inquiry, LOSS_LIMIT, Reply, Run, Service,
+    SessionListener, SessionSchedule, Status, Verdict,
 };
 pub use wake::{BindListener, EndWake, FireWake, SkipWake, WakeService};
 

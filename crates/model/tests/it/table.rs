@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use errand_model::event::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptAdopted, AttemptExited,
-    AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped, CancelCause,
-    CancelRequested, CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody, Failure,
-    InputExpired, PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCancelled,
-    RunCompleted, RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed,
-    RunStarted, Stage, StepStarted, StopReason, TaskChanged,
+    AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped, AttemptWaiting,
+    CancelCause, CancelRequested, CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody,
+    Failure, InputExpired, PauseReason, ProcessUsage, RequeueReason, RestartRequested,
+    RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued,
+    RunResumed, RunStarted, Stage, StepStarted, StopReason, TaskChanged,
 };
 use errand_model::run::{
     AdoptAttempt, AttemptOutcome, AttemptReport, AttemptUp, AwaitSecrets, Cancel, Command,
@@ -324,6 +324,10 @@ fn events_of_attempts() -> Vec<EventBody> {
             supervisor: process(100),
             host: "here".to_owned(),
             worker: None,
+        }),
+        EventBody::AttemptWaiting(AttemptWaiting {
+            reason: "Unschedulable".to_owned(),
+            message: "0/3 nodes are available".to_owned(),
         }),
         EventBody::TaskChanged(TaskChanged { status: "RUNNING".to_owned(), ports: Vec::new() }),
         EventBody::AttemptExited(AttemptExited { exit_code, usage }),

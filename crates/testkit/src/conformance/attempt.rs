@@ -9,7 +9,7 @@ use errand_agent::log;
 use errand_agent::os;
 use errand_agent::redact::Redactor;
 use errand_agent::target::{
-    AgentOutput, Input, LaunchSpec, SharedAccess, SharedPath, StdoutSpool, Streams,
+    AgentOutput, Input, LaunchSpec, SharedAccess, SharedPath, StartWaits, StdoutSpool, Streams,
 };
 use errand_api::agent_file;
 use errand_model::RunId;
@@ -74,7 +74,8 @@ impl TestAttempt {
         let stdout =
             StdoutSpool { folder: self.folder.path().to_owned(), limit_bytes: STDOUT_LIMIT_BYTES };
         let (log, redactor) = (Arc::new(log), Redactor::default());
-        AgentOutput { log, redactor, tee: None, watcher: None, stdout }
+        let waits = StartWaits::default();
+        AgentOutput { log, redactor, tee: None, watcher: None, stdout, waits }
     }
 
     /// Returns the same with a channel that receives the output as it comes.

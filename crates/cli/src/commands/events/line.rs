@@ -40,6 +40,7 @@ const TELLING: &[Telling] = &[
     ("run.cancelled", &["cause", "by=by", "exit=exit_code", "signal=signal"]),
     ("run.dead_lettered", &["attempts=attempts"]),
     ("attempt.started", &["reason", "lease=epoch", "supervisor=supervisor.pid", "host=host"]),
+    ("attempt.waiting", &["reason", "message"]),
     ("attempt.running", &["pid=process.pid"]),
     ("attempt.task_changed", &["status"]),
     ("attempt.adopted", &["lease=epoch", "supervisor=supervisor.pid", "host=host"]),
