@@ -48,6 +48,14 @@ pub(crate) struct MadeAgent {
     command: Vec<String>,
 }
 
+/// Returns the path of the agent that is to run, where no agent is to be made.
+pub(super) fn given_path(path: Option<&Path>) -> Result<&Path, Failure> {
+    path.ok_or_else(|| {
+        Failure::new(ErrorCode::Usage, "neither an agent nor a command is given")
+            .hint("errand run PATH runs an agent, errand run -- COMMAND a command in this folder")
+    })
+}
+
 impl MadeAgent {
     /// Returns true if an agent is to be made.
     pub(super) const fn is_asked_for(&self) -> bool {

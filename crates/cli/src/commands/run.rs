@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use super::brief_args::BriefArgs;
 use super::busy::Busy;
-use super::made_agent::MadeAgent;
+use super::made_agent::{self, MadeAgent};
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
 use super::{away, family, held_up, named_elsewhere};
@@ -51,7 +51,7 @@ Examples:
                                                       the same with its model calls recorded", crate::args::target_options!()))]
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file
-    #[arg(value_name = "PATH", required_unless_present_any = ["image", "command"])]
+    #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
     #[command(flatten)]
     made: MadeAgent,
@@ -163,7 +163,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         let asked = args.run_input(context)?;
         let made = args.made.for_server(context)?;
         let made = made.as_ref().map(TempDir::path);
-        let path = made.or(args.path.as_deref()).unwrap_or(Path::new("."));
+        let path = made.map_or_else(|| made_agent::given_path(args.path.as_deref()), Ok)?;
         return away::run(context, &remote, (path, &args.common), &asked).await;
     }
     let checked = match check(context, &args) {
@@ -261,7 +261,7 @@ fn check(context: &Context, args: &Args) -> Result<CheckedRunDraft, Failure> {
     let source = if args.made.is_asked_for() {
         submit::made_agent(context, &args.made)?
     } else {
-        submit::read_agent(args.path.as_deref().unwrap_or(Path::new(".")))?
+        submit::read_agent(made_agent::given_path(args.path.as_deref())?)?
     };
     let RunInput { kind, input, options } = args.run_input(context)?;
     RunDraft { source, kind, input, options, service: None }.check(context)
