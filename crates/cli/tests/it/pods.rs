@@ -89,7 +89,7 @@ fn a_run_whose_pod_waits_says_for_what_and_can_be_stopped() {
     let waits = json!({ "reason": "Unschedulable", "message": "0/3 nodes are available" });
     assert_eq!(record(&sandbox, run_id)["attempts"][0]["waits_for"], waits);
     let events = sandbox.errand(["events", run_id]).run().ok().stdout();
-    let told = "attempt.waiting reason=Unschedulable message=0/3 nodes are available";
+    let told = "attempt.waiting Unschedulable 0/3 nodes are available";
     assert!(events.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{events}");
     let _stopped = sandbox.errand(["stop", run_id]).run().ok();
     assert_eq!(record(&sandbox, run_id)["status"], "cancelled");

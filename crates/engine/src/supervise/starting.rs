@@ -30,8 +30,8 @@ pub(super) enum Started {
     Stopped(StoppedFor),
 }
 
-/// Starts or adopts the agent. A launcher is told that the run began before the start takes longer than the
-/// launcher waits.
+/// Starts or adopts the agent. A launcher is told that the run began once the start waits for something, and
+/// before the start takes longer than the launcher waits.
 ///
 /// # Errors
 ///
@@ -66,7 +66,11 @@ pub(super) async fn started(
                     Err(error) => Started::Failed(error),
                 });
             }
-            waiting = waits.next() => note(journal, waiting)?,
+            waiting = waits.next() => {
+                note(journal, waiting)?;
+                channels.say(HelperReport::Began);
+                is_told = true;
+            }
             () = tokio::time::sleep(READY_LIMIT / 2), if !is_told => {
                 channels.say(HelperReport::Began);
                 is_told = true;
