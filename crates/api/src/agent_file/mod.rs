@@ -17,6 +17,7 @@ mod listen;
 mod mcp_server;
 pub(crate) mod names;
 mod of_image;
+mod pointer;
 mod policy;
 mod policy_hook;
 mod problem;

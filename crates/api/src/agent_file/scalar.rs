@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::at::At;
 use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, parse_method};
+use super::pointer::member_pointer;
 use super::quantity::{cpu_millis, memory_bytes, micro_usd};
 use super::reader::Reader;
 use super::references::{
     config, dependency_name, dispatcher, model_route, needed_service, policy_name, skill, tier,
 };
-use super::replay::member_pointer;
 use super::retry_on::retry_on;
 use super::shape::ReadNamed;
 use super::suggest::closest;
