@@ -24,7 +24,6 @@ fn malformed_command_lines_are_refused() {
         (&[], 2, "Usage"),
         (&["frobnicate"], 2, "error[usage]: there is no command \"frobnicate\""),
         (&["run"], 2, "neither an agent nor a command is given"),
-        (&["run", "-d"], 2, "errand run -- COMMAND"),
         (&["run", "--provider", "openai=KEY"], 2, "neither an agent nor a command is given"),
         (&["run", "no-such-folder"], 2, "no-such-folder"),
         (&["run", "empty"], 2, "agent.yaml"),
