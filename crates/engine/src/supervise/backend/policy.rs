@@ -51,40 +51,46 @@ impl AttemptBackend {
         call: &Reserve,
         tool: Option<&CalledTool>,
     ) -> Result<Option<Value>, Refusal> {
-        let (hook, names, facts) = match call.kind {
+        match call.kind {
             ReserveKind::Tool => {
-                let name = call.tool.clone().unwrap_or_default();
-                let facts = json!({
-                    "server": tool.map(|tool| &tool.server),
-                    "name": tool.map_or(&name, |tool| &tool.name),
-                    "arguments": call.arguments, "step": call.step, "cost_usd": call.cost_usd,
-                });
-                let on_server = tool.map(|tool| tool.name.clone());
-                (PolicyHook::BeforeTool, [name].into_iter().chain(on_server).collect(), facts)
+                let asked = || {
+                    let name = call.tool.clone().unwrap_or_default();
+                    let facts = json!({
+                        "server": tool.map(|tool| &tool.server),
+                        "name": tool.map_or(&name, |tool| &tool.name),
+                        "arguments": call.arguments, "step": call.step, "cost_usd": call.cost_usd,
+                    });
+                    let on_server = tool.map(|tool| tool.name.clone());
+                    ([name].into_iter().chain(on_server).collect(), facts)
+                };
+                self.permit(PolicyHook::BeforeTool, asked).await
             }
             ReserveKind::Model => {
-                let model = call.model.clone().unwrap_or_default();
-                let whole = call.provider.as_ref().map(|provider| format!("{provider}/{model}"));
-                let facts = json!({
-                    "provider": call.provider, "model": model, "tokens": call.tokens,
-                    "output_tokens": call.output_tokens, "cost_usd": call.cost_usd,
-                    "step": call.step,
-                });
-                (PolicyHook::BeforeModel, [model].into_iter().chain(whole).collect(), facts)
+                let asked = || {
+                    let model = call.model.clone().unwrap_or_default();
+                    let whole =
+                        call.provider.as_ref().map(|provider| format!("{provider}/{model}"));
+                    let facts = json!({
+                        "provider": call.provider, "model": model, "tokens": call.tokens,
+                        "output_tokens": call.output_tokens, "cost_usd": call.cost_usd,
+                        "step": call.step,
+                    });
+                    ([model].into_iter().chain(whole).collect(), facts)
+                };
+                self.permit(PolicyHook::BeforeModel, asked).await
             }
-        };
-        self.permit(hook, names, facts).await
+        }
     }
 
     /// Asks the policies about a message to another agent.
     pub(super) async fn permit_message(&self, message: &SendMessage) -> Result<(), Refusal> {
-        if !self.policies.has_any {
-            return Ok(());
-        }
-        let call = json!({
-            "to": message.to, "type": message.kind, "payload": message.payload,
-        });
-        self.permit(PolicyHook::OnMessage, vec![message.to.clone()], call).await.map(drop)
+        let asked = || {
+            let call = json!({
+                "to": message.to, "type": message.kind, "payload": message.payload,
+            });
+            (vec![message.to.clone()], call)
+        };
+        self.permit(PolicyHook::OnMessage, asked).await.map(drop)
     }
 
     /// Asks the policies about an artifact.
@@ -93,8 +99,8 @@ impl AttemptBackend {
         name: &str,
         media_type: Option<&str>,
     ) -> Result<(), Refusal> {
-        let call = json!({ "name": name, "media_type": media_type });
-        self.permit(PolicyHook::OnArtifact, vec![name.to_owned()], call).await.map(drop)
+        let asked = || (vec![name.to_owned()], json!({ "name": name, "media_type": media_type }));
+        self.permit(PolicyHook::OnArtifact, asked).await.map(drop)
     }
 
     /// Asks the policies about the result of a tool. Returns the result in its place, if a policy
@@ -104,12 +110,14 @@ impl AttemptBackend {
         answered: AnsweredTool<'_>,
     ) -> Result<Option<Value>, Refusal> {
         let AnsweredTool { key, tool, arguments, result } = answered;
-        let facts = json!({
-            "server": tool.server, "name": tool.name, "arguments": arguments, "step": key,
-            "result": result,
-        });
-        let names = vec![tool.offered.clone(), tool.name.clone()];
-        self.permit(PolicyHook::AfterTool, names, facts).await
+        let asked = || {
+            let facts = json!({
+                "server": tool.server, "name": tool.name, "arguments": arguments, "step": key,
+                "result": result,
+            });
+            (vec![tool.offered.clone(), tool.name.clone()], facts)
+        };
+        self.permit(PolicyHook::AfterTool, asked).await
     }
 
     /// Asks the policies about the answer of a model.
@@ -119,18 +127,22 @@ impl AttemptBackend {
     ) -> Result<(), Refusal> {
         let AnsweredModel { key, provider, model, result } = answered;
         let model = model.unwrap_or_default();
-        let facts = json!({
-            "provider": provider, "model": model, "step": key, "result": result,
-        });
-        let names = vec![model.to_owned(), format!("{provider}/{model}")];
-        self.permit(PolicyHook::AfterModel, names, facts).await.map(drop)
+        let asked = || {
+            let facts = json!({
+                "provider": provider, "model": model, "step": key, "result": result,
+            });
+            (vec![model.to_owned(), format!("{provider}/{model}")], facts)
+        };
+        self.permit(PolicyHook::AfterModel, asked).await.map(drop)
     }
 
     /// Asks the policies about a connection to a host.
     pub(super) async fn permit_egress(&self, to: &EgressTarget) -> Result<(), Refusal> {
-        let facts = json!({ "host": to.host, "port": to.port, "kind": to.kind.as_str() });
-        let names = vec![format!("{}:{}", to.host, to.port)];
-        self.permit(PolicyHook::OnEgress, names, facts).await.map(drop)
+        let asked = || {
+            let facts = json!({ "host": to.host, "port": to.port, "kind": to.kind.as_str() });
+            (vec![format!("{}:{}", to.host, to.port)], facts)
+        };
+        self.permit(PolicyHook::OnEgress, asked).await.map(drop)
     }
 
     /// Returns true if policies decide about answers of models. Policies that cannot be read do.
@@ -139,16 +151,19 @@ impl AttemptBackend {
     }
 
     /// Asks the policies about a call. Returns the payload as a policy changed it, if one did.
+    ///
+    /// `asked` gives the names of what is called, and the call: both are made only if a policy
+    /// decides about such calls, since a call may be large.
     async fn permit(
         &self,
         hook: PolicyHook,
-        names: Vec<String>,
-        call: Value,
+        asked: impl FnOnce() -> (Vec<String>, Value) + Send,
     ) -> Result<Option<Value>, Refusal> {
         let policies = self.policies()?;
         if !policies.decide_at(hook) {
             return Ok(None);
         }
+        let (names, call) = asked();
         let facts = self.journal.look(|run, _| facts_of(run));
         let noted = self.kept(Payload::Json(call.clone()))?;
         let subject = names.first().cloned().unwrap_or_default();
