@@ -45,7 +45,7 @@ impl ModelCallBackend for AttemptBackend {
         let called = self.called(&key, &reservation_id, usage).await?;
         let mut events = vec![self.event_of_call(MODEL_TRY_FAILED, failure).await?];
         events.extend(called.clone());
-        self.record_events(events).await?;
+        self.report_all(events).await?;
         self.settled(&called, &reservation_id).await?;
         self.reserve_model_call(&next).await
     }
@@ -88,16 +88,6 @@ impl AttemptBackend {
             return self.give_back(reservation_id).await;
         }
         self.settle(called).await
-    }
-
-    /// Records events about a call that goes on. They are durable when this returns.
-    async fn record_events(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
-        let report = AttemptReport { attempt: self.attempt, events };
-        let recorded = self.journal.record_with(|_, _| Ok(Command::AttemptReport(report)), &[]);
-        let (decision, seq) = recorded.map_err(|error| refusal(&error.into()))?;
-        self.journal.durable(seq).await.map_err(|error| refusal(&error.into()))?;
-        self.order_now(decision.effects).await;
-        Ok(())
     }
 
     /// Reserves a part of the budget, and waits as long as a policy asks a person: a client of a
