@@ -220,7 +220,8 @@ impl ExternalPolicy {
 
     fn check(&self, reader: &mut Reader, at: &At<'_>) {
         if self.command.is_empty() == self.url.is_none() {
-            let hint = "write command: [./decide.py], or url: https://policies.example/decide";
+            let hint = "write command: [/opt/policies/decide.py], or url: \
+                        https://policies.example/decide";
             reader.report_hint(at, "an external policy has one of command and url", hint);
         }
         let host = self.url.as_deref().and_then(|url| url.split('/').nth(2));
