@@ -10,12 +10,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes of a connection so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(Arc<(AtomicU64, AtomicU64)>);
+pub(crate) struct Counts(Arc<ByteCounts>);
+
+#[derive(Debug, Default)]
+struct ByteCounts {
+    /// Bytes to the host.
+    sent: AtomicU64,
+    /// Bytes from the host.
+    received: AtomicU64,
+}
 
 impl Counts {
     /// Returns the bytes that were sent to the host, and those that were received.
     pub(crate) fn both(&self) -> (u64, u64) {
-        (self.0.0.load(Ordering::Relaxed), self.0.1.load(Ordering::Relaxed))
+        (self.0.sent.load(Ordering::Relaxed), self.0.received.load(Ordering::Relaxed))
     }
 }
 
@@ -35,7 +43,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = buffer.filled().len() - before;
-        self.counts.0.1.fetch_add(read as u64, Ordering::Relaxed);
+        self.counts.0.received.fetch_add(read as u64, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -47,7 +55,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.counts.0.0.fetch_add(written as u64, Ordering::Relaxed);
+        self.counts.0.sent.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
