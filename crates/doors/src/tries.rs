@@ -35,7 +35,7 @@ pub(crate) struct AskedRequest {
     pub(crate) way: Option<Arc<RouteWay>>,
 }
 
-/// One try of a call.
+/// A try of a call: the request to one of its models.
 #[derive(Clone, Debug)]
 pub(crate) struct CallTry {
     /// Number of the try, from 1.

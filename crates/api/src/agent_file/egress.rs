@@ -24,7 +24,7 @@ pub enum EgressPort {
     Unnamed,
     /// All of them.
     Any,
-    /// One of them.
+    /// The port of this number.
     One(u16),
 }
 

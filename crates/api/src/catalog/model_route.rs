@@ -31,7 +31,7 @@ pub struct RouteEntry {
     pub r#match: String,
     /// Model and provider that are called first.
     pub to: RouteTarget,
-    /// Those that are called when the one before gives no answer, in this order.
+    /// Models and providers that are called when the one before gives no answer, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub fallback: Vec<RouteTarget>,

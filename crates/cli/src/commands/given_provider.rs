@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// Value of `--provider` as it was typed.
 ///
-/// It is read after the command line: a refusal of the command line prints the whole value, which may
+/// The text is read after the command line: a refusal of the command line prints the whole value, which may
 /// have a key in it.
 #[derive(Clone, Debug)]
 pub(super) struct GivenProvider(String);

@@ -98,7 +98,7 @@ impl SeenPaths {
         seen.add(Path::new(SHARED_MEMORY), Seen::Private(folders.memory.clone()));
         seen.add_needed(spec);
         seen.add_of_run(spec);
-        // It lies in a folder that the agent sees, and has all that the agent sees once more.
+        // The root of the sandbox lies in a folder that the agent sees: everything would be seen twice.
         seen.add(&folders.all, Seen::Hidden);
         for (paths, what) in [(&sandbox.read, Seen::Read), (&sandbox.write, Seen::Write)] {
             for path in paths {
