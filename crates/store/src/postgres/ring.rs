@@ -12,10 +12,21 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::connect::Purpose;
 use super::db::Db;
-use super::failure::Failure;
+use super::failure::{Failure, FailureRemedy};
 
 /// Interval at which the process that rotates the rings checks them.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// Wait for the lock that excludes a vacuum. No transaction waits behind it; the server cancels
+/// an automatic one that is waited for after `deadlock_timeout`, which is a second by default.
+const VACUUM_WAIT: Duration = Duration::from_secs(3);
+
+/// First wait for the lock that empties a partition: all claims wait behind it.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// Upper bound of that wait, which doubles with each failure: on a busy server, transactions that use
+/// the partition may overlap for longer than the first one.
+const LONGEST_WAIT: Duration = Duration::from_millis(320);
 
 /// Interval at which another process that commits tries to take them over.
 const RETRY: Duration = Duration::from_secs(2);
@@ -106,7 +117,11 @@ pub(super) async fn keep_turning(shared: Arc<Shared>) {
         if commits != seen {
             (seen, idle_since) = (commits, Instant::now());
             // A failed step is repeated in the next round, perhaps by another process.
-            keeper = look(&shared, keeper).await.ok();
+            tokio::select! {
+                looked = look(&shared, keeper.take()) => keeper = looked.ok(),
+                // The server rolls back what was begun.
+                () = shared.driver.closed() => return,
+            }
         } else if idle_since.elapsed() >= IDLE {
             // The end of the session leaves the rings to a process that commits.
             keeper = None;
@@ -119,17 +134,18 @@ struct Keeper {
     db: Db,
     /// True if the session has the lock of the one that rotates them.
     keeps: bool,
+    /// Wait for the lock that empties a partition, by ring.
+    waits: [Duration; RINGS.len()],
 }
 
 impl Keeper {
     /// Opens a session. The server ends it if its process is suspended.
     async fn open(shared: &Shared) -> Result<Self, Failure> {
-        const LIMITS: &str = "SET lock_timeout = '20ms'; \
-             SELECT set_config(name, '10s', false) FROM pg_settings \
+        const LIMIT: &str = "SELECT set_config(name, '10s', false) FROM pg_settings \
              WHERE name = 'idle_session_timeout'";
         let db = shared.connect(Purpose::Write).await?;
-        db.batch(LIMITS).await?;
-        Ok(Self { db, keeps: false })
+        db.batch(LIMIT).await?;
+        Ok(Self { db, keeps: false, waits: [FIRST_WAIT; RINGS.len()] })
     }
 
     /// Takes the lock, unless another session has it.
@@ -150,14 +166,24 @@ async fn look(shared: &Shared, keeper: Option<Keeper>) -> Result<Keeper, Failure
     };
     keeper.try_lock().await?;
     if keeper.keeps {
-        let db = &keeper.db;
+        let Keeper { db, waits, .. } = &mut keeper;
         let is_pinned = is_pinned(db).await?;
-        for ring in &RINGS {
-            if ring.is_full(db, is_pinned).await? {
-                end(db, ring.turn(db).await).await?;
+        for (ring, wait) in RINGS.iter().zip(waits) {
+            let emptied = if ring.is_full(db, is_pinned).await? {
+                ring.turn(db, *wait).await
             } else if ring.rest == Rest::Moves {
-                end(db, ring.tidy(db).await).await?;
+                ring.tidy(db, *wait).await
+            } else {
+                continue;
+            };
+            match &emptied {
+                Ok(()) => *wait = FIRST_WAIT,
+                Err(failure) if failure.remedy() == FailureRemedy::Again => {
+                    *wait = LONGEST_WAIT.min(*wait * 2);
+                }
+                Err(_) => {}
             }
+            end(db, emptied).await?;
         }
     }
     Ok(keeper)
@@ -201,18 +227,18 @@ impl Ring {
     }
 
     /// Rotates to the next partition, once that is empty.
-    async fn turn(&self, db: &Db) -> Result<(), Failure> {
+    async fn turn(&self, db: &Db, wait: Duration) -> Result<(), Failure> {
         const TURN: &str = "UPDATE rings SET current = $2, \
              turned_at_ms = (extract(epoch FROM now()) * 1000)::bigint WHERE name = $1";
         let next = (self.begin(db).await? + 1) % PARTITIONS;
-        self.empty(db, next).await?;
+        self.empty(db, next, wait).await?;
         db.execute(TURN, &[&self.name, &next]).await.map(drop)
     }
 
     /// Empties the previous partition.
-    async fn tidy(&self, db: &Db) -> Result<(), Failure> {
+    async fn tidy(&self, db: &Db, wait: Duration) -> Result<(), Failure> {
         let last = (self.begin(db).await? + PARTITIONS - 1) % PARTITIONS;
-        self.empty(db, last).await
+        self.empty(db, last, wait).await
     }
 
     /// Begins a transaction under the ring's lock. Returns the partition for new rows.
@@ -228,21 +254,24 @@ impl Ring {
         Ok(current.map_or(Ok(0), |row| row.try_get(0))?)
     }
 
-    /// Empties a partition; fails if it is in use, or too many rows remain.
-    async fn empty(&self, db: &Db, partition: i16) -> Result<(), Failure> {
+    /// Empties a partition; fails if it is in use for longer than `wait`, or too many rows remain.
+    async fn empty(&self, db: &Db, partition: i16, wait: Duration) -> Result<(), Failure> {
         let table = format!("{}_{partition}", self.name);
         let size = format!("SELECT pg_relation_size('{table}') > 0");
         let is_used = db.query_first(&size, &[]).await?;
         if !is_used.map_or(Ok(false), |row| row.try_get(0))? {
             return Ok(());
         }
-        db.batch(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await?;
+        lock(db, (&table, "SHARE UPDATE EXCLUSIVE"), VACUUM_WAIT).await?;
         if self.rest == Rest::Moves {
             let count = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT $1) AS few");
             let left = db.query_first(&count, &[&(MOVED_LIMIT + 1)]).await?;
             if left.map_or(Ok(0), |row| row.try_get::<_, i64>(0))? > MOVED_LIMIT {
                 return Err(Failure::Unexpected("much is left in a partition"));
             }
+        }
+        lock(db, (&table, "ACCESS EXCLUSIVE"), wait).await?;
+        if self.rest == Rest::Moves {
             let Self { name, columns, .. } = self;
             db.batch(&format!(
                 "INSERT INTO {name} (ring, {columns}) SELECT current, {columns} \
@@ -252,4 +281,11 @@ impl Ring {
         }
         db.batch(&format!("TRUNCATE {table}")).await
     }
+}
+
+/// Locks a table until the end of the transaction; fails after `wait`.
+async fn lock(db: &Db, (table, mode): (&str, &str), wait: Duration) -> Result<(), Failure> {
+    let wait_ms = wait.as_millis();
+    db.batch(&format!("SET LOCAL lock_timeout = {wait_ms}; LOCK TABLE {table} IN {mode} MODE"))
+        .await
 }
