@@ -193,6 +193,22 @@ pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns an event's data with the members that [`shorten`] moved to the blob store.
+///
+/// # Errors
+///
+/// If a blob is missing, damaged, or no JSON.
+pub fn restored(blobs: &Blobs, mut data: Value) -> Result<Value, Error> {
+    for member in data.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+        let digest = member[SHORTENED]["digest"].as_str().and_then(|text| text.parse().ok());
+        let Some(digest) = digest else { continue };
+        let bytes = blobs.get(&digest)?;
+        *member = serde_json::from_slice(&bytes)
+            .map_err(|error| PayloadRefused { reason: error.to_string() })?;
+    }
+    Ok(data)
+}
+
 /// Returns the stored name of an enum variant without data.
 pub(crate) fn stored_word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {

@@ -56,7 +56,14 @@ const LAYERS: &[Layer] = &[
     Layer { name: "errand-agent", may_use: &["errand-model", "errand-api"] },
     Layer {
         name: "errand-engine",
-        may_use: &["errand-model", "errand-api", "errand-store", "errand-agent", "errand-policy"],
+        may_use: &[
+            "errand-model",
+            "errand-api",
+            "errand-store",
+            "errand-agent",
+            "errand-policy",
+            "errand-wire",
+        ],
     },
     Layer {
         name: "errand-gateway",

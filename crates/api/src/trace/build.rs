@@ -4,7 +4,7 @@ mod events;
 
 use std::collections::BTreeMap;
 
-use errand_model::event::Event;
+use errand_model::event::{Event, ReplayDiverged};
 use errand_model::run::{Run, Status};
 use errand_model::{RunId, Timestamp};
 
@@ -34,6 +34,7 @@ pub struct TraceBuilder {
     coordinates: bool,
     /// Attempts so far.
     attempts: u32,
+    divergence: Option<ReplayDiverged>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl TraceBuilder {
             inherited: None,
             coordinates: false,
             attempts: 0,
+            divergence: None,
         };
         builder.idle = builder.open(ROOT, span(SpanKind::Wait, "pending".to_owned(), created_at));
         builder
@@ -85,6 +87,7 @@ impl TraceBuilder {
             "step" => self.step(at, verb, &data),
             "approval" | "input" => self.ask(at, noun, verb, &data),
             "wake" => self.wake(at, verb, &data),
+            "replay" => self.divergence = serde_json::from_str(&event.data).ok(),
             _ => self.call(at, &event.kind, &data),
         }
     }
@@ -124,6 +127,7 @@ impl TraceBuilder {
         if let Some(root) = self.nodes.first_mut() {
             (root.span.outcome, root.span.error) = outcome_of(status);
         }
+        let divergence = self.divergence.take();
         let run_span = self.into_tree();
         Trace {
             schema: TRACE_SCHEMA,
@@ -131,6 +135,7 @@ impl TraceBuilder {
             status: status.name().to_owned(),
             is_live: !status.is_terminal(),
             summary: summary::of(&run_span),
+            divergence,
             run: run_span,
         }
     }

@@ -11,7 +11,7 @@ mod summary;
 
 use std::time::Duration;
 
-use errand_model::event::ChildUsage;
+use errand_model::event::{ChildUsage, ReplayDiverged};
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use schemars::JsonSchema;
@@ -38,6 +38,10 @@ pub struct Trace {
     pub is_live: bool,
     /// Dominant spans.
     pub summary: Summary,
+    /// First difference of a strict replay from the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub divergence: Option<ReplayDiverged>,
     /// The run itself; everything else is below it.
     pub run: Span,
 }

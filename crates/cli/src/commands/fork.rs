@@ -4,6 +4,7 @@ use errand_api::gateway::run::ForkRequest;
 use errand_engine::again;
 
 use super::away::{ServerRun, typed_input};
+use super::calls;
 use super::run::carry_on;
 use super::submit;
 use crate::context::Context;
@@ -18,8 +19,8 @@ that is now. `errand trace RUN NEW-RUN` shows both beside each other.")]
 pub(crate) struct Args {
     /// The run
     run: String,
-    /// The key of the first step to be done anew
-    #[arg(long, value_name = "KEY")]
+    /// The first step to be done anew: its key, or the number of its call in `errand calls`
+    #[arg(long, value_name = "KEY|N")]
     from_step: String,
     /// Send the model calls that are made anew by this route of the catalog: to another model
     #[arg(long, value_name = "NAME")]
@@ -39,9 +40,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
+    let from_step = calls::step_key(&place, &run_id, args.from_step).await?;
     match &place {
         RegistryOrServer::Here(engine) => {
-            let mut submission = again::fork(engine, &run_id, &args.from_step).await?;
+            let mut submission = again::fork(engine, &run_id, &from_step).await?;
             if let Some(input) = &args.input {
                 submission.input = Some(submit::payload(input)?);
             }
@@ -53,8 +55,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         RegistryOrServer::There(remote) => {
             let input = args.input.as_deref().map(typed_input).transpose()?;
-            let request =
-                ForkRequest { from_step: args.from_step, input, model_route: args.model_route };
+            let request = ForkRequest { from_step, input, model_route: args.model_route };
             let record = remote.fork(&run_id, &request).await?;
             ServerRun { context, remote, detached: args.detach, json: args.json }
                 .carry_on(record)

@@ -23,6 +23,7 @@ pub(crate) mod context;
 pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod detached;
+mod difference;
 mod dispatcher;
 pub(crate) mod dlq;
 pub(crate) mod events;

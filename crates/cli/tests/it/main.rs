@@ -84,6 +84,7 @@ mod recovery;
 mod reference;
 mod remote;
 mod remove;
+mod replay_differences;
 mod replays;
 mod retention;
 mod retries;

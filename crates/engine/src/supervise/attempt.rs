@@ -63,14 +63,15 @@ pub(super) async fn run(
         }
     }
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
-    let replayed = match Replayed::of(engine, journal, &backend).await {
-        Ok(replayed) => replayed,
-        Err(error) => {
-            fail(journal, channels, outcome::of_replay(&error)).await?;
-            kept::remove(engine, &run.id);
-            return Ok(());
-        }
-    };
+    let replayed =
+        match Replayed::of(engine, journal, &backend, &prepared.parcel.agent.replay).await {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                fail(journal, channels, outcome::of_replay(&error)).await?;
+                kept::remove(engine, &run.id);
+                return Ok(());
+            }
+        };
     let door = prepared.door.take();
     let agent = PreparedAgent { prepared: &prepared, backend, replayed, door };
     match begun(engine, journal, channels, agent).await {
@@ -102,7 +103,7 @@ pub(super) async fn adopt(
     let parcel = equipment::open(engine, &run)?;
     let mut prepared = prepare_adoption(engine, &run, parcel)?;
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
-    let replayed = Replayed::of(engine, journal, &backend).await?;
+    let replayed = Replayed::of(engine, journal, &backend, &prepared.parcel.agent.replay).await?;
     let door = prepared.door.take();
     let agent = PreparedAgent { prepared: &prepared, backend, replayed, door };
     match begun(engine, journal, channels, agent).await {

@@ -121,3 +121,9 @@ pub struct ReplayDiverged {
     /// Value of the replay; `None`: no such thing occurred.
     pub found: Option<String>,
 }
+    /// JSON pointer to the first member in which the requests of a call differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Difference of the two requests of a call, by member and by line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,

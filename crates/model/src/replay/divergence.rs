@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::excerpt;
+use super::{RequestDifference, excerpt};
 use crate::{Digest, Payload};
 
 /// The first thing that a replay does otherwise.
@@ -16,6 +16,10 @@ pub struct Divergence {
     pub expected: Option<String>,
     /// Value of the replay, shortened likewise; `None`: nothing.
     pub found: Option<String>,
+    /// JSON pointer to the first member that differs, of a call.
+    pub path: Option<String>,
+    /// Difference of the two requests of a call, by member and by line.
+    pub diff: Option<String>,
 }
 
 impl Divergence {
@@ -27,7 +31,21 @@ impl Divergence {
             what: what.into(),
             expected: expected.map(|_| left),
             found: found.map(|_| right),
+            path: None,
+            diff: None,
         }
+    }
+
+    /// Two requests of calls; the recorded one is that which the replay comes nearest to.
+    #[must_use]
+    pub fn of_requests(
+        what: &str,
+        recorded: &str,
+        replayed: &str,
+        found: RequestDifference,
+    ) -> Self {
+        let RequestDifference { path, diff, .. } = found;
+        Self { path, diff: Some(diff), ..Self::new(what, Some(recorded), Some(replayed)) }
     }
 
     /// Returns the difference with the step in which it occurred.

@@ -25,7 +25,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-fn first_difference(left: &str, right: &str) -> usize {
+pub(super) fn first_difference(left: &str, right: &str) -> usize {
     left.chars().zip(right.chars()).take_while(|(left, right)| left == right).count()
 }
 
@@ -45,7 +45,7 @@ fn part(lines: &[&str], from: usize, differs: usize, at: usize) -> String {
 }
 
 /// A line, or the part of a long one around character `at`.
-fn shortened(line: &str, at: usize) -> String {
+pub(super) fn shortened(line: &str, at: usize) -> String {
     if line.chars().count() <= LINE_CHARS {
         return line.to_owned();
     }

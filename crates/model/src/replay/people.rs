@@ -1,15 +1,17 @@
 //! Questions of the recorded run to people, and their answers. A replay asks no person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::divergence::Divergence;
-use crate::event::{ApprovalRequested, InputRequested, QuestionEvent};
+use crate::event::{ApprovalRequested, InputRequested, PolicyDecided, QuestionEvent};
 
 /// The questions of a record, by their ids.
 #[derive(Clone, Debug, Default)]
 pub struct PeopleRecord {
     approvals: BTreeMap<String, Question>,
     inputs: BTreeMap<String, Question>,
+    /// Hook and subject of each call about which a policy asked a person. A replay asks no policy.
+    of_policies: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,8 +28,10 @@ impl PeopleRecord {
     pub(super) fn take_in(&mut self, in_step: bool, event: QuestionEvent<'_>) {
         let settled = match event {
             QuestionEvent::ApprovalRequested(asked) => {
-                let question =
-                    Question { shown: approval(asked), is_settled: false, is_due: !in_step };
+                // A policy says that it asks before the question is put.
+                let of_policy = (asked.action.clone(), asked.target.clone());
+                let is_due = !in_step && !self.of_policies.contains(&of_policy);
+                let question = Question { shown: approval(asked), is_settled: false, is_due };
                 self.approvals.entry(asked.approval_id.clone()).or_insert(question);
                 None
             }
@@ -43,6 +47,14 @@ impl PeopleRecord {
         };
         if let Some(question) = settled {
             question.is_settled = true;
+        }
+    }
+
+    /// Takes in a decision of a policy.
+    pub(super) fn note_policy(&mut self, decided: &PolicyDecided) {
+        if decided.verdict == "ask" {
+            let subject = decided.subject.clone().unwrap_or_default();
+            self.of_policies.insert((decided.hook.clone(), subject));
         }
     }
 

@@ -208,6 +208,20 @@ impl RecordedRun {
         }
     }
 
+    /// Returns whether the record has a step.
+    pub fn has_step(&self, key: &str) -> bool {
+        self.steps.contains_key(key)
+    }
+
+    /// Returns the keys of the steps of that kind which the replay has not begun, in their order.
+    pub fn unbegun_of(&self, kind: &str) -> Vec<String> {
+        let steps = self.order.iter().filter_map(|key| self.steps.get(key));
+        let is_open = |step: &&Recorded| {
+            step.begun == 0 && !step.is_inherited && step.started.kind.as_deref() == Some(kind)
+        };
+        steps.filter(is_open).map(|step| step.started.key.clone()).collect()
+    }
+
     /// Returns the events that the command of a step left.
     pub fn within(&self, key: &str) -> StepContents {
         self.steps.get(key).map(|step| step.within.clone()).unwrap_or_default()

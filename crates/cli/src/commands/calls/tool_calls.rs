@@ -26,6 +26,11 @@ pub(super) fn of(event: &Event) -> Option<ToolCallShown> {
     Some(ToolCallShown { attempt: event.attempt, at_ms: event.at.as_millis(), call })
 }
 
+/// Returns the key of the step of a call.
+pub(super) fn step(shown: &ToolCallShown) -> Option<String> {
+    shown.call["step"].as_str().map(str::to_owned)
+}
+
 /// Returns the line about a call; `is_full`: with all of its arguments.
 pub(super) fn summary(shown: &ToolCallShown, is_full: bool) -> String {
     let call = &shown.call;

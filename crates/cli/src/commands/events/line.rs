@@ -104,7 +104,7 @@ const TELLING: &[Telling] = &[
             "reason",
         ],
     ),
-    ("replay.diverged", &["step=step", "what", "expected=expected", "found=found"]),
+    ("replay.diverged", &["step=step", "what", "at=path", "expected=expected", "found=found"]),
     ("checkback.refused", &["status=status", "code", "message"]),
     (
         "model.called",

@@ -6,9 +6,10 @@ use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, view};
-use errand_model::event::{CancelCause, ReplayDiverged};
+use errand_model::event::CancelCause;
 use errand_model::run::Status;
 
+use crate::commands::difference;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -57,43 +58,10 @@ fn text(result: &Comparison) -> String {
     let run_id = &result.replay_run_id;
     let of = result.run_id.as_ref().map_or_else(String::new, ToString::to_string);
     if let Some(diverged) = &result.divergence {
-        return format!("replay {run_id} differs from run {of}\n\n{}", difference(diverged));
+        return format!("replay {run_id} differs from run {of}\n\n{}", difference::text(diverged));
     }
     if let Some(error) = &result.error {
         return format!("replay {run_id} of run {of} failed: {error}");
     }
     format!("replay {run_id} is identical with run {of}: {}", result.compared.join(", "))
-}
-
-/// Returns both sides of the difference in the form of a diff.
-fn difference(diverged: &ReplayDiverged) -> String {
-    let ReplayDiverged { step, what, expected, found } = diverged;
-    let at = step.as_ref().map_or_else(String::new, |step| format!(" at step {step:?}"));
-    let mut lines = vec![format!("{what}{at}")];
-    lines.push("--- recorded".to_owned());
-    lines.push("+++ replayed".to_owned());
-    let expected: Vec<&str> = expected.as_deref().unwrap_or_default().lines().collect();
-    let found: Vec<&str> = found.as_deref().unwrap_or_default().lines().collect();
-    let before = expected.iter().zip(&found).take_while(|(left, right)| left == right).count();
-    let rest = (&expected[before..], &found[before..]);
-    let after = rest
-        .0
-        .iter()
-        .rev()
-        .zip(rest.1.iter().rev())
-        .take_while(|(left, right)| left == right)
-        .count();
-    lines.extend(expected[..before].iter().map(|line| format!("  {line}")));
-    let sides = [("-", rest.0), ("+", rest.1)];
-    for (sign, side) in sides {
-        lines.extend(side[..side.len() - after].iter().map(|line| format!("{sign} {line}")));
-    }
-    lines.extend(rest.0[rest.0.len() - after..].iter().map(|line| format!("  {line}")));
-    if diverged.expected.is_none() {
-        lines.push("(the record has nothing of the sort)".to_owned());
-    }
-    if diverged.found.is_none() {
-        lines.push("(the replay has nothing of the sort)".to_owned());
-    }
-    lines.join("\n")
 }

@@ -11,6 +11,7 @@ use errand_engine::view::TraceAsk;
 use errand_model::coordination::DEPTH_LIMIT;
 use serde_json::json;
 
+use super::difference;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -69,6 +70,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             let width = args.width.map_or_else(|| width(context), usize::from);
             for trace in all {
                 context.printer.bytes(layout::draw(trace, width).as_bytes())?;
+                if let Some(diverged) = &trace.divergence {
+                    context.printer.line(&difference::text(diverged))?;
+                }
             }
             if all.len() > 1 {
                 context.printer.line(&compare::table(all))?;

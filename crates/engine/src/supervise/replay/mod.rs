@@ -8,6 +8,7 @@ mod backend;
 mod messages;
 mod model_calls;
 mod people;
+mod requests;
 mod session;
 mod settle;
 mod streams;
@@ -17,11 +18,13 @@ mod translate;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_agent::agent_api::Refusal;
+use errand_api::agent_file::AgentReplay;
 use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::event::{EventBody, Failure, ReplayDiverged, ReplayPolicy};
 use errand_model::replay::{Divergence, RecordedRun};
 use errand_model::run::Run;
+use errand_wire::IgnorePointer;
 use tokio::sync::watch;
 
 use super::backend::AttemptBackend;
@@ -40,6 +43,8 @@ pub(super) struct Replayed {
     asked: Run,
     record: Mutex<RecordedRun>,
     translate: Translate,
+    /// Members that digests of requests leave out, besides those of their formats.
+    ignored: Vec<IgnorePointer>,
     talk: Mutex<session::SessionReplay>,
     failed: watch::Sender<Option<Failure>>,
 }
@@ -54,6 +59,7 @@ impl Replayed {
         engine: &Engine,
         journal: &Journal,
         journaled: &Arc<AttemptBackend>,
+        settings: &AgentReplay,
     ) -> Result<Option<Arc<Self>>, Error> {
         let (own, replay) = journal.look(|run, _| (run.clone(), run.spec.replay.clone()));
         let Some(replay) = replay.filter(|replay| replay.policy == ReplayPolicy::Strict) else {
@@ -66,6 +72,8 @@ impl Replayed {
             engine: engine.clone(),
             journaled: Arc::clone(journaled),
             translate: Translate::new(&own, &run),
+            // The door has refused what is no pointer.
+            ignored: settings.ignore.iter().filter_map(|it| it.parse().ok()).collect(),
             of: replay.of,
             asked: run,
             record: Mutex::new(record),
@@ -105,8 +113,15 @@ impl Replayed {
 
     /// Records the first difference; later ones are its consequences.
     async fn fail(&self, divergence: Divergence) -> Failure {
-        let Divergence { step, what, expected, found } = divergence;
-        let mut failure = of_divergence(&what, &self.of);
+        let Divergence { step, what, expected, found, path, diff } = divergence;
+        let shown = match (&step, &diff) {
+            (Some(step), Some(_)) => {
+                let at = path.as_ref().map(|path| format!(", first at {path}")).unwrap_or_default();
+                format!("{what} {step}{at}")
+            }
+            (Some(_) | None, Some(_) | None) => what.clone(),
+        };
+        let mut failure = of_divergence(&shown, &self.of);
         failure.step.clone_from(&step);
         let mut is_first = false;
         self.failed.send_if_modified(|failed| {
@@ -117,7 +132,7 @@ impl Replayed {
             is_first
         });
         if is_first {
-            let diverged = ReplayDiverged { step, what, expected, found };
+            let diverged = ReplayDiverged { step, what, expected, found, path, diff };
             // If it cannot be recorded, this process has lost the attempt, which ends for that.
             drop(self.journaled.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);
         }

@@ -12,6 +12,7 @@ use super::Replayed;
 impl ModelCallBackend for Replayed {
     /// Serves the call from the record: no provider is called and nothing is spent.
     async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal> {
+        self.check_model_call(&call).await?;
         match self.begin_step(&call.key, call.step).await? {
             StepBegun::Done(result) => Ok(ModelCallBegun::Recorded(result)),
             StepBegun::Failed { error, .. } => Ok(ModelCallBegun::Failed(error)),

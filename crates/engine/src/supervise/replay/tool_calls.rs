@@ -27,6 +27,7 @@ impl EgressBackend for Replayed {
 impl ToolCallBackend for Replayed {
     /// Serves the call from the record: no server is called and nothing is spent.
     async fn begin_tool_call(&self, call: ToolCallStart) -> Result<ToolCallBegun, Refusal> {
+        self.check_tool_call(&call).await?;
         match self.begin_step(&call.key, call.step).await? {
             StepBegun::Done(result) => Ok(ToolCallBegun::Recorded(result.output)),
             StepBegun::Failed { error, .. } => Ok(ToolCallBegun::Failed(error)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Outcome, Recorded, RecordedRun, Served, StepContents, said};
 use crate::EventContext;
 use crate::event::{
-    AttemptEvent, Event, EventBody, EventGroup, ResultEvent, StepEvent, StepStarted,
+    AttemptEvent, Event, EventBody, EventGroup, LimitEvent, ResultEvent, StepEvent, StepStarted,
 };
 
 impl RecordedRun {
@@ -22,6 +22,9 @@ impl RecordedRun {
             EventGroup::Reported(reported) => {
                 let track = self.reported.entry(reported.type_name().to_owned()).or_default();
                 track.record(attempt, said(reported.data()), in_step);
+            }
+            EventGroup::Limit(LimitEvent::PolicyDecided(decided)) => {
+                self.people.note_policy(decided);
             }
             EventGroup::Attempt(_)
             | EventGroup::Run(_)
