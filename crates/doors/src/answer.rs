@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use errand_model::Payload;
+use errand_wire::UsageChunkFilter;
 use hyper::Response;
 use hyper::body::Bytes;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -57,13 +58,17 @@ impl RecordedAnswer {
         }
     }
 
-    /// Returns the response with the answer; `None` if its body is damaged.
-    pub(crate) fn into_response(self) -> Option<Response<DoorBody>> {
+    /// Returns the response with the answer; `None` if its body is damaged. `drops_usage`: the chunk of
+    /// a stream that has only the usage is left out.
+    pub(crate) fn into_response(self, drops_usage: bool) -> Option<Response<DoorBody>> {
         let body = match (self.body, self.body_base64) {
             (Some(text), _) => Bytes::from(text),
             (None, Some(text)) => BASE64_STANDARD.decode(text).ok()?.into(),
             (None, None) => Bytes::new(),
         };
+        let content_type = self.headers.get(CONTENT_TYPE.as_str()).and_then(Value::as_str);
+        let is_stream = content_type.is_some_and(|it| it.starts_with("text/event-stream"));
+        let body = if drops_usage && is_stream { without_usage(&body) } else { body };
         let mut response = response(self.status, body);
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
@@ -72,4 +77,13 @@ impl RecordedAnswer {
         }
         Some(response)
     }
+}
+
+/// Returns a stream without the chunk that has only the usage.
+fn without_usage(body: &[u8]) -> Bytes {
+    let mut kept = Vec::with_capacity(body.len());
+    let mut filter = UsageChunkFilter::default();
+    filter.push(body, &mut |part| kept.extend_from_slice(part));
+    filter.finish(&mut |part| kept.extend_from_slice(part));
+    kept.into()
 }

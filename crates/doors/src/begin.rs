@@ -5,8 +5,8 @@ use std::sync::Arc;
 use errand_agent::agent_api::{ModelCallBegun, ModelCallStart, StepCall, StepCallResult};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
-use errand_wire::WireCall;
 use errand_wire::refusal::RefusalCause;
+use errand_wire::{InstructedRequest, WireCall};
 use hyper::Response;
 use serde_json::{Map, Value};
 
@@ -56,6 +56,7 @@ pub(crate) async fn answer(door: &Arc<DoorContext>, request: CallRequest) -> Res
             Ok(begun) => {
                 // The client reads the transcript.
                 drop(say);
+                let request = instructed(request, begun.instruction.as_deref());
                 pump(&context, request, made, begun).run().await;
             }
             Err(response) => {
@@ -82,14 +83,22 @@ async fn handed_on(shape: ClientShape, reader: TranscriptReader) -> Response<Doo
     }
 }
 
-/// Begins a call in the journal. Returns the key of its step and its reservation, or the response to
-/// a call that is not to be made.
+/// A call that is to be made.
+struct BegunCall {
+    /// Key of its step.
+    key: String,
+    reservation_id: String,
+    /// Text that its request is to carry too.
+    instruction: Option<String>,
+}
+
+/// Begins a call in the journal. Returns the response to a call that is not to be made.
 async fn begin(
     door: &DoorContext,
     request: &CallRequest,
     occurrence: &Occurrence,
-) -> Result<(String, String), Box<Response<DoorBody>>> {
-    let CallRequest { call, shape, first, .. } = request;
+) -> Result<BegunCall, Box<Response<DoorBody>>> {
+    let CallRequest { call, shape, first, asked, .. } = request;
     let key = key(call, occurrence.number);
     let step = StepCall {
         kind: Some(STEP_KIND.to_owned()),
@@ -99,17 +108,20 @@ async fn begin(
     };
     let reserve = request.expected.reserve(first.provider.name.as_str(), first.model.as_deref());
     let (data, body) = requested(door, request);
-    let start = ModelCallStart { key: key.clone(), step, reserve, request: Some(data) };
+    let takes_instruction = door.backend().may_instruct()
+        && InstructedRequest::of(call.format, &asked.body, "").is_some();
+    let request = Some(data);
+    let start = ModelCallStart { key: key.clone(), step, reserve, request, takes_instruction };
     match door.backend().begin_model_call(start).await {
-        Ok(ModelCallBegun::Call { reservation_id }) => {
+        Ok(ModelCallBegun::Call { reservation_id, instruction }) => {
             if let Some(body) = body {
                 door.recorder().keep(body);
             }
-            Ok((key, reservation_id))
+            Ok(BegunCall { key, reservation_id, instruction })
         }
         Ok(ModelCallBegun::Recorded(result)) => {
             door.ledger().completed(occurrence);
-            Err(Box::new(recorded(*shape, result)))
+            Err(Box::new(recorded(*shape, result, first.drops_usage)))
         }
         Ok(ModelCallBegun::Failed(failure)) => {
             door.ledger().failed(occurrence);
@@ -120,6 +132,19 @@ async fn begin(
             Err(Box::new(shape.of_backend(&refusal)))
         }
     }
+}
+
+/// Puts a text of errand's own into a request.
+fn instructed(mut request: CallRequest, text: Option<&str>) -> CallRequest {
+    let CallRequest { call, asked, .. } = &mut request;
+    let change = text.and_then(|text| InstructedRequest::of(call.format, &asked.body, text));
+    if let Some(change) = change {
+        asked.body = change.apply(&asked.body).into();
+        if let Some(first) = asked.attempt(1, call) {
+            request.first = first;
+        }
+    }
+    request
 }
 
 /// Returns the data of the event with a request, and its body as it is kept.
@@ -148,9 +173,11 @@ fn key(call: &WireCall, number: usize) -> String {
     format!("{}/{}/{number}", call.format.as_str(), &hex[..hex.len().min(KEY_DIGITS)])
 }
 
-fn recorded(shape: ClientShape, result: StepCallResult) -> Response<DoorBody> {
+/// Returns the recorded answer as the client got it: without the chunk with the usage, if errand alone
+/// asked for that.
+fn recorded(shape: ClientShape, result: StepCallResult, drops_usage: bool) -> Response<DoorBody> {
     let answer = result.output.and_then(RecordedAnswer::of_payload);
-    answer.and_then(RecordedAnswer::into_response).unwrap_or_else(|| {
+    answer.and_then(|answer| answer.into_response(drops_usage)).unwrap_or_else(|| {
         let message = "the recorded answer of this call cannot be read";
         shape.refusal(RefusalCause::Forbidden, ErrorCode::Internal, message)
     })
@@ -165,7 +192,7 @@ fn pump(
     door: &Arc<DoorContext>,
     request: CallRequest,
     occurrence: Occurrence,
-    (key, reservation_id): (String, String),
+    BegunCall { key, reservation_id, .. }: BegunCall,
 ) -> Pump {
     let CallRequest { asked, first, expected, shape, call, .. } = request;
     Pump {

@@ -38,12 +38,15 @@ pub struct BudgetLimits {
     pub wall_time_ms_per_day: Option<u64>,
     /// Action at a limit.
     pub on_exceed: OnExceed,
+    /// Action when most of a limit is used.
+    #[serde(skip_serializing_if = "OnWarn::is_default")]
+    pub on_warn: OnWarn,
 }
 
 impl BudgetLimits {
     /// Returns true if no limit is set.
     pub fn is_unlimited(&self) -> bool {
-        *self == Self { on_exceed: self.on_exceed, ..Self::default() }
+        *self == Self { on_exceed: self.on_exceed, on_warn: self.on_warn, ..Self::default() }
     }
 
     /// Returns the value of a limit; `None`: no such limit.
@@ -197,6 +200,33 @@ pub enum OnExceed {
     Cancel,
 }
 
+/// Reaction when most of a budget is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnWarn {
+    /// The warning is recorded.
+    #[default]
+    Record,
+    /// The next request to a model also tells it how much is left.
+    Steer,
+}
+
+impl OnWarn {
+    /// Returns true for the reaction that need not be written.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Text about its budget that a model was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldBudget {
+    /// Key of the step of the call that told it.
+    pub step: String,
+    /// The text.
+    pub text: String,
+}
+
 /// State of a run's limits: the fold of its `budget.*` events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -209,6 +239,13 @@ pub struct BudgetState {
     pub raised: BTreeMap<LimitName, u64>,
     /// Limits that are exceeded, and of which nothing was said since: neither raised nor resumed.
     pub spent: BTreeSet<LimitName>,
+    /// Limits whose warning no model was told although it is to be, with the amount used at the time of
+    /// the warning.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub untold: BTreeMap<LimitName, u64>,
+    /// Last text about the budget that a model was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steered: Option<ToldBudget>,
     /// Working time of the agent.
     pub watch: Stopwatch,
 }

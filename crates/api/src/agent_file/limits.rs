@@ -1,6 +1,6 @@
 //! Limits of an agent: of a machine, in time, and in money.
 
-use errand_model::budget::{BudgetLimits, OnExceed};
+use errand_model::budget::{BudgetLimits, OnExceed, OnWarn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,10 @@ pub struct Budgets {
     pub wall_time_ms_per_day: Option<u64>,
     /// Action at the limit: `deny_call` if left out.
     pub on_exceed: OnExceed,
+    /// Action at 80 % of a limit: `record` if left out; `steer` also tells the model with its next
+    /// request.
+    #[serde(skip_serializing_if = "OnWarn::is_default")]
+    pub on_warn: OnWarn,
 }
 
 impl From<&Budgets> for BudgetLimits {
@@ -94,6 +98,7 @@ impl From<&Budgets> for BudgetLimits {
             tool_calls_per_day: budgets.tool_calls_per_day,
             wall_time_ms_per_day: budgets.wall_time_ms_per_day,
             on_exceed: budgets.on_exceed,
+            on_warn: budgets.on_warn,
         }
     }
 }

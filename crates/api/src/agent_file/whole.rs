@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use errand_model::budget::OnWarn;
+
 use super::at::At;
 use super::container::ContainerNetwork;
 use super::definition::{Agent, TargetKind, Workspace};
@@ -52,6 +54,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     container(reader, spec, agent);
     dispatcher(reader, spec);
     doors(reader, spec, agent);
+    steering(reader, spec, agent);
     kubernetes(reader, spec, agent);
     schedules(reader, spec, agent);
     listeners(reader, spec, agent);
@@ -180,6 +183,17 @@ fn doors(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
             format!("`{name}` are not supported for this target by this version of errand");
         let hint = "remove them, or use the target process or container";
         reader.report_unsupported(&at, message, hint);
+    }
+}
+
+/// Reports texts for models whose calls do not come through errand.
+fn steering(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let is_told = agent.budgets.on_warn == OnWarn::Steer;
+    let at = spec.field("budgets").and_then(|at| at.field("on_warn"));
+    if let (true, true, Some(at)) = (is_told, agent.providers.is_empty(), at) {
+        let message = "errand can tell a model about the budget in calls that it passes on alone";
+        let hint = "add providers, such as openai: { key: OPENAI_API_KEY }, or remove on_warn";
+        reader.report_hint(&at, message, hint);
     }
 }
 

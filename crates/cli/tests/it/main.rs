@@ -96,6 +96,7 @@ mod service_wakes;
 mod services;
 mod session_turns;
 mod sessions;
+mod steering;
 mod steps;
 mod stop;
 mod storm;

@@ -13,6 +13,7 @@ mod people;
 mod policy;
 mod refusal;
 mod session;
+mod steer;
 mod time;
 mod tool_calls;
 

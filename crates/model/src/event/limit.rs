@@ -29,6 +29,17 @@ pub struct BudgetExceeded {
     pub action: OnExceed,
 }
 
+/// `budget.steered`: the request of a model call also told the model how much of its budget is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetSteered {
+    /// Limits that the text is about, whose warnings are dealt with.
+    pub limits: Vec<LimitName>,
+    /// Key of the call's step.
+    pub step: String,
+    /// Text that was added to the request.
+    pub text: String,
+}
+
 /// `budget.raised`: a person allows more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetRaised {
@@ -120,10 +131,10 @@ pub struct ReplayDiverged {
     pub expected: Option<String>,
     /// Value of the replay; `None`: no such thing occurred.
     pub found: Option<String>,
-}
     /// JSON pointer to the first member in which the requests of a call differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Difference of the two requests of a call, by member and by line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+}

@@ -29,8 +29,8 @@ pub use coordination::{
     MessageDelivered, MessageReceived, MessageSent,
 };
 pub use limit::{
-    BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, EgressClosed,
-    PolicyDecided, ReplayDiverged,
+    BomPinned, BudgetExceeded, BudgetRaised, BudgetSteered, BudgetWarned, CheckbackRefused,
+    EgressClosed, PolicyDecided, ReplayDiverged,
 };
 pub use person::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, InputExpired,
@@ -310,6 +310,8 @@ event_bodies! {
     Limit(LimitEvent) {
         /// Most of a limit is used.
         BudgetWarned as BudgetWarned(BudgetWarned) = "budget.warned",
+        /// A model was told how much is left.
+        BudgetSteered as BudgetSteered(BudgetSteered) = "budget.steered",
         /// A limit is used up.
         BudgetExceeded as BudgetExceeded(BudgetExceeded) = "budget.exceeded",
         /// A person allows more.

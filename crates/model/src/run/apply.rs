@@ -200,6 +200,7 @@ impl Run {
             | EventBody::ApprovalRequested(_)
             | EventBody::InputRequested(_)
             | EventBody::BudgetWarned(_)
+            | EventBody::BudgetSteered(_)
             | EventBody::BudgetExceeded(_)
             | EventBody::BomPinned(_)
             | EventBody::EgressClosed(_)

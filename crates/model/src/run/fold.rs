@@ -5,6 +5,7 @@ use super::state::{Approval, Artifact, BomRef, Checkpoint, Inquiry, Reply, Run, 
 use crate::accounting::{
     KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall,
 };
+use crate::budget::{OnWarn, ToldBudget};
 use crate::event::{
     AttemptEvent, AttemptStarted, LimitEvent, PauseReason, QuestionEvent, Reported, RequeueReason,
     ResultEvent, RunEvent, RunFailed, SessionEvent, StepEvent,
@@ -248,6 +249,17 @@ impl Run {
         match event {
             LimitEvent::BudgetWarned(warned) => {
                 self.budget.warned.insert(warned.limit);
+                match self.spec.budgets.on_warn {
+                    OnWarn::Record => {}
+                    OnWarn::Steer => {
+                        self.budget.untold.insert(warned.limit, warned.used);
+                    }
+                }
+            }
+            LimitEvent::BudgetSteered(steered) => {
+                self.budget.untold.retain(|limit, _| !steered.limits.contains(limit));
+                let (step, text) = (steered.step.clone(), steered.text.clone());
+                self.budget.steered = Some(ToldBudget { step, text });
             }
             LimitEvent::BudgetExceeded(exceeded) => {
                 self.budget.exceeded.insert(exceeded.limit);
@@ -256,6 +268,7 @@ impl Run {
             LimitEvent::BudgetRaised(raised) => {
                 self.budget.raised.insert(raised.limit, raised.allowed);
                 self.budget.spent.remove(&raised.limit);
+                self.budget.untold.remove(&raised.limit);
             }
             LimitEvent::PolicyDecided(_) => self.counters.policy_decisions += 1,
             LimitEvent::EgressClosed(_) => {}

@@ -34,6 +34,7 @@ mod session;
 mod start_attempt;
 mod state;
 mod status;
+mod steer;
 mod wake;
 mod working_time;
 
@@ -66,6 +67,7 @@ pub use state::{
     Approval, Artifact, BomRef, Checkpoint, Inquiry, LOSS_LIMIT, Reply, Run, Service,
     SessionListener, SessionSchedule, Status, Verdict,
 };
+pub use steer::{BudgetSteering, SteeredLimit};
 pub use wake::{BindListener, EndWake, FireWake, SkipWake, WakeService};
 
 pub use crate::accounting::TokenUsage;

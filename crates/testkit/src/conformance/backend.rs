@@ -349,7 +349,8 @@ impl ModelCallBackend for MemoryBackend {
             StepBegun::Done(result) => Ok(ModelCallBegun::Recorded(result)),
             StepBegun::Failed { error, .. } => Ok(ModelCallBegun::Failed(error)),
             StepBegun::Run { .. } => {
-                Ok(ModelCallBegun::Call { reservation_id: format!("rsv_{}", call.key) })
+                let reservation_id = format!("rsv_{}", call.key);
+                Ok(ModelCallBegun::Call { reservation_id, instruction: None })
             }
         }
     }

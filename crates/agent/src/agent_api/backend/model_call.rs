@@ -37,6 +37,11 @@ pub trait ModelCallBackend {
     /// If nothing was recorded.
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal>;
 
+    /// Returns true if a request may have to carry a text of errand's own.
+    fn may_instruct(&self) -> bool {
+        false
+    }
+
     /// Returns true if policies decide about answers of models: an answer is held back until its end
     /// then.
     fn holds_answers(&self) -> bool {
@@ -77,6 +82,8 @@ pub struct ModelCallStart {
     pub reserve: Reserve,
     /// Data of the event `model.requested`; `None`: no request is recorded.
     pub request: Option<Map<String, Value>>,
+    /// The request has a place for a text of errand's own.
+    pub takes_instruction: bool,
 }
 
 /// Answer to the begin of a model call.
@@ -86,6 +93,8 @@ pub enum ModelCallBegun {
     Call {
         /// Reservation that the end of the call settles.
         reservation_id: String,
+        /// Text for the model that the request is to carry too, as it is recorded.
+        instruction: Option<String>,
     },
     /// The call was made already, with this result.
     Recorded(StepCallResult),

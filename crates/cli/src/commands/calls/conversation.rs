@@ -58,6 +58,9 @@ pub(super) fn of(call: &Call, earlier: Option<&Call>) -> Vec<String> {
     for (role, text) in &said[repeated..] {
         add(&mut lines, role, text);
     }
+    if let Some(text) = &call.instruction {
+        add(&mut lines, "errand", text);
+    }
     for (role, text) in answer(call) {
         add(&mut lines, &role, &text);
     }

@@ -32,7 +32,10 @@ pub(super) struct Call {
     /// Data of `model.called`.
     pub(super) usage: Option<Value>,
     pub(super) error: Option<Value>,
-    /// Body of the request; `None`: it was not recorded, or is not asked for.
+    /// Text about the budget that errand added to the request for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instruction: Option<String>,
+    /// Body of the request as the agent sent it; `None`: it was not recorded, or is not asked for.
     pub(super) request: Option<String>,
     /// Answer as the step keeps it: status, headers, body.
     pub(super) answer: Option<Value>,
@@ -123,6 +126,7 @@ impl<'a> Gatherer<'a> {
             model: text("model"),
             format: text("format"),
             path: text("path"),
+            instruction: text("instruction"),
             ..Call::default()
         };
         if self.wants_bodies {

@@ -81,6 +81,7 @@ const TELLING: &[Telling] = &[
     ("input.provided", &["input_id", "by=provided_by", "answer=answer"]),
     ("input.expired", &["input_id"]),
     ("budget.warned", &["limit", "used=used", "allowed=allowed"]),
+    ("budget.steered", &["limits=limits", "step=step", "text"]),
     ("budget.exceeded", &["limit", "used=used", "allowed=allowed", "action"]),
     ("budget.raised", &["limit", "allowed=allowed", "by=by"]),
     ("session.loaded", &["session_id", "revision=revision", "messages=messages"]),

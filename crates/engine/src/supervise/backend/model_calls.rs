@@ -10,13 +10,24 @@ use errand_agent::agent_api::{
 use errand_api::agent_protocol::Reserve;
 use errand_api::error_code::ErrorCode;
 use errand_model::accounting::{MODEL_CALLED, MODEL_REQUESTED, MODEL_TRY_FAILED};
+use errand_model::budget::OnWarn;
 use errand_model::event::{EventBody, Failure, Reported, StepStarted};
 use errand_model::run::{AttemptReport, Command};
 use errand_model::step::{self, Begin, Inherited, StepResult, StepState};
 use serde_json::{Map, Value};
 
+use super::steer::Steering;
 use super::{AttemptBackend, refusal};
 use crate::payload;
+
+/// Request of a call, as it is recorded; tool calls have none.
+#[derive(Debug, Default)]
+pub(super) struct CallRequest {
+    /// Data of the event `model.requested`.
+    data: Option<Map<String, Value>>,
+    /// Text for the model, which the request is to carry.
+    steering: Option<Steering>,
+}
 
 #[async_trait]
 impl ModelCallBackend for AttemptBackend {
@@ -29,8 +40,10 @@ impl ModelCallBackend for AttemptBackend {
             return self.fetched_result(&result).map(ModelCallBegun::Recorded);
         }
         let reservation_id = self.reserve_model_call(&call.reserve).await?;
-        match self.record_call(key, call.step, call.request).await {
-            Ok(()) => Ok(ModelCallBegun::Call { reservation_id }),
+        let steering = call.takes_instruction.then(|| self.steering(&key)).flatten();
+        let request = CallRequest { data: call.request, steering };
+        match self.record_call(key, call.step, request).await {
+            Ok(instruction) => Ok(ModelCallBegun::Call { reservation_id, instruction }),
             Err(refused) => {
                 self.give_back(&reservation_id).await?;
                 Err(refused)
@@ -57,6 +70,10 @@ impl ModelCallBackend for AttemptBackend {
         self.record_end(&key, called.clone(), self.kept_result(result)?).await?;
         self.steps_changed.notify_one();
         self.settled(&called, &reservation_id).await
+    }
+
+    fn may_instruct(&self) -> bool {
+        self.journal.look(|run, _| run.spec.budgets.on_warn == OnWarn::Steer)
     }
 
     fn holds_answers(&self) -> bool {
@@ -109,20 +126,23 @@ impl AttemptBackend {
         })
     }
 
-    /// Records the begin of a call and its request. They are durable when this returns.
+    /// Records the begin of a call and its request, with what the request also tells the model. They
+    /// are durable when this returns. Returns the text that it tells.
     pub(super) async fn record_call(
         &self,
         key: String,
         call: StepCall,
-        request: Option<Map<String, Value>>,
-    ) -> Result<(), Refusal> {
-        let request = match request {
+        CallRequest { data, steering }: CallRequest,
+    ) -> Result<Option<String>, Refusal> {
+        let mut request = match data {
             Some(mut data) => {
                 data.insert("step".to_owned(), key.clone().into());
-                Some(self.event_of_call(MODEL_REQUESTED, data).await?)
+                let steered = self.steered(&data, steering).await?;
+                Some((self.event_of_call(MODEL_REQUESTED, data).await?, steered))
             }
             None => None,
         };
+        let mut told = None;
         let started = StepStarted {
             key: key.clone(),
             kind: call.kind,
@@ -135,7 +155,13 @@ impl AttemptBackend {
             |run, steps| {
                 let (existing, inherited) = (steps.get(&started.key), Inherited::of(&run.spec));
                 let events = match step::begin(existing, started, inherited)? {
-                    Begin::Run(event) => [*event].into_iter().chain(request).collect(),
+                    Begin::Run(event) => {
+                        let requested = request.take().map(|(plain, steered)| {
+                            let steered = steered.filter(|steered| steered.is_due(run));
+                            steered.map_or_else(|| vec![plain], |it| it.told(&mut told))
+                        });
+                        [*event].into_iter().chain(requested.unwrap_or_default()).collect()
+                    }
                     Begin::Done(_) => Vec::new(),
                 };
                 Ok(Command::AttemptReport(AttemptReport { attempt: self.attempt, events }))
@@ -147,7 +173,7 @@ impl AttemptBackend {
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
         self.step_limits.note(&key, call.timeout, paused);
         self.steps_changed.notify_one();
-        Ok(())
+        Ok(told)
     }
 
     /// Records the end of a call and its usage in one commit. They are durable when this returns.

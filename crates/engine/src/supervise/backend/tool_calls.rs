@@ -18,6 +18,7 @@ use errand_model::step::{StepResult, StepState};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::model_calls::CallRequest;
 use super::{AttemptBackend, refusal};
 use crate::supervise::event::DEFAULT_GRACE;
 
@@ -65,8 +66,8 @@ impl ToolCallBackend for AttemptBackend {
             }
         };
         let reservation_id = reserved.reservation_id;
-        match self.record_call(key, call.step, None).await {
-            Ok(()) => Ok(ToolCallBegun::Call {
+        match self.record_call(key, call.step, CallRequest::default()).await {
+            Ok(_) => Ok(ToolCallBegun::Call {
                 reservation_id,
                 changed: reserved.arguments,
                 idempotency_key: reserved.idempotency_key.unwrap_or_default(),
@@ -164,7 +165,7 @@ impl AttemptBackend {
         refused: Refusal,
     ) -> Result<Failure, Refusal> {
         let failure = Failure::new(refused.code, refused.message);
-        self.record_call(key.clone(), step, None).await?;
+        self.record_call(key.clone(), step, CallRequest::default()).await?;
         self.record_end(&key, Vec::new(), Err(failure.clone())).await?;
         self.steps_changed.notify_one();
         Ok(failure)
