@@ -17,6 +17,8 @@ use crate::{Engine, adopt, deadlines, reconcile};
 /// Interval between two looks: short enough that a run with a lost worker runs elsewhere within a
 /// second of the end of its lease.
 pub const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// Documents whose due time is its concern.
+const DUE: [DocumentKind; 2] = [DocumentKind::Deadline, DocumentKind::Worker];
 /// Runs that one query returns: the next query follows at once if there are more.
 const BATCH: u32 = 64;
 /// Interval of the removal of what is left of attempts that are not live: rare, and nothing waits for
@@ -49,6 +51,9 @@ async fn look_for(
     engine: &Engine,
     adopter: Option<&mpsc::Sender<Stored>>,
 ) -> Result<Reaped, reconcile::Error> {
+    if !engine.store().has_due(&DUE, engine.now()).await? {
+        return Ok(Reaped::default());
+    }
     let mut reaped = Reaped { lost: bring_all_back(engine, adopter).await?, due: 0 };
     let due = engine.store().due_documents(DocumentKind::Deadline, engine.now(), BATCH).await?;
     for document in due {

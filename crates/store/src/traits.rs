@@ -17,8 +17,8 @@ use crate::row::{
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, UsageFilter, UsageTotals};
 use crate::{
-    BlobPlaceRecord, ChangeObserver, Changes, DocumentStore, Error, NameStore, Namespaces,
-    SessionStore, SharedBlobs, SharedLogs,
+    BlobPlaceRecord, ChangeObserver, Changes, DocumentKind, DocumentStore, Error, NameStore,
+    Namespaces, SessionStore, SharedBlobs, SharedLogs,
 };
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` the change is durable, after
@@ -150,6 +150,14 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     /// Errors of the database only.
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error>;
 
+    /// Returns true if a lease ended before `now`, or a document of these kinds is due: one query, for
+    /// processes that look often and mostly find nothing.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the database only.
+    async fn has_due(&self, kinds: &[DocumentKind], now: Timestamp) -> Result<bool, Error>;
+
     /// Lists live runs that are neither in the queue nor under a lease that expires, except paused
     /// runs under no lease: a process of their own executes them, or should. The oldest first, at
     /// most `limit`.
@@ -273,6 +281,13 @@ pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::f
     ///
     /// Errors of the database only.
     async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error>;
+
+    /// Returns those of the runs that have unanswered requests, by id.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the database only.
+    async fn asked(&self, run_ids: &[RunId]) -> Result<Vec<RunId>, Error>;
 
     /// Lists questions of agents to people, in all runs: oldest first, at most `limit`.
     ///

@@ -58,6 +58,8 @@ impl Turns {
 async fn take_turns(engine: &Engine, mut ending: watch::Receiver<bool>) {
     let hot = CoordinatorCache::default();
     let mut changes = engine.store().changes();
+    // The process that leaves news takes the turn itself; a worker that listens hears of others' too.
+    changes.rest();
     let mut last = Instant::now();
     while !*ending.borrow_and_update() {
         // After an error, the next look tries again.

@@ -28,6 +28,9 @@ use crate::{Engine, Error, reaper, reconcile};
 /// Time that runs have to end once the worker was told twice to end.
 const END_AT_ONCE: Duration = Duration::from_secs(2);
 
+/// Interval at which a worker that does not listen looks for requests to its runs.
+const ASKED_EVERY: Duration = Duration::from_millis(250);
+
 /// Orphaned agents that wait for this worker: the next look of the reaper finds further ones.
 const ORPHANS: usize = 64;
 
@@ -46,6 +49,8 @@ pub(super) struct WorkerLoop {
     done: u64,
     /// Number of SIGUSR1 that were handled.
     looks: u64,
+    /// Time of the next look for requests, if the worker does not listen.
+    asked_at: Instant,
     /// Set if the registry did not answer the last claim.
     is_cut_off: bool,
     _leases: Leases,
@@ -94,6 +99,7 @@ impl WorkerLoop {
             stage: Stage::Working,
             done: 0,
             looks: 0,
+            asked_at: Instant::now(),
             is_cut_off: false,
             _leases: leases,
             turns,
@@ -145,6 +151,7 @@ impl WorkerLoop {
     async fn wait(&mut self) {
         let (looks, adopts) = (self.free() > 0, self.stage == Stage::Working);
         let stage_ends = self.stage_ends();
+        let (rests, asked_at) = (self.changes.rests(), self.asked_at);
         tokio::select! {
             Some(ended) = self.under_way.join_next() => {
                 self.ended(ended);
@@ -153,6 +160,7 @@ impl WorkerLoop {
                 }
             }
             change = self.changes.recv() => self.heard(change),
+            () = tokio::time::sleep_until(asked_at), if rests => self.look_for_requests().await,
             changed = self.orders.changed() => {
                 if changed.is_err() {
                     // The sender is gone: no order to end can come.
@@ -245,8 +253,12 @@ impl WorkerLoop {
             self.begin_run(stored, lease, until);
         }
         if u32::try_from(count).is_ok_and(|count| count < free) {
+            self.changes.listen();
             self.pace.looked(&self.engine);
             self.note_due();
+        } else {
+            // No queued run is of interest before one of its own ends.
+            self.changes.rest();
         }
         Ok(count)
     }
@@ -312,6 +324,19 @@ impl WorkerLoop {
             let _listed = listed;
             carried_out.await
         });
+    }
+
+    /// Tells its runs of requests that other processes made while the worker does not listen.
+    async fn look_for_requests(&mut self) {
+        self.asked_at = Instant::now() + ASKED_EVERY;
+        let run_ids: Vec<_> = self.held.in_force().into_iter().map(|(run_id, _)| run_id).collect();
+        if run_ids.is_empty() {
+            return;
+        }
+        // After an error, the next look or the next renewal of the leases finds them.
+        for run_id in self.engine.store().asked(&run_ids).await.unwrap_or_default() {
+            self.held.ask(&run_id);
+        }
     }
 
     /// Notes the end of a run here.

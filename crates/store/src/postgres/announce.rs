@@ -39,6 +39,10 @@ const FEW_SESSIONS: i32 = 24;
 /// Time for which the number of sessions is taken as unchanged.
 const COUNTED_FOR: Duration = Duration::from_secs(5);
 
+/// Time without a listener after which a session stops listening: listeners that rest may be back
+/// soon.
+const REST_AFTER: Duration = Duration::from_millis(250);
+
 /// Runs that one notification names; further ones are summarized as [`MORE`]. PostgreSQL takes
 /// 8,000 bytes.
 const NAMED_LIMIT: usize = 150;
@@ -62,8 +66,6 @@ pub(super) struct Outbox {
     stirred: Notify,
     /// Woken when a notification is due that a client or a worker waits for.
     hurried: Notify,
-    /// Woken when a listener subscribes.
-    subscribed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -78,9 +80,7 @@ struct Waiting {
 impl Shared {
     /// Subscribes to commits from now on.
     pub(super) fn listen(&self) -> Changes {
-        let changes = self.changes.subscribe();
-        self.outbox.subscribed.notify_one();
-        changes
+        Changes::everywhere(self.changes.subscribe(), &self.listeners)
     }
 
     /// Announces a commit.
@@ -192,7 +192,7 @@ fn read_word(word: &str) -> Option<StoreChange> {
 pub(super) async fn herald(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.outbox.stirred.notified() => shared.outbox.stirred.notify_one(),
-        () = shared.outbox.subscribed.notified() => {}
+        () = shared.listeners.changed.notified() => {}
         () = shared.driver.closed() => return,
     }
     let mut is_first = true;
@@ -249,6 +249,7 @@ impl Line {
     /// Returns when the connection broke, or when the registry is closed and all changes were sent.
     async fn serve(&mut self, shared: &Shared) {
         let (mut next, mut soon) = (Instant::now(), Instant::now());
+        let mut rests_at = None;
         loop {
             if self.listen(shared).await.is_err() {
                 return;
@@ -258,7 +259,17 @@ impl Line {
                     let Some(notification) = notification else { return };
                     self.pass_on(shared, &notification);
                 }
-                () = shared.outbox.subscribed.notified(), if !self.listens => {}
+                () = shared.listeners.changed.notified() => {
+                    let rest = (!shared.listeners.are_there()).then(|| Instant::now() + REST_AFTER);
+                    rests_at = rest.filter(|_| self.listens);
+                }
+                () = until(rests_at) => {
+                    rests_at = None;
+                    if self.db.batch("UNLISTEN errand").await.is_err() {
+                        return;
+                    }
+                    self.listens = false;
+                }
                 () = tell_from(&shared.outbox, next, soon) => {
                     let Some(text) = shared.outbox.take() else { continue };
                     let Ok(pause) = self.notify(&text).await else { return };
@@ -278,7 +289,7 @@ impl Line {
 
     /// Begins to receive notifications once this process has a listener.
     async fn listen(&mut self, shared: &Shared) -> Result<(), Failure> {
-        if !self.listens && shared.changes.receiver_count() > 0 {
+        if !self.listens && shared.listeners.are_there() {
             self.db.batch("LISTEN errand").await?;
             self.listens = true;
             if self.is_late {
@@ -320,6 +331,14 @@ fn pause_after(text: &str, sessions: i32) -> Duration {
     let pause = if runs > 1 { PAUSE } else { SHORT_PAUSE };
     let factor = f64::from(sessions.max(FEW_SESSIONS)) / f64::from(FEW_SESSIONS);
     pause.mul_f64(factor * factor).min(PAUSE_LIMIT)
+}
+
+/// Returns at that time; `None`: never.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns once a change is to be sent: not before `next`, or not before `soon` if a client or a

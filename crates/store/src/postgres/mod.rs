@@ -35,7 +35,7 @@ mod tls;
 mod transact;
 mod write;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::broadcast;
@@ -49,7 +49,7 @@ pub use migrate::{Migrated, known_version};
 use pool::Pool;
 use write::batch::ExpectedRuns;
 
-use crate::change::CHANGES_LIMIT;
+use crate::change::{CHANGES_LIMIT, Listeners};
 use crate::observer::Observed;
 use crate::{Error, SharedBlobs, StoreChange};
 
@@ -72,6 +72,10 @@ struct Shared {
     pool: Pool,
     changes: broadcast::Sender<StoreChange>,
     outbox: announce::Outbox,
+    /// Receivers that are to hear of other processes.
+    listeners: Arc<Listeners>,
+    /// True if the last claim found nothing.
+    found_nothing: AtomicBool,
     /// Number of transactions that this process committed.
     commits: AtomicU64,
     notices: Notices,
@@ -123,6 +127,8 @@ impl Postgres {
             pool: Pool::new(),
             changes: broadcast::Sender::new(CHANGES_LIMIT),
             outbox: announce::Outbox::default(),
+            listeners: Arc::default(),
+            found_nothing: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             notices: options.notices,
             expected: Mutex::default(),

@@ -1,6 +1,7 @@
 //! [`Store`] for PostgreSQL: each method is one operation or query.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use errand_model::event::Event;
@@ -23,9 +24,18 @@ use crate::row::{
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error,
-    Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals,
+    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding,
+    DocumentKind, Error, Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter,
+    UsageTotals,
 };
+
+impl Postgres {
+    /// Returns false if a claim would find nothing: a query is much cheaper than a transaction, and
+    /// many workers look at an empty queue.
+    async fn is_any_ready(&self, now: Timestamp) -> Result<bool, Error> {
+        ask!(self, "looks at the queue", |db| read::is_any_ready(db, now))
+    }
+}
 
 #[async_trait]
 impl Store for Postgres {
@@ -89,10 +99,14 @@ impl Store for Postgres {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
-        if claim.limit == 0 {
+        if claim.limit == 0
+            || (self.shared.found_nothing.load(Ordering::Relaxed)
+                && !self.is_any_ready(claim.now).await?)
+        {
             return Ok(Vec::new());
         }
         let claimed = self.write(ClaimRuns(claim)).await?;
+        self.shared.found_nothing.store(claimed.runs.is_empty(), Ordering::Relaxed);
         // The next append to each of them needs one round trip.
         let after = Afterwards { states: claimed.states, ..Afterwards::default() };
         self.shared.expected().note(after);
@@ -124,6 +138,10 @@ impl Store for Postgres {
 
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
         ask!(self, "looks for lost runs", |db| read::expired(db, now, limit))
+    }
+
+    async fn has_due(&self, kinds: &[DocumentKind], now: Timestamp) -> Result<bool, Error> {
+        ask!(self, "looks for due work", |db| read::has_due(db, kinds, now))
     }
 
     async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error> {
@@ -197,6 +215,10 @@ impl Store for Postgres {
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error> {
         ask!(self, "reads requests", |db| read::requests(db, run_id))
+    }
+
+    async fn asked(&self, run_ids: &[RunId]) -> Result<Vec<RunId>, Error> {
+        ask!(self, "looks for requests", |db| read::asked(db, run_ids))
     }
 
     async fn questions(

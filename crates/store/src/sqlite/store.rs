@@ -22,8 +22,9 @@ use crate::row::{
     QueuedCount, Renewed, Stored, StoredBomGeneration, StoredRequest, UnfinishedCounts,
 };
 use crate::{
-    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding, Error,
-    Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter, UsageTotals, blob_place,
+    BlobPlaceRecord, ChangeObserver, Changes, DayReservation, DayReserved, DayStanding,
+    DocumentKind, Error, Namespaces, Removal, SharedBlobs, SharedLogs, Store, UsageFilter,
+    UsageTotals, blob_place,
 };
 
 #[async_trait]
@@ -105,6 +106,10 @@ impl Store for Sqlite {
         self.read("looks for lost runs", |connection| read::expired(connection, now, limit))
     }
 
+    async fn has_due(&self, kinds: &[DocumentKind], now: Timestamp) -> Result<bool, Error> {
+        self.read("looks for due work", |connection| read::has_due(connection, kinds, now))
+    }
+
     async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error> {
         self.read("looks for runs with supervisors", |connection| read::unqueued(connection, limit))
     }
@@ -175,6 +180,10 @@ impl Store for Sqlite {
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<StoredRequest>, Error> {
         self.read("reads requests", |connection| read::requests(connection, run_id))
+    }
+
+    async fn asked(&self, run_ids: &[RunId]) -> Result<Vec<RunId>, Error> {
+        self.read("looks for requests", |connection| read::asked(connection, run_ids))
     }
 
     async fn questions(

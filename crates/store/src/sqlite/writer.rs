@@ -71,7 +71,7 @@ impl Writer {
 
     /// Subscribes to commits from now on.
     pub(super) fn changes(&self) -> Changes {
-        self.changes.subscribe()
+        Changes::here(self.changes.subscribe())
     }
 
     /// Has an operation committed, and waits for the result.

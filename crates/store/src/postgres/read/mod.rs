@@ -24,7 +24,7 @@ pub(super) use document::{document, documents, due_documents};
 pub(super) use ended::ended;
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use find::find;
-pub(super) use lease::{expired, requests, unqueued};
+pub(super) use lease::{asked, expired, has_due, is_any_ready, requests, unqueued};
 pub(super) use list::list;
 pub(super) use load::{COLUMNS, Range, events_after, fold_rows, load, load_numbers, steps};
 pub(super) use names::{named, named_elsewhere, named_parcels, names_of_run};

@@ -3,9 +3,9 @@
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::StoredRequest;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
+use crate::{DocumentKind, StoredRequest};
 
 /// See [`crate::Store::find`].
 pub(in crate::sqlite) fn find(
@@ -54,6 +54,46 @@ pub(in crate::sqlite) fn requests(
         requests.push(StoredRequest { id: row.get(0)?, run_id: run_id.clone(), command, at });
     }
     Ok(requests)
+}
+
+/// See [`crate::Store::asked`].
+pub(in crate::sqlite) fn asked(
+    connection: &Connection,
+    run_ids: &[RunId],
+) -> Result<Vec<RunId>, Failure> {
+    // Requests are few, and answered soon.
+    const SQL: &str = "SELECT DISTINCT r.run_id FROM requests q JOIN runs r ON r.run = q.run \
+         ORDER BY r.run_id";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let run_id: String = row.get(0)?;
+        found.extend(run_ids.iter().find(|wanted| wanted.as_str() == run_id).cloned());
+    }
+    Ok(found)
+}
+
+/// See [`crate::Store::has_due`].
+pub(in crate::sqlite) fn has_due(
+    connection: &Connection,
+    kinds: &[DocumentKind],
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    const LEASES: &str = "SELECT EXISTS (SELECT 1 FROM leases WHERE expires_at_ms < ?1)";
+    const DOCUMENTS: &str =
+        "SELECT EXISTS (SELECT 1 FROM documents WHERE kind = ?1 AND due_at_ms <= ?2)";
+    let now = now.as_millis();
+    if connection.prepare_cached(LEASES)?.query_row([now], |row| row.get(0))? {
+        return Ok(true);
+    }
+    let mut statement = connection.prepare_cached(DOCUMENTS)?;
+    for kind in kinds {
+        if statement.query_row(params![kind.word(), now], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// See [`crate::Store::expired`].

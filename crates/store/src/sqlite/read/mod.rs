@@ -19,7 +19,7 @@ pub(super) use document::{document, documents, due_documents};
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
-pub(super) use lookup::{ended, expired, find, requests, unqueued};
+pub(super) use lookup::{asked, ended, expired, find, has_due, requests, unqueued};
 pub(super) use names::{named, named_elsewhere, named_parcels, names_of_run};
 pub(super) use question::questions;
 pub(super) use session::{

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use errand_model::Head;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
-use errand_store::{Changes, StoreChange};
+use errand_model::{Head, RunId};
+use errand_store::{Changes, DocumentChange, DocumentKind, DocumentWrite, Expect, StoreChange};
 
 use super::StoreFactory;
 use crate::world::{START, Writer, holder, queued};
@@ -67,4 +67,50 @@ pub(crate) async fn refused_writes_are_not_announced(factory: &impl StoreFactory
         | StoreChange::Elsewhere => false,
     };
     assert!(!heard.iter().any(refused), "{heard:?}");
+}
+
+pub(crate) async fn runs_with_unanswered_requests_are_found(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let admit = async || {
+        let (writer, admission) = Writer::job();
+        store.admit(admission).await.unwrap();
+        writer.run.id
+    };
+    let (first, second, third) = (&admit().await, &admit().await, &admit().await);
+    let cancel = Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::from_secs(1) };
+    for run_id in [first, third, third] {
+        store.request(run_id, cancel.clone().into(), START).await.unwrap();
+    }
+    let asked = async |of: &[&RunId]| {
+        let of: Vec<RunId> = of.iter().map(|&run_id| run_id.clone()).collect();
+        store.asked(&of).await.unwrap()
+    };
+    assert_eq!(asked(&[]).await, []);
+    assert_eq!(asked(&[second]).await, []);
+    assert_eq!(asked(&[third, second]).await, std::slice::from_ref(third));
+    assert_eq!(asked(&[third, second, first]).await.len(), 2);
+}
+
+pub(crate) async fn due_work_is_found_by_one_question(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let later = START.plus(Duration::from_secs(60));
+    let kinds = [DocumentKind::Deadline];
+    assert!(!store.has_due(&kinds, later).await.unwrap());
+    let write = |kind: DocumentKind| DocumentWrite {
+        kind,
+        namespace: None,
+        key: "a".to_owned(),
+        expect: Expect::Anything,
+        change: DocumentChange::Put { body: serde_json::json!(1), due_at: Some(later) },
+    };
+    store.write_documents(vec![write(DocumentKind::Worker)]).await.unwrap();
+    assert!(!store.has_due(&kinds, later).await.unwrap());
+    store.write_documents(vec![write(DocumentKind::Deadline)]).await.unwrap();
+    assert!(store.has_due(&kinds, later).await.unwrap());
+    assert!(!store.has_due(&kinds, START).await.unwrap());
+    let (writer, admission) = Writer::job();
+    store.admit(admission).await.unwrap();
+    store.take(&writer.run.id, 0, holder(3), Some(START)).await.unwrap();
+    assert!(!store.has_due(&[], START).await.unwrap());
+    assert!(store.has_due(&[], later).await.unwrap());
 }

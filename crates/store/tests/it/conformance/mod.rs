@@ -68,7 +68,9 @@ macro_rules! conforms {
                 generations_of_several_processes_have_no_gap;
             changing:
                 commits_of_this_process_are_announced
-                refused_writes_are_not_announced;
+                refused_writes_are_not_announced
+                runs_with_unanswered_requests_are_found
+                due_work_is_found_by_one_question;
             children:
                 parent_and_child_are_written_together
                 a_refused_parent_admits_no_child

@@ -86,3 +86,33 @@ async fn a_process_hears_its_own_commits_once() {
     store.request(&run_id, Pause::by_operator(None).into(), START).await.unwrap();
     assert_eq!(next().await, StoreChange::Asked { run_id }, "nothing of it comes twice");
 }
+
+#[tokio::test]
+async fn a_process_whose_listeners_rest_does_not_listen_until_one_is_back() {
+    let fresh = super::Fresh::new();
+    let (here, there) = (fresh.open_postgres(), fresh.open_postgres());
+    let mut changes = there.changes();
+    let last_of_a_session = async |statement: &str| {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{statement}'");
+        let reached = tokio::time::timeout(Duration::from_secs(20), async {
+            while fresh.0.psql(&sql) == "0" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert!(reached.await.is_ok(), "no session did {statement}");
+    };
+    last_of_a_session("LISTEN errand").await;
+    changes.rest();
+    assert!(changes.rests());
+    last_of_a_session("UNLISTEN errand").await;
+    let (_, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    here.admit(admission).await.unwrap();
+    assert!(changes.try_recv().is_err());
+    changes.listen();
+    hears(&mut changes, &StoreChange::Elsewhere).await;
+    let (_, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    here.admit(admission).await.unwrap();
+    hears(&mut changes, &StoreChange::Queued).await;
+}
