@@ -11,6 +11,7 @@ mod listing;
 mod memory;
 mod models;
 mod output;
+mod peer;
 mod postgres;
 mod runs;
 mod steps;
@@ -20,6 +21,7 @@ mod tasks;
 mod tools;
 mod usage;
 mod worker;
+mod workers;
 
 use crate::Failure;
 use crate::arguments::Arguments;
@@ -112,6 +114,12 @@ pub(crate) const ALL: &[Section] = &[
         measure: postgres::measure,
     },
     Section {
+        name: "peer",
+        about: "the drain of graphile_worker (bench/peer), beside ours",
+        is_long: true,
+        measure: peer::measure,
+    },
+    Section {
         name: "usage",
         about: "sums over a hundred thousand runs",
         is_long: true,
@@ -143,9 +151,15 @@ pub(crate) const ALL: &[Section] = &[
     },
     Section {
         name: "growth",
-        about: "costs with a million runs of history, with many workers, and under a pinned snapshot",
+        about: "costs with a million runs of history, and under a pinned snapshot",
         is_long: true,
         measure: growth::measure,
+    },
+    Section {
+        name: "workers",
+        about: "one queue on PostgreSQL with 4 to 256 workers, busy and idle",
+        is_long: true,
+        measure: workers::measure,
     },
     Section {
         name: "coordinators",

@@ -1,8 +1,7 @@
-//! Costs that must not grow: with the history of a registry, with the number of its workers, and
-//! while a snapshot of PostgreSQL is pinned.
+//! Costs that must not grow: with the history of a registry, and while a snapshot of PostgreSQL is
+//! pinned.
 
 mod pinned;
-mod workers;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,7 +40,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let stores = [open("few")?, open("many")?];
     let mut lines = runtime.block_on(with_history(arguments, "SQLite", &stores))?;
 
-    let server = PostgresServer::start(Durability::Full, "-c max_connections=2000");
+    let server = PostgresServer::start(Durability::Full, "");
     let open = |name: &str| -> Result<Arc<dyn Store>, Failure> {
         server.psql(&format!("CREATE DATABASE {name}"));
         let url = url_of(&server, name);
@@ -51,7 +50,6 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let stores = [open("few")?, open("many")?];
     lines.extend(runtime.block_on(with_history(arguments, "PostgreSQL", &stores))?);
     let [few, _] = stores;
-    lines.push(runtime.block_on(workers::measure(&server, "few"))?);
     lines.push(runtime.block_on(pinned::measure(arguments, &server, "few", &few))?);
     Ok(lines)
 }
@@ -141,7 +139,9 @@ async fn list(store: &Arc<dyn Store>) -> Result<(), Failure> {
 }
 
 /// Returns the time that `work` takes, in seconds.
-async fn seconds(work: impl Future<Output = Result<(), Failure>>) -> Result<f64, Failure> {
+pub(super) async fn seconds(
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<f64, Failure> {
     let began = Instant::now();
     work.await?;
     Ok(began.elapsed().as_secs_f64())

@@ -289,7 +289,7 @@ async fn ten_steps(store: &Arc<dyn Store>, runs: Vec<(Stored, Lease)>) -> Result
 }
 
 /// Returns operations per second, and microseconds of this process's CPU for each.
-async fn timed(
+pub(super) async fn timed(
     count: u32,
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(f64, f64), Failure> {

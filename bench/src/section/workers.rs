@@ -1,16 +1,19 @@
-//! Throughput of one queue with 4 to 256 workers.
+//! One queue on PostgreSQL with 4 to 256 workers: throughput, and costs of idle ones.
+
+mod idle;
 
 use std::sync::Arc;
 
 use errand_store::Store;
 use errand_store::postgres::{Options, Postgres};
-use errand_testkit::postgres::PostgresServer;
+use errand_testkit::postgres::{Durability, PostgresServer};
 use tokio::task::JoinSet;
 
-use super::{Numbers, seconds};
+use super::growth::{Numbers, seconds};
+use super::postgres::{drain, submit};
 use crate::Failure;
-use crate::report::Line;
-use crate::section::postgres::{drain, submit, url_of};
+use crate::arguments::Arguments;
+use crate::report::{Line, median};
 
 /// Numbers of workers.
 const WORKERS: [u32; 4] = [4, 16, 64, 256];
@@ -18,38 +21,56 @@ const WORKERS: [u32; 4] = [4, 16, 64, 256];
 const SLOTS: u32 = 4;
 /// Runs of each measurement.
 const RUNS: u32 = 4_000;
+/// Upper bound of rounds.
+const ROUNDS: u32 = 3;
 /// Least share of the best rate.
 const LEAST: f64 = 0.9;
 
-pub(super) async fn measure(server: &PostgresServer, database: &str) -> Result<Line, Failure> {
-    let url = url_of(server, database);
-    let mut numbers = Numbers::from(1 << 40);
-    let mut rates = Vec::new();
-    for count in WORKERS {
-        let mut stores: Vec<Arc<dyn Store>> = Vec::new();
-        for _ in 0..count {
-            stores.push(Arc::new(Postgres::open(&url, Options::DEFAULT)?));
-        }
-        // A first round opens connections and prepares statements.
-        let mut rate = 0.0;
-        for _ in 0..2 {
-            let first = stores.first().ok_or("no worker")?;
+pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let server = PostgresServer::start(Durability::Full, "-c max_connections=2000");
+    Postgres::migrate(&server.url())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let rates = runtime.block_on(rates(arguments, &server))?;
+    Ok(vec![line(&rates), idle::measure(arguments, &server)?])
+}
+
+/// Returns runs per second with each of the numbers of workers, taken in turns: the median of the
+/// rounds.
+async fn rates(arguments: &Arguments, server: &PostgresServer) -> Result<Vec<f64>, Failure> {
+    let mut numbers = Numbers::default();
+    let mut rates = vec![Vec::new(); WORKERS.len()];
+    let mut stores: Vec<Arc<dyn Store>> = Vec::new();
+    // A first round opens connections and prepares statements.
+    for number in 0..=arguments.rounds.min(ROUNDS) {
+        for (count, rates) in WORKERS.iter().zip(&mut rates) {
+            let count = usize::try_from(*count)?;
+            while stores.len() < count {
+                stores.push(Arc::new(Postgres::open(&server.url(), Options::DEFAULT)?));
+            }
+            let (workers, _) = stores.split_at(count);
+            let first = workers.first().ok_or("no worker")?;
             submit(first, numbers.admissions(RUNS)).await?;
-            rate = f64::from(RUNS) / seconds(all(&stores)).await?;
+            let rate = f64::from(RUNS) / seconds(all(workers)).await?;
+            if number > 0 {
+                rates.push(rate);
+            }
         }
-        rates.push(rate);
     }
+    Ok(rates.into_iter().map(median).collect())
+}
+
+fn line(rates: &[f64]) -> Line {
     let best = rates.iter().copied().fold(0.0, f64::max);
     let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
-    let shown = WORKERS.iter().zip(&rates).map(|(count, rate)| format!("{count}: {rate:.0}/s"));
-    Ok(Line {
+    let shown = WORKERS.iter().zip(rates).map(|(count, rate)| format!("{count}: {rate:.0}/s"));
+    Line {
         name: "PostgreSQL: 4 to 256 workers, least rate".to_owned(),
         measured: format!("{:.2} of the best", least / best),
         target: format!("{LEAST}"),
         floor: String::new(),
         share: Some(LEAST * best / least),
         note: shown.collect::<Vec<_>>().join(", "),
-    })
+    }
 }
 
 /// Lets each worker claim and complete runs until none is left.
@@ -58,13 +79,17 @@ async fn all(stores: &[Arc<dyn Store>]) -> Result<(), Failure> {
     for store in stores {
         let store = Arc::clone(store);
         workers.spawn(async move {
-            // A worker listens for queued runs.
-            let _changes = store.changes();
-            drain(&store, SLOTS).await
+            // A worker does not listen while all of its slots are used.
+            let mut changes = store.changes();
+            changes.rest();
+            drain(&store, SLOTS).await?;
+            changes.listen();
+            Ok::<_, Failure>(changes)
         });
     }
+    let mut listening = Vec::new();
     while let Some(done) = workers.join_next().await {
-        done??;
+        listening.push(done??);
     }
     Ok(())
 }
