@@ -213,6 +213,7 @@ pub enum OnWarn {
 
 impl OnWarn {
     /// Returns true for the reaction that need not be written.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -16,10 +16,8 @@ pub struct Divergence {
     pub expected: Option<String>,
     /// Value of the replay, shortened likewise; `None`: nothing.
     pub found: Option<String>,
-    /// JSON pointer to the first member that differs, of a call.
-    pub path: Option<String>,
-    /// Difference of the two requests of a call, by member and by line.
-    pub diff: Option<String>,
+    /// Difference of the two requests, of a model or tool call.
+    pub requests: Option<Box<RequestDifference>>,
 }
 
 impl Divergence {
@@ -31,8 +29,7 @@ impl Divergence {
             what: what.into(),
             expected: expected.map(|_| left),
             found: found.map(|_| right),
-            path: None,
-            diff: None,
+            requests: None,
         }
     }
 
@@ -44,8 +41,7 @@ impl Divergence {
         replayed: &str,
         found: RequestDifference,
     ) -> Self {
-        let RequestDifference { path, diff, .. } = found;
-        Self { path, diff: Some(diff), ..Self::new(what, Some(recorded), Some(replayed)) }
+        Self { requests: Some(Box::new(found)), ..Self::new(what, Some(recorded), Some(replayed)) }
     }
 
     /// Returns the difference with the step in which it occurred.

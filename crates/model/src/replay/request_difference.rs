@@ -3,6 +3,8 @@
 //! Bounded: few members, few lines of each, short lines. Both requests are masked before they come
 //! here.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::excerpt::{first_difference, shortened};
@@ -68,7 +70,7 @@ impl RequestDifference {
         match members.count - shown {
             0 => {}
             1 => diff.push_str("… and 1 member more\n"),
-            more => diff.push_str(&format!("… and {more} members more\n")),
+            more => writeln!(diff, "… and {more} members more").unwrap_or_default(),
         }
         if members.count == 0 && recorded.head == replayed.head {
             diff.push_str("  as recorded, they are equal: they differ in a masked value\n");
@@ -121,7 +123,7 @@ impl Member<'_> {
     /// Writes both sides of the member.
     fn show(&self, diff: &mut String) {
         let path = if self.path.is_empty() { "the whole body" } else { &self.path };
-        diff.push_str(&format!("@@ {path} @@\n"));
+        writeln!(diff, "@@ {path} @@").unwrap_or_default();
         let (recorded, replayed) = (lines(self.recorded), lines(self.replayed));
         let same = |pair: &(&String, &String)| pair.0 == pair.1;
         let before = recorded.iter().zip(&replayed).take_while(same).count();
@@ -145,10 +147,10 @@ impl Member<'_> {
 fn put(diff: &mut String, sign: char, lines: &[String], at: usize) {
     for (number, line) in lines.iter().take(SHOWN_LINES).enumerate() {
         let line = shortened(line, if number == 0 { at } else { 0 });
-        diff.push_str(&format!("{sign} {line}\n"));
+        writeln!(diff, "{sign} {line}").unwrap_or_default();
     }
     if let Some(more @ 1..) = lines.len().checked_sub(SHOWN_LINES) {
-        diff.push_str(&format!("{sign} … {more} lines more\n"));
+        writeln!(diff, "{sign} … {more} lines more").unwrap_or_default();
     }
 }
 

@@ -147,15 +147,13 @@ impl Run {
         let pending = matches!(self.status, Status::Pending { .. });
         let running = matches!(self.status, Status::Running { .. });
         let live = !self.status.is_terminal();
+        // One that any worker may claim can also be given back before it began.
+        let has_begun = !self.attempts.is_empty() || self.spec.placement.is_some();
         let fits = match event {
             EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
             EventBody::AttemptStarted(started) => self.is_next(started)?,
             EventBody::RunStarted(_) => pending && by_attempt()?,
-            EventBody::RunRequeued(_) => {
-                // One that any worker may claim can also be given back before it began.
-                let has_begun = !self.attempts.is_empty() || self.spec.placement.is_some();
-                (running || pending) && !has_live_attempt && has_begun
-            }
+            EventBody::RunRequeued(_) => (running || pending) && !has_live_attempt && has_begun,
             EventBody::RunPaused(to) => live && !self.waits_for(to.reason),
             EventBody::RunResumed(_) => live && !pending && !running,
             EventBody::CancelRequested(_) => live,

@@ -113,11 +113,11 @@ impl Replayed {
 
     /// Records the first difference; later ones are its consequences.
     async fn fail(&self, divergence: Divergence) -> Failure {
-        let Divergence { step, what, expected, found, path, diff } = divergence;
-        let shown = match (&step, &diff) {
-            (Some(step), Some(_)) => {
-                let at = path.as_ref().map(|path| format!(", first at {path}")).unwrap_or_default();
-                format!("{what} {step}{at}")
+        let Divergence { step, what, expected, found, requests } = divergence;
+        let shown = match (&step, &requests) {
+            (Some(step), Some(requests)) => {
+                let at = requests.path.as_ref().map(|path| format!(", first at {path}"));
+                format!("{what} {step}{}", at.unwrap_or_default())
             }
             (Some(_) | None, Some(_) | None) => what.clone(),
         };
@@ -132,6 +132,7 @@ impl Replayed {
             is_first
         });
         if is_first {
+            let (path, diff) = requests.map(|it| (it.path, Some(it.diff))).unwrap_or_default();
             let diverged = ReplayDiverged { step, what, expected, found, path, diff };
             // If it cannot be recorded, this process has lost the attempt, which ends for that.
             drop(self.journaled.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);

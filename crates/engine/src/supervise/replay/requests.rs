@@ -49,7 +49,7 @@ impl Replayed {
     pub(super) async fn check_tool_call(&self, call: &ToolCallStart) -> Result<(), Refusal> {
         let Some(waiting) = self.waiting_for(&call.key, "tool") else { return Ok(()) };
         let arguments = self.journaled.masked_json(call.arguments.clone());
-        let found = tool_request(&call.tool.offered, arguments);
+        let found = tool_request(&call.tool.offered, &arguments);
         let calls = self.recorded_arguments(&waiting).await;
         self.check_request(("tool call", &call.key), &calls, &found).await
     }
@@ -121,11 +121,11 @@ impl Replayed {
             let detail = started.iter().find(|(step, _)| step == key).map(|(_, detail)| detail);
             let given = detail.and_then(|detail| {
                 let (name, arguments) = detail.split_once(' ')?;
-                Some(tool_request(name, serde_json::from_str(arguments).ok()?))
+                Some(tool_request(name, &serde_json::from_str(arguments).ok()?))
             });
             let request = given.or_else(|| {
                 let data = called.iter().find(|data| data["step"] == key.as_str())?;
-                Some(tool_request(data["name"].as_str()?, data["arguments"].clone()))
+                Some(tool_request(data["name"].as_str()?, &data["arguments"]))
             })?;
             Some(RecordedCall { key: key.clone(), request })
         });
@@ -135,11 +135,9 @@ impl Replayed {
     /// Returns the descriptions of steps.
     async fn recorded_details(&self, keys: &[String]) -> Vec<(String, String)> {
         let events = self.recorded_events().await;
-        let started = events.iter().filter_map(|event| match event.body() {
-            Ok(EventBody::StepStarted(step)) if keys.contains(&step.key) => {
-                Some((step.key, step.detail?))
-            }
-            Ok(_) | Err(_) => None,
+        let started = events.iter().filter_map(|event| {
+            let Ok(EventBody::StepStarted(step)) = event.body() else { return None };
+            Some((step.key, step.detail?)).filter(|(key, _)| keys.contains(key))
         });
         started.collect()
     }
@@ -166,18 +164,19 @@ fn model_request(data: &Value, body: &str, ignored: &[IgnorePointer]) -> Compare
     let (method, path) = (text("method"), text("path"));
     let head = format!("{method} {path}");
     let whole = || Value::String(body.to_owned());
-    let canonical = match WireFormat::of(method, path) {
-        WireFormat::Opaque => serde_json::from_str(body).ok(),
-        format => CanonicalRequest::of(format, path, body.as_bytes(), ignored)
-            .ok()
-            .and_then(|request| serde_json::from_str(request.body()).ok()),
+    let format = WireFormat::of(method, path);
+    let canonical = if format == WireFormat::Opaque {
+        serde_json::from_str(body).ok()
+    } else {
+        let request = CanonicalRequest::of(format, path, body.as_bytes(), ignored).ok();
+        request.and_then(|request| serde_json::from_str(request.body()).ok())
     };
     ComparedRequest { head, body: canonical.unwrap_or_else(whole) }
 }
 
 /// Returns the request of a tool call.
-fn tool_request(name: &str, arguments: Value) -> ComparedRequest {
-    let head = format!("{name} {}", canonical::to_string(&arguments));
+fn tool_request(name: &str, arguments: &Value) -> ComparedRequest {
+    let head = format!("{name} {}", canonical::to_string(arguments));
     let head = head.chars().take(HEAD_CHARS).collect();
     ComparedRequest { head, body: json!({ "tool": name, "arguments": arguments }) }
 }
