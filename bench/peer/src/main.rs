@@ -1,9 +1,9 @@
 //! Drain of `graphile_worker`, a job queue on PostgreSQL, for the section `peer` of `errand-bench`.
 //!
-//! `errand-bench-peer URL JOBS` adds jobs, lets a worker carry them out, and prints the rate and the
-//! processor's time for each as JSON. The settings are those of the queue's own measurement of
-//! throughput: many jobs at once, a local queue that fetches jobs in large numbers, and completions in
-//! batches.
+//! `errand-bench-peer URL JOBS [AT_ONCE]` adds jobs, lets a worker carry them out, and prints the rate and
+//! the processor's time for each as JSON. So many jobs (64, as our drain) are fetched together, into a
+//! local queue, and carried out at once; completions are written in batches. The queue's own measurement
+//! of throughput fetches thousands of jobs ahead, which a worker with slots must not do.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use graphile_worker::tokio_postgres::TokioPostgresDatabase;
 use graphile_worker::{
     Database, IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, TaskHandler, Worker,
-    WorkerContext, WorkerContextExt as _, WorkerOptions,
+    WorkerContext, WorkerOptions,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::NoTls;
 
 const CONNECTIONS: usize = 32;
-const AT_ONCE: usize = 500;
-const LOCAL_QUEUE: usize = 5_000;
+/// Jobs that are fetched together, unless the command line says otherwise.
+const AT_ONCE: usize = 64;
 const PAUSE: Duration = Duration::from_millis(5);
 /// Time limit of the worker.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -52,12 +52,14 @@ impl TaskHandler for Nothing {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [url, count] = words.as_slice() else {
-        return Err("usage: errand-bench-peer URL JOBS".into());
+    let (url, count, at_once) = match words.as_slice() {
+        [url, count] => (url, count, AT_ONCE),
+        [url, count, at_once] => (url, count, at_once.parse()?),
+        _ => return Err("usage: errand-bench-peer URL JOBS [AT_ONCE]".into()),
     };
     let count: u32 = count.parse()?;
     let done = Done::default();
-    let worker = worker(url, &done).await?;
+    let worker = worker(url, &done, at_once).await?;
     let payload = serde_json::to_value(Nothing { text: "x".repeat(200) })?;
     let job = || RawJobSpec {
         identifier: Nothing::IDENTIFIER.to_owned(),
@@ -74,7 +76,8 @@ async fn main() -> Result<(), Failure> {
     let worker = Arc::new(worker);
     let running = Arc::clone(&worker);
     let (cpu_before, began) = (cpu_seconds(), Instant::now());
-    let handle = tokio::spawn(async move { running.run().await.map_err(|error| error.to_string()) });
+    let handle =
+        tokio::spawn(async move { running.run().await.map_err(|error| error.to_string()) });
     while done.0.load(Ordering::Relaxed) < count || client.query_opt(&left, &[]).await?.is_some() {
         if handle.is_finished() || began.elapsed() > PATIENCE {
             return Err("its worker does not finish".into());
@@ -89,15 +92,15 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn worker(url: &str, done: &Done) -> Result<Worker, Failure> {
+async fn worker(url: &str, done: &Done, at_once: usize) -> Result<Worker, Failure> {
     let database: Database = TokioPostgresDatabase::from_url(url, CONNECTIONS)?.into();
     let worker = WorkerOptions::default()
         .database(database)
         .schema("graphile_worker")
-        .concurrency(AT_ONCE)
+        .concurrency(at_once)
         .poll_interval(PAUSE)
         .complete_job_batch_delay(PAUSE)
-        .local_queue(LocalQueueConfig::default().with_size(LOCAL_QUEUE))
+        .local_queue(LocalQueueConfig::default().with_size(at_once))
         .add_extension(done.clone())
         .define_job::<Nothing>()
         .init()
