@@ -35,6 +35,8 @@ pub struct TraceBuilder {
     /// Attempts so far.
     attempts: u32,
     divergence: Option<ReplayDiverged>,
+    /// Model calls so far.
+    model_calls: u64,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl TraceBuilder {
             coordinates: false,
             attempts: 0,
             divergence: None,
+            model_calls: 0,
         };
         builder.idle = builder.open(ROOT, span(SpanKind::Wait, "pending".to_owned(), created_at));
         builder
@@ -224,6 +227,7 @@ fn span(kind: SpanKind, name: String, from: Timestamp) -> Span {
         name,
         run_id: None,
         detail: None,
+        call: None,
         from,
         to: from,
         outcome: TraceOutcome::Open,

@@ -32,6 +32,16 @@ impl Data {
         }
     }
 
+    /// Returns `provider/model` of a request, or the provider with method and path if no model is
+    /// named.
+    pub(super) fn requested_model(&self) -> String {
+        let text = |name| self.text(name).unwrap_or_default();
+        match self.text("model") {
+            Some(_) => self.model(),
+            None => format!("{} {} {}", text("provider"), text("method"), text("path")),
+        }
+    }
+
     /// The message of an error: errand's own have one, agents may write a text.
     pub(super) fn error(&self) -> Option<String> {
         match self.0.get("error")? {

@@ -4,6 +4,7 @@
 //! Deliberately absent: spans of work that an agent does not report.
 
 mod build;
+mod call;
 mod event;
 mod nest;
 mod shorten;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::TraceBuilder;
+pub use call::TracedCall;
 pub use nest::{Nested, TracePosition};
 pub use summary::{Share, Summary};
 
@@ -61,6 +63,9 @@ pub struct Span {
     /// More about it, for people: why an attempt was made, what a step executes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Call that the step consists of, for a step that errand made of a model or tool call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<TracedCall>,
     /// Start.
     #[serde(rename = "started_at_ms")]
     #[schemars(with = "i64")]
@@ -103,7 +108,7 @@ pub enum SpanKind {
     Attempt,
     /// A step, from its beginning to its end or failure: a step that is begun again has several.
     Step,
-    /// A model call.
+    /// A model call, or a try of one after which another model was called.
     ModelCall,
     /// A tool call.
     ToolCall,

@@ -27,7 +27,8 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceShare")]
 pub struct Share {
-    /// Name: `step build`, `model openai/gpt-4o-mini`.
+    /// Name: `step build`, `model openai/gpt-4o-mini`, `model call 2 (openai/gpt-4o-mini)` for one that
+    /// came through errand.
     pub name: String,
     /// Amount: milliseconds, tokens or millionths of a US dollar.
     pub amount: u64,
@@ -88,7 +89,10 @@ impl Sums {
             | SpanKind::Inherited => None,
         };
         if let Some(word) = word {
-            let name = format!("{word} {}", span.name).trim().to_owned();
+            let name = match &span.call {
+                Some(call) => call.title(),
+                None => format!("{word} {}", span.name).trim().to_owned(),
+            };
             let sum = self.work.entry(name).or_default();
             sum.0 = sum.0.saturating_add(millis(span));
             sum.1 = sum.1.saturating_add(span.usage.tokens());

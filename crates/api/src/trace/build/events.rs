@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use errand_model::accounting::{KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED};
+use errand_model::accounting::{
+    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, MODEL_REQUESTED, MODEL_TRY_FAILED,
+    TOOL_CALLED,
+};
 use errand_model::{RunId, Timestamp};
 
+use super::super::call::{TracedCall, is_key_of_call};
 use super::super::event::Data;
-use super::super::{SpanKind, TraceOutcome, TraceUsage};
+use super::super::{Span, SpanKind, TraceOutcome, TraceUsage};
 use super::{ROOT, TraceBuilder, span};
 
 impl TraceBuilder {
@@ -119,6 +123,7 @@ impl TraceBuilder {
         let kind = if run_id.is_some() { SpanKind::ChildRun } else { SpanKind::Step };
         let mut step = span(kind, key.clone(), at);
         step.run_id = run_id;
+        step.call = TracedCall::of_tool_step(&key);
         step.detail = match (*begun, data.text("detail").or_else(|| data.text("kind"))) {
             (again, Some(detail)) if again == 1 || kind == SpanKind::ChildRun => Some(detail),
             (1, None) => None,
@@ -194,9 +199,15 @@ impl TraceBuilder {
 
     /// Something that the agent says it did, and how long it took.
     pub(super) fn call(&mut self, at: Timestamp, kind: &str, data: &Data) {
+        let is_failed_try = kind == MODEL_TRY_FAILED;
         let (kind, name) = match kind {
-            "model.called" => (SpanKind::ModelCall, data.model()),
-            "tool.called" => (SpanKind::ToolCall, data.text("name").unwrap_or_default()),
+            MODEL_REQUESTED => return self.requested(data),
+            MODEL_CALLED => {
+                self.called(data);
+                (SpanKind::ModelCall, data.model())
+            }
+            MODEL_TRY_FAILED => (SpanKind::ModelCall, data.model()),
+            TOOL_CALLED => (SpanKind::ToolCall, data.text("name").unwrap_or_default()),
             MEMORY_ACCESSED | KNOWLEDGE_RETRIEVED => (SpanKind::Call, kind.to_owned()),
             _ if data.number("duration_ms").is_some() => (SpanKind::Call, kind.to_owned()),
             _ => return,
@@ -212,7 +223,10 @@ impl TraceBuilder {
         call.to = at;
         call.outcome = if data.is_failure() { TraceOutcome::Failed } else { TraceOutcome::Ok };
         call.error = data.error();
-        if kind == SpanKind::ModelCall {
+        if is_failed_try {
+            // The provider's answer, if there was one, is counted by an event of its own.
+            call.detail = data.text("cause");
+        } else if kind == SpanKind::ModelCall {
             call.usage = data.usage();
         } else if kind == SpanKind::ToolCall {
             call.usage = data.tool_usage();
@@ -220,6 +234,39 @@ impl TraceBuilder {
             call.detail = data.look_up();
         }
         self.open(parent, call);
+    }
+
+    /// A model call came to the gateway: its step is shown by its number and its model from now on.
+    fn requested(&mut self, data: &Data) {
+        self.model_calls += 1;
+        let number = self.model_calls;
+        if let Some(step) = self.step_of_call(data) {
+            step.call = Some(TracedCall::Model { number, name: data.requested_model() });
+        }
+    }
+
+    /// A model answered. It may be another one than was asked for.
+    fn called(&mut self, data: &Data) {
+        let next = self.model_calls + 1;
+        let known = match self.step_of_call(data).map(|step| &mut step.call) {
+            Some(Some(TracedCall::Model { name, .. })) => {
+                *name = data.model();
+                true
+            }
+            Some(unknown) => {
+                *unknown = Some(TracedCall::Model { number: next, name: data.model() });
+                false
+            }
+            None => false,
+        };
+        self.model_calls = if known { self.model_calls } else { next };
+    }
+
+    /// Returns the open step that errand made of the call that an event is about.
+    fn step_of_call(&mut self, data: &Data) -> Option<&mut Span> {
+        let key = data.text("step").filter(|key| is_key_of_call(key))?;
+        let node = self.steps.get(&key).copied()?;
+        self.nodes.get_mut(node).map(|node| &mut node.span)
     }
 }
 

@@ -86,9 +86,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 pub(super) fn width(context: &Context) -> usize {
     let columns = context.variable("COLUMNS").and_then(OsStr::to_str);
     let columns = columns.and_then(|text| text.parse().ok()).filter(|columns| *columns >= 20);
-    let terminal = || {
-        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns >= 20)
-    };
-    terminal().or(columns).unwrap_or(DEFAULT_WIDTH)
+    terminal_width().or(columns).unwrap_or(DEFAULT_WIDTH)
+}
+
+/// Returns the width of the terminal that stdout is; `None` if stdout is none.
+pub(super) fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns >= 20)
 }

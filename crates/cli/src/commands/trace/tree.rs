@@ -1,12 +1,9 @@
 //! Lines of the trace tree: the branches before each, and its label.
 
-use errand_api::trace::{Span, SpanKind, SpanSummary, TraceOutcome};
+use errand_api::trace::{Span, SpanKind, SpanSummary, TraceOutcome, TracedCall};
 
 /// Shown characters of a name.
 const SHOWN_CHARS: usize = 200;
-
-/// Digits of the digest in a key that a gateway makes.
-const DIGEST_DIGITS: usize = 24;
 
 /// A line to be drawn.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<TreeLine<'a>>) {
             below: below.clone(),
             span: child,
         });
-        if only_call(child).is_none() {
+        if !is_shown_as_call(child) {
             children(child, &below, lines);
         }
     }
@@ -57,44 +54,37 @@ fn name(span: &Span) -> String {
         TraceOutcome::Stopped => "■ ",
         TraceOutcome::Ok | TraceOutcome::Open => "",
     };
-    let shown = only_call(span).unwrap_or(span);
-    let word = match shown.kind {
-        SpanKind::ModelCall => "model ",
-        SpanKind::ToolCall => "tool ",
-        SpanKind::Run
-        | SpanKind::Attempt
-        | SpanKind::Step
-        | SpanKind::Call
-        | SpanKind::ChildRun
-        | SpanKind::Wait
-        | SpanKind::Inherited => "",
+    let shown = match (&span.call, span.kind) {
+        (Some(TracedCall::Model { name, .. }), _) => format!("model {name}"),
+        (Some(TracedCall::Tool { name }), _) => format!("tool {name}"),
+        (None, SpanKind::ModelCall) => format!("model {}", span.name),
+        (None, SpanKind::ToolCall) => format!("tool {}", span.name),
+        (
+            None,
+            SpanKind::Run
+            | SpanKind::Attempt
+            | SpanKind::Step
+            | SpanKind::Call
+            | SpanKind::ChildRun
+            | SpanKind::Wait
+            | SpanKind::Inherited,
+        ) => span.name.clone(),
     };
     let detail = match &span.detail {
         Some(detail) if is_telling(span.kind, detail) => format!(" ({detail})"),
         Some(_) | None => String::new(),
     };
-    crate::render::at_most(&format!("{mark}{word}{}{detail}", shown.name), SHOWN_CHARS)
+    crate::render::at_most(&format!("{mark}{shown}{detail}"), SHOWN_CHARS)
 }
 
-/// Returns the call that a step of a gateway consists of: it says more than the key of the step, which is
-/// a digest.
-fn only_call(span: &Span) -> Option<&Span> {
-    let [call] = span.children.as_slice() else { return None };
-    let is_call = matches!(call.kind, SpanKind::ModelCall | SpanKind::ToolCall)
-        && call.children.is_empty()
-        && span.rest.is_empty();
-    (span.kind == SpanKind::Step && is_call && is_key_of_gateway(&span.name)).then_some(call)
-}
-
-/// Reports whether a key is one that a gateway makes: it ends with a digest and a number.
-fn is_key_of_gateway(key: &str) -> bool {
-    let mut parts = key.rsplit('/');
-    let (number, digest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let has_all = |text: &str, is_digit: fn(&u8) -> bool| text.bytes().all(|byte| is_digit(&byte));
-    !number.is_empty()
-        && has_all(number, u8::is_ascii_digit)
-        && digest.len() == DIGEST_DIGITS
-        && has_all(digest, u8::is_ascii_hexdigit)
+/// Reports whether the only call in a step says no more than the step itself, which is shown as its
+/// call.
+fn is_shown_as_call(span: &Span) -> bool {
+    let [call] = span.children.as_slice() else { return false };
+    let is_call = matches!(call.kind, SpanKind::ModelCall | SpanKind::ToolCall);
+    // A failed try in a step that goes on is news.
+    let ended = call.outcome == TraceOutcome::Ok || call.outcome == span.outcome;
+    span.call.is_some() && is_call && ended && call.children.is_empty() && span.rest.is_empty()
 }
 
 /// Returns true if the detail is worth showing: a step's kind says less than its name.

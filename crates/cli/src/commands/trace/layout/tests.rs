@@ -146,6 +146,42 @@ fn a_step_that_a_gateway_made_is_shown_as_its_call() {
 }
 
 #[test]
+fn calls_that_failed_or_go_on_are_shown_by_their_models() {
+    let key = |number: u8| format!("openai_chat/0123456789abcdef0123456{number}/1");
+    let requested = |step: String| json!({ "provider": "openai", "model": "fast", "method": "POST", "path": "/v1/x", "step": step });
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    journal.add(100, 1, "step.started", json!({ "key": key(1), "kind": "model" }));
+    journal.add(100, 1, "model.requested", requested(key(1)));
+    let error = json!({ "code": "model_failed", "message": "status 500", "step": null });
+    journal.add(200, 1, "step.failed", json!({ "key": key(1), "error": error }));
+    journal.add(300, 1, "step.started", json!({ "key": key(2), "kind": "model" }));
+    journal.add(300, 1, "model.requested", requested(key(2)));
+    let tried = json!({
+        "provider": "openai", "model": "gpt-5", "cause": "timeout", "error": "no answer in 30 s",
+        "duration_ms": 200, "step": key(2),
+    });
+    journal.add(500, 1, "model.try_failed", tried);
+    let called = json!({
+        "provider": "openai", "model": "llama", "asked_model": "fast", "duration_ms": 200,
+        "input_tokens": 10, "step": key(2),
+    });
+    journal.add(700, 1, "model.called", called);
+    journal.add(700, 1, "step.completed", json!({ "key": key(2) }));
+    let tool = "tool/files_read/0123456789abcdef01234567/1";
+    journal.add(710, 1, "step.started", json!({ "key": tool, "kind": "tool", "detail": "x {}" }));
+    journal.add(720, 1, "step.completed", json!({ "key": tool }));
+    let files = json!({
+        "provider": "openai", "method": "GET", "path": "/v1/files", "step": "opaque/0123456789abcdef01234567/1"
+    });
+    let opaque = json!({ "key": files["step"], "kind": "model" });
+    journal.add(800, 1, "step.started", opaque);
+    journal.add(800, 1, "model.requested", files);
+    let running = Status::Running { since: Timestamp::from_millis(10) };
+    insta::assert_snapshot!("model_calls", draw(&journal.trace(&running, 1_000), 90));
+}
+
+#[test]
 fn parked_attempts_leave_the_wait_beside_them() {
     let mut journal = Journal::new();
     journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
