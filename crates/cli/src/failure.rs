@@ -465,6 +465,9 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Ask(AskProblem::Elsewhere { .. }) => "do it on that machine",
         EngineError::BriefTooLarge(_) => "give the agent a long text as a file, or as input",
         EngineError::PolicyDenied(_) => "`errand get policy NAME -o yaml` shows the policy",
+        EngineError::PolicyInvalid(invalid) if invalid.is_of_agent_file() => {
+            "mend `policy` in the agent file; `errand validate` checks it"
+        }
         EngineError::PolicyInvalid(_) => "mend the program of the policy, and apply it again",
         EngineError::BriefDamaged(_) => "`errand verify` shows what else of the run is damaged",
         EngineError::Payload(_)

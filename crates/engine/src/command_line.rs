@@ -98,17 +98,17 @@ fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, ProgramProb
     }
 }
 
-/// Error: the agent's program does not exist or cannot be executed.
+/// Error: the program of an agent or of a tool server does not exist or cannot be executed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ProgramProblem {
     /// The program does not exist.
-    #[error("the agent's program {program:?} was not found in its parcel or on PATH")]
+    #[error("the program {program:?} was not found in the agent's parcel or on PATH")]
     NotFound {
         /// Program as the agent file names it.
         program: String,
     },
     /// The program cannot be executed.
-    #[error("the agent's program {program:?} cannot be executed: {reason}")]
+    #[error("the program {program:?} cannot be executed: {reason}")]
     NotExecutable {
         /// Program as the agent file names it.
         program: String,

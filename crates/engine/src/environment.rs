@@ -160,7 +160,7 @@ pub(crate) fn secrets(
 pub(crate) fn lacking(around: &EngineContext, agent: &Agent) -> Vec<String> {
     match secrets(around, agent) {
         Ok(_) => Vec::new(),
-        Err(secret::Error::Missing { names }) => names,
+        Err(secret::Error::Missing { names, .. }) => names,
         Err(_) => {
             // The store has a secret but cannot open it: try each by itself.
             let is_lacking = |name: &&String| {

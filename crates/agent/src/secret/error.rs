@@ -31,6 +31,8 @@ pub enum Error {
     Missing {
         /// Names of the secrets.
         names: Vec<String>,
+        /// True if there is a store that could have them.
+        has_store: bool,
     },
     /// There is no store.
     #[error("there is no secret store at {}", folder.display())]
@@ -119,9 +121,10 @@ impl Error {
                  ERRAND_… is reserved"
                     .to_owned()
             }
-            Self::Missing { names } => {
+            Self::Missing { names, has_store } => {
                 let name = names.first().map_or("NAME", String::as_str);
-                format!("errand secret set {name}, or set {name} in the environment")
+                let init = if *has_store { "" } else { "errand secret init, then " };
+                format!("{init}errand secret set {name}, or set {name} in the environment")
             }
             Self::StoreMissing { .. } => "errand secret init".to_owned(),
             Self::IdentityMissing { .. } => {

@@ -131,7 +131,7 @@ impl Vault {
         let path = self.path_of(name);
         match fs::remove_file(&path) {
             Ok(()) => file::sync_folder(&self.folder),
-            Err(error) if is_absent(&error) => Err(Error::Missing { names: vec![name.to_owned()] }),
+            Err(error) if is_absent(&error) => Err(self.missing(vec![name.to_owned()])),
             Err(error) => Err(Error::io("remove", &path)(error)),
         }
     }
@@ -169,7 +169,11 @@ impl Vault {
                 missing.push(name.clone());
             }
         }
-        if missing.is_empty() { Ok(secrets) } else { Err(Error::Missing { names: missing }) }
+        if missing.is_empty() { Ok(secrets) } else { Err(self.missing(missing)) }
+    }
+
+    fn missing(&self, names: Vec<String>) -> Error {
+        Error::Missing { names, has_store: self.folder.is_dir() }
     }
 
     /// Returns the path of a secret.

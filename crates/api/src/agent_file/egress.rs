@@ -44,6 +44,9 @@ impl<'a> EgressPattern<'a> {
     ///
     /// The problem, for people.
     pub fn parse(text: &'a str) -> Result<Self, &'static str> {
+        if text.contains("://") {
+            return Err(IS_URL);
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => match rest.split_once(']') {
                 Some((host, "")) => (host, None),
@@ -86,6 +89,8 @@ impl<'a> EgressPattern<'a> {
         self.host.parse().ok()
     }
 }
+
+const IS_URL: &str = "write a host without http://, such as example.com or example.com:8080";
 
 const MALFORMED: &str = "write a host with or without a port, such as *.example.com, \
                          10.1.2.3:5432 or [fd00::1]:443";

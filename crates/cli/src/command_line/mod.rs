@@ -19,6 +19,9 @@ use crate::help::grouped;
 const LISTED_BY_NAME: [&str; 7] =
     ["agents", "approvals", "callbacks", "dlq", "hooks", "schedules", "sessions"];
 
+/// Words of a command line that a hint repeats.
+const HINTED_WORDS: usize = 24;
+
 /// Parses the words that the process was started with.
 ///
 /// # Errors
@@ -46,7 +49,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
             words.push("ls".into());
             Cli::try_parse_from(&words)
         })
-        .map_err(|error| report(&error))
+        .map_err(|error| report(&error, &words))
 }
 
 /// Parses a valid call of a frequently used command without building the other commands, which
@@ -69,7 +72,7 @@ fn parse_often_called(words: &[OsString]) -> Option<Cli> {
 }
 
 /// Prints help and version to stdout, which is success, and anything else as a refusal to stderr.
-fn report(error: &clap::Error) -> ExitCode {
+fn report(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let rendered = error.render();
     if !error.use_stderr() {
         print(io::stdout().is_terminal(), &rendered, io::stdout());
@@ -81,7 +84,10 @@ fn report(error: &clap::Error) -> ExitCode {
     }
     let text = match unknown_command(error) {
         Some(name) => habits::refusal(&name),
-        None => with_code(&rendered.to_string()),
+        None => {
+            let hint = separator_hint(error, words).unwrap_or_default();
+            with_code(&rendered.to_string()) + &hint
+        }
     };
     // The process ends in any case, even if the terminal is gone.
     drop(io::stderr().write_all(text.as_bytes()));
@@ -110,6 +116,23 @@ fn unknown_command(error: &clap::Error) -> Option<String> {
         return Some(name.clone());
     }
     None
+}
+
+/// Returns a hint for `errand run` with a command whose `--` is missing: the command was taken for the
+/// path of an agent.
+fn separator_hint(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::ArgumentConflict || words.len() > HINTED_WORDS {
+        return None;
+    }
+    let is_option = |word: &OsString| word.to_str().is_none_or(|word| word.starts_with('-'));
+    (2..words.len()).filter(|place| !words.get(*place).is_none_or(is_option)).find_map(|place| {
+        let mut separated = words.to_vec();
+        separated.insert(place, "--".into());
+        parse_often_called(&separated)?;
+        let line: Option<Vec<&str>> = separated.iter().skip(1).map(|word| word.to_str()).collect();
+        let line = line?.join(" ").escape_debug().to_string();
+        Some(format!("hint: write `--` before the command: errand {line}\n"))
+    })
 }
 
 /// Puts the code of errand's errors before a refusal of the parser.

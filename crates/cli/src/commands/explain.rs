@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         }
         return Ok(0);
     };
-    let code: ErrorCode = text.parse().map_err(|_| {
+    let code: ErrorCode = text.to_lowercase().parse().map_err(|_| {
         let failure = Failure::new(ErrorCode::Usage, format!("there is no error code {text:?}"));
         match closest(text, ErrorCode::ALL.iter().map(|code| code.as_str())) {
             Some(meant) => failure.hint(format!("did you mean `errand explain {meant}`?")),

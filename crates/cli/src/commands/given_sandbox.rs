@@ -51,7 +51,8 @@ impl FromStr for GivenSandbox {
             match part.split_once('=') {
                 Some(("network", name)) => given_network = Some(network(name)?),
                 Some(("egress", host)) => {
-                    EgressPattern::parse(host).map_err(str::to_owned)?;
+                    EgressPattern::parse(host)
+                        .map_err(|problem| format!("egress={host}: {problem}"))?;
                     egress.push(host.to_owned());
                 }
                 Some(("read", path)) if !path.is_empty() => sandbox.read.push(path.to_owned()),
@@ -104,7 +105,6 @@ mod tests {
         let given: GivenSandbox = "workspace,egress=*.a.b,egress=c:22".parse().unwrap();
         assert_eq!(given.in_folder(Path::new("/")).network, SandboxNetwork::Gateway);
         assert_eq!(given.egress(), ["*.a.b", "c:22"]);
-        assert!("workspace,egress=http://a".parse::<GivenSandbox>().is_err());
     }
 
     #[test]
@@ -116,6 +116,11 @@ mod tests {
             ("workspace,none", "\"none\" is no NAME=VALUE"),
             ("workspace,read=", "\"read\" is not known here: network, egress, read, write"),
             ("workspace,network=none,egress=a.b", "egress=HOST needs network=gateway"),
+            (
+                "workspace,egress=http://a",
+                "egress=http://a: write a host without http://, such as example.com or \
+                 example.com:8080",
+            ),
         ] {
             assert_eq!(text.parse::<GivenSandbox>().unwrap_err(), expect, "{text}");
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use errand_api::agent_file::{
-    FILE_NAME, ProcessPlace, Providers, TargetKind, file_of_command, file_of_image,
+    FILE_NAME, Problems, ProcessPlace, Providers, TargetKind, file_of_command, file_of_image,
 };
 use errand_api::error_code::ErrorCode;
 use serde_json::{Map, Value, json};
@@ -119,6 +119,40 @@ impl MadeAgent {
         // JSON is YAML.
         fs::write(&path, agent.to_string()).map_err(|error| Failure::io("write", &path, &error))?;
         Ok((folder, file))
+    }
+
+    /// Returns the failure for problems of the file that was made of the options, by the names of the
+    /// options; `None` if a problem is of none of them.
+    pub(super) fn problem_of_options(&self, files: &[Problems]) -> Option<Failure> {
+        let problems: Vec<_> = files.iter().flat_map(|file| &file.problems).collect();
+        let told: Option<Vec<String>> = problems
+            .iter()
+            .map(|problem| Some(format!("{}: {}", self.option_of(&problem.path)?, problem.message)))
+            .collect();
+        let failure = Failure::new(Problems::code_of(files), told?.join("\n"));
+        let mut hints: Vec<&str> = problems.iter().filter_map(|it| it.hint.as_deref()).collect();
+        hints.dedup();
+        Some(hints.into_iter().fold(failure, |failure, hint| failure.hint(hint.to_owned())))
+    }
+
+    /// Returns the option, with its value where it is short, that a field of the made file comes from.
+    fn option_of(&self, field: &str) -> Option<String> {
+        let is_in = |part: &str| field == part || field.starts_with(&format!("{part}."));
+        let is_of_list = |part: &str| field.starts_with(&format!("{part}["));
+        if is_in("spec.target.image") {
+            return Some("--image".to_owned());
+        }
+        if is_in("spec.target.sandbox") || is_in("spec.policy") {
+            return Some("--sandbox".to_owned());
+        }
+        if is_in("spec.providers") {
+            return Some("--provider".to_owned());
+        }
+        if is_in("spec.command") || is_of_list("spec.command") {
+            return Some("COMMAND".to_owned());
+        }
+        let file = self.mcp.as_ref().filter(|_| is_of_list("spec.mcp_servers"))?;
+        Some(format!("--mcp {}: {}", file.display(), field.trim_start_matches("spec.")))
     }
 
     fn in_container(&self, image: &str, mut spec: Map<String, Value>) -> Value {

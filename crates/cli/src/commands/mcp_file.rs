@@ -17,10 +17,7 @@ const KNOWN: [&str; 9] =
 pub(super) fn servers(context: &Context, path: &Path) -> Result<Vec<Value>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
     let name = path.display().to_string();
-    let file = agent_file::to_json(&name, &bytes).map_err(|problems| {
-        let message = format!("{name} cannot be read\n\n{}", problems.with_excerpts());
-        Failure::new(ErrorCode::ToolServerInvalid, message)
-    })?;
+    let file = parsed(path, &name, &bytes)?;
     let refuse = |message: String| {
         Failure::new(ErrorCode::ToolServerInvalid, format!("{name}: {message}")).hint(
             "write {\"mcpServers\": {NAME: {\"command\": …}}}, or mcp_servers: as in an agent file",
@@ -49,6 +46,19 @@ pub(super) fn servers(context: &Context, path: &Path) -> Result<Vec<Value>, Fail
         (Some(_), Some(_)) => Err(refuse("it has mcpServers and mcp_servers".to_owned())),
         (None, None) => Err(refuse("it has neither mcpServers nor mcp_servers".to_owned())),
     }
+}
+
+/// Returns the file as JSON. One that is called `.json` is read as JSON, so that its errors are about
+/// JSON.
+fn parsed(path: &Path, name: &str, bytes: &[u8]) -> Result<Value, Failure> {
+    let refuse = |message: String| Failure::new(ErrorCode::ToolServerInvalid, message);
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return serde_json::from_slice(bytes)
+            .map_err(|error| refuse(format!("{name} is not JSON: {error}")));
+    }
+    agent_file::to_json(name, bytes).map_err(|problems| {
+        refuse(format!("{name} cannot be read\n\n{}", problems.with_excerpts()))
+    })
 }
 
 fn named(name: &str, server: &Value) -> Result<Value, String> {

@@ -94,7 +94,14 @@ pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
 /// Makes and checks an agent for one run.
 pub(super) fn made_agent(context: &Context, made: &MadeAgent) -> Result<Source, Failure> {
     let (folder, file) = made.write(context)?;
-    let plan = parcel::plan(&folder.path().join(file))?;
+    let plan = parcel::plan(&folder.path().join(file)).map_err(|error| {
+        if let parcel::Error::AgentFileInvalid { files } = &error
+            && let Some(failure) = made.problem_of_options(files)
+        {
+            return failure;
+        }
+        error.into()
+    })?;
     Ok(Source { plan, shown: made.shown(context), _made: Some(folder) })
 }
 

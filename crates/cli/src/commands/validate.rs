@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use errand_agent::parcel;
-use errand_api::agent_file::Problems;
+use errand_api::agent_file::{Agent, Problems};
+use errand_engine::policy::ExternalPolicies;
 
 use super::named_elsewhere;
 use crate::context::Context;
@@ -23,6 +24,9 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let located = parcel::locate(&args.path)?;
     let shown = located.agent_file.display().to_string();
     let checked = named_elsewhere::check(context, &args.path).await?;
+    if let Ok(agent) = &checked {
+        note_policy_program(context, agent);
+    }
     if args.json {
         return json(context, &shown, &checked.err().unwrap_or_default());
     }
@@ -32,6 +36,17 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             Ok(0)
         }
         Err(problems) => Err(Failure::of_files(&problems)),
+    }
+}
+
+/// Notes that the program of the agent's external policy is not on this machine: a run is refused
+/// here, while the file may be right for another machine.
+fn note_policy_program(context: &Context, agent: &Agent) {
+    let Some(rules) = &agent.policy else { return };
+    let external = ExternalPolicies::unlimited(&context.surroundings());
+    if let Err(invalid) = external.check_program("agent-file", rules) {
+        let reason = invalid.reason;
+        context.printer.note(&format!("spec.policy: {reason}: `errand run` is refused here"));
     }
 }
 

@@ -144,6 +144,17 @@ fn a_refused_command_line_has_a_hint_with_the_right_command() {
         ),
         (&["run", agent, "-e", "SET_NOWHERE"], 2, "write --env SET_NOWHERE=VALUE"),
         (&["explain", "run_not_fuond"], 2, "did you mean `errand explain run_not_found`?"),
+        (
+            &["run", "--provider", "openai=K", "ls"],
+            2,
+            "hint: write `--` before the command: errand run --provider openai=K -- ls",
+        ),
+        (&["run", "--image", "Bad Image"], 2, ": --image: \"Bad Image\" is not the name"),
+        (
+            &["run", "--sandbox", "workspace,egress=http://x.org", "--", "true"],
+            2,
+            "egress=http://x.org: write a host without http://",
+        ),
         (&["config", "check", "--tls-cert", "none.pem", "--tls-key", "none.pem"], 2, "none.pem"),
     ];
     for (words, code, complaint) in wrong {

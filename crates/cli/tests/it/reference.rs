@@ -21,6 +21,7 @@ fn version_schema_manual_and_completions_are_printed_anywhere() {
         assert!(script.contains("inspect-run"), "{shell}");
     }
     assert!(sandbox.errand(["explain", "helper_died"]).run().ok().stdout().len() > 80);
+    assert!(sandbox.errand(["explain", "HELPER_DIED"]).run().ok().stdout().len() > 80);
     assert!(!sandbox.registry().exists());
 }
 

@@ -212,3 +212,12 @@ fn removing_an_unknown_secret_suggests_the_closest_name() {
     let refused = sandbox.errand(["secret", "rm", "OTHER"]).run().refuses(125, "secret_missing");
     assert!(refused.stderr().contains("errand secret ls"), "{}", refused.stderr());
 }
+
+#[test]
+fn a_missing_secret_without_a_store_names_the_commands_in_order() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&TestAgent::shell("true").spec("secrets: [API_KEY]"));
+    let refused = run(&sandbox, &agent, &[]).run().refuses(125, "secret_missing");
+    let hint = "errand secret init, then errand secret set API_KEY";
+    assert!(refused.stderr().contains(hint), "{}", refused.stderr());
+}

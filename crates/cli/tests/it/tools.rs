@@ -114,6 +114,8 @@ fn a_tool_call_of_any_program_is_a_step_with_its_arguments() {
     assert_eq!(support::record(&sandbox, &id)["counters"]["tool_calls"], 2);
     let shown = sandbox.errand(["calls", &id]).run().ok().stdout();
     assert!(shown.contains("plain_echo  {\"a\":1}  ok  read_only  took="), "{shown}");
+    let drawn = sandbox.errand(["trace", &id]).run().ok().stdout();
+    assert!(drawn.contains("─ tool plain_echo") && !drawn.contains("tool/plain_echo"), "{drawn}");
     let log = sandbox.errand(["logs", "--system", &id]).run().ok();
     let log = log.stdout() + &log.stderr();
     assert!(log.contains("[plain] ready with [redacted:TOKEN]"), "{log}");
@@ -314,11 +316,16 @@ fn a_file_of_tool_servers_that_cannot_be_used_is_refused() {
         ("{\"mcpServers\": {\"a\": {\"type\": \"pigeon\"}}}", "transport \"pigeon\""),
         ("{\"mcpServers\": {\"a\": {\"command\": \"b\", \"cwd\": \"/\"}}}", "member \"cwd\""),
         ("{\"other\": {}}", "neither mcpServers nor mcp_servers"),
-        ("{", "mcp.json"),
+        ("{", "mcp.json is not JSON: EOF"),
+        (
+            "{\"mcpServers\": {\"a b\": {\"command\": \"c\"}}}",
+            "--mcp mcp.json: mcp_servers[0].name: ",
+        ),
     ] {
         sandbox.write("mcp.json", file);
         let ran = run(&sandbox, &["list"]).exits(2);
         assert!(ran.stderr().contains(expect), "{file}: {}", ran.stderr());
+        assert!(!ran.stderr().contains("errand-agent-"), "{file}: {}", ran.stderr());
     }
     mcp_file(&sandbox, &[]);
     let words = ["run", "--mcp", "mcp.json", "--", "true"];
@@ -380,6 +387,17 @@ fn a_server_of_the_python_sdk_is_reached_over_http() {
     sandbox.write("mcp.json", json!({ "mcpServers": { "sdk": server } }).to_string());
     check_sdk_client(&sandbox, &python);
     drop(serve);
+}
+
+#[test]
+fn the_missing_program_of_a_tool_server_is_not_the_agents() {
+    let sandbox = sandbox();
+    let file = json!({ "mcpServers": { "files": { "command": "nosuch" } } });
+    sandbox.write("mcp.json", file.to_string());
+    let ran = run(&sandbox, &["list"]);
+    let said = ran.stderr();
+    let expect = "the tool server files cannot be started: the program \"nosuch\" was not found";
+    assert!(said.contains(expect), "{said}");
 }
 
 #[test]

@@ -10,12 +10,10 @@ use errand_model::event::PolicyDecided;
 use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyHook, PolicyVerdict};
 use serde_json::Value;
 
+use super::error::OWN_RULES;
 use super::external::ExternalPolicies;
 use super::{Error, PolicyDenied, PolicyInvalid};
 use crate::{Engine, catalog};
-
-/// Name of the rules of an agent file.
-const OWN_RULES: &str = "agent-file";
 
 /// Policies of a run, in the order in which they decide.
 #[derive(Debug, Default)]
@@ -60,14 +58,14 @@ impl RunPolicies {
         let external = ExternalPolicies::of(engine);
         let mut policies = Vec::new();
         if let Some(rules) = rules {
-            external.check(OWN_RULES, rules)?;
+            external.check_program(OWN_RULES, rules)?;
             let definition = PolicyDefinition::of_rules(rules.clone());
             policies.push(compile(OWN_RULES, None, &definition)?);
         }
         for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Policy) {
             let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
             if let Some(CatalogSpec::Policy(definition)) = manifest.map(|manifest| manifest.spec) {
-                external.check(&pin.name, &definition.rules)?;
+                external.check_program(&pin.name, &definition.rules)?;
                 policies.push(compile(&pin.name, pin.version, &definition)?);
             }
         }

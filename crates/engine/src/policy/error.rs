@@ -7,6 +7,9 @@ use crate::error::{CodedError, operation_error};
 use crate::schema::SchemaProblem;
 use crate::{catalog, payload};
 
+/// Name of the rules of an agent file.
+pub(super) const OWN_RULES: &str = "agent-file";
+
 operation_error! {
     /// Error: a policy denies, or cannot decide.
     pub enum Error {
@@ -47,6 +50,13 @@ pub struct PolicyInvalid {
     pub policy: String,
     /// Reason, for people.
     pub reason: String,
+}
+
+impl PolicyInvalid {
+    /// Returns true for the rules of the agent file, which are no policy of the catalog.
+    pub fn is_of_agent_file(&self) -> bool {
+        self.policy == OWN_RULES
+    }
 }
 
 impl CodedError for PolicyInvalid {

@@ -73,7 +73,7 @@ impl ExternalPolicies {
     /// # Errors
     ///
     /// [`PolicyInvalid`].
-    pub(crate) fn check(&self, name: &str, rules: &PolicyRules) -> Result<(), PolicyInvalid> {
+    pub fn check_program(&self, name: &str, rules: &PolicyRules) -> Result<(), PolicyInvalid> {
         let program = rules.external.as_ref().and_then(|external| external.command.first());
         match program {
             Some(program) if !self.is_found(program) => {
