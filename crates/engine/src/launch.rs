@@ -46,6 +46,11 @@ const READY_LIMIT_BYTES: u64 = 64 * 1024;
 pub enum HelperReport {
     /// The run's first attempt began, or the run is over already.
     Began,
+    /// The first attempt failed before its agent ran, and the run goes on: another attempt follows.
+    FirstAttemptFailed {
+        /// Description of the failure for people.
+        message: String,
+    },
     /// The helper could not begin; the run's record has the same error.
     Failed {
         /// Stable error code.

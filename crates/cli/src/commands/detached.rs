@@ -15,6 +15,7 @@ use errand_engine::{Engine, launch};
 use errand_model::RunId;
 use errand_store::Lease;
 
+use super::helper_report;
 use super::run::{self, DetachedRunDraft};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -73,11 +74,9 @@ pub(crate) async fn run_as_helper(
         Ok(DetachedRun::HeldHere(held)) => {
             let Held { engine, signals, run_id, lease } = *held;
             let tell = async |report| {
-                let printed = match report {
-                    HelperReport::Began => run::print_run(context, &engine, &run_id, json).await,
-                    HelperReport::Failed { .. } => {
-                        run::check_report(&engine, &run_id, report).await
-                    }
+                let printed = match helper_report::check(context, &engine, &run_id, report).await {
+                    Ok(()) => run::print_run(context, &engine, &run_id, json).await,
+                    Err(failure) => Err(failure),
                 };
                 pipe.report(exit_code(context, printed.map(|()| 0)));
             };

@@ -35,6 +35,7 @@ mod given_provider;
 mod given_sandbox;
 pub(crate) mod graph;
 mod held_up;
+mod helper_report;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod input;

@@ -10,8 +10,7 @@ use errand_api::exit_code;
 use errand_api::record::RunRecord;
 use errand_blobs::BlobAddress;
 use errand_engine::agents;
-use errand_engine::launch::{self, HelperReport, Needs};
-use errand_engine::service::address_holder;
+use errand_engine::launch::{self, Needs};
 use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, record_file, sessions, values, wait};
@@ -29,7 +28,7 @@ use super::busy::Busy;
 use super::made_agent::{self, MadeAgent};
 use super::run_end::{report, show_record};
 use super::submit::{self, CheckedRunDraft, Common, RunDraft, RunInput};
-use super::{away, family, held_up, named_elsewhere};
+use super::{away, family, held_up, helper_report, named_elsewhere};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
@@ -304,7 +303,8 @@ pub(crate) async fn detach(
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {
-                check_report(engine, &run_id, launch::launch(engine, &run_id, 0, &needs)?).await?;
+                let report = launch::launch(engine, &run_id, 0, &needs)?;
+                helper_report::check(context, engine, &run_id, report).await?;
             }
             run_id
         }
@@ -325,35 +325,6 @@ pub(super) async fn print_run(
     } else {
         context.printer.line(run_id.as_str())
     }
-}
-
-/// Returns the failure that a helper reported.
-pub(super) async fn check_report(
-    engine: &Engine,
-    run_id: &RunId,
-    report: HelperReport,
-) -> Result<(), Failure> {
-    match report {
-        HelperReport::Began => Ok(()),
-        HelperReport::Failed { code, message, exit_code } => {
-            let hint = match listens_there(engine, run_id, &code).await {
-                Some(hint) => hint,
-                None => format!("`errand inspect-run {run_id}` shows the failed run"),
-            };
-            Err(Failure::of_run(&code, &message).hint(hint).exit_with(exit_code))
-        }
-    }
-}
-
-/// Returns a hint at the service that has the address which the run needs, and how to end it.
-async fn listens_there(engine: &Engine, run_id: &RunId, code: &str) -> Option<String> {
-    if code != ErrorCode::ListenAddressInUse.as_str() {
-        return None;
-    }
-    // Only a hint: on an error the failure stays as it is.
-    let holder = address_holder(engine, run_id).await.ok()??;
-    let (id, name) = (holder.run_id, holder.name);
-    Some(format!("run {id} ({name}) listens there: `errand stop {id}` ends it"))
 }
 
 pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<RunRecord, Failure> {
@@ -389,7 +360,7 @@ pub(crate) async fn foreground(
     let stored = handed_over(context, engine, stored).await?;
     let code = report_stored(context, engine, &stored, json)?;
     if let Status::Failed { error, .. } = &stored.run.status
-        && let Some(hint) = listens_there(engine, &run_id, error.code.as_str()).await
+        && let Some(hint) = helper_report::listens_there(engine, &run_id, error.code.as_str()).await
     {
         context.printer.note(&format!("hint: {hint}"));
     }

@@ -189,7 +189,7 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
         needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
     }
     match launch::launch(engine, &run_id, 0, &needs)? {
-        HelperReport::Began => Ok(run_id),
+        HelperReport::Began | HelperReport::FirstAttemptFailed { .. } => Ok(run_id),
         HelperReport::Failed { code, message, .. } => {
             Err(HelperFailed { run_id, reason: format!("{message} ({code})") }.into())
         }

@@ -28,7 +28,6 @@ use crate::error::{NotAdopted, RunEnding};
 use crate::handover;
 use crate::journal::Journal;
 use crate::kept::{self, KeptAttempt};
-use crate::launch::HelperReport;
 use crate::live::Printed;
 use crate::logs::LogCarrier;
 use crate::off_thread::off_thread;
@@ -336,12 +335,7 @@ async fn fail(
         usage: ProcessUsage::default(),
     };
     journal.end(&end.into()).await?;
-    let exit_code = outcome::exit_code_of(&failure.code);
-    channels.say(HelperReport::Failed {
-        code: failure.code.into(),
-        message: failure.message,
-        exit_code,
-    });
+    channels.say(journal.look(|run, _| outcome::report_of_failed_start(run, failure)));
     Ok(())
 }
 

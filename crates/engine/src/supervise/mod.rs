@@ -298,12 +298,7 @@ async fn end_on_full_disk(
     let failure = of_preparation(&error);
     match journal.end_on_full_disk(failure.clone()).await {
         Ok(true) => {
-            let exit_code = outcome::exit_code_of(&failure.code);
-            channels.say(HelperReport::Failed {
-                code: failure.code.into(),
-                message: failure.message,
-                exit_code,
-            });
+            channels.say(journal.look(|run, _| outcome::report_of_failed_start(run, failure)));
             Ok(journal.look(|run, _| after_attempt(run)))
         }
         Ok(false) | Err(_) => Err(error),

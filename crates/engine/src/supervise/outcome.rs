@@ -16,6 +16,7 @@ use super::blame::Blamed;
 use super::prepare::Prepared;
 use super::produced;
 use crate::error::is_full_disk;
+use crate::launch::HelperReport;
 use crate::{Engine, Error};
 
 /// Name of an output in a call of the agent API, for messages.
@@ -193,6 +194,15 @@ pub(super) fn usage(exit: &Exit) -> ProcessUsage {
         cpu: Some(exit.usage.cpu),
         max_rss_bytes: Some(exit.usage.max_rss_bytes),
     }
+}
+
+/// Returns the report about a run that is as it is after an attempt whose agent never ran.
+pub(super) fn report_of_failed_start(run: &Run, failure: Failure) -> HelperReport {
+    if !run.status.is_terminal() {
+        return HelperReport::FirstAttemptFailed { message: failure.message };
+    }
+    let exit_code = exit_code_of(&failure.code);
+    HelperReport::Failed { code: failure.code.into(), message: failure.message, exit_code }
 }
 
 /// Returns the exit code of errand for a failure of that code, where the agent has none of its own.
