@@ -160,6 +160,18 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
     if let Some(at) = spec.field("resources").and_then(|at| at.field("gpu")) {
         reader.report_hint(&at, "a task of a dispatcher has no gpu", hint);
     }
+    if let Some(at) = spec.field("budgets") {
+        let message = "budgets do not reach a task of a dispatcher by this version of errand";
+        reader.report_hint(&at, message, hint);
+    }
+    for field in ["step", "approval"] {
+        if let Some(at) = spec.field("timeouts").and_then(|at| at.field(field)) {
+            let message = format!(
+                "timeouts.{field} does not reach a task of a dispatcher by this version of errand"
+            );
+            reader.report_hint(&at, message, hint);
+        }
+    }
     let workspace = spec.field("workspace");
     if let Some(at) = workspace.filter(|at| !is_or_absent(at.field("mode"), "temp")) {
         let message = "a task of a dispatcher works in a folder of its own";
