@@ -201,6 +201,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::SandboxUnavailable
         | ErrorCode::EngineUnreachable
         | ErrorCode::ImageNotFound
+        | ErrorCode::ImageUnavailable
         | ErrorCode::ContainerRefused
         | ErrorCode::DispatcherUnreachable
         | ErrorCode::NoActiveDispatcher

@@ -118,11 +118,10 @@ pub(crate) fn text(error: &Error) -> String {
     {
         return reason.trim().to_owned();
     }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+    // The causes above the last one name parts of the client.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
-    text
+    cause.to_string()
 }

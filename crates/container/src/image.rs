@@ -13,6 +13,22 @@ use crate::engine::{ContainerEngine, status, text};
 /// Status of an answer about something that does not exist.
 pub(crate) const NOT_FOUND: u16 = 404;
 
+/// Parts of the reasons of engines for which a later pull may do.
+const PASSING: [&str; 12] = [
+    "connection refused",
+    "connection reset",
+    "network is unreachable",
+    "no route to host",
+    "timeout",
+    "deadline exceeded",
+    "unexpected eof",
+    "toomanyrequests",
+    "too many requests",
+    "bad gateway",
+    "service unavailable",
+    "internal server error",
+];
+
 /// Image that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundImage {
@@ -30,7 +46,7 @@ pub(crate) struct FoundImage {
 ///
 /// # Errors
 ///
-/// `image_not_found`, `engine_unreachable`.
+/// `image_not_found`, `image_unavailable`, `engine_unreachable`.
 pub(crate) async fn find(
     engine: &ContainerEngine,
     place: &ContainerPlace,
@@ -93,13 +109,13 @@ async fn pull(
         match step {
             Ok(step) => {
                 if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
-                    return Err(not_found(image, &message));
+                    return Err(not_pulled(image, &message));
                 }
             }
             Err(
                 error @ (Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. }),
             ) => {
-                return Err(not_found(image, &text(&error)));
+                return Err(not_pulled(image, &text(&error)));
             }
             Err(error) => return Err(engine.refusal(&format!("pull the image {image}"), &error)),
         }
@@ -111,6 +127,18 @@ async fn pull(
 fn with_tag(image: &str) -> String {
     let name = image.rsplit('/').next().unwrap_or(image);
     if name.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+}
+
+/// Returns the refusal for an image that could not be pulled, by the engine's reason.
+fn not_pulled(image: &str, reason: &str) -> TargetStartError {
+    let reason_in_lower_case = reason.to_ascii_lowercase();
+    let passes = PASSING.iter().any(|part| reason_in_lower_case.contains(part));
+    // Images of that name are in the engine alone.
+    if !passes || image.starts_with("localhost/") {
+        return not_found(image, reason);
+    }
+    let message = format!("the image {image} cannot be pulled now: {reason}");
+    TargetStartError::Refused { code: ErrorCode::ImageUnavailable, message }
 }
 
 fn not_found(image: &str, reason: &str) -> TargetStartError {
@@ -172,6 +200,23 @@ mod tests {
         };
         assert!(check("", ""));
         assert!(!check("linux", "s390x") && !check("windows", "amd64"));
+    }
+
+    #[test]
+    fn a_registry_that_does_not_answer_now_is_told_from_an_image_that_does_not_exist() {
+        let check = |image: &str, reason: &str| {
+            let TargetStartError::Refused { code, .. } = not_pulled(image, reason) else {
+                return ErrorCode::Internal;
+            };
+            code
+        };
+        let refused = "dial tcp 10.0.0.1:443: connect: connection refused";
+        assert_eq!(check("ghcr.io/a/b:1", refused), ErrorCode::ImageUnavailable);
+        let limited = "toomanyrequests: You have reached your pull rate limit";
+        assert_eq!(check("b:1", limited), ErrorCode::ImageUnavailable);
+        assert_eq!(check("localhost/b:1", refused), ErrorCode::ImageNotFound);
+        let unknown = "manifest unknown: manifest unknown";
+        assert_eq!(check("ghcr.io/a/b:1", unknown), ErrorCode::ImageNotFound);
     }
 
     #[test]

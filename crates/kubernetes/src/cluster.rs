@@ -44,7 +44,8 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// `cluster_unreachable`: there is no usable configuration.
+    /// `cluster_unreachable`: there is no usable configuration; `cluster_unauthorized`: the login that it
+    /// names gives no credentials.
     pub(crate) async fn open(address: &ClusterAddress) -> Result<Self, TargetStartError> {
         let mut config = match kubeconfig(&address.kubeconfig)? {
             Some(read) => {
@@ -61,7 +62,10 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_LIMIT);
         config.read_timeout = Some(READ_LIMIT);
         let namespace = Some(config.default_namespace.clone()).filter(|name| !name.is_empty());
-        let client = Client::try_from(config).map_err(|error| unusable(&error.to_string()))?;
+        let client = Client::try_from(config).map_err(|error| {
+            let is_login = matches!(error, kube::Error::Auth(_));
+            if is_login { refusal("let errand in", "", &error) } else { unusable(&text(&error)) }
+        })?;
         Ok(Self { client, namespace: namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()) })
     }
 }

@@ -191,6 +191,7 @@ codes! {
     SpawnFailed = "spawn_failed", ERRAND_FAILED, transient(Outside), "the agent's process could not be started";
     SandboxUnavailable = "sandbox_unavailable", ERRAND_FAILED, permanent(Outside), "this machine cannot restrict the agent as its file asks for";
     EngineUnreachable = "engine_unreachable", ERRAND_FAILED, transient(Outside), "no container engine answers";
+    ImageUnavailable = "image_unavailable", ERRAND_FAILED, transient(Outside), "the registry of the agent's image does not give it now";
     ImageNotFound = "image_not_found", NOT_FOUND, permanent(Outside), "the agent's image was not found";
     ContainerRefused = "container_refused", ERRAND_FAILED, permanent(Outside), "the container engine refuses the container";
     ClusterUnreachable = "cluster_unreachable", ERRAND_FAILED, transient(Outside), "no Kubernetes cluster answers";
@@ -388,6 +389,7 @@ impl ErrorCode {
         Self::TimeoutStep,
         Self::SpawnFailed,
         Self::EngineUnreachable,
+        Self::ImageUnavailable,
         Self::ImageNotFound,
         Self::ContainerRefused,
         Self::BlobsFolderMissing,

@@ -463,7 +463,7 @@ fn limits() {
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
     agent.yaml:6:74: spec.retry_policy.retry_on[2]: "usage" is not a failure that can be retried
-      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_not_found, container_refused, blobs_folder_missing, blobs_unreachable, blobs_upload_cut, dispatcher_unreachable, no_active_dispatcher, bus_unreachable, cluster_unreachable, cluster_refused, pod_lost, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
+      hint: one of: exit_nonzero, killed_by_signal, out_of_memory, timeout_step, spawn_failed, engine_unreachable, image_unavailable, image_not_found, container_refused, blobs_folder_missing, blobs_unreachable, blobs_upload_cut, dispatcher_unreachable, no_active_dispatcher, bus_unreachable, cluster_unreachable, cluster_refused, pod_lost, disk_full, io_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, child_failed, fan_out_failed, no_majority, exit:<n>, error:<code>
     agent.yaml:6:46: spec.retry_policy.retry_on[0]: "exit:0" is not a failure that can be retried
       hint: exit codes of failures are 1 to 255: exit:75
     agent.yaml:6:54: spec.retry_policy.retry_on[1]: "exit:256" is not a failure that can be retried

@@ -1,6 +1,7 @@
 //! The end of a run that was shown in the foreground: record, notes, exit code.
 
 use errand_api::record::RunRecord;
+use errand_model::error_code::{CodeClass, EndedBy, ErrorCode};
 use errand_model::event::PauseReason;
 
 use super::held_up;
@@ -66,5 +67,13 @@ fn where_more(record: &RunRecord) -> String {
             "`errand trace {run_id}` shows which step failed, `errand logs` of its run why"
         );
     }
-    format!("run {run_id}: `errand logs` and `errand inspect-run` tell more")
+    let code = record.last_error.as_ref().and_then(|error| error.code.parse::<ErrorCode>().ok());
+    let outside = CodeClass::Permanent(EndedBy::Outside);
+    let passing = CodeClass::Transient(EndedBy::Outside);
+    match code.filter(|code| [outside, passing].contains(&code.class())) {
+        Some(code) => format!(
+            "run {run_id}: `errand explain {code}` says what to do, `errand inspect-run` tells more"
+        ),
+        None => format!("run {run_id}: `errand logs` and `errand inspect-run` tell more"),
+    }
 }
