@@ -116,7 +116,11 @@ fn a_task_goes_from_queued_to_completed_with_log_result_ports_and_secrets() {
     task["env"]["GITHUB_TOKEN"] = json!("a-very-secret-value");
     task["ports"] = json!([{ "container_port": 6080, "protocol": "tcp" }]);
     task["brief_key"] = json!("briefs/review-1/hash.json");
-    task["resources"] = json!({ "cpu": "1", "memory": "256Mi" });
+    // Some clients write numbers, and null for what they leave out.
+    task["resources"] = json!({ "cpu": 1, "memory": "256Mi" });
+    for field in ["callback_url", "callback_token", "retry_policy", "timeout_seconds", "input"] {
+        task[field] = Value::Null;
+    }
     task["runtime_target"] = json!({ "type": "podman", "namespace": "agents" });
     let (status, sent) = it.post(&task);
     assert_eq!((status, &sent["task_id"]), (202, &json!("review-1")), "{sent}");

@@ -126,6 +126,7 @@ fn of_problems(problems: &Problems) -> TaskProblem {
     let pointer = problem.path.replace(['.', '['], "/").replace(']', "");
     let pointer = match pointer.strip_prefix("spec/") {
         Some("target/image") => "/agent_image".to_owned(),
+        Some("target/namespace") => "/runtime_target/namespace".to_owned(),
         Some(path) => format!("/{}", path.strip_prefix("target/").unwrap_or(path)),
         None => "/agent_image".to_owned(),
     };

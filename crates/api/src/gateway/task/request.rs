@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent_file::{Backoff, ContainerPort, PortProtocol};
 
@@ -40,6 +40,7 @@ pub struct TaskRequest {
     pub command: Vec<String>,
     /// Input of the agent: its stdin, and the file `$ERRAND_INPUT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
     pub input: Option<String>,
     /// Ports of the container that are published while the task lives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,21 +49,26 @@ pub struct TaskRequest {
     /// Key of the task's brief in the blob store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
+    #[schemars(extend("x-nullable" = true))]
     pub brief_key: Option<String>,
     /// Address for the report of the task's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
+    #[schemars(extend("x-nullable" = true))]
     pub callback_url: Option<String>,
     /// Bearer token of that report: visible characters without blanks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192), extend("pattern" = "^[!-~]+$"))]
+    #[schemars(extend("x-nullable" = true))]
     pub callback_token: Option<String>,
     /// Deadline, counted from when its container is first made, which is before `started_at`; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 31_536_000))]
+    #[schemars(extend("x-nullable" = true))]
     pub timeout_seconds: Option<u32>,
     /// Retries of the task, whose attempts keep their completed steps; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
     pub retry_policy: Option<TaskRetry>,
     /// True to run the task although one of the same configuration is active or completed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -80,6 +86,7 @@ pub struct RuntimeTarget {
     /// label of its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
+    #[schemars(extend("x-nullable" = true))]
     pub namespace: Option<String>,
 }
 
@@ -112,9 +119,11 @@ pub struct TaskRetry {
     pub backoff: Backoff,
     /// Delay before the first retry: `1s`, `500ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
     pub initial_delay: Option<String>,
     /// No delay is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
     pub max_delay: Option<String>,
     /// Failures that are tried again: all that may pass by themselves if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,14 +138,30 @@ const fn exponential() -> Backoff {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskResources {
-    /// Cores: `2`, `0.5`, `500m`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Cores: `2`, `0.5`, `500m`; also as a number.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "cores")]
     #[schemars(length(min = 1, max = 32))]
+    #[schemars(extend("x-nullable" = true, "type" = ["string", "number", "null"]))]
     pub cpu: Option<String>,
     /// Memory: `512Mi`, `2Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
+    #[schemars(extend("x-nullable" = true))]
     pub memory: Option<String>,
+}
+
+/// Reads cores, which some clients write as a number.
+fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Cores {
+        Text(String),
+        Number(serde_json::Number),
+    }
+    Ok(Option::deserialize(deserializer)?.map(|cores| match cores {
+        Cores::Text(text) => text,
+        Cores::Number(number) => number.to_string(),
+    }))
 }
 
 impl TaskResources {
