@@ -15,6 +15,8 @@ use crate::route::TaskRoute;
 
 /// Longest time of a request, unless the agent file says otherwise.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time to pause or resume a task: the run waits for it, and the follower of the task tries again.
+const HOLD_LIMIT: Duration = Duration::from_secs(5);
 /// Longest time for connecting.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Most characters of a dispatcher's own message in an error.
@@ -151,6 +153,20 @@ impl DispatcherClient {
             path = format!("{path}?order={}", message.order);
         }
         let asked = self.request(Method::POST, &path).timeout(self.limit);
+        self.task_of(self.answer(asked).await?).await
+    }
+
+    /// Pauses a task: nothing of it executes once this returns.
+    pub(crate) async fn pause(&self, task_id: &str) -> Result<Task, DispatchError> {
+        let path = format!("/tasks/{task_id}/pause");
+        let asked = self.request(Method::POST, &path).timeout(self.limit.min(HOLD_LIMIT));
+        self.task_of(self.answer(asked).await?).await
+    }
+
+    /// Resumes a paused task.
+    pub(crate) async fn resume(&self, task_id: &str) -> Result<Task, DispatchError> {
+        let path = format!("/tasks/{task_id}/resume");
+        let asked = self.request(Method::POST, &path).timeout(self.limit.min(HOLD_LIMIT));
         self.task_of(self.answer(asked).await?).await
     }
 

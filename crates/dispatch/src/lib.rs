@@ -9,6 +9,7 @@
 
 mod by_bus;
 mod client;
+mod control;
 mod evidence;
 mod kept;
 mod live;

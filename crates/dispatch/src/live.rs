@@ -14,12 +14,13 @@ use errand_api::gateway::task::{Task, TaskStatus};
 use errand_model::Locator;
 use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::by_bus::{BusWire, Untaken};
 use crate::client::{DispatchError, DispatcherClient};
+use crate::control::{HoldRequest, TaskControl};
 use crate::evidence;
 use crate::kept::KeptRoute;
 use crate::mirror::LogMirror;
@@ -52,20 +53,14 @@ pub(crate) struct TaskFollower {
 pub(crate) struct LiveTask {
     route: TaskRoute,
     kept: KeptRoute,
-    stop: Arc<StopRequest>,
+    client: DispatcherClient,
+    control: Arc<TaskControl>,
     ended: watch::Receiver<Option<Ended>>,
     /// Last state of the task, and whether it was handed on.
     changed: tokio::sync::Mutex<watch::Receiver<Option<TaskChanged>>>,
     report: Mutex<Option<TaskReport>>,
     /// Owner of the follower: dropped with this, while the task lives on at its dispatcher.
     _follower: JoinSet<()>,
-}
-
-/// Request to cancel the task.
-#[derive(Debug, Default)]
-struct StopRequest {
-    asked: Mutex<bool>,
-    changed: Notify,
 }
 
 /// End of a task as its follower found it.
@@ -90,21 +85,22 @@ impl fmt::Debug for LiveTask {
 impl TaskFollower {
     /// Follows the task with `sinks` for its log, which come after all that the log of the run has.
     pub(crate) fn follow(self, sinks: [OutputSink; 2]) -> LiveTask {
-        let stop = Arc::new(StopRequest::default());
+        let control = Arc::new(TaskControl::default());
         let (report, ended) = watch::channel(None);
         let (seen, changed) = watch::channel(None);
-        let (route, kept) = (self.route.clone(), self.kept.clone());
+        let (route, kept, client) = (self.route.clone(), self.kept.clone(), self.client.clone());
         let mut follower = JoinSet::new();
-        let asked = Arc::clone(&stop);
+        let wanted = Arc::clone(&control);
         follower.spawn(async move {
-            let end = self.run(LogMirror::new(sinks), &asked, &seen).await;
+            let end = self.run(LogMirror::new(sinks), &wanted, &seen).await;
             report.send_replace(Some(end));
         });
         let changed = tokio::sync::Mutex::new(changed);
         LiveTask {
             route,
             kept,
-            stop,
+            client,
+            control,
             ended,
             changed,
             report: Mutex::default(),
@@ -116,7 +112,7 @@ impl TaskFollower {
     async fn run(
         self,
         mut mirror: LogMirror,
-        stop: &StopRequest,
+        control: &TaskControl,
         seen: &watch::Sender<Option<TaskChanged>>,
     ) -> Ended {
         let began = Instant::now();
@@ -124,7 +120,7 @@ impl TaskFollower {
         let mut is_cancelled = false;
         let mut untaken = self.wire.as_ref().map(|_| Untaken::new(self.client.limit()));
         loop {
-            if stop.is_asked() && !is_cancelled {
+            if control.is_cancelled() && !is_cancelled {
                 is_cancelled = self.cancel().await;
             }
             let asked = self.look().await;
@@ -135,6 +131,7 @@ impl TaskFollower {
                 }
                 Ok(task) => {
                     (silence, untaken) = (Silence::default(), None);
+                    self.pause_or_resume(control.next(&task)).await;
                     let found = Some(state_of(&task));
                     seen.send_if_modified(|known| {
                         let is_new = *known != found;
@@ -155,24 +152,37 @@ impl TaskFollower {
                         // An error is that of the next look, or passes.
                         drop(wire.send(message).await);
                     }
-                    stop.pause(waiting.pause(), is_cancelled).await;
+                    control.pause(waiting.pause(), is_cancelled).await;
                     continue;
                 }
                 Err(error) => {
                     if silence.is_over() {
                         return Ended::Unknown { reason: error.to_string() };
                     }
-                    silence.pause(stop, is_cancelled).await;
+                    silence.pause(control, is_cancelled).await;
                     continue;
                 }
             };
-            self.follow_log(&mut mirror, look_again, (stop, is_cancelled)).await;
+            self.follow_log(&mut mirror, look_again, (control, is_cancelled)).await;
         }
     }
 
     /// Cancels the task. Returns true once its dispatcher knows.
     async fn cancel(&self) -> bool {
         self.client.cancel(&self.route).await.is_ok()
+    }
+
+    /// Pauses or resumes the task. What fails is tried again after the next look.
+    async fn pause_or_resume(&self, wanted: Option<HoldRequest>) {
+        let task_id = &self.route.task_id;
+        let asked = match wanted {
+            None => return,
+            Some(HoldRequest::Pause) => self.client.pause(task_id).await,
+            Some(HoldRequest::Resume) => self.client.resume(task_id).await,
+        };
+        if let Err(error) = asked {
+            tracing::debug!(%error, "the task is not paused or resumed yet");
+        }
     }
 
     /// Looks at the task. One of an older order stands for none: the bus has this one still.
@@ -190,7 +200,7 @@ impl TaskFollower {
         &self,
         mirror: &mut LogMirror,
         look_again: Duration,
-        (stop, is_cancelled): (&StopRequest, bool),
+        (control, is_cancelled): (&TaskControl, bool),
     ) {
         let from = mirror.resume();
         let Ok(mut answer) = self.client.follow_log(&self.route.task_id, from).await else {
@@ -199,7 +209,7 @@ impl TaskFollower {
         };
         loop {
             tokio::select! {
-                () = stop.changed.notified(), if !is_cancelled => return,
+                () = control.changed(), if !is_cancelled => return,
                 piece = timeout(look_again, answer.chunk()) => match piece {
                     Ok(Ok(Some(piece))) => mirror.push(&piece).await,
                     Ok(Ok(None) | Err(_)) => {
@@ -221,7 +231,7 @@ impl TaskFollower {
             match self.read_log(mirror, from).await {
                 Ok(()) => return,
                 Err(error) if error.is_not_found() || silence.is_over() => return,
-                Err(_) => silence.pause(&StopRequest::default(), true).await,
+                Err(_) => silence.pause(&TaskControl::default(), true).await,
             }
         }
     }
@@ -314,7 +324,7 @@ impl TaskFollower {
             if silence.is_over() {
                 return Err(error);
             }
-            silence.pause(&StopRequest::default(), true).await;
+            silence.pause(&TaskControl::default(), true).await;
         }
     }
 
@@ -390,30 +400,11 @@ impl Silence {
     }
 
     /// Waits before the next question, or until the task is to be cancelled.
-    async fn pause(&mut self, stop: &StopRequest, is_cancelled: bool) {
+    async fn pause(&mut self, control: &TaskControl, is_cancelled: bool) {
         self.since.get_or_insert_with(Instant::now);
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_AGAIN);
-        stop.pause(pause, is_cancelled).await;
-    }
-}
-
-impl StopRequest {
-    /// Waits, or until the task is to be cancelled.
-    async fn pause(&self, pause: Duration, is_cancelled: bool) {
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = self.changed.notified(), if !is_cancelled => {}
-        }
-    }
-
-    fn is_asked(&self) -> bool {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_one();
+        control.pause(pause, is_cancelled).await;
     }
 }
 
@@ -448,14 +439,22 @@ impl Live for LiveTask {
 
     fn stop(&self, _grace: Duration) {
         // The dispatcher has a grace period of its own.
-        self.stop.ask();
+        self.control.cancel();
     }
 
     async fn freeze(&self) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "a task at a dispatcher cannot be paused"))
+        self.control.hold();
+        match self.client.pause(&self.route.task_id).await {
+            // The follower pauses a task that waits at a bus once it is taken.
+            Err(error) if error.is_not_found() && self.route.message.is_some() => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
+            Ok(_) => Ok(()),
+        }
     }
 
-    async fn thaw(&self) {}
+    async fn thaw(&self) {
+        self.control.release();
+    }
 
     async fn settled(&self) {
         // What stays is removed by the next look at what is left of attempts.

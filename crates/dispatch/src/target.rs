@@ -213,9 +213,15 @@ impl DispatcherTarget {
 fn none_active(order: &DispatchOrder, last: Option<DispatchError>) -> TargetStartError {
     let names: Vec<&str> = order.candidates.iter().map(|it| it.dispatcher.as_str()).collect();
     let message = match (names.as_slice(), last) {
-        ([], _) => "no dispatcher of the catalog has the target of the agent, and no label that \
-                    differs from the agent's"
-            .to_owned(),
+        ([], _) if !order.unfit.is_empty() => format!(
+            "not for the target of the agent: {}; `errand get dispatcher/NAME` shows its `targets`",
+            order.unfit.join(", ")
+        ),
+        ([], _) => {
+            "no dispatcher of the catalog fits: each has a label that differs from the agent's; \
+                    `errand get dispatcher` lists them"
+                .to_owned()
+        }
         (names, None) => {
             format!("none answered within {} s: {}", ACTIVE_LIMIT.as_secs(), names.join(", "))
         }
@@ -319,7 +325,23 @@ impl Target for DispatcherTarget {
         Ok(ended)
     }
 
-    async fn is_frozen(&self, _run_id: &RunId, _: &ProcessIdentity) -> io::Result<bool> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "a task at a dispatcher cannot be paused"))
+    async fn is_frozen(&self, run_id: &RunId, _: &ProcessIdentity) -> io::Result<bool> {
+        for (_, attempt) in self.kept().into_iter().filter(|(of_run, _)| of_run == run_id) {
+            let Some(route) = self.kept_route(run_id, attempt).read()? else { continue };
+            let client = self.client(&route.dispatcher).await.map_err(io::Error::other)?;
+            let works = match client.task(&route.task_id).await {
+                // The order waits at a bus: nothing was begun.
+                Ok(task) if task.order < route.order() => false,
+                Err(error) if error.is_not_found() => false,
+                found => {
+                    let task = found.map_err(io::Error::other)?;
+                    !task.paused && !task.status.is_terminal()
+                }
+            };
+            if works {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

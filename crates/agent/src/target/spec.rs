@@ -57,6 +57,8 @@ pub struct DispatchOrder {
     /// Dispatchers that may carry it out, the preferred one first. One of several has to answer before
     /// it is sent the task.
     pub candidates: Vec<DispatcherRoute>,
+    /// Names of dispatchers that the agent file means, and that have not its target.
+    pub unfit: Vec<String>,
     /// The task.
     pub task: TaskRequest,
     /// Brief of the attempt, which the task names by its key.

@@ -90,6 +90,15 @@ impl World {
         fs::write(format!("{workspace}/go"), "").unwrap();
     }
 
+    /// Returns the state of the container of the only live task, as its engine knows it.
+    fn container(&self) -> String {
+        let tasks: Value = self.dispatcher.errand(["ps", "--json"]).run().ok().json();
+        let label = format!("dev.errand.run={}", tasks[0]["run_id"].as_str().unwrap());
+        let found = self.podman.with_label(&label);
+        assert_eq!(found.len(), 1, "{found:?}");
+        self.podman.run(&["inspect", "--format", "{{.State.Status}}", &found[0]])
+    }
+
     /// Returns the states of the dispatcher's tasks.
     fn tasks(&self) -> Vec<String> {
         let tasks = self.server.get("/tasks").json()["tasks"].clone();
@@ -279,6 +288,12 @@ fn failures_of_the_agent_are_tried_again_in_the_task_and_no_step_is_done_twice()
     );
     let letters = it.sender.errand(["dlq", "ls"]).run().ok().stdout();
     assert!(letters.contains(&run_id), "{letters}");
+
+    // The dispatcher has the completed steps: a retry elsewhere would do them again.
+    let run_id = it.run(&it.agent("errand agent step one -- true; exit 3", ""));
+    it.wait(&run_id, "failed");
+    let refused = it.sender.errand(["retry", &run_id]).run();
+    assert!(refused.stderr().starts_with("error[run_not_retryable]"), "{}", refused.describe());
 }
 
 #[test]
@@ -352,6 +367,43 @@ fn a_run_at_a_dispatcher_survives_its_sender_and_its_dispatcher_and_is_stopped_b
     assert_eq!(it.wait(&run_id, "failed")["last_error"]["code"], "timeout_run");
 }
 
+#[test]
+fn a_paused_task_executes_nothing_until_it_is_resumed_whoever_dies_meanwhile() {
+    let Some(it) = World::start() else { return };
+    let script = "i=0; until [ -e go ]; do i=$((i+1)); echo line $i; sleep 0.05; done";
+    let run_id = it.run(&it.agent(script, ""));
+    wait_until("the log has lines", LIMIT, || it.log(&run_id).contains("line 3"));
+    let task = || it.server.get(&format!("/tasks/{run_id}.1")).json();
+    assert_eq!(task()["paused"], Value::Null);
+    let _paused = it.sender.errand(["pause", &run_id]).run().ok();
+    assert_eq!(it.container(), "paused");
+    assert_eq!((&task()["status"], &task()["paused"]), (&"RUNNING".into(), &true.into()));
+
+    kill(&it.record(&run_id)["pid"]);
+    wait_until("the run is adopted", LIMIT, || {
+        it.record(&run_id);
+        event_types(&it.sender, &run_id).contains(&"attempt.adopted".to_owned())
+    });
+    let it = it.restarted();
+    assert_eq!(
+        (it.record(&run_id)["status"].as_str(), it.container()),
+        (Some("paused"), "paused".to_owned())
+    );
+    let _resumed = it.sender.errand(["resume", &run_id]).run().ok();
+    wait_until("the container goes on", LIMIT, || it.container() == "running");
+
+    // A pause by the dispatcher's own operator is none of the sender's business.
+    let path = format!("/tasks/{run_id}.1");
+    assert_eq!(it.server.post(&format!("{path}/pause"), &Value::Null).status, 200);
+    assert_eq!(it.container(), "paused");
+    assert_eq!(it.record(&run_id)["status"], "running");
+    assert_eq!(it.server.post(&format!("{path}/resume"), &Value::Null).status, 200);
+    assert_eq!(it.server.post(&format!("{path}/resume"), &Value::Null).status, 409);
+    it.let_go();
+    let done = it.wait(&run_id, "completed");
+    assert_eq!(done["attempts"].as_array().unwrap().len(), 1, "{done}");
+}
+
 /// Runs an agent, and returns the codes with which its attempts failed.
 pub(crate) fn codes(sender: &Sandbox, agent: &PathBuf) -> Vec<String> {
     let ended: Value = sender.errand(["run", "--json"]).arg(agent).run().json();
@@ -400,6 +452,21 @@ fn only_failures_on_the_way_to_a_dispatcher_are_tried_again() {
         receiver.react(reactions);
         assert_eq!(codes(&sender, &agent), expected, "{shown}");
     }
+}
+
+#[test]
+fn a_detached_run_whose_first_attempt_fails_on_the_way_is_left_running() {
+    let sender = sandbox();
+    apply(&sender, "edge", "http://127.0.0.1:9", "");
+    let slow =
+        "  retry_policy: { max_retries: 0, dispatch: { max_retries: 1, initial_delay: 10m } }\n";
+    let agent = agent(&sender, "localhost/none:1", "true", slow);
+    let left = sender.errand(["run", "-d"]).arg(&agent).run().ok();
+    let said = left.stderr();
+    assert!(said.starts_with("attempt 1 failed, another follows: dispatcher edge: "), "{said}");
+    let run_id = left.stdout_line();
+    assert_eq!(record(&sender, &run_id)["status"], "pending");
+    let _stopped = sender.errand(["stop", &run_id]).run().ok();
 }
 
 #[test]

@@ -49,17 +49,22 @@ pub(super) fn order(
     if admit::is_strict(run) {
         return Err(AgentUnsupported { what: "a strict replay at a dispatcher".to_owned() }.into());
     }
-    let candidates = candidates(engine, run, values.agent)?;
+    let (candidates, unfit) = candidates(engine, run, values.agent)?;
     let task = task(run, values)?;
     let brief = values.brief.to_vec();
     let number = run.last_attempt_number();
     let timeout = run.spec.retry.dispatch.unwrap_or(DispatchRetry::DEFAULT).timeout;
-    Ok(Some(Box::new(DispatchOrder { candidates, task, brief, timeout, number })))
+    Ok(Some(Box::new(DispatchOrder { candidates, unfit, task, brief, timeout, number })))
 }
 
-/// Returns the dispatchers that the run has pinned, those with most labels of the run first.
-fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<DispatcherRoute>, Error> {
-    let mut found = Vec::new();
+/// Returns the dispatchers that the run has pinned, those with most labels of the run first, and the names
+/// of those among them that have not the target of the agent.
+fn candidates(
+    engine: &Engine,
+    run: &Run,
+    agent: &Agent,
+) -> Result<(Vec<DispatcherRoute>, Vec<String>), Error> {
+    let (mut found, mut unfit) = (Vec::new(), Vec::new());
     let pins = &run.spec.catalog;
     for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Dispatcher) {
         let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
@@ -67,6 +72,7 @@ fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<Dispatche
             continue;
         };
         if !has_target(&definition, agent) {
+            unfit.push(pin.name.clone());
             continue;
         }
         let bus = match (definition.mode, &definition.bus) {
@@ -88,7 +94,7 @@ fn candidates(engine: &Engine, run: &Run, agent: &Agent) -> Result<Vec<Dispatche
     found.sort_by(|(a, left), (b, right)| {
         b.cmp(a).then_with(|| left.dispatcher.cmp(&right.dispatcher))
     });
-    Ok(found.into_iter().map(|(_, route)| route).collect())
+    Ok((found.into_iter().map(|(_, route)| route).collect(), unfit))
 }
 
 /// Returns true if a dispatcher has the target of an agent.

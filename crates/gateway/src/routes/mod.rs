@@ -231,6 +231,8 @@ fn tasks() -> Vec<Handled> {
         handled("list_tasks", tasks::list_tasks),
         handled("get_task", tasks::get_task),
         handled("cancel_task", tasks::cancel_task),
+        handled("pause_task", tasks::pause_task),
+        handled("resume_task", tasks::resume_task),
         handled("put_task_brief", tasks::put_task_brief),
         handled("get_task_journal", tasks::get_task_journal),
         handled("get_task_artifact", tasks::get_task_artifact),

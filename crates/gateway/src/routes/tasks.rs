@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::file::LogQuery;
 use errand_api::gateway::task::{CancelTaskQuery, Task, TaskPage, TaskRequest};
-use errand_engine::ask::begin_cancel;
+use errand_engine::ask::{begin_cancel, pause, resume};
 use errand_engine::tasks::{self, FoundTask, OrderRef, TaskSender};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
@@ -110,6 +110,32 @@ pub(crate) async fn cancel_task(
     let task = tasks::view(engine, &FoundTask { stored, ..found });
     let status = if task.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(task)).into_response())
+}
+
+/// `POST /tasks/{task_id}/pause`
+///
+/// Responds once nothing in the container executes.
+pub(crate) async fn pause_task(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Task>, Refusal> {
+    let found = find(&gateway, &caller, &params).await?;
+    let engine = gateway.engine();
+    let stored = Box::new(pause(engine, &found.stored.run.id, Some(caller.name())).await?);
+    Ok(Json(tasks::view(engine, &FoundTask { stored, ..found })))
+}
+
+/// `POST /tasks/{task_id}/resume`
+pub(crate) async fn resume_task(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Task>, Refusal> {
+    let found = find(&gateway, &caller, &params).await?;
+    let engine = gateway.engine();
+    let stored = Box::new(resume(engine, &found.stored.run.id, Some(caller.name())).await?);
+    Ok(Json(tasks::view(engine, &FoundTask { stored, ..found })))
 }
 
 /// `GET /tasks/{task_id}/log`

@@ -43,6 +43,14 @@ pub const AREA: Area = Area {
                 Answer::json::<Task>(200, "It is over."),
             ])
             .errors(NOT_FOUND),
+        Route::new("pause_task", Method::Post, "/tasks/{task_id}/pause", KeyScope::RunsWrite)
+            .says("Pauses a task: nothing in its container executes, and its time stands still.")
+            .answers(&[Answer::json::<Task>(200, "The paused task.")])
+            .errors(&[ErrorCode::TaskNotFound, ErrorCode::RunNotLive, ErrorCode::RunLive]),
+        Route::new("resume_task", Method::Post, "/tasks/{task_id}/resume", KeyScope::RunsWrite)
+            .says("Resumes a task that was paused.")
+            .answers(&[Answer::json::<Task>(200, "The task.")])
+            .errors(&[ErrorCode::TaskNotFound, ErrorCode::RunNotLive, ErrorCode::RunNotPaused]),
         Route::new("put_task_brief", Method::Put, "/briefs/{id}/{name}", KeyScope::RunsWrite)
             .says(
                 "Stores the brief of a task under the key `briefs/{id}/{name}`, where the name is the \

@@ -1,6 +1,7 @@
 //! A task as controllers see it: a projection of its run, computed and never stored.
 
 use errand_model::error_code::ErrorCode;
+use errand_model::event::PauseReason;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,6 +66,9 @@ pub struct Task {
     pub task_id: String,
     /// State of the task.
     pub status: TaskStatus,
+    /// True while a person or its sender has paused it: nothing in its container executes. Absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Time of the check-in of its first attempt.
     #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
@@ -97,6 +101,7 @@ impl Task {
         Self {
             task_id: task_id.to_owned(),
             status: if is_withdrawn { TaskStatus::Cancelled } else { TaskStatus::Failed },
+            paused: false,
             started_at: None,
             completed_at: None,
             duration_seconds: None,
@@ -116,10 +121,12 @@ impl Task {
         let container = record.live_container();
         #[expect(clippy::cast_precision_loss, reason = "durations stay far below 2^52 ms")]
         let seconds = |ms: u64| ms as f64 / 1_000.0;
+        let is_held = record.pause.as_ref().is_some_and(|it| it.reason == PauseReason::Operator);
         let has_output = record.output != Value::Null;
         Self {
             task_id: task_id.to_owned(),
             status,
+            paused: is_held,
             started_at: record.started_at_ms.map(|at| at.to_string()),
             completed_at: record.stopped_at_ms.map(|at| at.to_string()),
             duration_seconds: record.duration_ms.map(seconds),
