@@ -1,5 +1,6 @@
 //! Sections of measurements, one file each.
 
+mod bus;
 mod commands;
 mod coordinators;
 mod detached;
@@ -148,6 +149,12 @@ pub(crate) const ALL: &[Section] = &[
         about: "POST /tasks of 16 clients of a dispatcher",
         is_long: false,
         measure: tasks::measure,
+    },
+    Section {
+        name: "bus",
+        about: "tasks that a dispatcher takes from a bus",
+        is_long: false,
+        measure: bus::measure,
     },
     Section {
         name: "growth",

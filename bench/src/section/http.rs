@@ -181,6 +181,11 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// Returns the id of the server's process.
+    pub(super) fn process_id(&self) -> u64 {
+        self.process.id().into()
+    }
+
     /// Waits until the agent is registered, which follows the start.
     fn wait_for_agent(&self) -> Result<(), Failure> {
         crate::lab::wait_for("the agent is registered", || {
