@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -47,8 +47,12 @@ const DOING: &str = "writes";
 pub(super) struct Writer {
     path: PathBuf,
     state: Mutex<State>,
-    changes: broadcast::Sender<StoreChange>,
+    changes: Channel,
 }
+
+/// Channel of commits, which exists from the first subscription on: a helper has no subscriber, and
+/// the places of the channel are 65 pages.
+type Channel = Arc<OnceLock<broadcast::Sender<StoreChange>>>;
 
 #[derive(Debug)]
 enum State {
@@ -65,13 +69,14 @@ enum Message {
 
 impl Writer {
     pub(super) fn new(path: PathBuf, files: Option<Files>) -> Self {
-        let changes = broadcast::Sender::new(CHANGES_LIMIT);
-        Self { path, state: Mutex::new(State::Idle(files)), changes }
+        Self { path, state: Mutex::new(State::Idle(files)), changes: Channel::default() }
     }
 
     /// Subscribes to commits from now on.
     pub(super) fn changes(&self) -> Changes {
-        Changes::here(self.changes.subscribe())
+        Changes::here(
+            self.changes.get_or_init(|| broadcast::Sender::new(CHANGES_LIMIT)).subscribe(),
+        )
     }
 
     /// Has an operation committed, and waits for the result.
@@ -109,7 +114,7 @@ impl Writer {
             connection: None,
             last: None,
             log_pages: Arc::new(AtomicU32::new(0)),
-            changes: self.changes.clone(),
+            changes: Arc::clone(&self.changes),
         };
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
@@ -145,7 +150,7 @@ struct Worker {
     last: Option<Identity>,
     /// Pages in the log after the last commit, as SQLite reports them.
     log_pages: Arc<AtomicU32>,
-    changes: broadcast::Sender<StoreChange>,
+    changes: Channel,
 }
 
 impl Worker {
@@ -284,7 +289,7 @@ fn acknowledge(
     opened: &WriteConnection,
     sync_point: SyncPoint,
     files: Option<&mut Files>,
-    (changes, jobs): (&broadcast::Sender<StoreChange>, Vec<Box<dyn Job>>),
+    (changes, jobs): (&Channel, Vec<Box<dyn Job>>),
 ) {
     if let Some(files) = files {
         for job in &jobs {
@@ -301,9 +306,9 @@ fn acknowledge(
         }
         return;
     }
-    let is_heard = changes.receiver_count() > 0;
+    let heard = changes.get().filter(|changes| changes.receiver_count() > 0);
     for job in jobs {
-        if is_heard {
+        if let Some(changes) = heard {
             for change in job.changes() {
                 // The last listener may have gone just now.
                 drop(changes.send(change));
