@@ -45,6 +45,7 @@ pub mod request_record;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+mod shared;
 pub mod spend;
 pub mod step;
 mod stopwatch;

@@ -80,7 +80,7 @@ pub(super) fn definitions<'a>(
             && let Some(stored) = engine.store().load(origin).await?
             && stored.run.spec.agent.digest == submission.parcel.digest
         {
-            let mut pins = stored.run.spec.catalog;
+            let mut pins = stored.run.spec.catalog.clone();
             // Tier and services are those of today.
             pins.retain(|pin| matches!(pin.kind, CatalogKind::Skill | CatalogKind::Config));
             return Ok(pins);

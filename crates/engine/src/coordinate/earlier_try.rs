@@ -45,7 +45,7 @@ async fn tried(engine: &Engine, coordinator: &Run, key: &str) -> Result<Option<R
             break;
         }
         found = of(&stored.run);
-        inherits = stored.run.spec.inherits;
+        inherits = stored.run.spec.inherits.clone();
     }
     Ok(found)
 }

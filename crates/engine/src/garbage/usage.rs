@@ -218,7 +218,7 @@ async fn owners(
         let Some(last) = listed.last() else { return Ok(()) };
         page.after = Some(last.run.id.clone());
         for stored in listed {
-            let (run_id, agent) = (stored.run.id, stored.run.spec.agent.name);
+            let (run_id, agent) = (stored.run.id, stored.run.spec.agent.name.clone());
             let mut bytes = own.get(&run_id).copied().unwrap_or_default();
             for name in engine.store().names_of_run(&run_id).await? {
                 if !name.is_parcel {

@@ -182,7 +182,7 @@ impl<E: LocalError> RunOperations<E> for LocalOperations {
             let Some(Stored { run, .. }) = store.load(&run_id).await? else { continue };
             if is_any || run.spec.namespace.as_deref() == self.namespace() {
                 let is_live = !run.status.is_terminal();
-                runs.push(FoundRun { run_id, name: run.spec.name, is_live });
+                runs.push(FoundRun { run_id, name: run.spec.name.clone(), is_live });
             }
             if runs.len() == NAMED_RUNS {
                 break;

@@ -88,7 +88,7 @@ impl Family<'_> {
             return Ok(known.clone());
         }
         let stored = self.engine.store().load(run_id).await?;
-        let parent = stored.and_then(|stored| stored.run.spec.parent_run_id);
+        let parent = stored.and_then(|stored| stored.run.spec.parent_run_id.clone());
         self.parents.insert(run_id.clone(), parent.clone());
         Ok(parent)
     }

@@ -37,7 +37,7 @@ pub async fn strict(
             inherited.push(body);
         }
     }
-    let RunCreated { inherits, .. } = &run.spec;
+    let RunCreated { inherits, .. } = &*run.spec;
     let upto_seq = inherits.as_ref().map_or(1, |inherits| inherits.upto_seq);
     submission.lineage.heritage = Some(InheritedWork { upto_seq, events: inherited });
     submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Strict });

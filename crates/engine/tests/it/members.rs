@@ -60,7 +60,7 @@ impl Place {
     async fn created(&self, submission: Submission) -> Result<RunCreated, Error> {
         let submission = CheckedSubmission::for_any_worker(&self.engine, submission)?;
         let admission = admit::admission(&self.engine, submission).await?;
-        Ok(admission.run.spec)
+        Ok(admission.run.spec.as_ref().clone())
     }
 }
 

@@ -148,7 +148,7 @@ impl Team {
     /// Returns the input of the child whose step has that key.
     async fn input_of(&self, run: &Run, key: &str) -> Value {
         let child = run.coordination.as_ref().unwrap().live.get(key).unwrap();
-        let input = self.run(&child.run_id).await.spec.input.unwrap();
+        let input = self.run(&child.run_id).await.spec.input.clone().unwrap();
         errand_engine::payload::to_json(&self.engine.blobs(), &input).unwrap()
     }
 }

@@ -1,5 +1,7 @@
 //! The only way a run changes: one event at a time, live and in replay alike.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::Counters;
@@ -64,7 +66,7 @@ impl Run {
         let coordination = created.plan.as_ref().map(|_| Box::default());
         Self {
             id,
-            spec: created,
+            spec: Arc::new(created),
             created_at: at,
             started_at: None,
             status: Status::Pending { since: at, not_before: at, reason: None },

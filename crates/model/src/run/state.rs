@@ -1,6 +1,7 @@
 //! State of a run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,10 @@ pub const LOSS_LIMIT: u32 = 10;
 pub struct Run {
     /// Its name for ever.
     pub id: RunId,
-    /// Specification, decided at admission.
-    pub spec: RunCreated,
+    /// Specification, decided at admission. Copies of the run share it: it is most of a run, and
+    /// never changes.
+    #[serde(with = "crate::shared")]
+    pub spec: Arc<RunCreated>,
     /// Time of the admission.
     pub created_at: Timestamp,
     /// Time of the first attempt's report that it runs.

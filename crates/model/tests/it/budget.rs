@@ -1,5 +1,6 @@
 //! Limits: what warns, what stops, and that no order of calls passes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use errand_model::budget::{BudgetLimits, BudgetScope, LimitName, OnExceed};
@@ -20,7 +21,7 @@ use crate::world::Journaled;
 /// A run with limits whose first attempt works.
 fn working(limits: BudgetLimits) -> Journaled {
     let mut journaled = Journaled::new(RunKind::Job, 1);
-    journaled.run.spec.budgets = limits;
+    Arc::make_mut(&mut journaled.run.spec).budgets = limits;
     journaled.command(&start(1)).unwrap();
     journaled.command(&up(1)).unwrap();
     journaled

@@ -1,7 +1,10 @@
 //! Events of a run in its session; a run that waited for its turn loses nothing.
 
+use std::sync::Arc;
+
 use errand_model::event::{
-    EventBody, OnBusy, ProcessUsage, Replay, ReplayPolicy, RunKind, SessionAppended, SessionMessage,
+    EventBody, OnBusy, ProcessUsage, Replay, ReplayPolicy, RunCreated, RunKind, SessionAppended,
+    SessionMessage,
 };
 use errand_model::run::{
     AttemptOutcome, AttemptReport, AttemptUp, Effect, EndAttempt, Lose, MESSAGE_LIMIT_BYTES,
@@ -15,10 +18,15 @@ fn text(text: &str) -> Payload {
     Payload::Text(text.to_owned())
 }
 
+/// The specification of a run, to be changed.
+fn spec(of: &mut Journaled) -> &mut RunCreated {
+    Arc::make_mut(&mut of.run.spec)
+}
+
 /// A run of a session whose attempt is under way.
 fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
     let mut run = Journaled::new(RunKind::Job, 0);
-    run.run.spec.session_id = Some("talk".to_owned());
+    spec(&mut run).session_id = Some("talk".to_owned());
     change(&mut run);
     let (supervisor, host) = (process(7), "here".to_owned());
     let start = StartAttempt { epoch: 1, supervisor, host, worker: None };
@@ -57,12 +65,12 @@ fn what_a_run_was_given_and_gave_becomes_its_messages() {
     let both = [("user".to_owned(), text("hello")), ("assistant".to_owned(), text("bye"))];
     check(|_| {}, Some(text("bye")), &both);
     check(|_| {}, None, &both[..1]);
-    check(|run| run.run.spec.input = None, Some(text("bye")), &both[1..]);
-    check(|run| run.run.spec.input = None, None, &[]);
-    check(|run| run.run.spec.session_id = None, Some(text("bye")), &[]);
+    check(|run| spec(run).input = None, Some(text("bye")), &both[1..]);
+    check(|run| spec(run).input = None, None, &[]);
+    check(|run| spec(run).session_id = None, Some(text("bye")), &[]);
     let repeat = |run: &mut Journaled| {
         let (of, policy) = (run.run.id.clone(), ReplayPolicy::Strict);
-        run.run.spec.replay = Some(Replay { of, policy });
+        spec(run).replay = Some(Replay { of, policy });
     };
     check(repeat, Some(text("bye")), &[]);
 }
@@ -92,7 +100,8 @@ fn a_long_output_is_named_and_not_repeated() {
 fn a_run_whose_helper_died_while_it_waited_for_its_turn_gets_another() {
     let lost = |turn, detached, epoch| {
         let mut run = Journaled::new(RunKind::Job, 0).run;
-        (run.spec.session_turn, run.spec.detached) = (turn, detached);
+        let spec = Arc::make_mut(&mut run.spec);
+        (spec.session_turn, spec.detached) = (turn, detached);
         let decision = run.decide(&Lose { epoch }.into(), run.created_at).unwrap();
         let goes_on = matches!(decision.effects[..], [Effect::Dispatch { .. }]);
         assert_eq!(goes_on, decision.events.is_empty());

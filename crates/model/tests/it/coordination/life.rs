@@ -342,7 +342,7 @@ fn what_another_run_put_out_is_looked_into_where_an_edge_depends_on_it() {
     let edges = vec![Edge { to: END.to_owned(), when }];
     let node = Node { outputs_to: edges, ..Node::default() };
     let mut it = Coordinator::new(workflow("a", &[("a", node)]), |_| {});
-    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.clone());
+    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.as_ref().clone());
     let (digest, encoding) = (Digest::of(b"long"), Encoding::Json);
     let long = Payload::Blob(Blob { digest, size_bytes: 9_999, encoding });
     let inherited = inherited_payload("a#1", long.clone());
@@ -361,7 +361,7 @@ fn what_another_run_put_out_is_looked_into_where_an_edge_depends_on_it() {
 fn a_new_run_takes_over_what_another_one_did() {
     let inherited = |key: &str, output| inherited_payload(key, Payload::Json(output));
     let mut it = Coordinator::new(chain(&["a", "b"]), |_| {});
-    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.clone());
+    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.as_ref().clone());
     run.apply(EventContext { at: it.now, attempt: 0 }, &inherited("a#1", json!(7))).unwrap();
     it.run = run;
     it.next_attempt();
@@ -372,7 +372,7 @@ fn a_new_run_takes_over_what_another_one_did() {
 
     let plan = fan_out(&["x", "y", "z"], |_| {});
     let mut it = Coordinator::new(plan, |_| {});
-    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.clone());
+    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.as_ref().clone());
     run.apply(EventContext { at: it.now, attempt: 0 }, &inherited("y#1", json!(7))).unwrap();
     it.run = run;
     it.next_attempt();
