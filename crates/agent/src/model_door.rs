@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_api::agent_file::ProviderName;
+use errand_api::agent_file::{ProviderName, Sampling};
 use errand_api::catalog::FallbackCause;
 use errand_model::failure::Failure;
 use thiserror::Error;
@@ -77,6 +77,8 @@ pub struct ModelDoorOrder {
     pub route: Option<ModelRouting>,
     /// JSON pointers to members of requests that do not count when a recorded answer is looked for.
     pub ignored: Vec<String>,
+    /// Model calls of which the bodies are kept.
+    pub sampling: Sampling,
     /// Tools that the agent may call.
     pub tools: Option<ToolDoorOrder>,
     /// The agent reaches hosts through a proxy of the door.

@@ -407,6 +407,7 @@ fn replay_hint(problem: &NotReplayable) -> &'static str {
         NotReplayable::Live { .. } => "wait for its end with `errand wait`",
         NotReplayable::Service { .. }
         | NotReplayable::Coordinator { .. }
+        | NotReplayable::AnswersNotKept { .. }
         | NotReplayable::Stopped { .. } => "`errand replay` without --policy tells what it did",
         NotReplayable::Unknown(_) => "",
     }

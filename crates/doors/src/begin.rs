@@ -17,6 +17,7 @@ use crate::pump::Pump;
 use crate::recorder::MaskedBody;
 use crate::refuse::ClientShape;
 use crate::respond::DoorBody;
+use crate::sampled::SampledCall;
 use crate::transcript::{AnswerEnd, TranscriptReader};
 use crate::tries::{AskedRequest, CallTry};
 use crate::usage::ExpectedUsage;
@@ -49,21 +50,30 @@ pub(crate) async fn answer(door: &Arc<DoorContext>, request: CallRequest) -> Res
     };
     let reader = occurrence.transcript.reader();
     // The client may go away at any moment, and the call goes on.
-    let (context, made) = (Arc::clone(door), occurrence.clone());
+    let (context, mut made) = (Arc::clone(door), occurrence);
     let (say, said) = tokio::sync::oneshot::channel();
     door.spawn(async move {
-        match begin(&context, &request, &made).await {
+        let begun = loop {
+            match begin(&context, &request, &made).await {
+                // The call was made, and cannot be served: it is made again.
+                Err(NotBegun::AnswerNotKept) => made = context.ledger().anew(&made),
+                begun => break begun,
+            }
+        };
+        match begun {
             Ok(begun) => {
                 // The client reads the transcript.
                 drop(say);
                 let request = instructed(request, begun.instruction.as_deref());
                 pump(&context, request, made, begun).run().await;
             }
-            Err(response) => {
+            Err(NotBegun::Answered(response)) => {
                 made.transcript.end(AnswerEnd::Cut);
                 // A client that is gone needs no answer.
                 drop(say.send(response));
             }
+            // The loop has begun such a call anew.
+            Err(NotBegun::AnswerNotKept) => made.transcript.end(AnswerEnd::Cut),
         }
     });
     match said.await {
@@ -90,6 +100,15 @@ struct BegunCall {
     reservation_id: String,
     /// Text that its request is to carry too.
     instruction: Option<String>,
+    sampled: SampledCall,
+}
+
+/// Reason why a call is not made.
+enum NotBegun {
+    /// The client gets this response.
+    Answered(Box<Response<DoorBody>>),
+    /// The call was completed, and its answer was not kept.
+    AnswerNotKept,
 }
 
 /// Begins a call in the journal. Returns the response to a call that is not to be made.
@@ -97,7 +116,7 @@ async fn begin(
     door: &DoorContext,
     request: &CallRequest,
     occurrence: &Occurrence,
-) -> Result<BegunCall, Box<Response<DoorBody>>> {
+) -> Result<BegunCall, NotBegun> {
     let CallRequest { call, shape, first, asked, .. } = request;
     let key = key(call, occurrence.number);
     let step = StepCall {
@@ -107,29 +126,40 @@ async fn begin(
         timeout: None,
     };
     let reserve = request.expected.reserve(first.provider.name.as_str(), first.model.as_deref());
-    let (data, body) = requested(door, request);
+    let keeps = door.sampling().keeps(&key);
+    let (data, body) = requested(door, request, keeps);
     let takes_instruction = door.backend().may_instruct()
         && InstructedRequest::of(call.format, &asked.body, "").is_some();
-    let request = Some(data);
-    let start = ModelCallStart { key: key.clone(), step, reserve, request, takes_instruction };
+    let start =
+        ModelCallStart { key: key.clone(), step, reserve, request: Some(data), takes_instruction };
     match door.backend().begin_model_call(start).await {
         Ok(ModelCallBegun::Call { reservation_id, instruction }) => {
             if let Some(body) = body {
                 door.recorder().keep(body);
             }
-            Ok(BegunCall { key, reservation_id, instruction })
+            let sampled = match (keeps, door.sampling().keeps_failed()) {
+                (true, _) => SampledCall::Kept,
+                (false, false) => SampledCall::LeftOut,
+                (false, true) => {
+                    SampledCall::KeptIfFailed(Box::new(requested(door, request, true).0))
+                }
+            };
+            Ok(BegunCall { key, reservation_id, instruction, sampled })
+        }
+        Ok(ModelCallBegun::Recorded(result)) if result.output.is_none() => {
+            Err(NotBegun::AnswerNotKept)
         }
         Ok(ModelCallBegun::Recorded(result)) => {
             door.ledger().completed(occurrence);
-            Err(Box::new(recorded(*shape, result, first.drops_usage)))
+            Err(NotBegun::Answered(Box::new(recorded(*shape, result, first.drops_usage))))
         }
         Ok(ModelCallBegun::Failed(failure)) => {
             door.ledger().failed(occurrence);
-            Err(Box::new(failed(*shape, &failure)))
+            Err(NotBegun::Answered(Box::new(failed(*shape, &failure))))
         }
         Err(refusal) => {
             door.ledger().failed(occurrence);
-            Err(Box::new(shape.of_backend(&refusal)))
+            Err(NotBegun::Answered(Box::new(shape.of_backend(&refusal))))
         }
     }
 }
@@ -151,6 +181,7 @@ fn instructed(mut request: CallRequest, text: Option<&str>) -> CallRequest {
 fn requested(
     door: &DoorContext,
     request: &CallRequest,
+    keeps: bool,
 ) -> (Map<String, Value>, Option<MaskedBody>) {
     let CallRequest { call, asked, .. } = request;
     let mut data = Map::new();
@@ -161,6 +192,10 @@ fn requested(
     put("path", asked.path_at_provider().into());
     if let Some(model) = &call.model {
         put("model", model.as_str().into());
+    }
+    if !keeps {
+        door.recorder().put_digest(&mut data, &asked.body);
+        return (data, None);
     }
     let body = door.recorder().put(&mut data, &asked.body);
     (data, body)
@@ -192,7 +227,7 @@ fn pump(
     door: &Arc<DoorContext>,
     request: CallRequest,
     occurrence: Occurrence,
-    BegunCall { key, reservation_id, .. }: BegunCall,
+    BegunCall { key, reservation_id, sampled, .. }: BegunCall,
 ) -> Pump {
     let CallRequest { asked, first, expected, shape, call, .. } = request;
     Pump {
@@ -205,5 +240,6 @@ fn pump(
         occurrence,
         key,
         reservation_id,
+        sampled,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use errand_agent::agent_api::Backend;
 use errand_agent::model_door::ModelDoorReport;
 use errand_agent::redact::Redactor;
-use errand_api::agent_file::ProviderName;
+use errand_api::agent_file::{ProviderName, Sampling};
 use errand_wire::IgnorePointer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +26,8 @@ pub(crate) struct DoorRequests {
     pub(crate) ignored: Vec<IgnorePointer>,
     /// Route of the calls.
     pub(crate) route: Option<DoorRoute>,
+    /// Calls of which the bodies are kept.
+    pub(crate) sampling: Sampling,
 }
 
 /// Parts that all calls of a door share.
@@ -97,6 +99,11 @@ impl DoorContext {
     /// Members that the digest of a request leaves out, besides those of its format.
     pub(crate) fn ignored(&self) -> &[IgnorePointer] {
         &self.settings.ignored
+    }
+
+    /// Calls of which the bodies are kept.
+    pub(crate) fn sampling(&self) -> Sampling {
+        self.settings.sampling
     }
 
     /// Returns the way of a call by the route of the door, if it has one for it.

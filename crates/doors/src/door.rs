@@ -72,7 +72,7 @@ impl ModelGateway for ModelDoors {
             token: order.token,
             redactor: order.redactor,
             providers,
-            requests: DoorRequests { ignored, route },
+            requests: DoorRequests { ignored, route, sampling: order.sampling },
             doors: self.clone(),
         }))
     }

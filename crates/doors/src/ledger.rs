@@ -92,6 +92,18 @@ impl Ledger {
         Entry::Begin(Occurrence { digest: digest.clone(), number: states.len(), transcript })
     }
 
+    /// Enters a call whose recorded answer was not kept as a further occurrence of its request, with
+    /// the same transcript.
+    pub(crate) fn anew(&self, occurrence: &Occurrence) -> Occurrence {
+        self.completed(occurrence);
+        let Occurrence { digest, transcript, .. } = occurrence;
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = calls.entry(digest.clone()).or_default();
+        states.push(CallState::UnderWay(Arc::clone(transcript)));
+        let number = states.len();
+        Occurrence { digest: digest.clone(), number, transcript: Arc::clone(transcript) }
+    }
+
     /// Notes that a call was completed, and recorded.
     pub(crate) fn completed(&self, occurrence: &Occurrence) {
         self.end(occurrence, CallState::Completed);

@@ -26,6 +26,7 @@ mod recorder;
 mod refuse;
 mod respond;
 mod route;
+mod sampled;
 mod settings;
 mod token;
 mod tools;

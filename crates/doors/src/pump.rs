@@ -28,6 +28,7 @@ use crate::decided::{self, WithheldAnswer};
 use crate::headers;
 use crate::ledger::Occurrence;
 use crate::refuse::ClientShape;
+use crate::sampled::SampledCall;
 use crate::transcript::{AnswerEnd, AnswerHead};
 use crate::tries::{self, AskedRequest, CallTry, TryFailure, UpstreamRequest};
 use crate::usage::{CallTimes, ExpectedUsage, TriedCall};
@@ -46,6 +47,7 @@ pub(crate) struct Pump {
     /// Key of the step.
     pub(crate) key: String,
     pub(crate) reservation_id: String,
+    pub(crate) sampled: SampledCall,
 }
 
 /// Answer to a try, as far as it decides about the next.
@@ -346,9 +348,11 @@ impl Pump {
         result: ModelCallResult,
     ) -> Result<(), Refusal> {
         let is_completed = matches!(result, ModelCallResult::Completed(_));
+        let (request, result) = self.sampled.sampled(result);
         let end = ModelCallEnd {
             key: self.key.clone(),
             reservation_id: self.reservation_id.clone(),
+            request,
             usage,
             result,
         };

@@ -46,6 +46,12 @@ impl RequestRecorder {
         Some(MaskedBody { digest, text: text.into() })
     }
 
+    /// Writes the digest and the size of a body that is not kept into the data of an event.
+    pub(crate) fn put_digest(&self, data: &mut Map<String, Value>, body: &[u8]) {
+        let masked = self.redactor.redact_bytes(body);
+        request_record::put_digest(data, &Digest::of(&masked), masked.len());
+    }
+
     /// Notes a body that was recorded: later ones may refer to it.
     pub(crate) fn keep(&self, body: MaskedBody) {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,9 +58,22 @@ fn find_program(
     parcel_files: &Path,
     search_path: &OsStr,
 ) -> Result<PathBuf, ProgramProblem> {
-    if let Some(file) = in_parcel(program, parcel_files) {
-        return check_executable(program, file);
+    match in_parcel(program, parcel_files) {
+        Some(file) => check_executable(program, file),
+        None => find_on_machine(program, search_path),
     }
+}
+
+/// Returns the full path of a program of this machine: one that is named by its full path, or by a
+/// name that is searched on `search_path`.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub(crate) fn find_on_machine(
+    program: &str,
+    search_path: &OsStr,
+) -> Result<PathBuf, ProgramProblem> {
     if program.starts_with('/') {
         return check_executable(program, PathBuf::from(program));
     }

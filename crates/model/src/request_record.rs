@@ -54,6 +54,21 @@ pub fn put<'a>(
     }
 }
 
+/// Member that says that the bodies of a call are not kept.
+const KEPT: &str = "body_kept";
+
+/// Writes the digest and the size of a body that is not kept.
+pub fn put_digest(data: &mut Map<String, Value>, digest: &Digest, size_bytes: usize) {
+    data.insert(DIGEST.to_owned(), digest.to_string().into());
+    data.insert(SIZE.to_owned(), size_bytes.into());
+    data.insert(KEPT.to_owned(), false.into());
+}
+
+/// Returns true if the data of an event says that the bodies of its call are not kept.
+pub fn is_left_out(data: &Value) -> bool {
+    data.get(KEPT) == Some(&Value::Bool(false))
+}
+
 /// Reads a body from the data of an event, whose moved members were put back. `earlier` returns an
 /// earlier body by its digest. Also returns the digest; `None`: the event has no body, or its base
 /// is not known.

@@ -23,6 +23,7 @@ use super::kubernetes::KubernetesPlace;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::{Listen, one_or_many};
 use super::mcp_server::McpServer;
+use super::observability::Observability;
 use super::policy::PolicyRules;
 use super::providers::Providers;
 use super::replay::AgentReplay;
@@ -157,6 +158,10 @@ pub struct Agent {
     #[serde(skip_serializing_if = "AgentReplay::is_empty")]
     #[schemars(with = "Section<AgentReplay>")]
     pub replay: AgentReplay,
+    /// Extent of the record of the agent's runs.
+    #[serde(skip_serializing_if = "Observability::is_default")]
+    #[schemars(with = "Section<Observability>")]
+    pub observability: Observability,
     /// Cron lines that wake the agent when it is served.
     #[schemars(with = "Vec<Section<AgentSchedule>>", length(max = 100))]
     pub schedules: Vec<AgentSchedule>,
@@ -377,6 +382,7 @@ impl Default for Agent {
             budgets: Budgets::default(),
             policies: Vec::new(),
             replay: AgentReplay::default(),
+            observability: Observability::default(),
             schedules: Vec::new(),
             listen: Vec::new(),
             restart: None,

@@ -12,6 +12,7 @@ use super::known::Known;
 use super::limits::{AgentResources, AgentTimeouts, Budgets};
 use super::listen::one_or_many::Listeners;
 use super::mcp_server::McpServer;
+use super::observability::Observability;
 use super::policy::PolicyRules;
 use super::problem::AgentFileProblem;
 use super::providers::Providers;
@@ -115,6 +116,7 @@ sections! {
     "Budgets" = Budgets;
     "PolicyRules" = PolicyRules;
     "Replay" = AgentReplay;
+    "Observability" = Observability;
     "Schedule" = AgentSchedule;
     "Listeners" = Listeners;
     "Coordinator" = CoordinatorForm;

@@ -19,6 +19,7 @@ use super::references::{
     config, dependency_name, dispatcher, model_route, needed_service, policy_name, skill, tier,
 };
 use super::retry_on::retry_on;
+use super::sampling::sampling;
 use super::shape::ReadNamed;
 use super::suggest::closest;
 use super::yaml::Kind;
@@ -192,6 +193,11 @@ scalars! {
     MemberPointer as "MemberPointer" = {
         "type": "string", "pattern": "^/", "examples": ["/messages/*/id"]
     }, member_pointer;
+    /// `full`, `none`, `errors`, or a share of the calls.
+    SamplingShare as "Sampling" = {
+        "anyOf": [{ "enum": ["full", "none", "errors"] }, { "type": "number", "minimum": 0, "maximum": 1 }],
+        "examples": ["full", 0.1]
+    }, sampling;
     /// A model route of the catalog by name.
     ModelRouteName as "ModelRouteName" = {
         "type": "string", "pattern": "^[a-z0-9][a-z0-9_.-]{0,127}$", "examples": ["cheap"]

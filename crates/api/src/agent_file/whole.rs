@@ -299,6 +299,7 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("providers", "providers"),
     ("model_route", "a model route"),
     ("replay", "settings of model calls"),
+    ("observability", "a record of model calls"),
     ("skills", "skills"),
     ("configs", "configs"),
     ("secrets", "secrets"),

@@ -89,6 +89,7 @@ mod replay_differences;
 mod replays;
 mod retention;
 mod retries;
+mod sampling;
 mod sandboxed;
 mod secrets;
 mod server;

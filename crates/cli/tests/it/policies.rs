@@ -9,6 +9,16 @@ use serde_json::Value;
 
 use crate::support::{events, ran, sandbox};
 
+#[test]
+fn rules_about_hosts_that_decide_nothing_are_named_in_the_log() {
+    let sandbox = sandbox();
+    apply(&sandbox, "hosts", "  egress: { allow: [example.com] }");
+    let (_, record) = ran(&sandbox, &TestAgent::shell("true").spec("policies: [hosts]"), &[]);
+    let log = sandbox.errand(["logs", "--system", record["run_id"].as_str().unwrap()]).run().ok();
+    let said = format!("{}{}", log.stdout(), log.stderr());
+    assert!(said.contains("(egress) of the policy hosts decide nothing in this run"), "{said}");
+}
+
 /// A policy of the catalog with that `spec`.
 fn apply(sandbox: &Sandbox, name: &str, spec: &str) {
     let manifest = format!(

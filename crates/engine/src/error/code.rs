@@ -110,9 +110,10 @@ impl CodedError for NotReplayable {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Live { .. } => ErrorCode::RunLive,
-            Self::Service { .. } | Self::Coordinator { .. } | Self::Stopped { .. } => {
-                ErrorCode::ReplayRefused
-            }
+            Self::Service { .. }
+            | Self::Coordinator { .. }
+            | Self::AnswersNotKept { .. }
+            | Self::Stopped { .. } => ErrorCode::ReplayRefused,
             Self::Unknown(_) => ErrorCode::RegistryNewer,
         }
     }

@@ -4,8 +4,7 @@
 //! which the call is denied: nothing here allows a call.
 
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::PolicyInvalid;
+use crate::command_line::{self, ProgramProblem};
 use crate::health::{self, CheckEnvironment, HealthChecks};
 use crate::{Engine, EngineContext, environment};
 
@@ -76,26 +76,11 @@ impl ExternalPolicies {
     pub fn check_program(&self, name: &str, rules: &PolicyRules) -> Result<(), PolicyInvalid> {
         let program = rules.external.as_ref().and_then(|external| external.command.first());
         match program {
-            Some(program) if !self.is_found(program) => {
-                let reason = format!("its program {program:?} is not found, or not executable");
-                Err(PolicyInvalid { policy: name.to_owned(), reason })
-            }
-            Some(_) | None => Ok(()),
+            Some(program) => found(program, &self.environment)
+                .map(drop)
+                .map_err(|reason| PolicyInvalid { policy: name.to_owned(), reason }),
+            None => Ok(()),
         }
-    }
-
-    fn is_found(&self, program: &str) -> bool {
-        let is_program = |path: &Path| {
-            let found = path.metadata();
-            found.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-        };
-        if program.contains('/') {
-            return is_program(Path::new(program));
-        }
-        let path = self.environment.iter().find(|(name, _)| name == "PATH");
-        path.is_some_and(|(_, path)| {
-            std::env::split_paths(path).any(|folder| is_program(&folder.join(program)))
-        })
     }
 
     /// Asks an external policy. `Err` has the reason for which there is no answer.
@@ -121,14 +106,34 @@ fn passed_on(around: &EngineContext) -> CheckEnvironment {
     passed.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Returns the full path of a program, which is the one that is started. `Err` has the reason for which
+/// there is none.
+fn found(program: &str, environment: &CheckEnvironment) -> Result<PathBuf, String> {
+    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
+    command_line::find_on_machine(program, &path).map_err(|problem| match problem {
+        ProgramProblem::NotFound { program } if program.contains('/') => {
+            format!("its program {program:?} is not found: name it by its whole path")
+        }
+        ProgramProblem::NotFound { program } => {
+            format!("its program {program:?} is not found on PATH")
+        }
+        ProgramProblem::NotExecutable { program, reason } => {
+            format!("its program {program:?} cannot be executed: {reason}")
+        }
+    })
+}
+
 /// Runs a program with the call on its stdin, and returns what it prints.
 async fn by_command(
     command: &[String],
     env: &CheckEnvironment,
     input: String,
 ) -> Result<Vec<u8>, String> {
-    let argv: Vec<OsString> = command.iter().map(OsString::from).collect();
     let program = command.first().map_or("", String::as_str);
+    let arguments = command.iter().skip(1).map(OsString::from);
+    let argv: Vec<OsString> =
+        std::iter::once(found(program, env)?.into_os_string()).chain(arguments).collect();
     let (process, pipes) = ServerProcess::start(&argv, env, Path::new("/"))
         .map_err(|error| format!("{program} cannot be executed: {error}"))?;
     let ServerPipes { mut stdin, stdout, stderr } = pipes;

@@ -61,6 +61,10 @@ pub(super) async fn run(
             return fail(journal, channels, outcome::of_preparation(&error)).await;
         }
     }
+    if let Some(note) = door::idle_egress_note(engine, &run, &prepared.parcel.agent)? {
+        prepared.log.system(&note);
+        channels.note(&note);
+    }
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed =
         match Replayed::of(engine, journal, &backend, &prepared.parcel.agent.replay).await {

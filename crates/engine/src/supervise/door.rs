@@ -52,10 +52,7 @@ pub(super) fn opened(
     let (around, agent) = (engine.surroundings(), &parcel.agent);
     let DoorPlaces { socket, workspace, log } = places;
     let tools = tools::order(engine, run, (parcel, secrets), workspace, log)?;
-    let has_proxy = match &agent.target {
-        TargetKind::Process(place) => place.has_proxy(),
-        TargetKind::Container(_) | TargetKind::Kubernetes(_) => false,
-    };
+    let has_proxy = has_proxy(agent);
     if agent.providers.is_empty() && tools.is_none() && !has_proxy {
         return Ok(None);
     }
@@ -66,6 +63,7 @@ pub(super) fn opened(
         token: token.to_owned(),
         providers: providers(around, &agent.providers, secrets),
         ignored: agent.replay.ignore.clone(),
+        sampling: agent.observability.sampling,
         route: routing(engine, run, agent, secrets)?,
         tools,
         has_proxy,
@@ -213,4 +211,44 @@ pub(super) fn unused_note(agent: &Agent, report: ModelDoorReport) -> Option<Stri
         names.join(", "),
         variables.join(", ")
     ))
+}
+
+/// Returns true if the agent reaches hosts through a proxy of the door.
+fn has_proxy(agent: &Agent) -> bool {
+    match &agent.target {
+        TargetKind::Process(place) => place.has_proxy(),
+        TargetKind::Container(_) | TargetKind::Kubernetes(_) => false,
+    }
+}
+
+/// Returns what to say about a run whose policies of the catalog have rules about hosts that decide
+/// nothing: its agent reaches hosts past errand.
+///
+/// # Errors
+///
+/// If a policy is missing or damaged.
+pub(super) fn idle_egress_note(
+    engine: &Engine,
+    run: &Run,
+    agent: &Agent,
+) -> Result<Option<String>, Error> {
+    if has_proxy(agent) {
+        return Ok(None);
+    }
+    let pins = &run.spec.catalog;
+    let mut idle = Vec::new();
+    for pin in pins.iter().filter(|pin| pin.kind == CatalogKind::Policy) {
+        let manifest = catalog::manifest_of(engine, pins, pin.kind, &pin.name)?;
+        if let Some(CatalogSpec::Policy(definition)) = manifest.map(|manifest| manifest.spec)
+            && definition.rules.egress.is_some()
+        {
+            idle.push(pin.name.clone());
+        }
+    }
+    let note = format!(
+        "the rules about hosts (egress) of the policy {} decide nothing in this run: they need \
+         target: {{ type: process, sandbox: {{ network: gateway }} }}",
+        idle.join(", ")
+    );
+    Ok((!idle.is_empty()).then_some(note))
 }

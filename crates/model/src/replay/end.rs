@@ -75,6 +75,17 @@ pub enum NotReplayable {
         /// The run.
         run_id: RunId,
     },
+    /// The answer of a model call was not kept.
+    #[error(
+        "run {run_id} has calls without their answers, such as {step}: the sampling of its agent did \
+         not keep them"
+    )]
+    AnswersNotKept {
+        /// The run.
+        run_id: RunId,
+        /// Key of the first such step.
+        step: String,
+    },
     /// The run is a coordinator.
     #[error("run {run_id} coordinates others: its children are the runs that can be replayed")]
     Coordinator {

@@ -2,7 +2,7 @@
 
 mod fold;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub struct RecordedRun {
     output_parts: TextTrack,
     session: SessionRecord,
     people: PeopleRecord,
+    /// Keys of calls whose bodies were not kept.
+    left_out: BTreeSet<String>,
     /// The steps that are under way while the journal is taken in, the one begun last at the end.
     open: Vec<String>,
     end: RecordedEnd,
@@ -115,6 +117,7 @@ impl RecordedRun {
             output_parts: TextTrack::default(),
             session: SessionRecord::default(),
             people: PeopleRecord::default(),
+            left_out: BTreeSet::new(),
             open: Vec::new(),
             end: end(run)?,
         };
@@ -123,6 +126,12 @@ impl RecordedRun {
             if !fold::is_last_word(&body, event, events.get(number + 1)) {
                 record.take_in(EventContext { at: event.at, attempt: event.attempt }, &body);
             }
+        }
+        if let Some(step) = record.left_out.iter().find(|step| record.is_completed(step)) {
+            return Err(NotReplayable::AnswersNotKept {
+                run_id: run.id.clone(),
+                step: step.clone(),
+            });
         }
         let attempts = record.attempts;
         record.checkpoints.reach(attempts);
@@ -206,6 +215,10 @@ impl RecordedRun {
                 differs("step", &format!("{recorded}\nbegun {times} times"), &found)
             }
         }
+    }
+
+    fn is_completed(&self, key: &str) -> bool {
+        self.steps.get(key).is_some_and(|step| step.is_completed)
     }
 
     /// Returns whether the record has a step.

@@ -124,6 +124,9 @@ pub struct ModelCallEnd {
     pub key: String,
     /// Reservation of the call.
     pub reservation_id: String,
+    /// Data of the event `model.requested` of a failed call, whose begin was recorded without the body of
+    /// the request; `None`: nothing is to be added.
+    pub request: Option<Map<String, Value>>,
     /// Data of the event `model.called`; `None`: the call used nothing.
     pub usage: Option<Map<String, Value>>,
     /// Result of the step.

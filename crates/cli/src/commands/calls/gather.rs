@@ -35,6 +35,9 @@ pub(super) struct Call {
     /// Text about the budget that errand added to the request for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) instruction: Option<String>,
+    /// True if the bodies are not kept, by the sampling of the agent.
+    #[serde(rename = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_left_out: bool,
     /// Body of the request as the agent sent it; `None`: it was not recorded, or is not asked for.
     pub(super) request: Option<String>,
     /// Answer as the step keeps it: status, headers, body.
@@ -117,6 +120,11 @@ impl<'a> Gatherer<'a> {
 
     async fn requested(&mut self, event: &Event, data: &Value) -> Result<(), Failure> {
         let text = |name: &str| data[name].as_str().map(str::to_owned);
+        // The request of a call that failed may be recorded at its end alone.
+        self.calls.retain(|call| {
+            let is_same = call.step == text("step") && call.attempt == event.attempt;
+            !(is_same && call.is_left_out && call.status == "under_way")
+        });
         let mut call = Call {
             step: text("step"),
             attempt: event.attempt,
@@ -127,6 +135,7 @@ impl<'a> Gatherer<'a> {
             format: text("format"),
             path: text("path"),
             instruction: text("instruction"),
+            is_left_out: request_record::is_left_out(data),
             ..Call::default()
         };
         if self.wants_bodies {

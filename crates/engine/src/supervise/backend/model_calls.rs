@@ -64,10 +64,15 @@ impl ModelCallBackend for AttemptBackend {
     }
 
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {
-        let ModelCallEnd { key, reservation_id, usage, result } = end;
+        let ModelCallEnd { key, reservation_id, request, usage, result } = end;
         let key = self.redactor.redact(&key).into_owned();
         let called = self.called(&key, &reservation_id, usage).await?;
-        self.record_end(&key, called.clone(), self.kept_result(result)?).await?;
+        let mut events = called.clone();
+        if let Some(mut data) = request {
+            data.insert("step".to_owned(), key.clone().into());
+            events.insert(0, self.event_of_call(MODEL_REQUESTED, data).await?);
+        }
+        self.record_end(&key, events, self.kept_result(result)?).await?;
         self.steps_changed.notify_one();
         self.settled(&called, &reservation_id).await
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Outcome, Recorded, RecordedRun, Served, StepContents, said};
-use crate::EventContext;
+use crate::accounting::MODEL_REQUESTED;
 use crate::event::{
     AttemptEvent, Event, EventBody, EventGroup, LimitEvent, ResultEvent, StepEvent, StepStarted,
 };
+use crate::{EventContext, request_record};
 
 impl RecordedRun {
     pub(super) fn take_in(&mut self, context: EventContext, body: &EventBody) {
@@ -20,6 +21,12 @@ impl RecordedRun {
             }
             EventGroup::Result(event) => self.take_result(attempt, event),
             EventGroup::Reported(reported) => {
+                if reported.type_name() == MODEL_REQUESTED
+                    && request_record::is_left_out(reported.data())
+                    && let Some(step) = reported.data()["step"].as_str()
+                {
+                    self.left_out.insert(step.to_owned());
+                }
                 let track = self.reported.entry(reported.type_name().to_owned()).or_default();
                 track.record(attempt, said(reported.data()), in_step);
             }
