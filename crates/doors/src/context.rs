@@ -141,6 +141,11 @@ impl DoorContext {
         drop(self.drained.subscribe().wait_for(|drained| *drained).await);
     }
 
+    /// Returns true if calls under way have to end.
+    pub(crate) fn is_drained(&self) -> bool {
+        *self.drained.borrow()
+    }
+
     /// Returns the client for providers.
     pub(crate) fn client(&self) -> Result<reqwest::Client, String> {
         self.client.get()

@@ -128,22 +128,21 @@ impl Pump {
     fn next(&self, failure: &TryFailure) -> Option<CallTry> {
         let way = self.asked.way.as_ref()?;
         let cause = failure.cause.filter(|cause| way.falls_back_on(*cause));
-        cause.filter(|_| !self.occurrence.transcript.is_abandoned())?;
+        let is_wanted = !self.occurrence.transcript.is_abandoned() && !self.door.is_drained();
+        cause.filter(|_| is_wanted)?;
         self.asked.attempt(self.current.number + 1, &self.call)
     }
 
     /// Makes the try under way, and waits until its answer begins.
     async fn answer(&self, began: Instant) -> TryAnswer {
-        let limit = self.asked.way.as_ref().and_then(|way| way.timeout);
-        let sent = match limit {
-            Some(limit) => match tokio::time::timeout(limit, self.sent()).await {
-                Ok(sent) => sent,
-                Err(_) => {
-                    let message = format!("no answer began within {} ms", limit.as_millis());
-                    Err((FallbackCause::Timeout, message))
-                }
-            },
-            None => self.sent().await,
+        let late = |message: &str| Err((FallbackCause::Timeout, message.to_owned()));
+        // The provider may answer later, and ask money for it: such a try counts as reserved.
+        let sent = tokio::select! {
+            sent = self.sent_in_time() => sent,
+            () = self.occurrence.transcript.abandoned_for(bounds::READ_ON) => {
+                late("the client hung up before an answer began")
+            }
+            () = self.door.drained() => late("the attempt ended before an answer began"),
         };
         let provider = self.current.provider.name.as_str();
         let mut response = match sent {
@@ -172,10 +171,20 @@ impl Pump {
         let failure = TryFailure {
             cause: TryFailure::of_status(status),
             status: Some(status),
-            message: one_line(&format!("{provider} answered {status}: {excerpt}")),
+            message: tries::one_line(&format!("{provider} answered {status}: {excerpt}")),
             took: began.elapsed(),
         };
         TryAnswer::Refused(head, body, failure)
+    }
+
+    /// Sends the request, and waits for the head of the answer as long as the route says.
+    async fn sent_in_time(&self) -> Result<reqwest::Response, (FallbackCause, String)> {
+        let limit = self.asked.way.as_ref().and_then(|way| way.timeout);
+        let Some(limit) = limit else { return self.sent().await };
+        tokio::time::timeout(limit, self.sent()).await.unwrap_or_else(|_| {
+            let message = format!("no answer began within {} ms", limit.as_millis());
+            Err((FallbackCause::Timeout, message))
+        })
     }
 
     async fn sent(&self) -> Result<reqwest::Response, (FallbackCause, String)> {
@@ -185,7 +194,7 @@ impl Pump {
         sent.await.map_err(|error| {
             let is_late = error.is_timeout() && !error.is_connect();
             let cause = if is_late { FallbackCause::Timeout } else { FallbackCause::Unreachable };
-            (cause, chain(&error))
+            (cause, tries::chain(&error))
         })
     }
 
@@ -336,7 +345,7 @@ impl Pump {
                 }
                 Ok(None) => return None,
                 Err(_) if received.answer.end.is_some() => return None,
-                Err(error) => return Some(BrokenOff::Provider(chain(&error))),
+                Err(error) => return Some(BrokenOff::Provider(tries::chain(&error))),
             }
         }
     }
@@ -476,20 +485,3 @@ impl std::fmt::Display for BrokenOff {
 
 /// Characters of a provider's error in the failure of a step.
 const EXCERPT_CHARS: usize = 500;
-
-/// Returns a text with its blanks and line breaks as single blanks.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Returns an error's causes in a line, without the URL: its query may hold credentials.
-fn chain(error: &reqwest::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        parts.push(error.to_string());
-        cause = error.source();
-    }
-    parts.dedup();
-    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
-}

@@ -185,3 +185,20 @@ pub(crate) fn joined(message: &str, left_out: Option<String>) -> String {
         None => message.to_owned(),
     }
 }
+
+/// Returns a text with its blanks and line breaks as single blanks.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns an error's causes in a line, without the URL: its query may hold credentials.
+pub(crate) fn chain(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        parts.push(error.to_string());
+        cause = error.source();
+    }
+    parts.dedup();
+    if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
+}

@@ -33,6 +33,7 @@ mod dispatch_ways;
 mod dispatched;
 mod dispatcher;
 mod egress;
+mod ended_calls;
 mod environments;
 mod events;
 mod evidence;
