@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use errand_model::Timestamp;
+use errand_model::price::Day;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -28,4 +29,34 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     } else {
         format!("{} ago", spoken(now.since(at)))
     }
+}
+
+/// Lower or upper bound of a time, as typed: a day in UTC, or how long ago.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DayOrAge {
+    Day(Day),
+    Ago(Duration),
+}
+
+impl DayOrAge {
+    /// Returns the begin of the day, or the time so long before `now`.
+    pub(crate) fn since(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Day(day) => day.start(),
+            Self::Ago(ago) => {
+                let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+                Timestamp::from_millis(now.as_millis().saturating_sub(ago))
+            }
+        }
+    }
+}
+
+/// Parses a day such as 2025-03-31, or an age such as 7d.
+pub(crate) fn day_or_age(text: &str) -> Result<DayOrAge, String> {
+    if let Ok(day) = text.parse() {
+        return Ok(DayOrAge::Day(day));
+    }
+    errand_model::parse_duration(text)
+        .map(DayOrAge::Ago)
+        .map_err(|_| "write a day such as 2025-03-31, or how long ago, such as 7d".to_owned())
 }

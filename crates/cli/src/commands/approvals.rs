@@ -1,4 +1,6 @@
-//! `errand approvals ls`: questions to people, across all runs.
+//! `errand approvals`: questions to people, across all runs.
+
+mod show;
 
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -7,7 +9,9 @@ use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
 use errand_api::record::{RecordApproval, RecordInput};
 use errand_model::Timestamp;
 use errand_store::Questions;
+use unicode_width::UnicodeWidthStr as _;
 
+use super::trace::terminal_width;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::{relative, spoken};
@@ -16,10 +20,17 @@ use crate::render;
 /// Shown characters of a digest: enough to distinguish it from others at a glance.
 const DIGEST_CHARS: usize = "sha256:".len() + 12;
 
+/// Place of the column SUMMARY.
+const SUMMARY: usize = 5;
+/// Shown characters of a summary even where the terminal is too narrow.
+const LEAST_SUMMARY: usize = 20;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List open approvals and questions, the longest waiting first; or all with -a
     Ls(Args),
+    /// Show an approval or a question in full: the call, the reason, and how to answer
+    Show(show::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +45,13 @@ pub(crate) struct Args {
 
 /// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
-    let Command::Ls(args) = command;
+    match command {
+        Command::Ls(args) => list(context, &args).await,
+        Command::Show(args) => show::run(context, &args).await,
+    }
+}
+
+async fn list(context: &Context, args: &Args) -> Result<u8, Failure> {
     let list = match context.place() {
         Ok(place) => {
             for failure in place.apply_due_deadlines().await? {
@@ -53,12 +70,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     if args.json {
         context.printer.json(&list)?;
     } else {
-        context.printer.line(&table(&list, args.all))?;
+        context.printer.line(&table(&list, args.all, terminal_width()))?;
     }
     Ok(0)
 }
 
-fn table(list: &QuestionList, all: bool) -> String {
+/// Returns the table. Summaries are cut to fit into `width`; without one, nothing is cut.
+fn table(list: &QuestionList, all: bool, width: Option<usize>) -> String {
     use errand_agent::Clock as _;
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
@@ -73,7 +91,7 @@ fn table(list: &QuestionList, all: bool) -> String {
     if is_of_a_step {
         header.insert(2, "PART OF");
     }
-    table.set_header(header);
+    let mut all_cells = Vec::new();
     let approvals = list.approvals.iter().map(|of| {
         (&of.question.requested_at_ms, approval(of, now), &of.question.status, &of.parent_run_id)
     });
@@ -89,9 +107,28 @@ fn table(list: &QuestionList, all: bool) -> String {
         if all {
             cells.push(status.clone());
         }
-        table.add_row(cells);
+        all_cells.push(cells);
     }
+    let summary = if is_of_a_step { SUMMARY + 1 } else { SUMMARY };
+    if let Some(width) = width {
+        fit(&header, &mut all_cells, (summary, width));
+    }
+    table.set_header(header);
+    table.add_rows(all_cells);
     render::lines(&mut table)
+}
+
+/// Cuts a column so that the table is not wider than `width`, as far as the column has room.
+fn fit(header: &[&str], rows: &mut [Vec<String>], (cut, width): (usize, usize)) {
+    let longest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| Some(row.get(column)?.width()));
+        cells.max().unwrap_or(0).max(header[column].width()) + 2
+    };
+    let others: usize = (0..header.len()).filter(|column| *column != cut).map(longest).sum();
+    let room = width.saturating_sub(others + 1).max(LEAST_SUMMARY);
+    for cell in rows.iter_mut().filter_map(|row| row.get_mut(cut)) {
+        *cell = render::at_most(cell, room);
+    }
 }
 
 fn deadline(at: Option<Timestamp>, now: Timestamp) -> String {
@@ -104,9 +141,9 @@ fn approval(of: &OfRun<RecordApproval>, now: Timestamp) -> Vec<String> {
         of.run_id.to_string(),
         render::one_line(&of.agent),
         asked.approval_id.clone(),
-        render::one_line(&asked.action),
-        render::one_line(&asked.target),
-        asked.summary.as_deref().map_or("-".to_owned(), render::one_line),
+        render::visible(&asked.action),
+        render::visible(&asked.target),
+        asked.summary.as_deref().map_or("-".to_owned(), render::visible),
         asked.digest.as_str().chars().take(DIGEST_CHARS).collect(),
         spoken(now.since(asked.requested_at_ms)),
         deadline(asked.deadline_ms, now),
@@ -121,7 +158,7 @@ fn input(of: &OfRun<RecordInput>, now: Timestamp) -> Vec<String> {
         asked.input_id.clone(),
         "input".to_owned(),
         "-".to_owned(),
-        render::one_line(&asked.prompt),
+        render::visible(&asked.prompt),
         "-".to_owned(),
         spoken(now.since(asked.requested_at_ms)),
         deadline(asked.deadline_ms, now),

@@ -23,8 +23,10 @@ use crate::render;
 
 /// Delay before a note: a shorter pause is not worth one. It also bounds how often the run is read.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Shown characters of a question; `errand approvals ls` shows all.
+/// Shown characters of a question; `errand approvals show` shows all.
 const PROMPT_CHARS: usize = 200;
+/// Shown characters of what is to be approved; `errand approvals show` shows all.
+const ASKED_CHARS: usize = 1_000;
 
 /// Prints notes about a run's pauses, each question once, and about its continuation, until it is
 /// dropped.
@@ -160,10 +162,15 @@ impl ToldPauses {
         let now = errand_agent::SystemClock.now();
         let deadline = deadline.map(|at| format!(" (deadline {})", relative(at, now)));
         let deadline = deadline.unwrap_or_default();
-        vec![
-            format!("run {run_id} is paused, waits for {what}{deadline}"),
-            format!("hint: {way_on}"),
-        ]
+        let mut lines = vec![format!("run {run_id} is paused, waits for {what}{deadline}")];
+        lines.extend(match question {
+            Question::Approval(asked) => {
+                asked_line(&asked.action, &asked.target, asked.summary.as_deref())
+            }
+            Question::Input(_) => None,
+        });
+        lines.push(format!("hint: {way_on}"));
+        lines
     }
 
     /// Returns the note that a person or a budget pauses the run, once.
@@ -189,6 +196,15 @@ impl ToldPauses {
         self.hold = None;
         std::mem::take(&mut self.is_paused).then(|| "the run goes on".to_owned())
     }
+}
+
+/// Returns the note with all that a person needs who is asked for an approval; `None` if there is no
+/// more than the name of the action.
+pub(super) fn asked_line(action: &str, target: &str, summary: Option<&str>) -> Option<String> {
+    let parts = [Some(target).filter(|target| !target.is_empty()), summary];
+    let said: Vec<&str> = parts.into_iter().flatten().collect();
+    let line = format!("asked: {action} {}", said.join(": "));
+    (!said.is_empty()).then(|| render::at_most(&line, ASKED_CHARS))
 }
 
 /// Returns the note for a person who interrupts a run.

@@ -33,14 +33,20 @@ pub(super) fn report(
     if record.status == "paused" {
         let what = render::status(record, errand_agent::SystemClock.now());
         context.printer.note(&format!("run {} is {what}", record.run_id));
+        for asked in record.approvals.iter().filter(|it| it.status == "open") {
+            let line = held_up::asked_line(&asked.action, &asked.target, asked.summary.as_deref());
+            line.iter().for_each(|line| context.printer.note(line));
+        }
         let hint = match record.pause.as_ref().map(|pause| pause.reason) {
             Some(reason @ (PauseReason::Operator | PauseReason::Budget | PauseReason::Secret)) => {
                 held_up::way_on(reason, &record.run_id)
             }
             Some(PauseReason::Approval | PauseReason::Input) | None => {
-                "`errand approvals ls` tells more; `errand approve`, `errand reject` or \
-                 `errand input` lets it go on, in the background"
-                    .to_owned()
+                format!(
+                    "`errand approvals show {}` tells more; `errand approve`, `errand reject` or \
+                     `errand input` lets it go on, in the background",
+                    record.run_id
+                )
             }
         };
         context.printer.note(&format!("hint: {hint}"));

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
+use errand_api::amount;
 use errand_api::error_code::ErrorCode;
 use errand_api::usage::{USAGE_SCHEMA, UsageDocument, UsageSums};
 use errand_engine::operations::UsageQuestion;
 use errand_engine::view;
-use errand_model::Timestamp;
 use errand_model::price::Day;
 use errand_store::{UsageBy, UsageRow};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::moment::{DayOrAge, day_or_age};
 use crate::render;
 
 #[derive(Debug, clap::Args)]
@@ -30,11 +31,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHAT", default_value = "agent")]
     by: By,
     /// Only from this day on: 2025-03-31, or so long ago, such as 7d
-    #[arg(long, value_name = "DAY", value_parser = since)]
-    since: Option<Since>,
+    #[arg(long, value_name = "DAY", value_parser = day_or_age)]
+    since: Option<DayOrAge>,
     /// Only up to this day
-    #[arg(long, value_name = "DAY", value_parser = since)]
-    until: Option<Since>,
+    #[arg(long, value_name = "DAY", value_parser = day_or_age)]
+    until: Option<DayOrAge>,
     /// Only runs of this agent
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
@@ -67,38 +68,11 @@ impl FromStr for By {
     }
 }
 
-/// A day, or an age.
-#[derive(Clone, Copy, Debug)]
-enum Since {
-    Day(Day),
-    Ago(Duration),
-}
-
-impl Since {
-    fn day(self, now: Timestamp) -> Day {
-        match self {
-            Self::Day(day) => day,
-            Self::Ago(ago) => {
-                let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-                Day::of(Timestamp::from_millis(now.as_millis().saturating_sub(ago)))
-            }
-        }
-    }
-}
-
-fn since(text: &str) -> Result<Since, String> {
-    if let Ok(day) = text.parse() {
-        return Ok(Since::Day(day));
-    }
-    errand_model::parse_duration(text)
-        .map(Since::Ago)
-        .map_err(|_| "write a day such as 2025-03-31, or how long ago, such as 7d".to_owned())
-}
-
 /// Prints the sums.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let now = errand_agent::SystemClock.now();
-    let (since, until) = (args.since.map(|it| it.day(now)), args.until.map(|it| it.day(now)));
+    let day = |given: Option<DayOrAge>| given.map(|it| Day::of(it.since(now)));
+    let (since, until) = (day(args.since), day(args.until));
     let mut usage = match context.place() {
         Ok(place) => {
             let run_id = match &args.run {
@@ -167,17 +141,33 @@ fn shown(usage: &UsageDocument) -> String {
         "TIME",
     ];
     table.set_header(header);
-    for sums in &usage.rows {
-        table.add_row(row(sums.key.as_deref().unwrap_or("(none)"), sums));
+    let all: Vec<&UsageSums> = usage.rows.iter().chain([&usage.total]).collect();
+    for (place, (sums, cost)) in all.iter().zip(costs(&all)).enumerate() {
+        let of_row = sums.key.as_deref().unwrap_or("(none)");
+        let key = if place == usage.rows.len() { "total" } else { of_row };
+        table.add_row(row(key, sums, cost));
     }
-    table.add_row(row("total", &usage.total));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     render::lines(&mut table)
 }
 
-fn row(key: &str, sums: &UsageSums) -> [String; 10] {
+/// Returns the costs with as many decimals as the longest of them has: the points stand below each
+/// other.
+fn costs(sums: &[&UsageSums]) -> Vec<String> {
+    let costs = sums.iter().map(|sums| sums.cost_micro_usd.map(render::money));
+    let costs: Vec<Option<String>> = costs.collect();
+    let decimals = |cost: &String| cost.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let most = costs.iter().flatten().map(decimals).max().unwrap_or(0);
+    let filled = |cost: String| {
+        let zeros = "0".repeat(most - decimals(&cost));
+        format!("{cost}{zeros}")
+    };
+    costs.into_iter().map(|cost| cost.map_or_else(|| "-".to_owned(), filled)).collect()
+}
+
+fn row(key: &str, sums: &UsageSums, cost: String) -> [String; 10] {
     [
         render::one_line(key),
         sums.runs.to_string(),
@@ -186,8 +176,8 @@ fn row(key: &str, sums: &UsageSums) -> [String; 10] {
         sums.input_tokens.to_string(),
         sums.cached_tokens.to_string(),
         sums.output_tokens.to_string(),
-        sums.cost_micro_usd.map_or_else(|| "-".to_owned(), render::money),
+        cost,
         sums.unpriced_calls.to_string(),
-        format!("{}.{:01} s", sums.wall_time_ms / 1_000, sums.wall_time_ms % 1_000 / 100),
+        amount::duration(Duration::from_millis(sums.wall_time_ms)),
     ]
 }

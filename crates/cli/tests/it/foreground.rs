@@ -264,10 +264,12 @@ fn with_json_stdout_is_the_record_and_nothing_else() {
 #[test]
 fn a_foreground_run_notes_the_approval_that_it_waits_for() {
     let sandbox = sandbox();
-    let script = "errand agent approve --action pay --target shop > /dev/null; echo paid";
+    let script = "errand agent approve --action pay --target shop --summary 'two cups' > /dev/null
+                  echo paid";
     let agent = sandbox.agent(&TestAgent::shell(script));
     let run = sandbox.errand(["run"]).args([agent]).spawn();
     run.wait_for_stderr("waits for approval of pay");
+    run.wait_for_stderr("asked: pay shop: two cups");
     run.wait_for_stderr("errand approve");
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     drop(sandbox.errand(["approve", &run_id]).run().ok());

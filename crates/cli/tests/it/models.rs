@@ -428,7 +428,7 @@ fn calls_are_shown_with_what_was_said() {
         "openai/gpt-4o",
         "in=1000",
         "user: Is this fine?",
-        "(1 messages as before)",
+        "(1 message as before)",
         "user: And this?",
         "assistant: Hi",
     ] {

@@ -57,6 +57,14 @@ fn rules_of_the_agent_file_deny_a_call_before_it_is_made() {
     let shown = sandbox.errand(["policy", "explain", record["run_id"].as_str().unwrap()]);
     let shown = shown.run().ok().stdout();
     assert!(shown.contains("deny") && shown.contains("no mail outside"), "{shown}");
+    let run_id = record["run_id"].as_str().unwrap();
+    let calls = sandbox.errand(["calls", run_id]).run().ok().stderr();
+    assert!(
+        calls.contains(&format!(
+            "no call was made: 1 was refused (`errand policy explain {run_id}`)"
+        )),
+        "{calls}"
+    );
 }
 
 #[test]
@@ -148,6 +156,13 @@ fn a_person_is_asked_and_decides() {
             open["approvals"].as_array().is_some_and(|all| !all.is_empty())
                 || open.as_array().is_some_and(|all| !all.is_empty())
         });
+        let id = open["approvals"][0]["approval_id"].as_str().unwrap();
+        let shown = sandbox.errand(["approvals", "show", run_id]).run().ok().stdout();
+        assert_eq!(shown, sandbox.errand(["approvals", "show", id]).run().ok().stdout());
+        let approve = format!("approve     errand approve {run_id} --approval {id}");
+        for text in ["action      before_tool", "target      pay", "\"eur\": ", &approve] {
+            assert!(shown.contains(text), "{text} in {shown}");
+        }
         drop(sandbox.errand([decision, run_id]).run().ok());
     }
     drop(sandbox.errand(["wait", run_id]).run());

@@ -1,4 +1,4 @@
-//! Model calls in a journal, with their bodies put together.
+//! Model and tool calls in a journal, with their bodies put together.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::output::blob_bytes;
+use super::tool_calls::ToolCallShown;
 use crate::failure::Failure;
 use crate::place::RegistryOrServer;
 
@@ -20,6 +21,9 @@ pub(super) struct Call {
     pub(super) step: Option<String>,
     pub(super) attempt: u32,
     pub(super) at_ms: i64,
+    /// Number of the event with which it began.
+    #[serde(skip)]
+    pub(super) seq: u64,
     /// `under_way`, `completed` or `failed`.
     pub(super) status: &'static str,
     pub(super) provider: Option<String>,
@@ -44,12 +48,13 @@ pub(super) struct Call {
     pub(super) answer: Option<Value>,
 }
 
-/// Gatherer of a run's model calls from its events, in their order.
+/// Gatherer of a run's model and tool calls from its events, in their order.
 pub(super) struct Gatherer<'a> {
     place: &'a RegistryOrServer,
     run_id: &'a RunId,
     wants_bodies: bool,
     calls: Vec<Call>,
+    tools: Vec<ToolCallShown>,
     earlier: VecDeque<(Digest, String)>,
 }
 
@@ -59,15 +64,23 @@ impl<'a> Gatherer<'a> {
         run_id: &'a RunId,
         wants_bodies: bool,
     ) -> Self {
-        Self { place, run_id, wants_bodies, calls: Vec::new(), earlier: VecDeque::new() }
+        Self {
+            place,
+            run_id,
+            wants_bodies,
+            calls: Vec::new(),
+            tools: Vec::new(),
+            earlier: VecDeque::new(),
+        }
     }
 
-    pub(super) fn into_calls(self) -> Vec<Call> {
-        self.calls
+    pub(super) fn into_calls(self) -> (Vec<Call>, Vec<ToolCallShown>) {
+        (self.calls, self.tools)
     }
 
     /// Takes in the next event.
     pub(super) async fn take(&mut self, event: &Event) -> Result<(), Failure> {
+        self.tools.extend(ToolCallShown::of(event));
         let kinds = [
             "model.requested",
             "model.called",
@@ -99,23 +112,33 @@ impl<'a> Gatherer<'a> {
     }
 
     async fn completed(&mut self, data: &Value) -> Result<(), Failure> {
-        let wants_bodies = self.wants_bodies;
-        let Some(call) = self.of_step(data["key"].as_str()) else { return Ok(()) };
-        call.status = "completed";
+        let key = data["key"].as_str();
+        if let Some(call) = self.of_step(key) {
+            call.status = "completed";
+        } else if !self.tools.iter().any(|tool| tool.awaits_result_of(key)) {
+            return Ok(());
+        }
         let output = serde_json::from_value::<Payload>(data["output"].clone());
-        let (true, Ok(output)) = (wants_bodies, output) else { return Ok(()) };
-        let answer = match output {
+        let (true, Ok(output)) = (self.wants_bodies, output) else { return Ok(()) };
+        let output = self.whole(output).await?;
+        if let Some(call) = self.of_step(key) {
+            call.answer = Some(output);
+        } else if let Some(tool) = self.tools.iter_mut().find(|tool| tool.awaits_result_of(key)) {
+            tool.result = Some(output);
+        }
+        Ok(())
+    }
+
+    /// Returns the value of an output.
+    async fn whole(&self, output: Payload) -> Result<Value, Failure> {
+        Ok(match output {
             Payload::Json(value) => value,
             Payload::Blob(blob) => {
                 let bytes = blob_bytes(self.place, self.run_id, &blob.digest).await?;
                 serde_json::from_slice(&bytes).unwrap_or_default()
             }
             Payload::Text(text) | Payload::Base64(text) => Value::String(text),
-        };
-        if let Some(call) = self.of_step(data["key"].as_str()) {
-            call.answer = Some(answer);
-        }
-        Ok(())
+        })
     }
 
     async fn requested(&mut self, event: &Event, data: &Value) -> Result<(), Failure> {
@@ -129,6 +152,7 @@ impl<'a> Gatherer<'a> {
             step: text("step"),
             attempt: event.attempt,
             at_ms: event.at.as_millis(),
+            seq: event.seq,
             status: "under_way",
             provider: text("provider"),
             model: text("model"),
@@ -170,6 +194,7 @@ impl<'a> Gatherer<'a> {
             step: text("step"),
             attempt: event.attempt,
             at_ms: event.at.as_millis(),
+            seq: event.seq,
             status: if failed { "failed" } else { "completed" },
             provider: text("provider"),
             model: text("model"),

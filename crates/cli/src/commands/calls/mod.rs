@@ -5,7 +5,8 @@ mod gather;
 mod numbers;
 mod tool_calls;
 
-use errand_model::event::ReplayDiverged;
+use errand_model::RunId;
+use errand_model::event::{Event, EventBody, ReplayDiverged};
 use serde_json::json;
 
 use self::gather::{Call, Gatherer};
@@ -21,8 +22,9 @@ const PAGE: u32 = 1_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Model calls that came through errand (`--provider`, or `providers` of the agent file) are shown with
-what was said; calls that an agent reported itself are shown without. Tool calls follow. The numbers
-are those that `errand fork --from-step` takes. Of a strict replay that differs from its record, the
+what was said; calls that an agent reported itself are shown without. Tool calls (t1, t2, …) stand where they
+ended; results are shown of those that came through errand (`--mcp`, or `mcp_servers`). The numbers are
+those that `errand fork --from-step` takes. Of a strict replay that differs from its record, the
 difference is shown.
 
 Examples:
@@ -32,7 +34,7 @@ Examples:
 pub(crate) struct Args {
     /// The run
     run: String,
-    /// Print what was said: messages that are new in each request, and the answers
+    /// Print what was said: messages that are new in each request, the answers, and results of tools
     #[arg(long)]
     full: bool,
     /// Print the calls with requests and answers as one JSON document
@@ -40,18 +42,54 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Calls that were refused before they were made.
+#[derive(Debug, Default)]
+struct RefusedCalls {
+    by_policy: u64,
+    has_spent_budget: bool,
+}
+
+impl RefusedCalls {
+    /// Takes in the next event.
+    fn take(&mut self, event: &Event) {
+        let Ok(body) = event.body() else { return };
+        if let EventBody::PolicyDecided(decided) = &body {
+            let is_of_call = matches!(decided.hook.as_str(), "before_tool" | "before_model");
+            self.by_policy += u64::from(is_of_call && decided.enforced == "deny");
+        }
+        self.has_spent_budget |= matches!(body, EventBody::BudgetExceeded(_));
+    }
+
+    /// Returns the note about a run without calls.
+    fn note(&self, run_id: &RunId) -> String {
+        match (self.by_policy, self.has_spent_budget) {
+            (0, false) => format!("run {run_id} made no call that errand knows of"),
+            (0, true) => format!(
+                "no call was made: the budget was spent (`errand inspect-run {run_id}` shows it)"
+            ),
+            (refused, _) => {
+                let verb = if refused == 1 { "was" } else { "were" };
+                format!(
+                    "no call was made: {refused} {verb} refused (`errand policy explain {run_id}`)"
+                )
+            }
+        }
+    }
+}
+
 /// Prints the model and tool calls of a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let mut gatherer = Gatherer::new(&place, &run_id, args.full || args.json);
-    let (mut after, mut tools, mut diverged) = (0, Vec::new(), None::<ReplayDiverged>);
+    let (mut after, mut refused, mut diverged) =
+        (0, RefusedCalls::default(), None::<ReplayDiverged>);
     loop {
         let list = place.events(&run_id, after, PAGE).await?;
         for event in &list.events {
             after = event.seq;
             gatherer.take(event).await?;
-            tools.extend(tool_calls::of(event));
+            refused.take(event);
             if event.kind == "replay.diverged" {
                 diverged = serde_json::from_str(&event.data).ok();
             }
@@ -60,7 +98,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             break;
         }
     }
-    let calls = gatherer.into_calls();
+    let (calls, tools) = gatherer.into_calls();
     if args.json {
         let mut document =
             json!({ "schema": 1, "run_id": run_id, "calls": calls, "tool_calls": tools });
@@ -71,35 +109,38 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return Ok(0);
     }
     if calls.is_empty() && tools.is_empty() && diverged.is_none() {
-        context.printer.note(&format!("run {run_id} made no call that errand knows of"));
+        context.printer.note(&refused.note(&run_id));
         return Ok(0);
     }
-    show(context, &calls, &tools, args.full)?;
+    for line in lines(&calls, &tools, args.full) {
+        context.printer.line(&line)?;
+    }
     if let Some(diverged) = &diverged {
         context.printer.line(&difference::text(diverged))?;
     }
     Ok(0)
 }
 
-/// Prints the calls, with what was said if all is asked for.
-fn show(
-    context: &Context,
-    calls: &[Call],
-    tools: &[ToolCallShown],
-    is_full: bool,
-) -> Result<(), Failure> {
+/// Returns the lines of all calls, in the order of their events; `is_full`: with what was said.
+fn lines(calls: &[Call], tools: &[ToolCallShown], is_full: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut tools = (1_usize..).zip(tools).peekable();
+    let mut add_tools = |lines: &mut Vec<String>, before: u64| {
+        while let Some((number, call)) = tools.next_if(|(_, call)| call.seq < before) {
+            lines.push(format!("t{number:<3} {}", tool_calls::summary(call, is_full)));
+            let result = call.result.as_ref().filter(|_| is_full);
+            lines.extend(result.into_iter().flat_map(conversation::result_lines));
+        }
+    };
     let mut earlier: Option<&Call> = None;
     for (number, call) in (1_usize..).zip(calls) {
-        context.printer.line(&format!("{number:>3}  {}", conversation::summary(call)))?;
+        add_tools(&mut lines, call.seq);
+        lines.push(format!("{number:>3}  {}", conversation::summary(call)));
         if is_full {
-            for line in conversation::of(call, earlier) {
-                context.printer.line(&line)?;
-            }
+            lines.extend(conversation::of(call, earlier));
             earlier = Some(call);
         }
     }
-    for (number, call) in (1_usize..).zip(tools) {
-        context.printer.line(&format!("t{number:<3} {}", tool_calls::summary(call, is_full)))?;
-    }
-    Ok(())
+    add_tools(&mut lines, u64::MAX);
+    lines
 }

@@ -33,7 +33,7 @@ pub(in crate::commands) async fn step_key(
 ) -> Result<String, Failure> {
     let Some(number) = numbered(&given) else { return Ok(given) };
     let mut gatherer = Gatherer::new(place, run_id, false);
-    let (mut after, mut tools) = (0, Vec::new());
+    let mut after = 0;
     loop {
         let list = place.events(run_id, after, PAGE).await?;
         for event in &list.events {
@@ -44,16 +44,14 @@ pub(in crate::commands) async fn step_key(
                 return Ok(given);
             }
             gatherer.take(event).await?;
-            tools.extend(tool_calls::of(event));
         }
         if !list.has_more {
             break;
         }
     }
+    let (calls, tools) = gatherer.into_calls();
     let found = match number {
-        NumberedCall::Model(place) => {
-            gatherer.into_calls().into_iter().nth(place).and_then(|call| call.step)
-        }
+        NumberedCall::Model(place) => calls.into_iter().nth(place).and_then(|call| call.step),
         NumberedCall::Tool(place) => tools.get(place).and_then(tool_calls::step),
     };
     // The refusal names what was given.

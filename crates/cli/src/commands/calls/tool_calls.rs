@@ -13,17 +13,32 @@ const ARGUMENT_CHARS: usize = 80;
 pub(super) struct ToolCallShown {
     attempt: u32,
     at_ms: i64,
+    /// Number of its event.
+    #[serde(skip)]
+    pub(super) seq: u64,
     /// Data of `tool.called`.
     call: Value,
+    /// Result of a call that came through errand; `None`: it has none, or it is not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) result: Option<Value>,
 }
 
-/// Returns the tool call that an event is about.
-pub(super) fn of(event: &Event) -> Option<ToolCallShown> {
-    if event.kind != TOOL_CALLED {
-        return None;
+impl ToolCallShown {
+    /// Returns the tool call that an event is about.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        if event.kind != TOOL_CALLED {
+            return None;
+        }
+        let call = serde_json::from_str(&event.data).unwrap_or_default();
+        let (at_ms, seq) = (event.at.as_millis(), event.seq);
+        Some(Self { attempt: event.attempt, at_ms, seq, call, result: None })
     }
-    let call = serde_json::from_str(&event.data).unwrap_or_default();
-    Some(ToolCallShown { attempt: event.attempt, at_ms: event.at.as_millis(), call })
+
+    /// Returns true for the call of a step of which no result is known yet.
+    pub(super) fn awaits_result_of(&self, step: Option<&str>) -> bool {
+        let is_of_gateway = step.is_some_and(|key| key.starts_with("tool/"));
+        is_of_gateway && self.result.is_none() && self.call["step"].as_str() == step
+    }
 }
 
 /// Returns the key of the step of a call.

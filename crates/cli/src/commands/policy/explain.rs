@@ -82,7 +82,7 @@ fn table(decisions: &[(u64, PolicyDecided)]) -> String {
     render::lines(&mut table)
 }
 
-/// Returns one decision with its call.
+/// Returns one decision with its call, uncut.
 fn whole(decided: &PolicyDecided) -> String {
     let call = decided.call.as_ref().map(|call| {
         serde_json::to_string_pretty(call).unwrap_or_else(|_| "(cannot be shown)".to_owned())
@@ -98,7 +98,7 @@ fn whole(decided: &PolicyDecided) -> String {
     ];
     let given = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let mut text: Vec<String> =
-        given.map(|(name, value)| format!("{name:<13}{}", render::one_line(&value))).collect();
+        given.map(|(name, value)| format!("{name:<13}{}", render::visible(&value))).collect();
     text.extend(call.map(|call| format!("call\n{}", render::visible_lines(&call))));
     text.join("\n")
 }

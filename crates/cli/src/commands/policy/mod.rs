@@ -30,7 +30,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 }
 
 /// Returns the whole journal of a run.
-async fn journal(place: &RegistryOrServer, run_id: &RunId) -> Result<Vec<Event>, Failure> {
+pub(super) async fn journal(
+    place: &RegistryOrServer,
+    run_id: &RunId,
+) -> Result<Vec<Event>, Failure> {
     let mut all: Vec<Event> = Vec::new();
     loop {
         let after = all.last().map_or(0, |event| event.seq);

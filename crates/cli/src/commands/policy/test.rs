@@ -9,13 +9,14 @@ use errand_api::catalog::CatalogSpec;
 use errand_api::error_code::ErrorCode;
 use errand_engine::operations::RunListQuery;
 use errand_engine::policy::ExternalPolicies;
-use errand_model::{RunId, Timestamp};
+use errand_model::RunId;
 use errand_policy::{Policy, PolicyVerdict, RecordedCalls};
 use serde_json::{Value, json};
 
 use crate::commands::catalog::source::Sources;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::moment::{DayOrAge, day_or_age};
 use crate::place::RegistryOrServer;
 use crate::render;
 
@@ -35,19 +36,15 @@ pub(crate) struct Args {
     /// Runs to look at: those of the last day if none is named
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// Look at the runs that began so long ago or later, such as 7d
-    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "runs")]
-    since: Option<Duration>,
+    /// Only runs that began on this day or later: 2025-03-31, or so long ago, such as 7d
+    #[arg(long, value_name = "DAY", value_parser = day_or_age, conflicts_with = "runs")]
+    since: Option<DayOrAge>,
     /// Show calls that would have been allowed, too
     #[arg(short, long)]
     all: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    errand_model::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// A day, for which runs are looked at if nothing else is said.
@@ -109,9 +106,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if !found.is_empty() {
         context.printer.line(&table(&found))?;
     }
-    let (runs, plural) = (runs.len(), if runs.len() == 1 { "" } else { "s" });
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let (runs, of_runs, of_calls) = (runs.len(), plural(runs.len() as u64), plural(calls));
     context.printer.line(&format!(
-        "{runs} run{plural}, {calls} calls: {denied} denied, {asked} asked about, {changed} changed, {allowed} allowed"
+        "{runs} run{of_runs}, {calls} call{of_calls}: {denied} denied, {asked} asked about, {changed} changed, {allowed} allowed"
     ))?;
     Ok(0)
 }
@@ -149,9 +147,8 @@ async fn runs(
     if !args.runs.is_empty() {
         return place.resolve_all(context, &args.runs).await;
     }
-    let since = i64::try_from(args.since.unwrap_or(DAY).as_millis()).unwrap_or(i64::MAX);
-    let now = errand_agent::SystemClock.now().as_millis();
-    let since = Some(Timestamp::from_millis(now.saturating_sub(since)));
+    let since = args.since.unwrap_or(DayOrAge::Ago(DAY));
+    let since = Some(since.since(errand_agent::SystemClock.now()));
     let query = RunListQuery {
         filter: errand_store::Filter::default(),
         with_children: true,
