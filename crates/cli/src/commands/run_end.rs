@@ -42,10 +42,14 @@ pub(super) fn report(
                 held_up::way_on(reason, &record.run_id)
             }
             Some(PauseReason::Approval | PauseReason::Input) | None => {
+                // It is a child of a coordinator that asks.
+                let show = match &record.coordinator {
+                    Some(_) => "ls".to_owned(),
+                    None => format!("show {}", record.run_id),
+                };
                 format!(
-                    "`errand approvals show {}` tells more; `errand approve`, `errand reject` or \
-                     `errand input` lets it go on, in the background",
-                    record.run_id
+                    "`errand approvals {show}` tells more; `errand approve`, `errand reject` or \
+                     `errand input` lets it go on, in the background"
                 )
             }
         };

@@ -22,10 +22,10 @@ const PAGE: u32 = 1_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Model calls that came through errand (`--provider`, or `providers` of the agent file) are shown with
-what was said; calls that an agent reported itself are shown without. Tool calls (t1, t2, …) stand where they
-ended; results are shown of those that came through errand (`--mcp`, or `mcp_servers`). The numbers are
-those that `errand fork --from-step` takes. Of a strict replay that differs from its record, the
-difference is shown.
+what was said; calls that an agent reported itself are shown without. Tool calls (t1, t2, …) stand
+where they ended; results are shown of those that came through errand (`--mcp`, or `mcp_servers`).
+The numbers are those that `errand fork --from-step` takes. Of a strict replay that differs from its
+record, the difference is shown.
 
 Examples:
   errand calls review
