@@ -158,15 +158,16 @@ impl DispatcherClient {
 
     /// Pauses a task: nothing of it executes once this returns.
     pub(crate) async fn pause(&self, task_id: &str) -> Result<Task, DispatchError> {
-        let path = format!("/tasks/{task_id}/pause");
-        let asked = self.request(Method::POST, &path).timeout(self.limit.min(HOLD_LIMIT));
-        self.task_of(self.answer(asked).await?).await
+        self.hold(&format!("/tasks/{task_id}/pause")).await
     }
 
     /// Resumes a paused task.
     pub(crate) async fn resume(&self, task_id: &str) -> Result<Task, DispatchError> {
-        let path = format!("/tasks/{task_id}/resume");
-        let asked = self.request(Method::POST, &path).timeout(self.limit.min(HOLD_LIMIT));
+        self.hold(&format!("/tasks/{task_id}/resume")).await
+    }
+
+    async fn hold(&self, path: &str) -> Result<Task, DispatchError> {
+        let asked = self.request(Method::POST, path).timeout(self.limit.min(HOLD_LIMIT));
         self.task_of(self.answer(asked).await?).await
     }
 

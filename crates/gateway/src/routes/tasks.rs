@@ -15,6 +15,7 @@ use errand_engine::ask::{begin_cancel, pause, resume};
 use errand_engine::tasks::{self, FoundTask, OrderRef, TaskSender};
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
+use errand_store::Stored;
 use futures_util::stream;
 
 use super::files::{artifact_of, log_of};
@@ -105,9 +106,8 @@ pub(crate) async fn cancel_task(
     }
     let found = find(&gateway, &caller, &params).await?;
     let how = Cancel { cause: CancelCause::Stopped, by: Some(caller.name()), grace: GRACE };
-    let engine = gateway.engine();
-    let stored = Box::new(begin_cancel(engine, &found.stored.run.id, &how).await?);
-    let task = tasks::view(engine, &FoundTask { stored, ..found });
+    let stored = begin_cancel(gateway.engine(), &found.stored.run.id, &how).await?;
+    let task = now(&gateway, found, stored);
     let status = if task.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(task)).into_response())
 }
@@ -121,9 +121,8 @@ pub(crate) async fn pause_task(
     params: Params,
 ) -> Result<Json<Task>, Refusal> {
     let found = find(&gateway, &caller, &params).await?;
-    let engine = gateway.engine();
-    let stored = Box::new(pause(engine, &found.stored.run.id, Some(caller.name())).await?);
-    Ok(Json(tasks::view(engine, &FoundTask { stored, ..found })))
+    let stored = pause(gateway.engine(), &found.stored.run.id, Some(caller.name())).await?;
+    Ok(Json(now(&gateway, found, stored)))
 }
 
 /// `POST /tasks/{task_id}/resume`
@@ -133,9 +132,8 @@ pub(crate) async fn resume_task(
     params: Params,
 ) -> Result<Json<Task>, Refusal> {
     let found = find(&gateway, &caller, &params).await?;
-    let engine = gateway.engine();
-    let stored = Box::new(resume(engine, &found.stored.run.id, Some(caller.name())).await?);
-    Ok(Json(tasks::view(engine, &FoundTask { stored, ..found })))
+    let stored = resume(gateway.engine(), &found.stored.run.id, Some(caller.name())).await?;
+    Ok(Json(now(&gateway, found, stored)))
 }
 
 /// `GET /tasks/{task_id}/log`
@@ -217,6 +215,11 @@ async fn withdraw(
         Ok(found) if found.order >= Some(order) => Ok(None),
         Ok(_) | Err(_) => Ok(tasks::refusal(engine, namespace, task_id).await?),
     }
+}
+
+/// Returns the task as it is once its run was changed.
+fn now(gateway: &Gateway, found: FoundTask, stored: Stored) -> Task {
+    tasks::view(gateway.engine(), &FoundTask { stored: Box::new(stored), ..found })
 }
 
 /// Finds the task of the path in the caller's namespace.
