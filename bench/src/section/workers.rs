@@ -1,4 +1,4 @@
-//! One queue on PostgreSQL with 4 to 256 workers: throughput, and costs of idle ones.
+//! Throughput of a queue on PostgreSQL with 4 to 256 workers, and costs of idle ones.
 
 mod idle;
 

@@ -15,12 +15,12 @@ pub struct SteeredLimit {
     pub allowed: u64,
 }
 
-/// What a model call tells its model about the budget.
+/// Words about the budget that a model call adds for its model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BudgetSteering {
-    /// Limits whose warnings no call has told.
+    /// Limits whose warnings no call has carried yet.
     Due(Vec<SteeredLimit>),
-    /// The same call told this text before, and is made again.
+    /// Text that the same call carried before: it is made again.
     Again(String),
 }
 
