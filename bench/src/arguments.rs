@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
     pub(crate) calls: u32,
     /// Program that measures another queue.
     pub(crate) peer: PathBuf,
+    /// Program of `LiteLLM`.
+    pub(crate) litellm: PathBuf,
     /// True if the report is JSON.
     pub(crate) json: bool,
     /// File of shares that the measured ones are compared with.
@@ -54,6 +56,7 @@ impl Arguments {
             log_mib: 1024,
             calls: 2_000,
             peer: PathBuf::from("bench/peer/target/release/errand-bench-peer"),
+            litellm: PathBuf::from("bench/litellm/bin/litellm"),
             json: false,
             compared_with: None,
             saved_to: None,
@@ -80,6 +83,7 @@ impl Arguments {
                 "--log-mib" => this.log_mib = number(&word, words.next())?,
                 "--calls" => this.calls = number(&word, words.next())?,
                 "--peer" => this.peer = value(&word, words.next())?.into(),
+                "--litellm" => this.litellm = value(&word, words.next())?.into(),
                 "--help" | "-h" => return Err(usage("")),
                 name if !name.starts_with('-') => this.sections.push(word),
                 _ => return Err(usage(&format!("unknown word: {word}\n\n"))),
@@ -146,6 +150,7 @@ pub(crate) fn usage(complaint: &str) -> String {
          --log-mib N        how much an agent prints (1024)\n\
          --calls N          model calls of each format in a round (2000)\n\
          --peer PATH        the program of `peer` (bench/peer/target/release/errand-bench-peer)\n\
+         --litellm PATH     the program of `litellm` (bench/litellm/bin/litellm)\n\
          --quick            3 rounds, 2000 runs, 5 s idle, 128 MiB, 500 calls, no long sections\n\
          --compare FILE     shows the shares in FILE beside the measured ones\n\
          --save FILE COMMIT writes the shares to FILE, as those of COMMIT\n\

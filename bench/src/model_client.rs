@@ -17,6 +17,12 @@ pub(crate) const MODE: &str = "--call-models";
 /// Connections at once.
 const CONNECTIONS: usize = 10;
 
+/// Calls that each connection makes in a second where the time of a call is measured. As many calls as
+/// go through would measure how long calls wait for each other.
+const PACE: Duration = Duration::from_millis(50);
+/// Paced calls of each connection.
+const PACED_CALLS: usize = 30;
+
 /// A kind of call: its name, path, body, and the answer of the provider.
 struct Workload {
     name: &'static str,
@@ -30,9 +36,14 @@ const WORKLOADS: [Workload; 6] = [
     Workload { name: "chat stream", path: "/chat/completions", is_stream: true },
     Workload { name: "responses", path: "/responses", is_stream: false },
     Workload { name: "responses stream", path: "/responses", is_stream: true },
-    Workload { name: "messages", path: "/v1/messages", is_stream: false },
-    Workload { name: "messages stream", path: "/v1/messages", is_stream: true },
+    Workload { name: "messages", path: MESSAGES, is_stream: false },
+    Workload { name: "messages stream", path: MESSAGES, is_stream: true },
 ];
+
+/// Path of Anthropic's messages.
+const MESSAGES: &str = "/v1/messages";
+/// Models that are asked for.
+pub(crate) const MODELS: [&str; 2] = ["gpt-4o", "claude-sonnet-4-5"];
 
 /// Tokens in the answers of the provider.
 const WORDS: usize = 64;
@@ -84,14 +95,7 @@ fn document(path: &str) -> Vec<u8> {
             }],
             "usage": usage,
         }),
-        "/responses" => json!({
-            "id": "r", "model": "gpt-4o", "object": "response", "status": "completed",
-            "output": [{
-                "type": "message", "role": "assistant",
-                "content": [{"type": "output_text", "text": text()}],
-            }],
-            "usage": {"input_tokens": 200, "output_tokens": WORDS},
-        }),
+        "/responses" => response(),
         _ => json!({
             "id": "m", "model": "claude-sonnet-4-5", "type": "message", "role": "assistant",
             "content": [{"type": "text", "text": text()}], "stop_reason": "end_turn",
@@ -106,12 +110,30 @@ fn document(path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Returns the response with a streamed answer.
-fn stream(path: &str) -> Vec<u8> {
-    let mut events: Vec<(Option<&str>, Value)> = Vec::new();
+/// Returns the answer in the format of responses.
+fn response() -> Value {
+    json!({
+        "id": "r", "model": "gpt-4o", "object": "response", "status": "completed",
+        "created_at": 1_790_000_000, "parallel_tool_calls": true, "tool_choice": "auto", "tools": [],
+        "output": [{
+            "id": "i", "type": "message", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": text(), "annotations": []}],
+        }],
+        "usage": {"input_tokens": 200, "output_tokens": WORDS, "total_tokens": 264},
+    })
+}
+
+/// Returns the events of a streamed answer: their names, if the format names them, and data.
+fn events(path: &str) -> Vec<(Option<&'static str>, Value)> {
+    let mut events = Vec::new();
     match path {
         "/chat/completions" => {
-            let chunk = |choices: Value| json!({"id": "c", "model": "gpt-4o", "choices": choices});
+            let chunk = |choices: Value| {
+                json!({
+                    "id": "c", "model": "gpt-4o", "object": "chat.completion.chunk",
+                    "created": 1_790_000_000, "choices": choices,
+                })
+            };
             for _ in 0..WORDS {
                 let delta = json!([{"index": 0, "delta": {"content": "word "}}]);
                 events.push((None, chunk(delta)));
@@ -124,26 +146,35 @@ fn stream(path: &str) -> Vec<u8> {
         }
         "/responses" => {
             for _ in 0..WORDS {
-                let delta = json!({"type": "response.output_text.delta", "delta": "word "});
+                let delta = json!({
+                    "type": "response.output_text.delta", "item_id": "i", "output_index": 0,
+                    "content_index": 0, "delta": "word ",
+                });
                 events.push((Some("response.output_text.delta"), delta));
             }
-            let usage = json!({"input_tokens": 200, "output_tokens": WORDS});
-            let response = json!({"id": "r", "status": "completed", "usage": usage});
-            let end = json!({"type": "response.completed", "response": response});
+            let end = json!({"type": "response.completed", "response": response()});
             events.push((Some("response.completed"), end));
         }
         _ => {
             let usage = json!({"input_tokens": 200, "output_tokens": 1});
-            let message = json!({"id": "m", "model": "claude-sonnet-4-5", "usage": usage});
+            let message = json!({
+                "id": "m", "model": "claude-sonnet-4-5", "type": "message", "role": "assistant",
+                "content": [], "usage": usage,
+            });
             events.push((
                 Some("message_start"),
                 json!({"type": "message_start", "message": message}),
             ));
+            let block = json!({"type": "text", "text": ""});
+            let begin = json!({"type": "content_block_start", "index": 0, "content_block": block});
+            events.push((Some("content_block_start"), begin));
             for _ in 0..WORDS {
                 let delta = json!({"type": "text_delta", "text": "word "});
                 let event = json!({"type": "content_block_delta", "index": 0, "delta": delta});
                 events.push((Some("content_block_delta"), event));
             }
+            let end = json!({"type": "content_block_stop", "index": 0});
+            events.push((Some("content_block_stop"), end));
             let delta = json!({"stop_reason": "end_turn"});
             let end = json!({
                 "type": "message_delta", "delta": delta, "usage": {"output_tokens": WORDS},
@@ -152,13 +183,18 @@ fn stream(path: &str) -> Vec<u8> {
             events.push((Some("message_stop"), json!({"type": "message_stop"})));
         }
     }
+    events
+}
+
+/// Returns the response with a streamed answer.
+fn stream(path: &str) -> Vec<u8> {
     let mut response =
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
             .to_vec();
     let mut add = |text: String| {
         response.extend_from_slice(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes());
     };
-    for (name, data) in events {
+    for (name, data) in events(path) {
         let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
         add(format!("{name}data: {data}\n\n"));
     }
@@ -184,23 +220,60 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     let openai = address(variable("OPENAI_BASE_URL")?)?;
     let anthropic = address(variable("ANTHROPIC_BASE_URL")?)?;
     let token = variable("OPENAI_API_KEY")?;
-    let mut report = Vec::new();
-    for work in &WORKLOADS {
-        let (host, prefix) = if work.path == "/v1/messages" { &anthropic } else { &openai };
-        let path = format!("{}{}", prefix.trim_end_matches('/'), work.path);
-        let alone = measure(work, (direct, work.path), (&token, calls))?;
-        let through = measure(work, (host, &path), (&token, calls))?;
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        report.push(json!({
-            "workload": work.name,
-            "direct": {"p50_ms": ms(alone.p50), "p99_ms": ms(alone.p99), "per_second": alone.rate},
-            "through": {
-                "p50_ms": ms(through.p50), "p99_ms": ms(through.p99), "per_second": through.rate,
-            },
-        }));
-    }
+    let (openai, anthropic) =
+        ((openai.0.as_str(), openai.1.as_str()), (anthropic.0.as_str(), anthropic.1.as_str()));
+    let report = compare(direct, Gateway { openai, anthropic, token: &token }, calls)?;
     std::fs::write(variable("ERRAND_OUTPUT")?, Value::from(report).to_string())?;
     Ok(())
+}
+
+/// Asks the proxy at an address whether it is ready.
+pub(crate) fn is_alive(host: &str) -> Result<(), Failure> {
+    let mut stream = TcpStream::connect(host)?;
+    let request = format!("GET /health/liveliness HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let (line, _) = head(&mut BufReader::new(stream))?;
+    if line.contains(" 200 ") { Ok(()) } else { Err(format!("answered {line}").into()) }
+}
+
+/// A gateway in front of the provider: its hosts and the begins of its paths, and the key for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gateway<'a> {
+    pub(crate) openai: (&'a str, &'a str),
+    pub(crate) anthropic: (&'a str, &'a str),
+    pub(crate) token: &'a str,
+}
+
+/// Measures each workload at the provider and through a gateway.
+pub(crate) fn compare(
+    direct: &str,
+    gateway: Gateway<'_>,
+    calls: usize,
+) -> Result<Vec<Value>, Failure> {
+    let token = gateway.token;
+    let each = calls / CONNECTIONS;
+    let mut report = Vec::new();
+    for work in &WORKLOADS {
+        let (host, prefix) = if work.path == MESSAGES { gateway.anthropic } else { gateway.openai };
+        let path = format!("{}{}", prefix.trim_end_matches('/'), work.path);
+        let alone = measure(work, (direct, work.path), token, (each, None))?;
+        let through = measure(work, (host, &path), token, (each, None))?;
+        let paced_alone = measure(work, (direct, work.path), token, (PACED_CALLS, Some(PACE)))?;
+        let paced_through = measure(work, (host, &path), token, (PACED_CALLS, Some(PACE)))?;
+        report.push(json!({
+            "workload": work.name,
+            "direct": shown(&alone),
+            "through": shown(&through),
+            "paced_direct": shown(&paced_alone),
+            "paced_through": shown(&paced_through),
+        }));
+    }
+    Ok(report)
+}
+
+fn shown(times: &Times) -> Value {
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    json!({"p50_ms": ms(times.p50), "p99_ms": ms(times.p99), "per_second": times.rate})
 }
 
 /// Times of a workload.
@@ -213,7 +286,8 @@ struct Times {
 fn measure(
     work: &Workload,
     (host, path): (&str, &str),
-    (token, calls): (&str, usize),
+    token: &str,
+    (each, pace): (usize, Option<Duration>),
 ) -> Result<Times, Failure> {
     let began = Instant::now();
     let clients: Vec<_> = (0..CONNECTIONS)
@@ -221,8 +295,7 @@ fn measure(
             let (host, path, token) = (host.to_owned(), path.to_owned(), token.to_owned());
             let is_stream = work.is_stream;
             thread::spawn(move || {
-                let each = calls / CONNECTIONS;
-                calls_of(client, is_stream, (&host, &path, &token), each)
+                calls_of(client, is_stream, (&host, &path, &token), (each, pace))
                     .map_err(|error| error.to_string())
             })
         })
@@ -242,7 +315,7 @@ fn calls_of(
     client: usize,
     is_stream: bool,
     (host, path, token): (&str, &str, &str),
-    calls: usize,
+    (calls, pace): (usize, Option<Duration>),
 ) -> Result<Vec<Duration>, Failure> {
     let stream = TcpStream::connect(host)?;
     stream.set_nodelay(true)?;
@@ -250,10 +323,16 @@ fn calls_of(
     let mut reader = BufReader::new(stream);
     let mut times = Vec::with_capacity(calls);
     for call in 0..calls {
-        let question = format!("call {call} of client {client} {}", "context ".repeat(100));
+        let kind = if pace.is_some() { "paced" } else { "urgent" };
+        let question = format!("{kind} call {call} of client {client} {}", "context ".repeat(100));
         let messages = json!([{"role": "user", "content": question}]);
-        let list = if path.ends_with("/responses") { "input" } else { "messages" };
-        let mut body = json!({"model": "gpt-4o", "max_tokens": 100, list: messages});
+        let (list, limit) = if path.ends_with("/responses") {
+            ("input", "max_output_tokens")
+        } else {
+            ("messages", "max_tokens")
+        };
+        let model = MODELS[usize::from(path.ends_with(MESSAGES))];
+        let mut body = json!({"model": model, limit: 100, list: messages});
         if is_stream {
             body["stream"] = true.into();
         }
@@ -271,6 +350,9 @@ fn calls_of(
         }
         read_body(&mut reader, &headers)?;
         times.push(began.elapsed());
+        if let Some(pace) = pace {
+            thread::sleep(pace.saturating_sub(began.elapsed()));
+        }
     }
     Ok(times)
 }

@@ -9,6 +9,7 @@ mod http;
 mod journals;
 mod listener;
 mod listing;
+mod litellm;
 mod memory;
 mod models;
 mod output;
@@ -77,6 +78,12 @@ pub(crate) const ALL: &[Section] = &[
         about: "model calls through errand, ten at once, in six formats",
         is_long: false,
         measure: models::measure,
+    },
+    Section {
+        name: "litellm",
+        about: "the model calls of `models` through the proxy of LiteLLM",
+        is_long: true,
+        measure: litellm::measure,
     },
     Section {
         name: "tools",

@@ -1,5 +1,7 @@
 //! Model calls through errand, beside the same calls without it.
 
+use serde_json::Value;
+
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::floor::Floor;
@@ -38,34 +40,42 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
         }
         rounds.push(record["output"].clone());
     }
-    let fsync = median(floors);
-    let count = rounds.first().and_then(|round| round.as_array()).map_or(0, Vec::len);
+    Ok(lines("", &rounds, median(floors)))
+}
+
+/// Returns the lines of measured rounds. `by`: what the calls went through, if that is not errand.
+pub(super) fn lines(by: &str, rounds: &[Value], fsync: f64) -> Vec<Line> {
+    let count = rounds.first().and_then(Value::as_array).map_or(0, Vec::len);
+    let floor = format!("fsync {}", milliseconds(fsync));
     let mut lines = Vec::new();
     for place in 0..count {
         let name = rounds[0][place]["workload"].as_str().unwrap_or_default();
         let of = |way: &str, what: &str| {
             median(rounds.iter().filter_map(|round| round[place][way][what].as_f64()).collect())
         };
-        for (what, allowed) in ADDED {
-            let added = (of("through", what) - of("direct", what)).max(0.0);
-            lines.push(Line {
-                name: format!("{name}: added {}", what.trim_end_matches("_ms")),
-                measured: milliseconds(added / 1e3),
-                target: milliseconds(allowed / 1e3),
-                floor: format!("fsync {}", milliseconds(fsync)),
-                share: Some(added / allowed),
-                note: format!("{} without", milliseconds(of("direct", what) / 1e3)),
-            });
+        for (way, load) in [("", "as many as go"), ("paced_", "200/s")] {
+            for (what, allowed) in ADDED {
+                let (direct, through) = (format!("{way}direct"), format!("{way}through"));
+                let added = (of(&through, what) - of(&direct, what)).max(0.0);
+                lines.push(Line {
+                    name: format!("{by}{name}, {load}: added {}", what.trim_end_matches("_ms")),
+                    measured: milliseconds(added / 1e3),
+                    target: milliseconds(allowed / 1e3),
+                    floor: floor.clone(),
+                    share: Some(added / allowed),
+                    note: format!("{} without", milliseconds(of(&direct, what) / 1e3)),
+                });
+            }
         }
         let rate = of("through", "per_second");
         lines.push(Line {
-            name: format!("{name}: calls"),
+            name: format!("{by}{name}: calls"),
             measured: format!("{rate:.0}/s"),
             target: format!("{RATE:.0}/s"),
-            floor: format!("fsync {}", milliseconds(fsync)),
+            floor: floor.clone(),
             share: Some(RATE / rate),
             note: format!("{:.0}/s without", of("direct", "per_second")),
         });
     }
-    Ok(lines)
+    lines
 }
