@@ -21,13 +21,16 @@ pub(crate) fn run() -> Result<(), Failure> {
     shell::run(shell::cargo(&build))?;
     // Flags of the compiler do not reach build scripts and macros if a target is named.
     let mut static_build = shell::cargo(&[&build[..], &["--target", &host]].concat());
-    static_build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let flags = "-C target-feature=+crt-static -C relocation-model=static";
+    static_build.env("RUSTFLAGS", flags);
     shell::run(static_build)?;
 
     let target = shell::root().join("target");
     let programs = [target.join("dist/errand"), target.join(&host).join("dist/errand")];
     let mut too_large = Vec::new();
     for program in &programs {
+        // A program that is linked in a wrong way crashes at its start.
+        shell::run(shell::tool(program, &["--version"]))?;
         let bytes = std::fs::metadata(program)?.len();
         shell::say(&format!("{}: {bytes} bytes", shown(program)));
         if bytes > LIMIT_BYTES {
