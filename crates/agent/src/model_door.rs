@@ -46,13 +46,28 @@ pub trait ModelDoor: Send + Sync + fmt::Debug {
     /// Failure for which the attempt has to end, once there is one. `None`: there will be none.
     fn failure(&self) -> Option<watch::Receiver<Option<Failure>>>;
 
+    /// True once the tools of the attempt are listed, or need not be before the agent asks for them.
+    /// `None`: there are no tools.
+    fn tools_listed(&self) -> Option<watch::Receiver<bool>>;
+
     /// Serves the door until `shutdown` completes, and then for as long as the calls under way
-    /// need to learn their usage, within a bound.
+    /// need to learn their usage, within a bound, or until it says that they are not waited for.
     fn serve(self: Box<Self>, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Serving;
 }
 
-/// Completes when a door is to be closed.
-pub type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Says when a door is to be closed.
+pub struct Shutdown {
+    /// Completes when the door is to be closed.
+    pub closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Completes when the calls under way are not waited for any more. They count as reserved.
+    pub hurried: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shutdown").finish_non_exhaustive()
+    }
+}
 
 /// Service of a door, until it is closed.
 pub type Serving = Pin<Box<dyn Future<Output = ModelDoorReport> + Send>>;

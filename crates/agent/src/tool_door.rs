@@ -19,6 +19,15 @@ pub const TOKEN_VARIABLE: &str = "ERRAND_MCP_TOKEN";
 /// Path of the tools at a door.
 pub const PATH: &str = "/mcp";
 
+/// Returns the name of a tool for the agent: model providers accept letters, digits, `_` and `-`.
+pub fn offered_name(server: &str, tool: &str) -> String {
+    let accepted = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    format!("{server}_{tool}").chars().map(accepted).collect()
+}
+
+/// Key of the step that keeps the list of tools.
+pub const LIST_STEP: &str = "mcp/tools";
+
 /// Tools that are wanted for an attempt.
 #[derive(Clone, Debug)]
 pub struct ToolDoorOrder {
@@ -34,6 +43,8 @@ pub struct ToolDoorOrder {
     pub log: Arc<log::Writer>,
     /// Failure of a tool server for which the attempt ends.
     pub failed: watch::Sender<Option<Failure>>,
+    /// True once the tools are listed, or need not be before the agent asks for them.
+    pub listed: watch::Sender<bool>,
 }
 
 /// A tool server with everything that it needs.
@@ -45,6 +56,8 @@ pub struct ToolServerOrder {
     pub transport: ToolTransport,
     /// Side effects of its tools by patterns of names, the strongest pattern first.
     pub effects: Vec<(String, SideEffect)>,
+    /// Labels of what its tools return.
+    pub labels: Vec<String>,
     /// Time limit of a call.
     pub timeout: Duration,
 }

@@ -244,6 +244,7 @@ pub const fn of(code: ErrorCode) -> u16 {
         | ErrorCode::ModelAnswerIncomplete
         | ErrorCode::ToolServerFailed
         | ErrorCode::ToolNameTaken
+        | ErrorCode::ToolRuleUnknown
         | ErrorCode::ToolCallFailed
         | ErrorCode::InterruptedEffect
         | ErrorCode::LeaseLost

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use errand_agent::secret::Vault;
 use errand_api::error_code::ErrorCode;
-use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
+use errand_container::{ContainerSettings, ContainerTarget, CredentialFiles, EngineAddress};
 use errand_dispatch::{DispatchSettings, DispatcherTarget};
 use errand_doors::{DoorSettings, ModelDoors, ProxySettings};
 use errand_engine::EngineContext;
@@ -196,17 +196,42 @@ impl Context {
 
     /// Returns the settings of the target `container`, which connects to no engine by itself.
     fn containers(&self, registry: &Registry) -> ContainerSettings {
-        let text = |name: &str| self.variable(name).map(|it| it.to_string_lossy().into_owned());
         ContainerSettings {
-            engine: EngineAddress {
-                named: text(ENGINE),
-                docker_host: text("DOCKER_HOST"),
-                user_sockets: self.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
-            },
+            engine: self.container_engine(),
             folder: registry.root().join("containers"),
             registry: registry.root().to_owned(),
             program: self.program.clone(),
+            credentials: self.registry_credentials(),
         }
+    }
+
+    /// Returns the addresses of the container engine.
+    pub(crate) fn container_engine(&self) -> EngineAddress {
+        let text = |name: &str| self.variable(name).map(|it| it.to_string_lossy().into_owned());
+        EngineAddress {
+            named: text(ENGINE),
+            docker_host: text("DOCKER_HOST"),
+            user_sockets: self.variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
+    }
+
+    /// Returns the files in which Docker and Podman keep credentials of registries.
+    fn registry_credentials(&self) -> CredentialFiles {
+        let path = |name: &str| self.variable(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+        let named = path("REGISTRY_AUTH_FILE");
+        let home = path("HOME");
+        let of_docker = path("DOCKER_CONFIG").or_else(|| Some(home.as_ref()?.join(".docker")));
+        let of_user = path("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+        let usual = [
+            path("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            of_user.map(|folder| folder.join("containers/auth.json")),
+            of_docker.map(|folder| folder.join("config.json")),
+        ];
+        let paths = match named {
+            Some(named) => vec![named],
+            None => usual.into_iter().flatten().collect(),
+        };
+        CredentialFiles { paths, search_path: self.variable("PATH").map(OsStr::to_owned) }
     }
 
     /// Returns the settings of the target `kubernetes`, which connects to no cluster by itself.

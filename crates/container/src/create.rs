@@ -7,7 +7,7 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
 };
 use errand_agent::target::{LaunchSpec, SharedAccess};
-use errand_api::agent_file::{ContainerPlace, ContainerPort};
+use errand_api::agent_file::{ContainerPlace, ContainerPort, kept_capabilities};
 use errand_shim::file;
 
 use crate::image::FoundImage;
@@ -25,6 +25,10 @@ pub(crate) const REGISTRY_LABEL: &str = "dev.errand.registry";
 const STOP_SECONDS: i64 = 10;
 /// Billionths of a core in a thousandth.
 const NANO_PER_MILLI: i64 = 1_000_000;
+/// Processes and threads of a container, unless the agent file says otherwise.
+const PIDS: u32 = 4_096;
+/// Folder that stays writable where the image's files are not.
+const SCRATCH: &str = "/tmp";
 /// Address at which ports are published: this machine alone.
 const HERE: &str = "127.0.0.1";
 
@@ -76,6 +80,11 @@ pub(crate) fn configuration(
             memory,
             memory_swap: memory,
             nano_cpus: cpu.map(|millis| millis.saturating_mul(NANO_PER_MILLI)),
+            pids_limit: Some(spec.pids.unwrap_or(PIDS).into()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(kept_capabilities(place.capabilities.as_deref())),
+            readonly_rootfs: Some(place.read_only_root),
+            tmpfs: place.read_only_root.then(|| scratch(place)),
             runtime: place.runtime.clone(),
             security_opt: Some(security.to_vec()),
             // Output goes through the shim.
@@ -88,6 +97,14 @@ pub(crate) fn configuration(
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Returns the writable folder of a container whose image is read-only, unless the agent file mounts it.
+fn scratch(place: &ContainerPlace) -> HashMap<String, String> {
+    let is_mounted = place.mounts.iter().any(|it| it.target.trim_end_matches('/') == SCRATCH);
+    let folder =
+        (!is_mounted).then(|| (SCRATCH.to_owned(), "rw,nosuid,nodev,mode=1777".to_owned()));
+    folder.into_iter().collect()
 }
 
 fn mounts(

@@ -7,6 +7,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use errand_agent::target::TargetStartError;
 use errand_model::error_code::ErrorCode;
 
+use crate::credentials::CredentialFiles;
+
 /// Time limit for an answer of the engine, in seconds: a busy machine may need long to start a
 /// container.
 const ANSWER_LIMIT_SECONDS: u64 = 120;
@@ -62,6 +64,8 @@ pub(crate) struct ContainerEngine {
     pub(crate) docker: Docker,
     /// Address, for locators and messages.
     pub(crate) address: String,
+    /// Files with credentials of registries.
+    pub(crate) credentials: CredentialFiles,
 }
 
 impl ContainerEngine {
@@ -70,7 +74,10 @@ impl ContainerEngine {
     /// # Errors
     ///
     /// `engine_unreachable`.
-    pub(crate) async fn connect(socket: &Path) -> Result<Self, TargetStartError> {
+    pub(crate) async fn connect(
+        socket: &Path,
+        credentials: &CredentialFiles,
+    ) -> Result<Self, TargetStartError> {
         let address = format!("unix://{}", socket.display());
         let refuse = |error: Error| {
             unreachable(format!(
@@ -83,7 +90,7 @@ impl ContainerEngine {
         // Requests name no version of the API, so there is none to agree on: Podman takes a quarter of
         // a second to tell its versions.
         docker.ping().await.map_err(&refuse)?;
-        Ok(Self { docker, address })
+        Ok(Self { docker, address, credentials: credentials.clone() })
     }
 
     /// Returns the refusal that an answer of the engine means; an engine that does not answer is
@@ -97,6 +104,15 @@ impl ContainerEngine {
         };
         TargetStartError::Refused { code, message }
     }
+}
+
+/// Connects to the engine at an address.
+///
+/// # Errors
+///
+/// `engine_unreachable`.
+pub async fn reach(address: &EngineAddress) -> Result<(), TargetStartError> {
+    ContainerEngine::connect(&address.socket()?, &CredentialFiles::default()).await.map(drop)
 }
 
 fn unreachable(message: String) -> TargetStartError {

@@ -104,18 +104,27 @@ async fn pull(
     waits.tell("ImagePull", image);
     let options =
         CreateImageOptions { from_image: Some(with_tag(image)), ..CreateImageOptions::default() };
-    let mut progress = engine.docker.create_image(Some(options), None, None);
+    // What cannot be read may not be needed: the registry decides.
+    let (credentials, unread) = match engine.credentials.of_image(image).await {
+        Ok(credentials) => (credentials, None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let not_pulled = |reason: &str| match &unread {
+        Some(unread) => not_pulled(image, &format!("{reason} (without credentials: {unread})")),
+        None => not_pulled(image, reason),
+    };
+    let mut progress = engine.docker.create_image(Some(options), None, credentials);
     while let Some(step) = progress.next().await {
         match step {
             Ok(step) => {
                 if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
-                    return Err(not_pulled(image, &message));
+                    return Err(not_pulled(&message));
                 }
             }
             Err(
                 error @ (Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. }),
             ) => {
-                return Err(not_pulled(image, &text(&error)));
+                return Err(not_pulled(&text(&error)));
             }
             Err(error) => return Err(engine.refusal(&format!("pull the image {image}"), &error)),
         }

@@ -13,6 +13,7 @@ mod adopt;
 mod claim;
 mod control;
 mod create;
+mod credentials;
 mod engine;
 mod image;
 mod kept;
@@ -27,7 +28,8 @@ mod target;
 
 pub use adopt::{released_progress, start_folder};
 pub use claim::{AttemptClaim, AttemptClaims};
-pub use engine::EngineAddress;
+pub use credentials::CredentialFiles;
+pub use engine::{EngineAddress, reach};
 pub use kept::{KeptFolder, OutputProgress, ProgressWriter};
 pub use moment::sleep_until;
 pub use output::{ContainerEnd, ContainerReported, ReportPump, ReportSource, Started};

@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use crate::adopt;
 use crate::claim::AttemptClaims;
 use crate::create::{ATTEMPT_LABEL, NAME, REGISTRY_LABEL, RUN_LABEL};
+use crate::credentials::CredentialFiles;
 use crate::engine::{ContainerEngine, EngineAddress, text};
 use crate::image;
 use crate::kept::KeptFolder;
@@ -44,6 +45,8 @@ pub struct ContainerSettings {
     pub registry: PathBuf,
     /// Path of this program, for `errand agent` in containers.
     pub program: PathBuf,
+    /// Files with credentials of registries, for pulls.
+    pub credentials: CredentialFiles,
 }
 
 /// The target `container`. Does nothing before an agent needs it.
@@ -67,7 +70,8 @@ impl ContainerTarget {
     }
 
     async fn engine(&self) -> Result<&ContainerEngine, TargetStartError> {
-        let connect = || async { ContainerEngine::connect(&self.settings.engine.socket()?).await };
+        let ContainerSettings { engine, credentials, .. } = &self.settings;
+        let connect = || async { ContainerEngine::connect(&engine.socket()?, credentials).await };
         self.engine.get_or_try_init(connect).await
     }
 
@@ -101,7 +105,9 @@ impl ContainerTarget {
         address: Option<&str>,
     ) -> Result<ContainerEngine, TargetStartError> {
         match address.and_then(|address| address.strip_prefix("unix://")) {
-            Some(socket) => ContainerEngine::connect(Path::new(socket)).await,
+            Some(socket) => {
+                ContainerEngine::connect(Path::new(socket), &self.settings.credentials).await
+            }
             None => self.engine().await.cloned(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_agent::target::TargetStartError;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::task::{Task, TaskRequest};
+use errand_api::gateway::task::{Task, TaskDecision, TaskRequest};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -46,6 +46,11 @@ impl DispatchError {
     /// Returns true if the dispatcher answered that there is no such task.
     pub(crate) const fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: NOT_FOUND, .. })
+    }
+
+    /// Returns true if the dispatcher did not answer, or failed.
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
     }
 
     /// Returns the code with which an attempt fails.
@@ -164,6 +169,17 @@ impl DispatcherClient {
     /// Resumes a paused task.
     pub(crate) async fn resume(&self, task_id: &str) -> Result<Task, DispatchError> {
         self.hold(&format!("/tasks/{task_id}/resume")).await
+    }
+
+    /// Decides an approval of a task, or answers a question of it. Sent again, it changes nothing.
+    pub(crate) async fn decide(
+        &self,
+        task_id: &str,
+        decision: &TaskDecision,
+    ) -> Result<Task, DispatchError> {
+        let path = format!("/tasks/{task_id}/decisions");
+        let asked = self.request(Method::POST, &path).timeout(self.limit).json(decision);
+        self.task_of(self.answer(asked).await?).await
     }
 
     async fn hold(&self, path: &str) -> Result<Task, DispatchError> {

@@ -1,10 +1,10 @@
-//! Wishes of a run about its task: that it is cancelled, paused or resumed. The follower of the task carries them
-//! out, also after a restart of the dispatcher.
+//! Wishes of a run about its task: that it is cancelled, paused or resumed, and how its questions are settled. The
+//! follower of the task carries them out, also after a restart of the dispatcher.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use errand_api::gateway::task::Task;
+use errand_api::gateway::task::{Task, TaskDecision};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -16,10 +16,12 @@ pub(crate) struct TaskControl {
 }
 
 /// State that a run wants its task to have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Wanted {
     is_cancelled: bool,
     hold: Hold,
+    /// Decisions and answers of people.
+    settled: Vec<TaskDecision>,
 }
 
 /// Wish about the pause of a task.
@@ -59,6 +61,17 @@ impl TaskControl {
     pub(crate) fn release(&self) {
         self.wanted().hold = Hold::Released;
         self.changed.notify_one();
+    }
+
+    pub(crate) fn settle(&self, decisions: Vec<TaskDecision>) {
+        self.wanted().settled = decisions;
+        self.changed.notify_one();
+    }
+
+    /// Returns the decisions and answers that a live task waits for.
+    pub(crate) fn awaited(&self, task: &Task) -> Vec<TaskDecision> {
+        let wanted = self.wanted();
+        wanted.settled.iter().filter(|it| task.questions.awaits(it)).cloned().collect()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -14,7 +14,9 @@ mod evidence;
 mod kept;
 mod live;
 mod mirror;
+mod queued;
 mod route;
+mod silence;
 mod target;
 
 pub use target::{DispatchSettings, DispatcherTarget};

@@ -1,5 +1,6 @@
 //! Task of an attempt while it lives: its log is followed, its end is mirrored, and it is cancelled on request.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
@@ -7,16 +8,16 @@ use std::{fmt, io};
 use async_trait::async_trait;
 use errand_agent::target::{
     AgentOutput, Conversation, Exit, ExitUsage, Kept, Live, MemoryExceeded, OutputSink, Spooler,
-    Stdout, TaskReport,
+    Stdout, TaskNews, TaskReport,
 };
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::task::{Task, TaskStatus};
+use errand_api::gateway::task::{Task, TaskDecision, TaskStatus};
 use errand_model::Locator;
 use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::by_bus::{BusWire, Untaken};
 use crate::client::{DispatchError, DispatcherClient};
@@ -25,14 +26,11 @@ use crate::evidence;
 use crate::kept::KeptRoute;
 use crate::mirror::LogMirror;
 use crate::route::TaskRoute;
+use crate::silence::Silence;
 
-/// Pause before a dispatcher that does not answer is asked again, at first; it doubles each time.
+/// Pause before a log that does not answer is asked for again.
 const AGAIN: Duration = Duration::from_millis(200);
-/// Longest such pause.
-const LONGEST_AGAIN: Duration = Duration::from_secs(10);
-/// Time for which a silent dispatcher is waited for: that of a restart, an upgrade or a failed machine.
-const SILENT_LIMIT: Duration = Duration::from_mins(30);
-/// Time without a line of the log after which the task is looked at, since a connection may be dead.
+/// Time after which the task is looked at: its agent may ask something, and a connection may be dead.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Time after which a task is looked at whose agent has not checked in.
 const LOOK_SOON: Duration = Duration::from_millis(250);
@@ -56,8 +54,8 @@ pub(crate) struct LiveTask {
     client: DispatcherClient,
     control: Arc<TaskControl>,
     ended: watch::Receiver<Option<Ended>>,
-    /// Last state of the task, and whether it was handed on.
-    changed: tokio::sync::Mutex<watch::Receiver<Option<TaskChanged>>>,
+    /// Last news of the task, and whether they were handed on.
+    changed: tokio::sync::Mutex<watch::Receiver<Option<TaskNews>>>,
     report: Mutex<Option<TaskReport>>,
     /// Owner of the follower: dropped with this, while the task lives on at its dispatcher.
     _follower: JoinSet<()>,
@@ -113,11 +111,11 @@ impl TaskFollower {
         self,
         mut mirror: LogMirror,
         control: &TaskControl,
-        seen: &watch::Sender<Option<TaskChanged>>,
+        seen: &watch::Sender<Option<TaskNews>>,
     ) -> Ended {
         let began = Instant::now();
         let mut silence = Silence::default();
-        let mut is_cancelled = false;
+        let (mut is_cancelled, mut untold) = (false, BTreeSet::new());
         let mut untaken = self.wire.as_ref().map(|_| Untaken::new(self.client.limit()));
         loop {
             if control.is_cancelled() && !is_cancelled {
@@ -131,14 +129,16 @@ impl TaskFollower {
                 }
                 Ok(task) => {
                     (silence, untaken) = (Silence::default(), None);
-                    self.pause_or_resume(control.next(&task)).await;
-                    let found = Some(state_of(&task));
+                    self.pause_or_resume(control, &task).await;
+                    self.settle(&task, control, &mut untold).await;
+                    let look_again = look_again(&task);
+                    let found = Some(news_of(task));
                     seen.send_if_modified(|known| {
                         let is_new = *known != found;
                         *known = found;
                         is_new
                     });
-                    if task.status == TaskStatus::Running { LOOK_EVERY } else { LOOK_SOON }
+                    look_again
                 }
                 Err(error) if error.is_not_found() => {
                     let (Some(wire), Some(waiting)) = (&self.wire, &mut untaken) else {
@@ -168,25 +168,41 @@ impl TaskFollower {
     }
 
     /// Cancels the task. Returns true once its dispatcher knows.
-    async fn cancel(&self) -> bool {
+    pub(crate) async fn cancel(&self) -> bool {
         self.client.cancel(&self.route).await.is_ok()
     }
 
     /// Pauses or resumes the task. What fails is tried again after the next look.
-    async fn pause_or_resume(&self, wanted: Option<HoldRequest>) {
-        let task_id = &self.route.task_id;
-        let asked = match wanted {
+    async fn pause_or_resume(&self, control: &TaskControl, task: &Task) {
+        let asked = match control.next(task) {
             None => return,
-            Some(HoldRequest::Pause) => self.client.pause(task_id).await,
-            Some(HoldRequest::Resume) => self.client.resume(task_id).await,
+            Some(HoldRequest::Pause) => self.client.pause(&self.route.task_id).await,
+            Some(HoldRequest::Resume) => self.client.resume(&self.route.task_id).await,
         };
-        if let Err(error) = asked {
-            tracing::debug!(%error, "the task is not paused or resumed yet");
+        match asked {
+            // It is done: what others do with the task from now on is not undone.
+            Ok(task) => drop(control.next(&task)),
+            Err(error) => tracing::debug!(%error, "the task is not paused or resumed"),
+        }
+    }
+
+    /// Sends the decisions and answers that the task waits for. What fails is tried again after the next
+    /// look; the log says so once.
+    async fn settle(&self, task: &Task, control: &TaskControl, untold: &mut BTreeSet<String>) {
+        for decision in control.awaited(task) {
+            let Err(error) = self.client.decide(&self.route.task_id, &decision).await else {
+                continue;
+            };
+            if untold.insert(decision.decision_id) {
+                let about = decision.approval_id.or(decision.input_id).unwrap_or_default();
+                let line = format!("the answer to {about} has not reached the task: {error}");
+                self.output.log.system(&line);
+            }
         }
     }
 
     /// Looks at the task. One of an older order stands for none: the bus has this one still.
-    async fn look(&self) -> Result<Task, DispatchError> {
+    pub(crate) async fn look(&self) -> Result<Task, DispatchError> {
         let task = self.client.task(&self.route.task_id).await?;
         if task.order < self.route.order() {
             return Err(self.client.untaken(&self.route.task_id));
@@ -194,15 +210,15 @@ impl TaskFollower {
         Ok(task)
     }
 
-    /// Follows the log until it ends, the connection breaks, nothing comes for a while, or the task is
-    /// to be cancelled.
+    /// Follows the log until it ends, the connection breaks, it is time for another look, or the run wants
+    /// something of the task.
     async fn follow_log(
         &self,
         mirror: &mut LogMirror,
         look_again: Duration,
         (control, is_cancelled): (&TaskControl, bool),
     ) {
-        let from = mirror.resume();
+        let (from, look_at) = (mirror.resume(), Instant::now() + look_again);
         let Ok(mut answer) = self.client.follow_log(&self.route.task_id, from).await else {
             sleep(AGAIN).await;
             return;
@@ -210,7 +226,7 @@ impl TaskFollower {
         loop {
             tokio::select! {
                 () = control.changed(), if !is_cancelled => return,
-                piece = timeout(look_again, answer.chunk()) => match piece {
+                piece = timeout_at(look_at, answer.chunk()) => match piece {
                     Ok(Ok(Some(piece))) => mirror.push(&piece).await,
                     Ok(Ok(None) | Err(_)) => {
                         // A dispatcher that ends every stream at once is not asked all the time.
@@ -288,7 +304,7 @@ impl TaskFollower {
             }
         };
         let exit = exit(ended, mirror, stdout, wall).await;
-        let mut report = TaskReport { failure, ..self.report() };
+        let mut report = TaskReport { failure, questions: task.questions, ..self.report() };
         let folder = &self.output.stdout.folder;
         match evidence::fetch(&self.client, &self.route.task_id, folder).await {
             Ok(fetched) => {
@@ -345,13 +361,27 @@ impl TaskFollower {
     }
 }
 
-/// Returns the state of a live task, for the journal.
-fn state_of(task: &Task) -> TaskChanged {
+/// Returns the time after which a live task is looked at again.
+const fn look_again(task: &Task) -> Duration {
+    match task.status {
+        TaskStatus::Queued | TaskStatus::Provisioning if task.waiting.is_none() => LOOK_SOON,
+        TaskStatus::Queued
+        | TaskStatus::Provisioning
+        | TaskStatus::Running
+        | TaskStatus::Completed
+        | TaskStatus::Failed
+        | TaskStatus::TimedOut
+        | TaskStatus::Cancelled => LOOK_EVERY,
+    }
+}
+
+/// Returns the news of a live task.
+fn news_of(task: Task) -> TaskNews {
     let value = |value: serde_json::Result<Value>| value.unwrap_or_default();
     let status = value(serde_json::to_value(task.status));
     let status = status.as_str().unwrap_or_default().to_owned();
     let ports = task.ports.iter().map(|port| value(serde_json::to_value(port))).collect();
-    TaskChanged { status, ports }
+    TaskNews { changed: TaskChanged { status, ports }, questions: task.questions }
 }
 
 /// Returns the failure of a task that failed or ran out of time, as its dispatcher recorded it.
@@ -379,33 +409,6 @@ async fn exit(
     };
     let usage = ExitUsage { wall, ..ExitUsage::default() };
     Exit { code, signal, usage, stdout, stderr_tail, stragglers: 0, oom_kills: 0, failure: None }
-}
-
-/// Silence of a dispatcher.
-#[derive(Debug)]
-struct Silence {
-    since: Option<Instant>,
-    pause: Duration,
-}
-
-impl Default for Silence {
-    fn default() -> Self {
-        Self { since: None, pause: AGAIN }
-    }
-}
-
-impl Silence {
-    fn is_over(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= SILENT_LIMIT)
-    }
-
-    /// Waits before the next question, or until the task is to be cancelled.
-    async fn pause(&mut self, control: &TaskControl, is_cancelled: bool) {
-        self.since.get_or_insert_with(Instant::now);
-        let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_AGAIN);
-        control.pause(pause, is_cancelled).await;
-    }
 }
 
 impl LiveTask {
@@ -461,7 +464,15 @@ impl Live for LiveTask {
         drop(self.kept.remove());
     }
 
-    async fn task_changed(&self) -> TaskChanged {
+    fn is_task(&self) -> bool {
+        true
+    }
+
+    fn settle_questions(&self, decisions: Vec<TaskDecision>) {
+        self.control.settle(decisions);
+    }
+
+    async fn task_changed(&self) -> TaskNews {
         let mut changed = self.changed.lock().await;
         loop {
             if changed.changed().await.is_err() {

@@ -252,7 +252,9 @@ impl Target for DispatcherTarget {
         let (client, route) = self.send(order, &kept).await?;
         let sinks = [OutputSink::stdout(output.clone()), OutputSink::stderr(output.clone())];
         let wire = self.wire_of(&route);
-        Ok(Box::new(TaskFollower { client, route, kept, output, wire }.follow(sinks)))
+        let follower = TaskFollower { client, route, kept, output, wire };
+        follower.until_begun().await;
+        Ok(Box::new(follower.follow(sinks)))
     }
 
     fn outlives_supervisor(&self) -> bool {

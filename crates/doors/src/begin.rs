@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use errand_agent::agent_api::{ModelCallBegun, ModelCallStart, StepCall, StepCallResult};
+use errand_agent::agent_api::{
+    ModelCallBegun, ModelCallStart, Refusal, RefusedCall, RefusedTarget, StepCall, StepCallResult,
+};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_wire::refusal::RefusalCause;
@@ -11,38 +13,27 @@ use hyper::Response;
 use serde_json::{Map, Value};
 
 use crate::answer::RecordedAnswer;
+use crate::call::CallRequest;
 use crate::context::DoorContext;
-use crate::ledger::{Entry, Occurrence, Try};
+use crate::ledger::{Entry, Occurrence};
+use crate::permit;
 use crate::pump::Pump;
 use crate::recorder::MaskedBody;
 use crate::refuse::ClientShape;
 use crate::respond::DoorBody;
 use crate::sampled::SampledCall;
 use crate::transcript::{AnswerEnd, TranscriptReader};
-use crate::tries::{AskedRequest, CallTry};
-use crate::usage::ExpectedUsage;
 
 /// Kind of the steps of model calls.
 const STEP_KIND: &str = "model";
 /// Hexadecimal digits of a request's digest in the key of its step.
 const KEY_DIGITS: usize = 24;
 
-/// A call that a client asks for.
-#[derive(Debug)]
-pub(crate) struct CallRequest {
-    pub(crate) asked: AskedRequest,
-    /// First try of the call.
-    pub(crate) first: CallTry,
-    pub(crate) expected: ExpectedUsage,
-    pub(crate) sent: Try,
-    /// Description for people.
-    pub(crate) detail: String,
-    pub(crate) shape: ClientShape,
-    pub(crate) call: WireCall,
-}
-
 /// Answers a call: with that of a call under way, with the recorded one, or with a new one.
-pub(crate) async fn answer(door: &Arc<DoorContext>, request: CallRequest) -> Response<DoorBody> {
+pub(crate) async fn answer(
+    door: &Arc<DoorContext>,
+    mut request: CallRequest,
+) -> Response<DoorBody> {
     let shape = request.shape;
     let occurrence = match door.ledger().enter(&request.call.digest, request.sent) {
         Entry::Join(transcript) => return handed_on(shape, transcript.reader()).await,
@@ -54,7 +45,7 @@ pub(crate) async fn answer(door: &Arc<DoorContext>, request: CallRequest) -> Res
     let (say, said) = tokio::sync::oneshot::channel();
     door.spawn(async move {
         let begun = loop {
-            match begin(&context, &request, &made).await {
+            match begin(&context, &mut request, &made).await {
                 // The call was made, and cannot be served: it is made again.
                 Err(NotBegun::AnswerNotKept) => made = context.ledger().anew(&made),
                 begun => break begun,
@@ -114,14 +105,19 @@ enum NotBegun {
 /// Begins a call in the journal. Returns the response to a call that is not to be made.
 async fn begin(
     door: &DoorContext,
-    request: &CallRequest,
+    request: &mut CallRequest,
     occurrence: &Occurrence,
 ) -> Result<BegunCall, NotBegun> {
-    let CallRequest { call, shape, first, asked, .. } = request;
-    let key = key(call, occurrence.number);
+    // The key is that of the request of the agent, which the next attempt sends again.
+    let key = key(&request.call, occurrence);
+    if let Err(refusal) = permit::permit(door, request, (&key, &occurrence.digest)).await {
+        door.ledger().failed(occurrence);
+        return Err(NotBegun::Answered(Box::new(refused(door, request, &refusal).await)));
+    }
+    let CallRequest { call, shape, first, asked, .. } = &*request;
     let step = StepCall {
         kind: Some(STEP_KIND.to_owned()),
-        fingerprint: Some(call.digest.clone()),
+        fingerprint: Some(occurrence.digest.clone()),
         detail: Some(request.detail.clone()),
         timeout: None,
     };
@@ -151,7 +147,7 @@ async fn begin(
         }
         Ok(ModelCallBegun::Recorded(result)) => {
             door.ledger().completed(occurrence);
-            Err(NotBegun::Answered(Box::new(recorded(*shape, result, first.drops_usage))))
+            Err(NotBegun::Answered(Box::new(recorded(*shape, result, call, first.drops_usage))))
         }
         Ok(ModelCallBegun::Failed(failure)) => {
             door.ledger().failed(occurrence);
@@ -159,9 +155,26 @@ async fn begin(
         }
         Err(refusal) => {
             door.ledger().failed(occurrence);
-            Err(NotBegun::Answered(Box::new(shape.of_backend(&refusal))))
+            Err(NotBegun::Answered(Box::new(refused(door, request, &refusal).await)))
         }
     }
+}
+
+/// Notes the refusal of a call, and returns the response with it.
+async fn refused(
+    door: &DoorContext,
+    request: &CallRequest,
+    refusal: &Refusal,
+) -> Response<DoorBody> {
+    let provider = Some(request.first.provider.name.as_str().to_owned());
+    let model = request.first.model.clone();
+    let noted = RefusedCall {
+        target: RefusedTarget::Model { provider, model },
+        code: refusal.code,
+        message: refusal.message.clone(),
+    };
+    door.backend().note_refusal(noted).await;
+    request.shape.of_backend(refusal)
 }
 
 /// Puts a text of errand's own into a request.
@@ -193,6 +206,9 @@ fn requested(
     if let Some(model) = &call.model {
         put("model", model.as_str().into());
     }
+    if request.is_changed {
+        put("changed", true.into());
+    }
     if !keeps {
         door.recorder().put_digest(&mut data, &asked.body);
         return (data, None);
@@ -202,17 +218,22 @@ fn requested(
 }
 
 /// Returns the key of a call's step.
-fn key(call: &WireCall, number: usize) -> String {
-    let digest = call.digest.to_string();
+fn key(call: &WireCall, Occurrence { digest, number, .. }: &Occurrence) -> String {
+    let digest = digest.to_string();
     let hex = digest.rsplit(':').next().unwrap_or_default();
     format!("{}/{}/{number}", call.format.as_str(), &hex[..hex.len().min(KEY_DIGITS)])
 }
 
 /// Returns the recorded answer as the client got it: without the chunk with the usage, if errand alone
 /// asked for that.
-fn recorded(shape: ClientShape, result: StepCallResult, drops_usage: bool) -> Response<DoorBody> {
+fn recorded(
+    shape: ClientShape,
+    result: StepCallResult,
+    call: &WireCall,
+    drops_usage: bool,
+) -> Response<DoorBody> {
     let answer = result.output.and_then(RecordedAnswer::of_payload);
-    answer.and_then(|answer| answer.into_response(drops_usage)).unwrap_or_else(|| {
+    answer.and_then(|answer| answer.into_response(call, drops_usage)).unwrap_or_else(|| {
         let message = "the recorded answer of this call cannot be read";
         shape.refusal(RefusalCause::Forbidden, ErrorCode::Internal, message)
     })

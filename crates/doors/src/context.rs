@@ -84,6 +84,11 @@ impl DoorContext {
         self.backend.as_ref()
     }
 
+    /// Returns the body of a request as policies see it: JSON, if one of them looks into requests.
+    pub(crate) fn seen_body(&self, body: &[u8]) -> Option<serde_json::Value> {
+        self.backend.sees_requests().then(|| serde_json::from_slice(body).ok()).flatten()
+    }
+
     pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -151,12 +156,17 @@ impl DoorContext {
         self.client.get()
     }
 
-    /// Waits for the calls under way, and ends those that take longer.
-    pub(crate) async fn drain(&self) {
+    /// Waits for the calls under way, and ends those that take longer, or all of them once `hurried`
+    /// completes.
+    pub(crate) async fn drain(&self, hurried: impl Future<Output = ()>) {
         let mut calls =
             std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async { while calls.join_next().await.is_some() {} };
-        if tokio::time::timeout(bounds::DRAIN, all).await.is_ok() {
+        let ended = tokio::select! {
+            waited = tokio::time::timeout(bounds::DRAIN, all) => waited.is_ok(),
+            () = hurried => false,
+        };
+        if ended {
             return;
         }
         // Their usage so far is recorded.

@@ -58,6 +58,7 @@ impl ModelGateway for ModelDoors {
         let listener = Listening::open(order.socket.as_deref()).map_err(ModelDoorError::Listen)?;
         let origin = listener.origin().map_err(ModelDoorError::Listen)?;
         let failure = order.tools.as_ref().map(|tools| tools.failed.subscribe());
+        let listed = order.tools.as_ref().map(|tools| tools.listed.subscribe());
         let tools = order
             .tools
             .map(|tools| ToolGateway::new(tools, &order.redactor, &self.client).map(Arc::new))
@@ -66,6 +67,7 @@ impl ModelGateway for ModelDoors {
             tools,
             proxy: order.has_proxy.then(Arc::default),
             failure,
+            listed,
             listener,
             origin,
             socket: order.socket,
@@ -90,6 +92,7 @@ struct Door {
     tools: Option<Arc<ToolGateway>>,
     proxy: Option<Arc<EgressProxy>>,
     failure: Option<watch::Receiver<Option<Failure>>>,
+    listed: Option<watch::Receiver<bool>>,
     doors: ModelDoors,
 }
 
@@ -114,6 +117,10 @@ impl ModelDoor for Door {
         self.failure.clone()
     }
 
+    fn tools_listed(&self) -> Option<watch::Receiver<bool>> {
+        self.listed.clone()
+    }
+
     fn serve(self: Box<Self>, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Serving {
         Box::pin(serve(*self, backend, shutdown))
     }
@@ -121,6 +128,7 @@ impl ModelDoor for Door {
 
 /// Serves a door until `shutdown` completes and the calls under way have ended.
 async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> ModelDoorReport {
+    let Shutdown { closed, hurried } = shutdown;
     let Door { listener, token, redactor, providers, requests, tools, proxy, doors, .. } = door;
     let reached = (providers, requests);
     let context = Arc::new(DoorContext::new((token, redactor), reached, backend, doors.client));
@@ -130,12 +138,12 @@ async fn serve(door: Door, backend: Arc<dyn Backend>, shutdown: Shutdown) -> Mod
         starting.spawn(async move { tools.begin(context.backend()).await });
     }
     let bounds = ServeBounds { connections: bounds::CONNECTIONS, drain: Duration::ZERO };
-    let served = listener.serve(bounds, shutdown, |stream| {
+    let served = listener.serve(bounds, closed, |stream| {
         converse(stream, Arc::clone(&context), (tools.clone(), proxy.clone()))
     });
     // A listener that cannot be served has no calls.
     drop(served.await);
-    context.drain().await;
+    context.drain(hurried).await;
     starting.shutdown().await;
     if let Some(tools) = tools {
         tools.close().await;

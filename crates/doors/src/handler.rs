@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use errand_agent::agent_api::{RefusedCall, RefusedTarget};
 use errand_agent::tool_door;
+use errand_api::agent_file::ProviderName;
 use errand_api::error_code::ErrorCode;
 use errand_wire::refusal::RefusalCause;
 use errand_wire::{WireCall, WireFormat};
@@ -12,8 +14,9 @@ use hyper::header::{HeaderMap, HeaderValue, UPGRADE, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::begin::{self, CallRequest};
+use crate::begin;
 use crate::bounds;
+use crate::call::CallRequest;
 use crate::context::DoorContext;
 use crate::ledger::Try;
 use crate::provider;
@@ -42,8 +45,21 @@ pub(crate) async fn answer(
     }
     match checked(&door, parts, body).await {
         Ok(call) => begin::answer(&door, call).await,
-        Err(refused) => *refused,
+        Err(refused) => {
+            let RefusedRequest { response, refused } = *refused;
+            if let Some(refused) = refused {
+                door.backend().note_refusal(refused).await;
+            }
+            response
+        }
     }
+}
+
+/// A request that is refused before it is a call.
+struct RefusedRequest {
+    response: Response<DoorBody>,
+    /// `None`: clients try such requests, and go on with others.
+    refused: Option<RefusedCall>,
 }
 
 /// Refuses a request for tools without the token of the attempt.
@@ -60,13 +76,15 @@ async fn checked(
     door: &DoorContext,
     parts: Parts,
     body: Incoming,
-) -> Result<CallRequest, Box<Response<DoorBody>>> {
+) -> Result<CallRequest, Box<RefusedRequest>> {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let format = WireFormat::of(parts.method.as_str(), target);
     let named = provider::of_path(path);
     let shape = ClientShape::of(named.map(|(name, _)| name), format, target, false);
-    let refuse = |cause, code, message: &str| Err(Box::new(shape.refusal(cause, code, message)));
+    let name = named.map(|(name, _)| name);
+    let refuse_model = |model, why, message: &str| Err(refused(shape, (name, model), why, message));
+    let refuse = |cause, code, message: &str| refuse_model(None, (cause, code), message);
     let Some(key_place) = token::place_of(door.token(), &parts.headers, query) else {
         door.count_foreign();
         let message = "the key is missing, or is not the one of this attempt of the run: use the \
@@ -85,14 +103,7 @@ async fn checked(
     }
     let body = match whole(body).await {
         Ok(body) => body,
-        Err(TooLarge(true)) => {
-            let message = format!("the request has more than {} bytes", bounds::REQUEST_BYTES);
-            return refuse(RefusalCause::TooLarge, ErrorCode::ModelRequestTooLarge, &message);
-        }
-        Err(TooLarge(false)) => {
-            let message = "the request ended before its body did";
-            return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, message);
-        }
+        Err((cause, code, message)) => return refuse(cause, code, &message),
     };
     let call = match WireCall::of(format, target, &body, door.ignored()) {
         Ok(call) => call,
@@ -117,7 +128,8 @@ async fn checked(
     };
     let Some(first) = asked.attempt(1, &call) else {
         let message = no_way(&asked, path);
-        return refuse(RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, &message);
+        let why = (RefusalCause::Invalid, ErrorCode::ModelRequestInvalid);
+        return refuse_model(call.model.as_deref(), why, &message);
     };
     Ok(CallRequest {
         first,
@@ -127,6 +139,7 @@ async fn checked(
         shape,
         call,
         asked,
+        is_changed: false,
     })
 }
 
@@ -141,13 +154,35 @@ fn no_way(asked: &AskedRequest, path: &str) -> String {
     }
 }
 
-/// The body of a request cannot be read; true if it is too large.
-struct TooLarge(bool);
+/// Refuses a request for a model of a provider, as far as both are known.
+fn refused(
+    shape: ClientShape,
+    (provider, model): (Option<ProviderName>, Option<&str>),
+    (cause, code): (RefusalCause, ErrorCode),
+    message: &str,
+) -> Box<RefusedRequest> {
+    let provider = provider.map(|name| name.as_str().to_owned());
+    let target = RefusedTarget::Model { provider, model: model.map(str::to_owned) };
+    let call = RefusedCall { target, code, message: message.to_owned() };
+    let refused = Some(call).filter(|_| cause != RefusalCause::Upgrade);
+    Box::new(RefusedRequest { response: shape.refusal(cause, code, message), refused })
+}
 
-async fn whole(body: Incoming) -> Result<Bytes, TooLarge> {
-    let limited = Limited::new(body, bounds::REQUEST_BYTES);
-    let collected = limited.collect().await;
-    collected.map(Collected::to_bytes).map_err(|error| TooLarge(error.is::<LengthLimitError>()))
+/// Reads the body of a request.
+///
+/// # Errors
+///
+/// The refusal of a request that is too large or breaks off.
+async fn whole(body: Incoming) -> Result<Bytes, (RefusalCause, ErrorCode, String)> {
+    let collected = Limited::new(body, bounds::REQUEST_BYTES).collect().await;
+    collected.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let message = format!("the request has more than {} bytes", bounds::REQUEST_BYTES);
+            return (RefusalCause::TooLarge, ErrorCode::ModelRequestTooLarge, message);
+        }
+        let message = "the request ended before its body did".to_owned();
+        (RefusalCause::Invalid, ErrorCode::ModelRequestInvalid, message)
+    })
 }
 
 fn sent(headers: &HeaderMap) -> Try {

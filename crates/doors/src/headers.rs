@@ -47,14 +47,16 @@ pub(crate) fn remove_of_connection(headers: &mut HeaderMap) {
 }
 
 /// Headers of an answer that are recorded: what a client may need to read the body, and what
-/// identifies the call at the provider.
-const RECORDED: [&str; 6] = [
+/// identifies the call at the provider; and of a refusal, that it is final.
+const RECORDED: [&str; 8] = [
     "content-type",
     "content-encoding",
     "x-request-id",
     "request-id",
     "openai-processing-ms",
     "retry-after",
+    "x-should-retry",
+    "errand-error-code",
 ];
 
 /// Returns the headers of an answer that are recorded.

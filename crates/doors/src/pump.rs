@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::agent_api::{
-    AnsweredModel, ModelCallEnd, ModelCallResult, Refusal, StepCallResult,
-};
+use errand_agent::agent_api::{ModelCallEnd, ModelCallResult, Refusal, StepCallResult};
 use errand_api::catalog::FallbackCause;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -23,9 +21,12 @@ use tokio::time::Instant;
 
 use crate::answer::RecordedAnswer;
 use crate::bounds;
+use crate::broken_off::BrokenOff;
+use crate::burst::Burst;
 use crate::context::DoorContext;
-use crate::decided::{self, WithheldAnswer};
+use crate::decided::{self, AnsweredCall, ReplacedAnswer, SeenAnswer};
 use crate::headers;
+use crate::keep_alive::{self, keep_alive};
 use crate::ledger::Occurrence;
 use crate::refuse::ClientShape;
 use crate::sampled::SampledCall;
@@ -76,17 +77,9 @@ struct Received {
     is_held: bool,
     /// Policies decide about the whole answer before the client gets any of it.
     holds_all: bool,
+    shape: AnswerShape,
     filter: Option<UsageChunkFilter>,
     decoder: AnswerDecoder,
-}
-
-/// Reason for which an answer came to no end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum BrokenOff {
-    Provider(String),
-    TooLarge,
-    Abandoned,
-    TooLong,
 }
 
 impl Pump {
@@ -251,12 +244,18 @@ impl Pump {
         if document_head.is_none() {
             transcript.begin(received.head());
         }
+        let is_held_stream = received.holds_all && received.shape == AnswerShape::EventStream;
+        let held_head = received.head();
         let broken_off = tokio::select! {
             broken_off = self.read(&mut received, began, &mut response) => broken_off,
             () = transcript.abandoned_for(bounds::READ_ON) => Some(BrokenOff::Abandoned),
             () = tokio::time::sleep(bounds::CALL_TIME) => Some(BrokenOff::TooLong),
             () = self.door.drained() => Some(BrokenOff::Abandoned),
+            never = keep_alive(&transcript, &held_head, keep_alive::INTERVAL), if is_held_stream => match never {},
         };
+        if transcript.has_begun() {
+            document_head = None;
+        }
         let held = received.finish(&self, began);
         let times = CallTimes { took: began.elapsed(), first_content: received.first_content };
         let usage = self.tried().with(&received.answer, times).event();
@@ -265,10 +264,14 @@ impl Pump {
         let is_whole = broken_off.is_none();
         let mut held = held;
         if let (Some(seen), ModelCallResult::Completed(_)) = (seen, &result)
-            && let Some(withheld) = self.withheld(&seen).await
+            && let Some(replaced) = self.replaced(&seen).await
         {
-            (document_head, held) = (Some(withheld.head), withheld.body.to_vec());
-            result = withheld.result;
+            if transcript.has_begun() {
+                held = replaced.event.to_vec();
+            } else {
+                (document_head, held) = (Some(replaced.head), replaced.body.to_vec());
+            }
+            result = replaced.result;
         }
         match self.ended(usage, result).await {
             Ok(()) if is_whole => {
@@ -284,14 +287,13 @@ impl Pump {
     }
 
     /// Asks the policies about a whole answer; `None`: the agent gets it.
-    async fn withheld(&self, seen: &Value) -> Option<WithheldAnswer> {
-        let answered = AnsweredModel {
+    async fn replaced(&self, seen: &SeenAnswer) -> Option<ReplacedAnswer> {
+        let answered = AnsweredCall {
             key: &self.key,
             provider: self.current.provider.name.as_str(),
             model: self.current.model.as_deref(),
-            result: seen,
         };
-        decided::withheld(self.door.backend(), self.shape, answered).await
+        decided::replaced(self.door.backend(), self.shape, answered, seen).await
     }
 
     fn receive(&self, head: &AnswerHead) -> Received {
@@ -313,6 +315,7 @@ impl Pump {
             // A document is of no use before its end.
             is_held: !is_stream || holds_all,
             holds_all,
+            shape,
             filter: (self.current.drops_usage && is_stream).then(UsageChunkFilter::default),
             decoder: AnswerDecoder::new(self.call.format, shape),
         }
@@ -337,11 +340,15 @@ impl Pump {
             };
             match chunk {
                 Ok(Some(bytes)) => {
+                    let Burst { bytes, error } = Burst::collect(bytes, response).await;
                     if received.body.len() + bytes.len() > bounds::ANSWER_BYTES {
                         return Some(BrokenOff::TooLarge);
                     }
                     let passed = received.take(&bytes, began.elapsed());
                     self.occurrence.transcript.push(passed);
+                    if let Some(error) = error.filter(|_| received.answer.end.is_none()) {
+                        return Some(BrokenOff::Provider(tries::chain(&error)));
+                    }
                 }
                 Ok(None) => return None,
                 Err(_) if received.answer.end.is_some() => return None,
@@ -377,9 +384,10 @@ impl Pump {
 
 impl Received {
     /// Returns the answer as policies see it.
-    fn seen(&self, format: WireFormat) -> Value {
-        let body = (!format.is_generation()).then_some(self.body.as_slice());
-        decided::shown(&self.answer, body)
+    fn seen(&self, format: WireFormat) -> SeenAnswer {
+        let is_stream = self.shape != AnswerShape::Whole;
+        let whole = (self.head(), self.body.as_slice(), is_stream);
+        SeenAnswer::of(format, &self.answer, whole)
     }
 
     fn head(&self) -> AnswerHead {
@@ -465,21 +473,6 @@ impl Received {
         let answer = RecordedAnswer::new(self.status.as_u16(), &self.headers, self.body, pieces);
         let output = Some(answer.into_payload());
         ModelCallResult::Completed(StepCallResult { output, stderr: None })
-    }
-}
-
-impl std::fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Provider(message) => write!(f, "the answer was cut off: {message}"),
-            Self::TooLarge => {
-                write!(f, "the answer has more than {} bytes", bounds::ANSWER_BYTES)
-            }
-            Self::Abandoned => write!(f, "the client hung up before the answer ended"),
-            Self::TooLong => {
-                write!(f, "the answer had no end after {} s", bounds::CALL_TIME.as_secs())
-            }
-        }
     }
 }
 

@@ -53,9 +53,17 @@ impl ClientShape {
 
     /// Returns the response for a refusal of the attempt's backend.
     pub(crate) fn of_backend(self, refusal: &Refusal) -> Response<DoorBody> {
-        let is_budget =
-            matches!(refusal.code, ErrorCode::BudgetExceeded | ErrorCode::ModelUnpriced);
-        let cause = if is_budget { RefusalCause::Budget } else { RefusalCause::Forbidden };
-        self.refusal(cause, refusal.code, &refusal.message)
+        self.refusal(cause(refusal), refusal.code, &refusal.message)
     }
+
+    /// Returns the event that ends a stream which has begun, for a refusal of the attempt's backend.
+    pub(crate) fn stream_event(self, refusal: &Refusal) -> Vec<u8> {
+        let (code, message) = (refusal.code.as_str(), refusal.message.as_str());
+        WireRefusal { cause: cause(refusal), code, message }.stream_event(self.format, 0)
+    }
+}
+
+fn cause(refusal: &Refusal) -> RefusalCause {
+    let is_budget = matches!(refusal.code, ErrorCode::BudgetExceeded | ErrorCode::ModelUnpriced);
+    if is_budget { RefusalCause::Budget } else { RefusalCause::Forbidden }
 }

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::io;
 
+use futures_util::{StreamExt as _, stream};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::Response;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame};
 
 /// Body of a door's response.
 pub(crate) type DoorBody = BoxBody<Bytes, io::Error>;
@@ -15,6 +16,16 @@ pub(crate) type DoorBody = BoxBody<Bytes, io::Error>;
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> DoorBody {
     let never = |error: Infallible| match error {};
     Full::new(bytes.into()).map_err(never).boxed()
+}
+
+/// Returns a body whose pieces are sent one after the other.
+pub(crate) fn in_pieces(pieces: Vec<Bytes>) -> DoorBody {
+    let frames = stream::iter(pieces).then(|piece| async {
+        // The connection sends what it has before it waits.
+        tokio::task::yield_now().await;
+        Ok(Frame::data(piece))
+    });
+    BoxBody::new(StreamBody::new(frames))
 }
 
 /// Returns an empty response that says nothing: for a client that is to repeat its call.

@@ -64,6 +64,11 @@ impl Transcript {
         self.change(|state| state.head = Some(head));
     }
 
+    /// Returns true if the client has, or gets, the head of the answer.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state().head.is_some()
+    }
+
     /// Adds bytes to the answer.
     pub(crate) fn push(&self, bytes: Bytes) {
         if !bytes.is_empty() {

@@ -104,6 +104,14 @@ impl AskedRequest {
         })
     }
 
+    /// Path after the provider's name, with the query.
+    pub(crate) fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.rest),
+            None => self.rest.clone(),
+        }
+    }
+
     /// Path of the request at the provider that the agent calls.
     pub(crate) fn path_at_provider(&self) -> String {
         let url = reqwest::Url::parse(&self.provider.url(&self.rest, None));
@@ -144,13 +152,16 @@ impl TryFailure {
         (tried, key, reservation_id): (&TriedCall<'_>, &str, &str),
         next: &CallTry,
     ) -> Result<String, Refusal> {
-        let next = tried.expected.reserve(next.provider.name.as_str(), next.model.as_deref());
+        let reserve = tried.expected.reserve(next.provider.name.as_str(), next.model.as_deref());
         let failed = ModelTryFailed {
             key: key.to_owned(),
             reservation_id: reservation_id.to_owned(),
             failure: self.event(tried),
             usage: self.usage(tried),
-            next,
+            next: reserve,
+            format: tried.call.format.as_str(),
+            digest: tried.call.digest.clone(),
+            next_request: door.seen_body(&next.request.body),
         };
         door.backend().fall_back(failed).await
     }

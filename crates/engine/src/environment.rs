@@ -8,7 +8,7 @@ use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
 use errand_agent::secret::{self, FoundSecret, Vault};
 use errand_api::agent_file::{Agent, ProviderName};
-use errand_model::event::{CallerEnvironment, RunCreated};
+use errand_model::event::{CallerEnvironment, Replay, ReplayPolicy, RunCreated};
 
 use crate::equipment::Equipment;
 use crate::{Engine, EngineContext, secret_names};
@@ -154,6 +154,22 @@ pub(crate) fn secrets(
     let look_up = |name: &str| around.environment.get(OsStr::new(name)).cloned();
     let vault = Vault::at(around.registry.secrets(), around.identity.clone());
     vault.resolve(&agent.secrets, &look_up)
+}
+
+/// Takes the secrets of its providers and tool servers off the agent of a strict replay, as far as this
+/// process lacks them: no call goes out. Those that it has are masked all the same.
+pub(crate) fn spare_gateway_secrets(
+    around: &EngineContext,
+    agent: &mut Agent,
+    replay: Option<&Replay>,
+) {
+    if replay.is_none_or(|replay| replay.policy != ReplayPolicy::Strict) {
+        return;
+    }
+    let is_spared =
+        |name: &String| agent.hides_secret(name) && secrets_here(around, [name]).is_empty();
+    let spared: Vec<String> = agent.secrets.iter().filter(|it| is_spared(it)).cloned().collect();
+    agent.secrets.retain(|name| !spared.contains(name));
 }
 
 /// Returns the names of secrets that an attempt of the agent would lack in this process.

@@ -18,6 +18,7 @@ mod command_line;
 mod commit;
 mod coordinate;
 pub mod cross_site;
+mod cut_calls;
 mod deadlines;
 pub mod dependencies;
 mod documents;

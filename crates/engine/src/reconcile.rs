@@ -7,8 +7,8 @@ use errand_agent::os::{self, Liveness};
 use errand_model::draft::{DraftError, JournalDraft, Position};
 use errand_model::event::{CancelCause, ProcessUsage};
 use errand_model::run::{
-    AttemptOutcome, CallerCommand, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose,
-    Resume, Run, RunAttempt, Status,
+    AttemptOutcome, AttemptReport, CallerCommand, Cancel, Command, Decision, Effect, EndAttempt,
+    Expire, Lose, Resume, Run, RunAttempt, Status,
 };
 use errand_model::step::Steps;
 use errand_model::{RunId, Timestamp};
@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 
 use crate::adopt::{self, Adopter};
 use crate::commit::{self, Admits, Commit, Writer, commit};
+use crate::cut_calls::CutCalls;
 use crate::error::{CodedError, IoFailure, RunEnding, operation_error};
 use crate::run_to_completion::run_to_completion;
 use crate::{
@@ -300,7 +301,7 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
     }
     let now = engine.now().max(stored::last_at(engine, &stored).await?);
     let is_top = family::is_top(&stored.run);
-    let mut verdict = Verdict::of(stored);
+    let mut verdict = Verdict::of(engine, stored, now).await?;
     verdict.decide(engine, lease, now).await?;
     let Verdict { draft, dispatches } = verdict;
     let goes_back = lease::place_of(draft.run()).is_some();
@@ -332,7 +333,7 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
         signal: None,
         usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
     };
-    let mut verdict = Verdict::of(stored);
+    let mut verdict = Verdict::of(engine, stored, now).await?;
     verdict.command(&end.into(), now)?;
     let Verdict { draft, dispatches } = verdict;
     let decided = Commit::of(draft, Writer::Reconciler { epoch: lease.epoch });
@@ -364,9 +365,16 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn of(stored: Stored) -> Self {
-        let draft = JournalDraft::without_steps(stored.run, stored.head);
-        Self { draft, dispatches: false }
+    /// Begins with the ends of calls that were under way.
+    async fn of(engine: &Engine, stored: Stored, now: Timestamp) -> Result<Self, Error> {
+        let cut = CutCalls::of(engine, (&stored.run, stored.head.seq), now).await?;
+        let attempt = stored.run.last_attempt_number();
+        let draft = JournalDraft::new(stored.run, stored.head, Steps::from_stored(cut.steps));
+        let mut verdict = Self { draft, dispatches: false };
+        if !cut.events.is_empty() {
+            verdict.command(&AttemptReport { attempt, events: cut.events }.into(), now)?;
+        }
+        Ok(verdict)
     }
 
     async fn decide(

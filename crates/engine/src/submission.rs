@@ -231,8 +231,10 @@ impl CheckedSubmission {
     ///
     /// As [`check`].
     pub fn for_here(engine: &Engine, submission: Submission) -> Result<Self, Error> {
-        let files = submission.parcel.files_path();
-        let checked = check(engine.surroundings(), &submission.draft(&files))?;
+        let (around, files) = (engine.surroundings(), submission.parcel.files_path());
+        let mut agent = submission.parcel.agent.clone();
+        environment::spare_gateway_secrets(around, &mut agent, submission.lineage.replay.as_ref());
+        let checked = check(around, &Draft { agent: &agent, ..submission.draft(&files) })?;
         Ok(Self::of_draft(submission, checked))
     }
 

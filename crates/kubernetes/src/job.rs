@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use errand_agent::target::{LaunchSpec, SharedAccess};
-use errand_api::agent_file::KubernetesPlace;
+use errand_api::agent_file::{KubernetesPlace, kept_capabilities};
 use errand_model::{Digest, RunId};
 use errand_shim::file;
 use k8s_openapi::api::batch::v1::Job;
@@ -33,6 +33,8 @@ const BACKSTOP_SECONDS: u64 = 7 * 24 * 3_600;
 const GRACE_SECONDS: u64 = 30;
 /// Name of the volume for everything that an attempt writes.
 const FILES: &str = "files";
+/// Volume for `/tmp` where the image's files are read-only.
+const SCRATCH: &str = "scratch";
 
 /// Order for the Job of an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +135,15 @@ impl JobOrder<'_> {
         if let Some(class) = &place.runtime_class {
             pod["runtimeClassName"] = json!(class);
         }
+        if place.read_only_root
+            && let Some(volumes) = pod["volumes"].as_array_mut()
+        {
+            volumes.push(json!({ "name": SCRATCH, "emptyDir": {} }));
+        }
+        if !place.image_pull_secrets.is_empty() {
+            let named = |name: &String| json!({ "name": name });
+            pod["imagePullSecrets"] = place.image_pull_secrets.iter().map(named).collect();
+        }
         if !place.node_selector.is_empty() {
             pod["nodeSelector"] = json!(place.node_selector);
         }
@@ -146,7 +157,10 @@ impl JobOrder<'_> {
             "image": self.shim_image,
             "command": ["errand", "internal", "pod-programs", file::POD_PROGRAMS],
             "volumeMounts": [{ "name": "programs", "mountPath": file::POD_PROGRAMS }],
-            "securityContext": { "allowPrivilegeEscalation": false },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": ["ALL"] },
+            },
         })
     }
 
@@ -168,7 +182,14 @@ impl JobOrder<'_> {
             }],
             "resources": { "limits": limits },
             "terminationMessagePolicy": "File",
-            "securityContext": { "allowPrivilegeEscalation": false },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": self.place.read_only_root,
+                "capabilities": {
+                    "drop": ["ALL"],
+                    "add": kept_capabilities(self.place.capabilities.as_deref()),
+                },
+            },
             "volumeMounts": self.mounts(),
         })
     }
@@ -192,6 +213,9 @@ impl JobOrder<'_> {
                 mounts.push(json!({ "name": FILES, "mountPath": path, "subPath": part }));
             }
             seen.push(path);
+        }
+        if self.place.read_only_root {
+            mounts.push(json!({ "name": SCRATCH, "mountPath": "/tmp" }));
         }
         json!(mounts)
     }

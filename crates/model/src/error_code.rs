@@ -276,6 +276,7 @@ codes! {
     ToolServerInvalid = "tool_server_invalid", USAGE, permanent(Outside), "a tool server cannot be used as it is configured";
     ToolServerFailed = "tool_server_failed", ERRAND_FAILED, permanent(Outside), "a tool server does not start, or does not speak the protocol";
     ToolNameTaken = "tool_name_taken", ERRAND_FAILED, permanent(Outside), "two tools have the same name for the agent";
+    ToolRuleUnknown = "tool_rule_unknown", ERRAND_FAILED, permanent(Outside), "a rule of a policy names a tool that there is not";
     ToolCallFailed = "tool_call_failed", ERRAND_FAILED, OWN, "a tool server did not answer a call";
     InterruptedEffect = "interrupted_effect", ERRAND_FAILED, OWN, "a call was cut off, and its effect may have happened";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, OWN, "the checkpoint is too large";

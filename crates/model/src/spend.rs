@@ -171,6 +171,11 @@ impl Book {
         self.reserved.values().fold(Amounts::ZERO, |sum, part| sum.plus(*part))
     }
 
+    /// Names of the promises.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.reserved.keys().map(String::as_str)
+    }
+
     /// Returns true if no further reservation can be held.
     pub fn is_full(&self) -> bool {
         self.reserved.len() >= BOOK_LIMIT

@@ -3,6 +3,9 @@
 use errand_api::agent_file::PolicyHook;
 use serde_json::Value;
 
+use crate::call::PolicyCall;
+use crate::obligation::Obligations;
+
 /// Verdict of a policy, the weakest first: of several, the strongest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyVerdict {
@@ -37,19 +40,26 @@ pub struct PolicyDecision {
     pub reason: Option<String>,
     /// The changed payload, for the verdict `modify`, or together with `ask`.
     pub modified: Option<Value>,
+    /// Obligations that come with the decision.
+    pub obligations: Obligations,
 }
 
 impl PolicyDecision {
     /// Nothing is said against the call.
-    pub const ALLOWED: Self = Self { verdict: PolicyVerdict::Allow, reason: None, modified: None };
+    pub const ALLOWED: Self = Self {
+        verdict: PolicyVerdict::Allow,
+        reason: None,
+        modified: None,
+        obligations: Obligations { given: Vec::new(), labels: Vec::new(), redact: Vec::new() },
+    };
 
     /// Returns a verdict with its reason.
     pub fn of(verdict: PolicyVerdict, reason: impl Into<String>) -> Self {
-        Self { verdict, reason: Some(reason.into()), modified: None }
+        Self { verdict, reason: Some(reason.into()), ..Self::ALLOWED }
     }
 
-    /// Reads a decision: a word, or an object with `decision`, `reason` and `modified`. Anything else
-    /// denies; nothing (`null`) allows.
+    /// Reads a decision: a word, or an object with `decision`, `reason`, `modified` and `obligations`.
+    /// Anything else denies; nothing (`null`) allows.
     pub(crate) fn of_document(value: &Value, hook: PolicyHook) -> Self {
         let word = match value {
             Value::Null => return Self::ALLOWED,
@@ -68,6 +78,11 @@ impl PolicyDecision {
                 return Self::of(PolicyVerdict::Deny, reason);
             }
         };
+        let obligations = match Obligations::of(value.get("obligations").unwrap_or(&Value::Null)) {
+            Ok(obligations) => obligations,
+            Err(_) if verdict == PolicyVerdict::Deny => Obligations::default(),
+            Err(reason) => return Self::of(PolicyVerdict::Deny, reason),
+        };
         let reason = value.get("reason").and_then(Value::as_str).map(str::to_owned);
         let modified = value.get("modified").filter(|it| !it.is_null()).cloned();
         if modified.is_some() || verdict == PolicyVerdict::Modify {
@@ -85,7 +100,35 @@ impl PolicyDecision {
                 return Self::of(PolicyVerdict::Deny, reason);
             }
         }
-        Self { verdict, reason, modified }
+        Self { verdict, reason, modified, obligations }
+    }
+
+    /// Returns the decision with what it redacts: as a changed payload. One that cannot be redacted
+    /// denies.
+    #[must_use]
+    pub(crate) fn carried_out(self, call: &PolicyCall) -> Self {
+        if self.obligations.redact.is_empty() || self.verdict == PolicyVerdict::Deny {
+            return self;
+        }
+        let hook = call.hook;
+        let denied = |problem: &str| {
+            let reason = format!("the policy obliges errand to redact {problem} at {hook}");
+            Self::of(PolicyVerdict::Deny, reason)
+        };
+        let Some(member) = hook.replaces() else { return denied("what cannot be changed") };
+        let current = self.modified.as_ref().or_else(|| call.call().get(member));
+        let Some(current) = current.filter(|current| !current.is_null()) else {
+            return denied(&format!("{member:?}, which is not known, or no JSON,"));
+        };
+        let redacted = self.obligations.redacted(current);
+        if redacted == *current {
+            return self;
+        }
+        if hook == PolicyHook::AfterTool && !is_tool_result(&redacted) {
+            return denied("a part without which the result is none of a tool");
+        }
+        let verdict = self.verdict.max(PolicyVerdict::Modify);
+        Self { verdict, modified: Some(redacted), ..self }
     }
 
     /// Returns the decision as it can be enforced: a person who cannot be asked denies.
@@ -102,8 +145,9 @@ impl PolicyDecision {
     #[must_use]
     pub fn combine(self, other: Self) -> Self {
         let modified = other.modified.clone().or_else(|| self.modified.clone());
+        let obligations = self.obligations.clone().and(other.obligations.clone());
         let stronger = if other.verdict > self.verdict { other } else { self };
-        Self { modified, ..stronger }
+        Self { modified, obligations, ..stronger }
     }
 }
 

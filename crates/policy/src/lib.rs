@@ -11,6 +11,7 @@
 
 mod call;
 mod decision;
+mod obligation;
 mod pattern;
 mod policy;
 mod recorded;
@@ -20,6 +21,8 @@ mod rules;
 pub use call::PolicyCall;
 pub use decision::{PolicyDecision, PolicyVerdict};
 pub use errand_api::agent_file::PolicyHook;
+pub use obligation::Obligations;
 pub use policy::Policy;
 pub use recorded::RecordedCalls;
 pub use rego::{RegoInvalid, TIME_LIMIT};
+pub use rules::IdleToolRule;

@@ -1,15 +1,16 @@
 //! A policy: its rules, its program, and whether it is enforced.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use errand_api::agent_file::{ExternalPolicy, PolicyHook, PolicyRules};
+use errand_api::agent_file::{ExternalPolicy, PolicyHook, PolicyRules, RuleLists};
 use errand_api::catalog::{PolicyDefinition, PolicyMode};
 use serde_json::Value;
 
 use crate::call::PolicyCall;
 use crate::decision::{PolicyDecision, PolicyVerdict};
 use crate::rego::{RegoInvalid, RegoProgram};
-use crate::rules;
+use crate::rules::{self, IdleToolRule};
 
 /// Policy of the catalog, or the rules of an agent file.
 #[derive(Clone, Debug)]
@@ -22,6 +23,9 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Name of the rules of an agent file, which are no policy of the catalog: it has no such version.
+    pub const OF_AGENT_FILE: &str = "agent-file";
+
     /// Compiles a policy. `version` is that of the catalog, if it has one.
     ///
     /// # Errors
@@ -66,13 +70,46 @@ impl Policy {
         rules::deny_tool(&self.rules, names)
     }
 
-    /// Returns true if the policy decides about calls at a moment. A usual moment is one of every
-    /// policy that names none; another one is that of policies which are about it.
+    /// Returns true for the rules of an agent file.
+    pub fn is_of_agent_file(&self) -> bool {
+        self.name == Self::OF_AGENT_FILE
+    }
+
+    /// Returns the rules about tools that are about none of these names.
+    pub fn idle_tool_rules(&self, names: &[String]) -> Vec<IdleToolRule> {
+        rules::idle_tool_rules(&self.rules, names)
+    }
+
+    /// Returns true if a rule about tools names one, without a pattern.
+    pub fn names_tools(&self) -> bool {
+        // No name is that of a tool that there is.
+        self.idle_tool_rules(&[]).iter().any(|rule| !rule.is_pattern)
+    }
+
+    /// Returns true if the policy decides about calls at a moment: it has rules about them, or its
+    /// program is asked then.
     pub fn decides_at(&self, hook: PolicyHook) -> bool {
+        rules::lists_at(&self.rules, hook).is_some() || self.asks_program_at(hook)
+    }
+
+    /// Returns true if the policy looks into requests to models: its program sees them, a rule has a
+    /// condition on them, or a person has to read them.
+    pub fn sees_requests(&self) -> bool {
+        let lists = rules::lists_at(&self.rules, PolicyHook::BeforeModel);
+        let reads =
+            |lists: &RuleLists| !lists.ask.is_empty() || rules::have_condition_on(lists, "request");
+        self.asks_program_at(PolicyHook::BeforeModel) || lists.is_some_and(reads)
+    }
+
+    fn asks_program_at(&self, hook: PolicyHook) -> bool {
         let has_program = self.rego.is_some() || self.rules.external.is_some();
-        (hook.is_usual() && self.rules.hooks.is_empty())
-            || rules::lists_at(&self.rules, hook).is_some()
-            || (has_program && self.rules.asks_at(hook))
+        has_program && self.rules.asks_at(hook)
+    }
+
+    /// Returns the time for which a call waits for a person, before its agent is ended until the
+    /// decision; `None`: the usual one.
+    pub fn park_after(&self) -> Option<Duration> {
+        self.rules.park_after()
     }
 
     /// Returns the external policy that is to be asked after a decision of [`Policy::decide`]: none if
@@ -102,7 +139,7 @@ impl Policy {
             Some(program) if asks => by_rules.combine(program.decide(call)),
             Some(_) | None => by_rules,
         };
-        decided.enforceable(call.hook)
+        decided.carried_out(call).enforceable(call.hook)
     }
 
     /// Returns a decision together with the answer of the external policy. `Err` has the reason for
@@ -123,7 +160,7 @@ impl Policy {
                 format!("the external policy gave no answer: {reason}"),
             ),
         };
-        decided.combine(answered).enforceable(call.hook)
+        decided.combine(answered).carried_out(call).enforceable(call.hook)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use errand_api::agent_file::PolicyHook;
 use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
 use errand_model::event::EventBody;
+use errand_model::run::CallSummary;
 use errand_model::{Event, Payload};
 use serde_json::{Value, json};
 
@@ -18,8 +19,23 @@ pub struct RecordedCalls {
     model_calls: u64,
     tool_calls: u64,
     steps: u64,
+    /// Tools called, and labels of data, so far.
+    summary: CallSummary,
     /// Calls whose steps have not ended yet, by the keys of the steps.
     open: BTreeMap<String, (PolicyHook, Vec<String>, Value)>,
+    /// Refused call that was seen last: each policy of a run has its own event about it.
+    refused: Option<DecidedOn>,
+    /// Calls about which a person was asked, and which may be made later.
+    asked: Vec<DecidedOn>,
+}
+
+/// Call that an event of a decision is about.
+#[derive(Clone, Debug, PartialEq)]
+struct DecidedOn {
+    hook: PolicyHook,
+    subject: String,
+    step: Value,
+    call: Value,
 }
 
 impl RecordedCalls {
@@ -51,14 +67,19 @@ impl RecordedCalls {
                 let EventBody::Reported(reported) = event.body().ok()? else { return None };
                 let data = reported.data();
                 let name = text(data, "name");
+                let on_server = data["tool"].as_str().map(str::to_owned);
                 let call = json!({
-                    "name": name, "arguments": data["arguments"], "step": data["step"],
+                    "server": data["server"], "name": on_server.as_ref().unwrap_or(&name),
+                    "arguments": data["arguments"], "step": data["step"],
                     "side_effect": data["side_effect"],
                 });
-                self.note(data, (PolicyHook::AfterTool, vec![name.clone()], call.clone()));
-                let found = self.call(PolicyHook::BeforeTool, vec![name], call);
+                let was_seen = self.was_asked(PolicyHook::BeforeTool, &name, &data["step"]);
+                let names: Vec<String> = [name].into_iter().chain(on_server).collect();
+                self.note(data, (PolicyHook::AfterTool, names.clone(), call.clone()));
+                let found = self.call(PolicyHook::BeforeTool, names, call);
                 self.tool_calls += 1;
-                Some(found)
+                self.summary.add_tool(data);
+                (!was_seen).then_some(found)
             }
             MODEL_CALLED => {
                 let EventBody::Reported(reported) = event.body().ok()? else { return None };
@@ -70,11 +91,12 @@ impl RecordedCalls {
                     "tokens": data["input_tokens"].as_u64().unwrap_or(0)
                         + data["output_tokens"].as_u64().unwrap_or(0),
                 });
+                let was_seen = self.was_asked(PolicyHook::BeforeModel, &model, &data["step"]);
                 let names: Vec<String> = [model].into_iter().chain(whole).collect();
                 self.note(data, (PolicyHook::AfterModel, names.clone(), call.clone()));
                 let found = self.call(PolicyHook::BeforeModel, names, call);
                 self.model_calls += 1;
-                Some(found)
+                (!was_seen).then_some(found)
             }
             "message.sent" => {
                 let EventBody::MessageSent(sent) = event.body().ok()? else { return None };
@@ -88,6 +110,7 @@ impl RecordedCalls {
                 Some(self.call(PolicyHook::OnArtifact, vec![created.name], call))
             }
             "step.completed" => self.result_of(event),
+            "policy.decided" => self.not_made(event),
             "egress.closed" => {
                 let EventBody::EgressClosed(closed) = event.body().ok()? else { return None };
                 let call = json!({ "host": closed.host, "port": closed.port, "kind": closed.kind });
@@ -96,6 +119,60 @@ impl RecordedCalls {
             }
             _ => None,
         }
+    }
+
+    /// Returns a call that was refused, or that a person is asked about: no other event may be about it.
+    fn not_made(&mut self, event: &Event) -> Option<PolicyCall> {
+        let EventBody::PolicyDecided(decided) = event.body().ok()? else { return None };
+        self.summary.add_labels(decided.labels.iter().map(String::as_str));
+        let hooks = [
+            PolicyHook::BeforeTool,
+            PolicyHook::BeforeModel,
+            PolicyHook::OnMessage,
+            PolicyHook::OnArtifact,
+        ];
+        let hook = hooks.into_iter().find(|hook| hook.as_str() == decided.hook)?;
+        let (is_refused, is_asked) = (decided.enforced == "deny", decided.enforced == "ask");
+        if !is_refused && !is_asked {
+            return None;
+        }
+        let call = decided.call.as_ref().map(value_of).unwrap_or_default();
+        let subject = decided.subject.unwrap_or_default();
+        let on = DecidedOn { hook, subject, step: call["step"].clone(), call: call.clone() };
+        if self.refused.as_ref() == Some(&on) || self.asked.contains(&on) {
+            return None;
+        }
+        let other = match hook {
+            PolicyHook::BeforeModel => {
+                call["provider"].as_str().map(|provider| format!("{provider}/{}", on.subject))
+            }
+            PolicyHook::BeforeTool => call["name"].as_str().map(str::to_owned),
+            PolicyHook::AgentTrigger
+            | PolicyHook::AfterTool
+            | PolicyHook::AfterModel
+            | PolicyHook::OnMemory
+            | PolicyHook::OnKnowledge
+            | PolicyHook::OnMessage
+            | PolicyHook::OnArtifact
+            | PolicyHook::OnReplay
+            | PolicyHook::OnEgress => None,
+        };
+        let other = other.filter(|other| *other != on.subject);
+        let names = [on.subject.clone()].into_iter().chain(other).collect();
+        let found = self.call(hook, names, call);
+        if is_refused {
+            self.refused = Some(on);
+        } else {
+            self.asked.push(on);
+        }
+        Some(found)
+    }
+
+    /// Returns true if a person was asked about a call that is made now: it was seen then.
+    fn was_asked(&mut self, hook: PolicyHook, name: &str, step: &Value) -> bool {
+        let is_it = |on: &DecidedOn| on.hook == hook && on.subject == name && on.step == *step;
+        let place = self.asked.iter().position(is_it);
+        place.map(|place| self.asked.remove(place)).is_some()
     }
 
     /// Returns the trigger of a run, and remembers the facts of the run.
@@ -143,6 +220,8 @@ impl RecordedCalls {
         let mut facts = self.facts.clone();
         facts["so_far"] = json!({
             "steps": self.steps, "model_calls": self.model_calls, "tool_calls": self.tool_calls,
+            "tools": self.summary.tools, "side_effects": self.summary.side_effects,
+            "labels": self.summary.labels,
         });
         PolicyCall::new(hook, names, call, &facts)
     }

@@ -17,6 +17,8 @@ pub(crate) fn lists_at(rules: &PolicyRules, hook: PolicyHook) -> Option<&RuleLis
         PolicyHook::AgentTrigger => rules.trigger.as_ref(),
         PolicyHook::BeforeTool => rules.tools.as_ref(),
         PolicyHook::BeforeModel => rules.models.as_ref(),
+        PolicyHook::OnMemory => rules.memory.as_ref(),
+        PolicyHook::OnKnowledge => rules.knowledge.as_ref(),
         PolicyHook::OnMessage => rules.messages.as_ref(),
         PolicyHook::OnArtifact => rules.artifacts.as_ref(),
         PolicyHook::AfterTool => rules.tool_results.as_ref(),
@@ -29,6 +31,48 @@ pub(crate) fn lists_at(rules: &PolicyRules, hook: PolicyHook) -> Option<&RuleLis
 /// Decides about a call by the lists that are about calls of its kind.
 pub(crate) fn decide(rules: &PolicyRules, call: &PolicyCall) -> PolicyDecision {
     lists_at(rules, call.hook).map_or(PolicyDecision::ALLOWED, |lists| by_lists(lists, call))
+}
+
+/// A rule about tools that is about none of the tools that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleToolRule {
+    /// List of the rule, such as `tools.deny`.
+    pub list: String,
+    /// Its name, or its pattern of names.
+    pub name: String,
+    /// The name is a pattern.
+    pub is_pattern: bool,
+}
+
+/// Returns the rules about tools that are about none of these names.
+pub(crate) fn idle_tool_rules(rules: &PolicyRules, names: &[String]) -> Vec<IdleToolRule> {
+    let mut idle = Vec::new();
+    let of_tools = [
+        ("tools", &rules.tools),
+        ("tool_results", &rules.tool_results),
+        ("memory", &rules.memory),
+        ("knowledge", &rules.knowledge),
+    ];
+    for (kind, lists) in of_tools {
+        let Some(lists) = lists else { continue };
+        let allow = lists.allow.as_deref().unwrap_or_default();
+        for (list, all) in [("allow", allow), ("ask", &lists.ask), ("deny", &lists.deny)] {
+            let is_idle = |rule: &&PolicyRule| !names.iter().any(|it| matches(&rule.name, it));
+            idle.extend(all.iter().filter(is_idle).map(|rule| IdleToolRule {
+                list: format!("{kind}.{list}"),
+                name: rule.name.clone(),
+                is_pattern: rule.name.contains('*'),
+            }));
+        }
+    }
+    idle
+}
+
+/// Returns true if a rule has a condition on a member of the call.
+pub(crate) fn have_condition_on(lists: &RuleLists, member: &str) -> bool {
+    let all = lists.allow.iter().flatten().chain(&lists.ask).chain(&lists.deny);
+    let is_on = |path: &String| path.split('.').next() == Some(member);
+    all.flat_map(|rule| rule.when.keys()).any(is_on)
 }
 
 /// Returns true if a tool of these names is denied whatever its arguments are: a rule without
@@ -102,6 +146,8 @@ fn fits(rule: &PolicyRule, call: &PolicyCall, effect: EgressEffect) -> bool {
         | PolicyHook::AfterTool
         | PolicyHook::BeforeModel
         | PolicyHook::AfterModel
+        | PolicyHook::OnMemory
+        | PolicyHook::OnKnowledge
         | PolicyHook::OnMessage
         | PolicyHook::OnArtifact
         | PolicyHook::OnReplay => call.names.iter().any(|name| matches(&rule.name, name)),

@@ -3,6 +3,7 @@
 mod coordination;
 mod egress;
 mod model_call;
+mod refused_call;
 mod session;
 mod tool_call;
 
@@ -25,9 +26,10 @@ pub use self::egress::{
     ConnectionFailure, EgressBackend, EgressKind, EgressPermit, EgressTarget, EndedConnection,
 };
 pub use self::model_call::{
-    AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    ModelTryFailed,
+    AnsweredModel, AskedModel, BodyCheck, ModelCallBackend, ModelCallBegun, ModelCallEnd,
+    ModelCallResult, ModelCallStart, ModelTryFailed,
 };
+pub use self::refused_call::{RefusedCall, RefusedTarget};
 pub use self::session::{KeptResult, SessionBackend};
 pub use self::tool_call::{
     AnsweredTool, CalledTool, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult,

@@ -25,12 +25,12 @@ mod upload;
 mod value;
 
 pub use backend::{
-    AnsweredModel, AnsweredTool, ApprovalCall, AttemptResult, Backend, CalledTool,
-    ConnectionFailure, ControlFeed, CoordinationBackend, EgressBackend, EgressKind, EgressPermit,
-    EgressTarget, EndedConnection, InputCall, KeptResult, ModelCallBackend, ModelCallBegun,
-    ModelCallEnd, ModelCallResult, ModelCallStart, ModelTryFailed, SessionBackend, StepBegun,
-    StepCall, StepCallResult, Terms, ToolCallBackend, ToolCallBegun, ToolCallEnd, ToolCallResult,
-    ToolCallStart, Upload,
+    AnsweredModel, AnsweredTool, ApprovalCall, AskedModel, AttemptResult, Backend, BodyCheck,
+    CalledTool, ConnectionFailure, ControlFeed, CoordinationBackend, EgressBackend, EgressKind,
+    EgressPermit, EgressTarget, EndedConnection, InputCall, KeptResult, ModelCallBackend,
+    ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart, ModelTryFailed, RefusedCall,
+    RefusedTarget, SessionBackend, StepBegun, StepCall, StepCallResult, Terms, ToolCallBackend,
+    ToolCallBegun, ToolCallEnd, ToolCallResult, ToolCallStart, Upload,
 };
 pub use bind::AgentApiBindError;
 pub use client::{Client, ClientError};

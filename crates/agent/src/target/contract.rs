@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_file::TargetKind;
+use errand_api::gateway::task::{TaskDecision, TaskQuestions};
 use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
 use errand_model::{Digest, Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -127,6 +128,15 @@ pub trait Target: Debug + Send + Sync {
     async fn is_frozen(&self, run_id: &RunId, supervisor: &ProcessIdentity) -> io::Result<bool>;
 }
 
+/// News of a dispatcher about a task that lives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskNews {
+    /// State of the task.
+    pub changed: TaskChanged,
+    /// Questions of its agent to people, open and settled.
+    pub questions: TaskQuestions,
+}
+
 /// Report of a dispatcher about a task that is over.
 #[derive(Clone, Debug, Default)]
 pub struct TaskReport {
@@ -134,6 +144,8 @@ pub struct TaskReport {
     pub dispatcher: String,
     /// Id of the task.
     pub task_id: String,
+    /// Questions of its agent to people.
+    pub questions: TaskQuestions,
     /// Failure of the task; `None` if it completed.
     pub failure: Option<Failure>,
     /// File with the journal of the task's run, as lines of JSON; `None` if it cannot be had.
@@ -207,11 +219,20 @@ pub trait Live: Debug + Send + Sync {
     /// recorded.
     async fn settled(&self) {}
 
-    /// Waits until the task at a dispatcher that carries the attempt out has another state; forever in
-    /// other targets. May be cancelled and called again.
-    async fn task_changed(&self) -> TaskChanged {
+    /// Returns true if a task at a dispatcher carries the attempt out.
+    fn is_task(&self) -> bool {
+        false
+    }
+
+    /// Waits until the task at a dispatcher has another state, or other questions; forever in other
+    /// targets. May be cancelled and called again.
+    async fn task_changed(&self) -> TaskNews {
         std::future::pending().await
     }
+
+    /// Tells the task at a dispatcher how its agent's questions are settled: all that the run has settled
+    /// so far. They reach a task that waits for them, also after a restart of its dispatcher.
+    fn settle_questions(&self, _decisions: Vec<TaskDecision>) {}
 
     /// Returns the report of another supervisor about an attempt that is over: that of its task at a
     /// dispatcher. `None` if this process supervised the agent itself.

@@ -16,7 +16,7 @@ mod stdout;
 mod waits;
 
 pub use contract::{
-    Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target, TaskReport,
+    Conversation, Live, MemoryExceeded, OrphanedAgent, RunState, Target, TaskNews, TaskReport,
 };
 pub use exit::{Exit, ExitUsage, PlaceFailure};
 pub use output::{AgentOutput, Chunk, Kept, OutputSink, SinkProgress, Watcher};

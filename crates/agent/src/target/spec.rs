@@ -44,6 +44,9 @@ pub struct LaunchSpec {
     /// Thousandths of a core that the attempt may use; `None`: no limit. Only for targets that can
     /// enforce it.
     pub cpu_millis: Option<u64>,
+    /// Processes and threads that the attempt may have; `None`: the target's own limit. Only for targets that
+    /// can enforce it.
+    pub pids: Option<u32>,
     /// Time that the run may take; `None`: no limit. The supervisor enforces it; a target may need it
     /// for the time after which it ends an attempt that no supervisor watches any more.
     pub time_limit: Option<Duration>,

@@ -71,6 +71,7 @@ impl Place {
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
             cpu_millis: None,
+            pids: None,
             dispatch: None,
             time_limit: None,
             shared: Vec::new(),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::capability::CapabilityName;
 use super::scalar::{ContainerPath, ContainerUser, ImageReference, RuntimeName, WorkspacePath};
 
 /// A container of Docker or Podman.
@@ -35,6 +36,14 @@ pub struct ContainerPlace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "RuntimeName")]
     pub runtime: Option<String>,
+    /// Makes the image's files read-only; `/tmp` stays writable, in memory: `false` if left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only_root: bool,
+    /// Capabilities of Linux that root has in the container; all others are dropped. If left out: `CHOWN`,
+    /// `DAC_OVERRIDE`, `FOWNER`, `KILL`, `SETGID` and `SETUID`, for files and processes of all users of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<CapabilityName>", length(max = 64))]
+    pub capabilities: Option<Vec<String>>,
 }
 
 /// Pull policy of an image.

@@ -24,7 +24,8 @@ use super::shape::{ReadNamed, Shape, Types, value_of};
 use super::written::{CoordinatorForm, Handoffs};
 use super::yaml::Node;
 use super::{
-    command_files, kubernetes, mcp_server, read_coordinator, retry, sandbox, scalar, whole,
+    capability, command_files, kubernetes, mcp_server, read_coordinator, retry, sandbox, scalar,
+    whole,
 };
 
 /// An agent: a named, versioned definition of what errand runs.
@@ -128,6 +129,7 @@ fn reader_of(name: &str) -> Option<ReadNamed> {
     match name {
         "RetryPolicy" => Some(retry::read),
         name => scalar::reader_of(name)
+            .or_else(|| capability::reader_of(name))
             .or_else(|| kubernetes::reader_of(name))
             .or_else(|| mcp_server::reader_of(name))
             .or_else(|| sandbox::reader_of(name))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::at::At;
+use super::capability::CapabilityName;
 use super::names;
 use super::reader::Reader;
 use super::scalar::{ImageReference, Labels, scalars};
@@ -38,6 +39,18 @@ pub struct KubernetesPlace {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "Labels")]
     pub node_selector: BTreeMap<String, String>,
+    /// Secrets of the namespace with credentials of registries, for the pull of the images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<KubernetesName>", length(max = 16))]
+    pub image_pull_secrets: Vec<String>,
+    /// Makes the image's files read-only; `/tmp` stays writable: `false` if left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only_root: bool,
+    /// Capabilities of Linux that root has in the Pod; all others are dropped. If left out: `CHOWN`,
+    /// `DAC_OVERRIDE`, `FOWNER`, `KILL`, `SETGID` and `SETUID`, for files and processes of all users of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<CapabilityName>", length(max = 64))]
+    pub capabilities: Option<Vec<String>>,
 }
 
 scalars! {

@@ -23,6 +23,10 @@ pub struct AgentResources {
     /// Whole GPUs, for placement on workers alone: errand hands no device to the agent.
     #[schemars(range(max = 1024))]
     pub gpu: u32,
+    /// Processes and threads of a container together: 4096 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 4_194_304))]
+    pub pids: Option<u32>,
 }
 
 /// Time limits; an absent one is no limit.

@@ -48,10 +48,28 @@ pub struct McpServer {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "McpEffects")]
     pub effects: BTreeMap<String, SideEffect>,
+    /// Data that its tools read and write: policies are asked about calls of them at `on_memory`, or at
+    /// `on_knowledge`, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<McpHolding>,
+    /// Labels of what its tools return, such as `untrusted`: policies see which labels a run has read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Slug>")]
+    pub labels: Vec<String>,
     /// Time limit of one call: five minutes if left out.
     #[serde(default, skip_serializing_if = "Option::is_none", alias = "timeout")]
     #[schemars(rename = "timeout", with = "DurationText")]
     pub timeout_ms: Option<u64>,
+}
+
+/// Data that the tools of a server read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum McpHolding {
+    /// A memory of the agent.
+    Memory,
+    /// A body of knowledge, such as documents.
+    Knowledge,
 }
 
 /// A value that a tool server gets: text, or the value of a secret.

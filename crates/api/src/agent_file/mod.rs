@@ -1,6 +1,7 @@
 //! The agent file: `agent.yaml`, what it may say and what errand makes of it.
 
 pub(crate) mod at;
+mod capability;
 mod command_files;
 mod container;
 mod coordinator;
@@ -44,6 +45,7 @@ pub(crate) mod yaml;
 use at::At;
 use reader::Reader;
 
+pub use capability::{CapabilityName, kept_capabilities};
 pub use container::{
     ContainerMount, ContainerNetwork, ContainerPlace, ContainerPort, PortProtocol, PullPolicy,
 };
@@ -65,7 +67,9 @@ pub use known::{FileReference, Known, PART_LIMIT_BYTES, Unknown};
 pub use kubernetes::{KubernetesName, KubernetesPlace};
 pub use limits::{AgentResources, AgentTimeouts, Budgets};
 pub use listen::Listen;
-pub use mcp_server::{McpEffects, McpEnvironment, McpRequestHeaders, McpServer, McpValue};
+pub use mcp_server::{
+    McpEffects, McpEnvironment, McpHolding, McpRequestHeaders, McpServer, McpValue,
+};
 pub use observability::Observability;
 pub use of_image::{file_of_command, file_of_image};
 pub use policy::{ExternalPolicy, PolicyRule, PolicyRules, RuleLists};

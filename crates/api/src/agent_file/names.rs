@@ -50,10 +50,16 @@ pub(crate) fn is_secret_name(text: &str) -> bool {
 
 /// Reports whether `text` could be the name of an image: what an engine makes of it is its affair.
 pub(super) fn is_image(text: &str) -> bool {
+    let (name, digest) = text.split_once('@').map_or((text, None), |(it, of)| (it, Some(of)));
+    let is_digest = |digest: &str| {
+        let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     text.len() <= 512
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !text.contains("//")
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && !name.contains("//")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b))
+        && digest.is_none_or(is_digest)
 }
 
 /// Reports whether `text` could be a user of a container, with or without a group.

@@ -29,6 +29,13 @@ pub struct PolicyRules {
     /// Calls of models, by name: `model` or `provider/model`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<RuleLists>,
+    /// Calls of tools of servers with `holds: memory`, by name: `server_tool` or `tool`. Rules about
+    /// `tools` count as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<RuleLists>,
+    /// Calls of tools of servers with `holds: knowledge`, as those of a memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knowledge: Option<RuleLists>,
     /// Messages to other agents, by the name of the receiver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<RuleLists>,
@@ -63,6 +70,11 @@ pub struct PolicyRules {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
     pub hooks: Vec<PolicyHook>,
+    /// Time for which a call waits for a person who is asked, before the agent is ended until the
+    /// decision: `50s` for calls of tools, `4m` for calls of models if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DurationWord")]
+    pub park_after: Option<String>,
 }
 
 /// A program, or a service, that gets a call as JSON and answers with
@@ -153,7 +165,13 @@ impl From<PolicyRule> for WrittenRule {
 impl PolicyRules {
     /// Returns true if nothing is decided.
     pub fn is_empty(&self) -> bool {
-        *self == Self { hooks: self.hooks.clone(), ..Self::default() }
+        let (hooks, park_after) = (self.hooks.clone(), self.park_after.clone());
+        *self == Self { hooks, park_after, ..Self::default() }
+    }
+
+    /// Returns the time for which a call waits for a person; `None`: the usual one.
+    pub fn park_after(&self) -> Option<Duration> {
+        self.park_after.as_deref().and_then(|text| parse_duration(text).ok())
     }
 
     /// Returns true if a program or an external policy is asked at that moment.

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-#[schemars(extend("x-unsupported" = ["on_memory", "on_knowledge"]))]
 pub enum PolicyHook {
     /// Before a run is admitted.
     AgentTrigger,
@@ -22,6 +21,10 @@ pub enum PolicyHook {
     BeforeModel,
     /// Before the agent gets the answer of a model.
     AfterModel,
+    /// Before a tool of a server that holds a memory is called.
+    OnMemory,
+    /// Before a tool of a server that holds a body of knowledge is called.
+    OnKnowledge,
     /// Before a message is sent to another agent.
     OnMessage,
     /// Before an artifact is stored.
@@ -40,6 +43,8 @@ impl PolicyHook {
         Self::AfterTool,
         Self::BeforeModel,
         Self::AfterModel,
+        Self::OnMemory,
+        Self::OnKnowledge,
         Self::OnMessage,
         Self::OnArtifact,
         Self::OnReplay,
@@ -54,6 +59,8 @@ impl PolicyHook {
             Self::AfterTool => "after_tool",
             Self::BeforeModel => "before_model",
             Self::AfterModel => "after_model",
+            Self::OnMemory => "on_memory",
+            Self::OnKnowledge => "on_knowledge",
             Self::OnMessage => "on_message",
             Self::OnArtifact => "on_artifact",
             Self::OnReplay => "on_replay",
@@ -65,21 +72,22 @@ impl PolicyHook {
     pub const fn replaces(self) -> Option<&'static str> {
         match self {
             Self::AgentTrigger => Some("payload"),
-            Self::BeforeTool => Some("arguments"),
+            Self::BeforeTool | Self::OnMemory | Self::OnKnowledge => Some("arguments"),
             Self::AfterTool => Some("result"),
-            Self::BeforeModel
-            | Self::AfterModel
-            | Self::OnMessage
-            | Self::OnArtifact
-            | Self::OnReplay
-            | Self::OnEgress => None,
+            Self::BeforeModel => Some("request"),
+            Self::AfterModel => Some("response"),
+            Self::OnMessage | Self::OnArtifact | Self::OnReplay | Self::OnEgress => None,
         }
     }
 
     /// Returns true if a person can be asked.
     pub const fn asks(self) -> bool {
         match self {
-            Self::BeforeTool | Self::BeforeModel | Self::OnEgress => true,
+            Self::BeforeTool
+            | Self::BeforeModel
+            | Self::OnMemory
+            | Self::OnKnowledge
+            | Self::OnEgress => true,
             Self::AgentTrigger
             | Self::AfterTool
             | Self::AfterModel
@@ -97,6 +105,8 @@ impl PolicyHook {
             Self::AgentTrigger
             | Self::BeforeTool
             | Self::BeforeModel
+            | Self::OnMemory
+            | Self::OnKnowledge
             | Self::OnMessage
             | Self::OnArtifact
             | Self::OnReplay

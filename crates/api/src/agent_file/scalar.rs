@@ -225,7 +225,7 @@ scalars! {
         "type": "string",
         "minLength": 1,
         "maxLength": 512,
-        "pattern": "^(?!.*//)[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        "pattern": "^(?!.*//)[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$",
         "examples": ["ghcr.io/org/agent:1.2"]
     }, image;
     /// A user by name or number, with or without a group.

@@ -52,6 +52,7 @@ pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     unique_names(reader, spec, "mcp_servers", "server");
     mcp_servers(reader, spec);
     container(reader, spec, agent);
+    processes(reader, spec);
     dispatcher(reader, spec);
     doors(reader, spec, agent);
     steering(reader, spec, agent);
@@ -138,6 +139,23 @@ fn container(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
     }
 }
 
+/// Reports a limit of processes for an agent that is no container.
+fn processes(reader: &mut Reader, spec: &At<'_>) {
+    let target = spec.field("target").and_then(|at| at.field("type"));
+    if let Some(at) = spec.field("resources").and_then(|at| at.field("pids")) {
+        let message = match target.and_then(|at| at.text()) {
+            Some("container") => return,
+            Some("kubernetes") => "a Pod has no limit of processes of its own: its node has one",
+            Some(_) | None => "a process of this machine has no limit of processes",
+        };
+        reader.report_hint(
+            &at,
+            message,
+            "remove it, or write target: { type: container, image: … }",
+        );
+    }
+}
+
 /// Reports what an agent asks for that a task of a dispatcher cannot have.
 fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
     let Some(named) = spec.field("dispatcher") else { return };
@@ -152,7 +170,16 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
         return;
     }
     let hint = "remove it, or the dispatcher";
-    for field in ["pull", "user", "network", "mounts", "runtime"] {
+    for field in [
+        "pull",
+        "user",
+        "network",
+        "mounts",
+        "runtime",
+        "read_only_root",
+        "capabilities",
+        "image_pull_secrets",
+    ] {
         if let Some(at) = spec.field("target").and_then(|at| at.field(field)) {
             reader.report_hint(&at, format!("a task of a dispatcher has no {field}"), hint);
         }
@@ -163,14 +190,6 @@ fn dispatcher(reader: &mut Reader, spec: &At<'_>) {
     if let Some(at) = spec.field("budgets") {
         let message = "budgets do not reach a task of a dispatcher by this version of errand";
         reader.report_hint(&at, message, hint);
-    }
-    for field in ["step", "approval"] {
-        if let Some(at) = spec.field("timeouts").and_then(|at| at.field(field)) {
-            let message = format!(
-                "timeouts.{field} does not reach a task of a dispatcher by this version of errand"
-            );
-            reader.report_hint(&at, message, hint);
-        }
     }
     let workspace = spec.field("workspace");
     if let Some(at) = workspace.filter(|at| !is_or_absent(at.field("mode"), "temp")) {

@@ -54,7 +54,7 @@ fn find_bare(schema: &Value, path: &str, bare: &mut Vec<String>) {
 
 /// `spec`s that the parser takes.
 pub(crate) const GOOD: &[&str] = &[
-    "  target: { type: container, image: 'localhost:5000/a/b:1@sha256:00' }\n",
+    "  target: { type: container, image: 'localhost:5000/a/b:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef' }\n",
     "  target: { type: container, image: a, pull: never, user: 1000, network: none, runtime: runsc }\n",
     "  target: { type: container, image: a, ports: [{ container_port: 80, protocol: udp }], mounts: [{ source: ., target: /a, read_only: true }] }\n",
     "",

@@ -39,5 +39,12 @@ pub(crate) struct Args {
 /// Serves tasks until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let bus = BusPlan::of(context, args.bus.as_deref())?;
+    let address = context.container_engine();
+    // A dispatcher for a cluster alone names no engine, and needs none.
+    if address.named.is_some()
+        && let Err(error) = errand_container::reach(&address).await
+    {
+        context.printer.note(&format!("{error}: tasks in containers fail until it does"));
+    }
     up::serve_as(ServerKind::Dispatcher { bus }, context, &args.flags).await
 }

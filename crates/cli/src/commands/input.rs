@@ -39,7 +39,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             .because(&error)
             .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is '\"text\"'")
     })?;
-    let draft = AnswerDraft { input_id: args.input, answer, by: decider(context, args.by)? };
+    let by = decider(context, args.by)?;
+    let draft = AnswerDraft { input_id: args.input, answer, by, decision_id: None };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let provided = place.provide(&run_id, draft).await?;

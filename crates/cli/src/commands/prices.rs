@@ -17,7 +17,8 @@ use crate::render;
 #[command(after_help = "\
 Prices are US dollars for a million tokens. Your own in `.errand/prices.yaml` win over those of the
 catalog (`errand get price-table`), and these win over those that errand ships with; `errand explain
-price_table_invalid` shows the form.
+price_table_invalid` shows the form. The source and the factors of a price are shown by `--check`
+and `--json`.
 
 Examples:
   errand prices --check claude-opus-5-5            the price of a call made now
@@ -102,26 +103,42 @@ fn shown(prices: &[Price]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
-        "PROVIDER", "MODEL", "PROMPT", "INPUT", "CACHED", "WRITE", "LONG", "OUTPUT", "FACTORS",
-        "SINCE", "FROM", "SOURCE",
+        "PROVIDER", "MODEL", "PROMPT", "INPUT", "CACHED", "WRITE", "LONG", "OUTPUT", "SINCE",
+        "FROM",
     ]);
+    // A list of all prices has to fit a terminal.
+    if prices.len() == 1 {
+        table.set_header([
+            "PROVIDER", "MODEL", "PROMPT", "INPUT", "CACHED", "WRITE", "LONG", "OUTPUT", "SINCE",
+            "FROM", "FACTORS", "SOURCE",
+        ]);
+    }
     for price in prices {
         let rows = [("any".to_owned(), price.rates)].into_iter();
         let long = price.above.iter().map(|long| (format!(">{}", long.above), long.rates));
         for (prompt, rates) in rows.chain(long) {
-            table.add_row(row(price, prompt, rates));
+            let mut row = row(price, prompt, rates);
+            if prices.len() == 1 {
+                row.extend([factors(price), price.source.replace(char::is_control, " ")]);
+            }
+            table.add_row(row);
         }
     }
     render::lines(&mut table)
 }
 
-fn row(price: &Price, prompt: String, rates: TokenRates) -> [String; 12] {
+/// Characters of the source of a price that errand does not ship, in a list.
+const SOURCE_CHARS: usize = 40;
+
+fn row(price: &Price, prompt: String, rates: TokenRates) -> Vec<String> {
+    let source: String =
+        price.source.replace(char::is_control, " ").chars().take(SOURCE_CHARS).collect();
     let origin = match price.origin {
-        Origin::Shipped => "errand",
-        Origin::Catalog => "catalog",
-        Origin::User => "you",
+        Origin::Shipped => "errand".to_owned(),
+        Origin::Catalog => format!("catalog: {source}"),
+        Origin::User => format!("you: {source}"),
     };
-    [
+    vec![
         render::one_line(price.provider.as_deref().unwrap_or("*")),
         render::one_line(&price.model),
         prompt,
@@ -130,10 +147,8 @@ fn row(price: &Price, prompt: String, rates: TokenRates) -> [String; 12] {
         render::money(rates.cache_write),
         render::money(rates.cache_write_long),
         render::money(rates.output),
-        factors(price),
         price.date.to_string(),
-        origin.to_owned(),
-        price.source.replace(char::is_control, " "),
+        origin,
     ]
 }
 

@@ -80,7 +80,7 @@ impl ActionOperations<Failure> for Remote {
     }
 
     async fn provide(&self, run_id: &RunId, draft: AnswerDraft) -> Result<Provided, Failure> {
-        let AnswerDraft { input_id, answer, by } = draft;
+        let AnswerDraft { input_id, answer, by, decision_id: _ } = draft;
         let body = ProvideInputBody { input_id, answer, by: Some(by) };
         self.post(&["runs", run_id.as_str(), "input"], &body).await
     }

@@ -158,7 +158,11 @@ impl World {
         let (mut sender, mut dispatcher) = (sandbox(), sandbox());
         dispatcher.set_env("DOCKER_HOST", podman.address());
         let words = ["keys", "create", "--json", "--name", "gateway"];
-        let made = dispatcher.errand(words).args(["--scope", "runs:read,runs:write"]).run().ok();
+        let made = dispatcher
+            .errand(words)
+            .args(["--scope", "runs:read,runs:write,approvals:decide"])
+            .run()
+            .ok();
         let key = made.json()["key"].as_str().unwrap().to_owned();
         sender.set_env("EDGE_KEY", &key);
         let place = tempfile::tempdir().unwrap();

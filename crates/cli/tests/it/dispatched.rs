@@ -14,10 +14,10 @@ use crate::support::{all, event_types, kill, record, sandbox};
 const LIFETIME: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A dispatcher with an engine, and a machine without one that sends it runs.
-struct World {
-    sender: Sandbox,
-    dispatcher: Sandbox,
-    server: ErrandServer,
+pub(crate) struct World {
+    pub(crate) sender: Sandbox,
+    pub(crate) dispatcher: Sandbox,
+    pub(crate) server: ErrandServer,
     image: String,
     podman: Podman,
 }
@@ -25,11 +25,16 @@ struct World {
 impl World {
     /// Starts a dispatcher that the catalog of the sender calls `edge`; `None` on a machine that cannot
     /// have containers.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
+        Self::with_slots(8)
+    }
+
+    /// Starts a dispatcher, as [`World::start`] does, that carries out that many tasks at a time.
+    pub(crate) fn with_slots(slots: u32) -> Option<Self> {
         let podman = Podman::shared()?;
         let (sender, mut dispatcher) = (sandbox(), sandbox());
         dispatcher.set_env("DOCKER_HOST", podman.address());
-        let server = serve(&dispatcher, "127.0.0.1:0");
+        let server = serve(&dispatcher, "127.0.0.1:0", slots);
         let image = podman.script_image();
         let it = Self { sender, dispatcher, server, image, podman };
         it.apply("edge", &it.server.url(), "");
@@ -37,12 +42,12 @@ impl World {
     }
 
     /// Kills the dispatcher, and starts it again at the same address.
-    fn restarted(self) -> Self {
+    pub(crate) fn restarted(self) -> Self {
         let Self { sender, dispatcher, server, image, podman } = self;
         let address = server.address().to_owned();
         server.process().kill();
         let _killed = server.into_process().wait();
-        let server = serve(&dispatcher, &address);
+        let server = serve(&dispatcher, &address, 8);
         Self { sender, dispatcher, server, image, podman }
     }
 
@@ -52,21 +57,21 @@ impl World {
     }
 
     /// Returns the folder of an agent whose script the dispatcher runs.
-    fn agent(&self, script: &str, more: &str) -> PathBuf {
+    pub(crate) fn agent(&self, script: &str, more: &str) -> PathBuf {
         agent(&self.sender, &self.image, script, more)
     }
 
     /// Starts a run in the background, and returns its id.
-    fn run(&self, agent: &PathBuf) -> String {
+    pub(crate) fn run(&self, agent: &PathBuf) -> String {
         let said = self.sender.errand(["run", "-d"]).arg(agent).run().ok().stdout();
         said.trim().to_owned()
     }
 
-    fn record(&self, run_id: &str) -> Value {
+    pub(crate) fn record(&self, run_id: &str) -> Value {
         record(&self.sender, run_id)
     }
 
-    fn wait(&self, run_id: &str, status: &str) -> Value {
+    pub(crate) fn wait(&self, run_id: &str, status: &str) -> Value {
         wait_until(&format!("the run is {status}"), LIMIT * 2, || {
             let record = self.record(run_id);
             let found = record["status"].as_str().unwrap_or_default().to_owned();
@@ -77,16 +82,18 @@ impl World {
         self.record(run_id)
     }
 
-    fn log(&self, run_id: &str) -> String {
+    pub(crate) fn log(&self, run_id: &str) -> String {
         let said = self.sender.errand(["logs", run_id]).run().ok();
         format!("{}{}", said.stdout(), said.stderr())
     }
 
     /// Lets the agent of the only live task end, which waits for a file in its workspace.
-    fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         let run = self.dispatcher.errand(["ps", "--json"]).run().ok();
         let tasks: Value = run.json();
-        let workspace = tasks[0]["attempts"][0]["workspace"]["path"].as_str().unwrap();
+        let workspace =
+            |task: &Value| task["attempts"][0]["workspace"]["path"].as_str().map(str::to_owned);
+        let workspace = tasks.as_array().unwrap().iter().find_map(workspace).unwrap();
         fs::write(format!("{workspace}/go"), "").unwrap();
     }
 
@@ -100,15 +107,15 @@ impl World {
     }
 
     /// Returns the states of the dispatcher's tasks.
-    fn tasks(&self) -> Vec<String> {
+    pub(crate) fn tasks(&self) -> Vec<String> {
         let tasks = self.server.get("/tasks").json()["tasks"].clone();
         let tasks = tasks.as_array().unwrap().clone();
         tasks.iter().map(|task| task["status"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-fn serve(sandbox: &Sandbox, address: &str) -> ErrandServer {
-    let words = ["dispatcher", "--listen", address];
+fn serve(sandbox: &Sandbox, address: &str, slots: u32) -> ErrandServer {
+    let words = ["dispatcher", "--listen", address, "--slots", &slots.to_string()];
     ErrandServer::of(sandbox.errand(words).limit(LIFETIME).spawn())
 }
 

@@ -329,26 +329,6 @@ fn the_next_attempt_is_served_the_recorded_answers() {
 }
 
 #[test]
-fn a_call_whose_helper_is_killed_is_made_again_and_charged_once() {
-    let (sandbox, provider) = (sandbox(), Receiver::start());
-    provider.react([Reaction::Silence, answer(completion())]);
-    let retry = "  retry_policy: { max_retries: 1, initial_delay: 0s }\n";
-    let agent = agent(&sandbox, &provider, retry, &[&chat("hi")]);
-    let started = sandbox.errand(["run", "-d"]).arg(agent).env("OPENAI_API_KEY", KEY).run().ok();
-    let id = started.stdout_line();
-    drop(provider.wait_for(1));
-    support::kill(&support::record(&sandbox, &id)["pid"]);
-    let waited = sandbox.errand(["wait", &id]).env("OPENAI_API_KEY", KEY).run().ok();
-    assert_eq!(waited.stdout_line(), "0");
-    assert_eq!(provider.received().len(), 2);
-    let events = events(&sandbox, &id);
-    assert_eq!(of_type(&events, "model.called").len(), 1);
-    let begun = of_type(&events, "step.started");
-    assert_eq!(begun[0]["key"], begun[1]["key"]);
-    assert_eq!(support::record(&sandbox, &id)["usage"]["input_tokens"], 1000);
-}
-
-#[test]
 fn bad_requests_and_answers_are_refused_or_passed_on_in_a_known_shape() {
     let (sandbox, provider) = (sandbox(), Receiver::start());
     let html = "<html>captive portal</html>";
@@ -396,8 +376,8 @@ fn a_strict_replay_of_a_command_is_served_its_answers_without_a_provider() {
     let (sandbox, provider) = (sandbox(), Receiver::start());
     provider.react([answer(completion()), answer(completion())]);
     let (id, printed) = run(&sandbox, &provider, &[], &[&chat("one"), &chat("two")]);
-    let replayed = sandbox.errand(["replay", &id, "--policy", "strict"]);
-    drop(replayed.env("OPENAI_API_KEY", KEY).run().ok());
+    // It needs no key: no call goes out.
+    drop(sandbox.errand(["replay", &id, "--policy", "strict"]).run().ok());
     assert_eq!(provider.received().len(), 2, "a replay calls no provider");
     let runs = sandbox.errand(["ps", "-aq"]).run().ok().stdout();
     let replay = runs.lines().find(|run| *run != id).unwrap();

@@ -14,6 +14,7 @@ fn rules_about_hosts_that_decide_nothing_are_named_in_the_log() {
     let sandbox = sandbox();
     apply(&sandbox, "hosts", "  egress: { allow: [example.com] }");
     let (_, record) = ran(&sandbox, &TestAgent::shell("true").spec("policies: [hosts]"), &[]);
+    assert_eq!(record["counters"]["policy_decisions"], 0, "it has nothing to say about the start");
     let log = sandbox.errand(["logs", "--system", record["run_id"].as_str().unwrap()]).run().ok();
     let said = format!("{}{}", log.stdout(), log.stderr());
     assert!(said.contains("(egress) of the policy hosts decide nothing in this run"), "{said}");
@@ -49,11 +50,11 @@ fn rules_of_the_agent_file_deny_a_call_before_it_is_made() {
     assert!(printed.contains("no mail outside"), "{printed}");
     let decided = decisions(&sandbox, &record);
     let verdicts: Vec<_> = decided.iter().map(|it| it["verdict"].as_str().unwrap()).collect();
-    // The trigger, and two calls.
-    assert_eq!(verdicts, ["allow", "allow", "deny"]);
-    assert_eq!(decided[2]["subject"], "send_mail");
-    assert_eq!(decided[2]["call"]["json"]["arguments"]["to"], "bob@elsewhere");
-    assert_eq!(record["counters"]["policy_decisions"], 3);
+    // Two calls: the rules say nothing about the start of the run.
+    assert_eq!(verdicts, ["allow", "deny"]);
+    assert_eq!(decided[1]["subject"], "send_mail");
+    assert_eq!(decided[1]["call"]["json"]["arguments"]["to"], "bob@elsewhere");
+    assert_eq!(record["counters"]["policy_decisions"], 2);
     let shown = sandbox.errand(["policy", "explain", record["run_id"].as_str().unwrap()]);
     let shown = shown.run().ok().stdout();
     assert!(shown.contains("deny") && shown.contains("no mail outside"), "{shown}");
@@ -104,8 +105,9 @@ fn a_shadow_only_records() {
     let (printed, record) = ran(&sandbox, &TestAgent::shell(SEND).spec("policies: [strict]"), &[]);
     assert!(printed.contains("ann@example.org=0\n"), "{printed}");
     let decided = decisions(&sandbox, &record);
+    assert_eq!(decided[0]["hook"], "before_tool");
     assert_eq!(
-        (&decided[1]["verdict"], &decided[1]["enforced"]),
+        (&decided[0]["verdict"], &decided[0]["enforced"]),
         (&"deny".into(), &"allow".into())
     );
 }
@@ -186,7 +188,7 @@ fn a_policy_is_tried_on_recorded_runs() {
     let shown = shown.stdout();
     assert!(shown.contains(record["run_id"].as_str().unwrap()), "{shown}");
     assert!(
-        shown.contains("1 run, 3 calls: 1 denied, 0 asked about, 0 changed, 2 allowed"),
+        shown.contains("1 run, 2 calls: 1 denied, 0 asked about, 0 changed, 1 allowed"),
         "{shown}"
     );
     let json = sandbox.errand(["policy", "test", "-f", "new.yaml", "--json"]).run().ok().json();
@@ -220,7 +222,7 @@ fn a_bad_policy_is_refused_when_it_is_applied() {
     );
     refused("{ external: { command: [a], timeout: 2m } }", "manifest_invalid", "within a minute");
     refused("{ external: { url: 'http://a:b@c/' } }", "manifest_invalid", "no user and password");
-    refused("{ external: { command: [a] }, hooks: [on_memory] }", "", "on_memory");
+    refused("{ external: { command: [a] }, hooks: [on_dream] }", "", "on_dream");
     refused("{ tools: { deny: [a] }, hooks: [after_tool] }", "manifest_invalid", "nothing that");
 }
 

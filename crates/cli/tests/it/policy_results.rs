@@ -22,7 +22,7 @@ except urllib.error.HTTPError as error:
 "#;
 
 /// Writes an agent with a tool server, whose rules are `policy`, that sends these requests.
-fn tool_agent(sandbox: &Sandbox, policy: &str, requests: &[&str]) {
+pub(crate) fn tool_agent(sandbox: &Sandbox, policy: &str, requests: &[&str]) {
     sandbox.write("agent/server.py", SERVER);
     sandbox.write("agent/client.py", CLIENT);
     let command = json!(["python3", "client.py"].iter().chain(requests).collect::<Vec<_>>());
@@ -38,13 +38,13 @@ fn tool_agent(sandbox: &Sandbox, policy: &str, requests: &[&str]) {
     );
 }
 
-fn ran(sandbox: &Sandbox) -> (String, String) {
+pub(crate) fn ran(sandbox: &Sandbox) -> (String, String) {
     let printed = sandbox.errand(["run", "agent"]).run().ok().stdout();
     let run_id = sandbox.errand(["ps", "-aq"]).run().ok().stdout();
     (printed, run_id.lines().next().unwrap().trim().to_owned())
 }
 
-fn made(sandbox: &Sandbox) -> usize {
+pub(crate) fn made(sandbox: &Sandbox) -> usize {
     std::fs::read_to_string(sandbox.path("calls")).unwrap_or_default().lines().count()
 }
 

@@ -160,7 +160,12 @@ fn a_call_whose_helper_is_killed_is_made_again_only_if_that_is_safe() {
     assert_eq!(made, ["\"echo\"", "\"write\"", "\"write\""], "the third is the second request");
     let events = events(&sandbox, &id);
     let failed = of_type(&events, "step.failed");
-    assert_eq!(failed[0]["error"]["code"], "interrupted_effect");
+    let codes: Vec<&Value> = failed.iter().map(|step| &step["error"]["code"]).collect();
+    assert_eq!(codes, ["helper_died", "interrupted_effect"], "{failed:?}");
+    let called = of_type(&events, "tool.called");
+    assert_eq!(called.len(), 3, "the call that was cut off counts once: {called:?}");
+    assert_eq!((&called[1]["success"], &called[1]["name"]), (&json!(false), &json!("plain_write")));
+    assert_eq!(called[1]["arguments"], json!({"hang": true}));
     support::nobody_left(&sandbox);
 }
 
@@ -176,7 +181,11 @@ fn a_call_that_only_reads_is_made_again_after_its_helper_was_killed() {
     support::kill(&support::record(&sandbox, &id)["pid"]);
     assert_eq!(sandbox.errand(["wait", &id]).run().ok().stdout_line(), "0");
     assert_eq!(calls(&sandbox).len(), 2);
-    assert!(of_type(&events(&sandbox, &id), "step.failed").is_empty());
+    let events = events(&sandbox, &id);
+    let failed = of_type(&events, "step.failed");
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0]["error"]["code"], "helper_died");
+    assert_eq!(of_type(&events, "tool.called").len(), 2);
 }
 
 #[test]

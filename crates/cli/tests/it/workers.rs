@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
+use errand_container::{ContainerSettings, ContainerTarget, CredentialFiles, EngineAddress};
 use errand_engine::run_options::RunOptions;
 use errand_engine::submission::{CheckedSubmission, Submission};
 use errand_engine::submit;
@@ -42,6 +42,7 @@ impl Queue {
             folder: registry.root().join("containers"),
             registry: registry.root().to_owned(),
             program: env!("CARGO_BIN_EXE_errand").into(),
+            credentials: CredentialFiles::default(),
         });
         let pods = KubernetesTarget::new(KubernetesSettings {
             cluster: ClusterAddress::default(),

@@ -96,6 +96,36 @@ async fn a_user_other_than_root_may_use_the_folder_of_its_attempt() {
 }
 
 #[tokio::test]
+async fn a_container_has_few_rights_and_those_that_its_agent_file_names() {
+    let Some(world) = World::new() else { return };
+    let script = "sed -n 's/^CapEff:\\t//p; s/^NoNewPrivs:\\t//p' /proc/self/status; \
+                  touch /in-image && echo image; touch /tmp/scratch && echo scratch; echo kept > made && cat made";
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    for (capabilities, read_only_root, expect) in [
+        (None, false, "00000000000000eb\n1\nimage\nscratch\nkept\n"),
+        (names(&[]), false, "0000000000000000\n1\nscratch\nkept\n"),
+        (names(&["NET_BIND_SERVICE"]), true, "0000000000000400\n1\nscratch\nkept\n"),
+    ] {
+        let attempt = TestAttempt::default();
+        let mut spec = shell(&attempt, script);
+        spec.place =
+            TargetKind::Container(ContainerPlace { capabilities, read_only_root, ..place() });
+        let live = started(&world, &attempt, &spec).await;
+        let exit = exit(live.as_ref()).await;
+        let printed = String::from_utf8_lossy(exit.stdout.in_memory()).into_owned();
+        assert_eq!(printed, expect, "{exit:?}");
+    }
+    let attempt = TestAttempt::default();
+    let script = "i=0; while [ $i -lt 64 ]; do sleep 10 & i=$((i+1)); done; echo many";
+    let mut spec = shell(&attempt, script);
+    spec.pids = Some(32);
+    let live = started(&world, &attempt, &spec).await;
+    let exit = exit(live.as_ref()).await;
+    assert_ne!(exit.code, Some(0), "{exit:?}");
+    assert!(!String::from_utf8_lossy(exit.stdout.in_memory()).contains("many"), "{exit:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_refused_and_leaves_nothing() {
     let Some(world) = World::new() else { return };
     let attempt = TestAttempt::default();

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod containers;
+mod credentials;
 mod seams;
 mod support;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use errand_agent::target::{LaunchSpec, Target};
 use errand_api::agent_file::{ContainerNetwork, ContainerPlace, TargetKind};
-use errand_container::{ContainerSettings, ContainerTarget, EngineAddress};
+use errand_container::{ContainerSettings, ContainerTarget, CredentialFiles, EngineAddress};
 use errand_testkit::conformance::{Program, TestAttempt};
 use errand_testkit::podman::{IMAGE, Podman};
 use tempfile::TempDir;
@@ -22,22 +22,28 @@ impl World {
     pub(crate) fn new() -> Option<Self> {
         let podman = Podman::shared()?;
         let folder = tempfile::tempdir().unwrap();
-        let target = target(&folder, podman.address());
+        let target = target(&folder, podman.address(), CredentialFiles::default());
         Some(Self { podman, folder, target })
     }
 
     /// Returns the target of another process of the same registry, which uses another engine.
     pub(crate) fn with_engine(&self, address: &str) -> Arc<dyn Target> {
-        target(&self.folder, address.to_owned())
+        target(&self.folder, address.to_owned(), CredentialFiles::default())
     }
 }
 
-fn target(folder: &TempDir, engine: String) -> Arc<dyn Target> {
+/// Returns the target of a registry in `folder`.
+pub(crate) fn target(
+    folder: &TempDir,
+    engine: String,
+    credentials: CredentialFiles,
+) -> Arc<dyn Target> {
     let settings = ContainerSettings {
         engine: EngineAddress { named: Some(engine), ..EngineAddress::default() },
         folder: folder.path().join("containers"),
         registry: folder.path().to_owned(),
         program: std::env::current_exe().unwrap(),
+        credentials,
     };
     Arc::new(ContainerTarget::new(settings))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::agent_api::{
-    AnsweredTool, Backend, CalledTool, StepCall, ToolCallBegun, ToolCallEnd, ToolCallResult,
-    ToolCallStart,
+    AnsweredTool, Backend, CalledTool, RefusedCall, RefusedTarget, StepCall, ToolCallBegun,
+    ToolCallEnd, ToolCallResult, ToolCallStart,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -103,6 +103,7 @@ async fn carry_out(
     let called = request.tool.called();
     let Some(server) = gateway.server(&called.server) else {
         let message = format!("the tool server {} is not configured any more", called.server);
+        note_refusal(door, Some(&called.offered), ErrorCode::ToolCallFailed, &message).await;
         return (Ending::Repeatable, failed_tool(&message));
     };
     let (effect, is_repeatable) = request.tool.effect(&server.order);
@@ -127,6 +128,7 @@ async fn carry_out(
         Ok(ToolCallBegun::Recorded(output)) => return (Ending::Final, recorded(output)),
         Ok(ToolCallBegun::Failed(failure)) => return of_failure(&failure),
         Err(refusal) => {
+            note_refusal(door, Some(&called.offered), refusal.code, &refusal.message).await;
             return (Ending::Repeatable, failed_tool(&refused(&refusal.message)));
         }
     };
@@ -144,7 +146,21 @@ async fn carry_out(
     if let Some(effect) = effect {
         event.insert("side_effect".to_owned(), json!(effect));
     }
+    if !server.order.labels.is_empty() {
+        event.insert("labels".to_owned(), json!(server.order.labels));
+    }
     end(backend, (key, reservation_id, called), event, (began.elapsed(), answer)).await
+}
+
+/// Notes that a call was refused before it was a step.
+pub(crate) async fn note_refusal(
+    door: &DoorContext,
+    name: Option<&str>,
+    code: ErrorCode,
+    message: &str,
+) {
+    let target = RefusedTarget::Tool { name: name.map(str::to_owned) };
+    door.backend().note_refusal(RefusedCall { target, code, message: message.to_owned() }).await;
 }
 
 /// Records the end of a call, and returns its result once it is durable.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use errand_api::error_code::ErrorCode;
 use errand_wire::mcp::{
     McpEra, McpErrorCode, McpHeaders, McpMessage, McpRequest, error_response, result_response,
 };
@@ -159,7 +160,9 @@ async fn called(door: &Arc<DoorContext>, gateway: &Arc<ToolGateway>, body: &[u8]
     };
     let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
     let Some(tool) = all.find(name).cloned() else {
-        return failed_tool(&format!("there is no tool {name:?}"));
+        let message = format!("there is no tool {name:?}");
+        call::note_refusal(door, Some(name), ErrorCode::ToolCallFailed, &message).await;
+        return failed_tool(&message);
     };
     let arguments = match params.remove("arguments") {
         None | Some(Value::Null) => json!({}),

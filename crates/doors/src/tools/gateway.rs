@@ -5,7 +5,7 @@ use std::sync::Arc;
 use errand_agent::agent_api::{Backend, Refusal, StepCall, StepCallResult};
 use errand_agent::model_door::ModelDoorError;
 use errand_agent::redact::Redactor;
-use errand_agent::tool_door::ToolDoorOrder;
+use errand_agent::tool_door::{LIST_STEP, ToolDoorOrder};
 use errand_api::error_code::ErrorCode;
 use errand_model::Payload;
 use errand_model::failure::Failure;
@@ -19,8 +19,6 @@ use super::server::{ServerDown, ToolServer};
 use super::stderr::ServerLog;
 use crate::context::ProviderClient;
 
-/// Key of the step that keeps the list of tools.
-const LIST_KEY: &str = "mcp/tools";
 /// Kind of that step.
 const LIST_KIND: &str = "tools";
 
@@ -32,6 +30,7 @@ pub(crate) struct ToolGateway {
     listed: OnceCell<OfferedTools>,
     starts_early: bool,
     failed: watch::Sender<Option<Failure>>,
+    listed_early: watch::Sender<bool>,
     notes: ServerLog,
 }
 
@@ -51,7 +50,7 @@ impl ToolGateway {
         redactor: &Redactor,
         client: &ProviderClient,
     ) -> Result<Self, ModelDoorError> {
-        let ToolDoorOrder { servers, log, failed, starts_early, .. } = order;
+        let ToolDoorOrder { servers, log, failed, listed, starts_early, .. } = order;
         let logged = |name: &str| ServerLog::new(name, Arc::clone(&log), redactor.clone());
         let notes = logged("gateway");
         let servers = servers.into_iter().map(|server| {
@@ -64,6 +63,7 @@ impl ToolGateway {
             listed: OnceCell::new(),
             starts_early,
             failed,
+            listed_early: listed,
             notes,
         })
     }
@@ -74,6 +74,7 @@ impl ToolGateway {
             // The failure is noted, and the next request has the refusal.
             drop(self.tools(backend).await);
         }
+        self.listed_early.send_replace(true);
     }
 
     /// Returns the tools of the run: the recorded ones, or those that the servers list now.
@@ -101,7 +102,7 @@ impl ToolGateway {
     }
 
     async fn list(&self, backend: &dyn Backend) -> Result<OfferedTools, ToolsUnknown> {
-        let recorded = backend.recorded_step(LIST_KEY).await.map_err(ToolsUnknown::Refused)?;
+        let recorded = backend.recorded_step(LIST_STEP).await.map_err(ToolsUnknown::Refused)?;
         if let Some(recorded) = recorded {
             return read(recorded).map_err(ToolsUnknown::Refused);
         }
@@ -117,6 +118,10 @@ impl ToolGateway {
         for name in left_out {
             self.notes.note(&format!("the name {name} is too long for models: it is left out"));
         }
+        let called: Vec<_> = all.tools.iter().map(OfferedTool::called).collect();
+        for note in backend.check_tool_rules(&called).map_err(ToolsUnknown::Failed)? {
+            self.notes.note(&note);
+        }
         record(backend, &all).await.map_err(ToolsUnknown::Refused)?;
         Ok(all)
     }
@@ -125,12 +130,15 @@ impl ToolGateway {
 async fn record(backend: &dyn Backend, all: &OfferedTools) -> Result<(), Refusal> {
     let step = StepCall {
         kind: Some(LIST_KIND.to_owned()),
-        detail: Some(format!("{} tools", all.tools.len())),
+        detail: Some(match all.tools.len() {
+            1 => "1 tool".to_owned(),
+            count => format!("{count} tools"),
+        }),
         ..StepCall::default()
     };
-    backend.begin_step(LIST_KEY, step).await?;
+    backend.begin_step(LIST_STEP, step).await?;
     let output = Some(Payload::Json(json!(all)));
-    backend.complete_step(LIST_KEY, StepCallResult { output, stderr: None }).await
+    backend.complete_step(LIST_STEP, StepCallResult { output, stderr: None }).await
 }
 
 fn read(recorded: Payload) -> Result<OfferedTools, Refusal> {
@@ -144,7 +152,11 @@ fn read(recorded: Payload) -> Result<OfferedTools, Refusal> {
 /// Returns the failure of an attempt whose tool server failed.
 pub(crate) fn failure(down: ServerDown) -> Failure {
     let ServerDown { server, reason, stderr_tail } = down;
-    let said = stderr_tail.as_ref().map(|tail| format!("; its last lines:\n{tail}"));
+    let said = stderr_tail.as_ref().map(|tail| {
+        // Messages are shown in a line.
+        let lines: Vec<&str> = tail.lines().collect();
+        format!("; its last lines: {}", lines.join(" | "))
+    });
     let message = format!("the tool server {server} failed: {reason}{}", said.unwrap_or_default());
     Failure::new(ErrorCode::ToolServerFailed, message)
 }

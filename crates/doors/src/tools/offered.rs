@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_agent::agent_api::CalledTool;
-use errand_agent::tool_door::ToolServerOrder;
+use errand_agent::tool_door::{self, ToolServerOrder};
 use errand_model::accounting::SideEffect;
 use errand_model::pattern;
 use errand_wire::mcp::ListedTool;
@@ -66,10 +66,9 @@ impl OfferedTool {
         self.definition["name"].as_str().unwrap_or_default()
     }
 
-    /// Name for the agent: model providers accept letters, digits, `_` and `-`.
+    /// Name for the agent.
     pub(crate) fn offered_name(&self) -> String {
-        let accepted = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-        format!("{}_{}", self.server, self.own_name()).chars().map(accepted).collect()
+        tool_door::offered_name(&self.server, self.own_name())
     }
 
     /// Definition with the agent's name for the tool.

@@ -8,7 +8,8 @@ use super::{Error, NO_LIMIT, asking, command, new_decision_id};
 use crate::{Engine, people};
 
 /// Decides an approval of a run, or of the run below a coordinator that asks for it. The decision
-/// is durable when this returns, and a run that waited without a process has its next attempt.
+/// is durable when this returns, and a run that waited without a process has its next attempt. A
+/// decision with an id of its own that counted before changes nothing.
 ///
 /// # Errors
 ///
@@ -21,6 +22,18 @@ pub async fn decide_approval(
     let asked = decide.approval_id.as_deref();
     let stored = asking(engine, run_id, QuestionKind::Approval, asked).await?;
     let run_id = stored.run.id.clone();
+    let known = asked.and_then(|id| stored.run.approvals.get(id)?.verdict.as_ref());
+    let counted =
+        known.filter(|it| it.decision_id.is_some() && it.decision_id == decide.decision_id);
+    if let (Some(verdict), Some(id)) = (counted, asked) {
+        return Ok(Decided {
+            run_id: run_id.to_string(),
+            approval_id: id.to_owned(),
+            decision: verdict.decision,
+            decided_by: verdict.decided_by.clone(),
+            comment: verdict.comment.clone(),
+        });
+    }
     let approval_id = stored.run.open_approval(asked)?.request.approval_id.clone();
     stored.run.decide(&decide.clone().into(), engine.now())?;
     if let Some(comment) = &decide.comment {
@@ -28,7 +41,7 @@ pub async fn decide_approval(
     }
     // From here on it is this approval that is meant, whatever the run asks meanwhile.
     decide.approval_id = Some(approval_id.clone());
-    let decision_id = new_decision_id()?;
+    let decision_id = decide.decision_id.take().map_or_else(new_decision_id, Ok)?;
     decide.decision_id = Some(decision_id.clone());
     let decided = Decided {
         run_id: run_id.to_string(),

@@ -17,6 +17,8 @@ pub struct AnswerDraft {
     pub answer: Value,
     /// Name of the person.
     pub by: String,
+    /// Id of the answer, if its author chose one: an answer that counted before changes nothing.
+    pub decision_id: Option<String>,
 }
 
 /// Answers a question of a run, or of the run below a coordinator that asks it. The answer is
@@ -33,9 +35,12 @@ pub async fn provide_input(
     let asked = answer.input_id.as_deref();
     let stored = asking(engine, run_id, QuestionKind::Input, asked).await?;
     let run_id = stored.run.id.clone();
+    if let Some(provided) = provided_before(&stored.run, &answer) {
+        return Ok(provided);
+    }
     let inquiry = stored.run.open_input(asked)?;
     let input_id = inquiry.request.input_id.clone();
-    let decision_id = new_decision_id()?;
+    let decision_id = answer.decision_id.clone().map_or_else(new_decision_id, Ok)?;
     let mut provide = ProvideInput {
         // From here on it is this question that is meant, whatever the run asks meanwhile.
         input_id: input_id.clone(),
@@ -54,6 +59,18 @@ pub async fn provide_input(
     };
     command(engine, stored, &provide.into(), NO_LIMIT, is_answered).await?;
     Ok(Provided { run_id: run_id.to_string(), input_id, answered_by: answer.by })
+}
+
+/// Returns an answer that counted before, under the same id.
+fn provided_before(run: &Run, answer: &AnswerDraft) -> Option<Provided> {
+    let (input_id, wanted) = (answer.input_id.as_ref()?, answer.decision_id.as_ref()?);
+    match run.inputs.get(input_id)?.reply.as_ref()? {
+        Reply::Provided { by, decision_id: Some(id), .. } if id == wanted => {
+            let (run_id, input_id) = (run.id.to_string(), input_id.clone());
+            Some(Provided { run_id, input_id, answered_by: by.clone() })
+        }
+        Reply::Provided { .. } | Reply::Expired { .. } => None,
+    }
 }
 
 /// Refuses an answer that does not satisfy the question's schema.

@@ -105,7 +105,9 @@ async fn with_secrets(
     }
     // Where another process makes the attempt, only that one knows.
     if run.spec.placement.is_none() {
-        let parcel = equipment::open(engine, run)?;
+        let mut parcel = equipment::open(engine, run)?;
+        let (around, replay) = (engine.surroundings(), run.spec.replay.as_ref());
+        environment::spare_gateway_secrets(around, &mut parcel.agent, replay);
         let names = environment::lacking(engine.surroundings(), &parcel.agent);
         if !names.is_empty() {
             return Err(AskProblem::AwaitsSecrets { run_id: run.id.clone(), names }.into());

@@ -63,6 +63,8 @@ pub fn equipped(
         }
         let mut parcel = asked.parcel.as_ref().clone();
         equipment::equip(engine, &mut parcel.agent, &found.pins)?;
+        let replay = asked.lineage.replay.as_ref();
+        environment::spare_gateway_secrets(engine.surroundings(), &mut parcel.agent, replay);
         check_secrets(engine, asked, &parcel.agent)?;
         Ok(submission.equipped_with(Arc::new(parcel), found.pins))
     })

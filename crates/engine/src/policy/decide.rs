@@ -1,19 +1,23 @@
 //! The policies of a run, and their decision about one call.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use errand_api::agent_file::PolicyRules;
 use errand_api::catalog::{CatalogSpec, PolicyDefinition};
 use errand_model::Payload;
 use errand_model::catalog::{CatalogKind, CatalogPin};
 use errand_model::event::PolicyDecided;
-use errand_policy::{Policy, PolicyCall, PolicyDecision, PolicyHook, PolicyVerdict};
+use errand_policy::{IdleToolRule, Policy, PolicyCall, PolicyDecision, PolicyHook, PolicyVerdict};
 use serde_json::Value;
 
 use super::error::OWN_RULES;
 use super::external::ExternalPolicies;
 use super::{Error, PolicyDenied, PolicyInvalid};
 use crate::{Engine, catalog};
+
+/// Check of a payload that a policy puts in the place of another one.
+pub(crate) type PayloadCheck<'a> = &'a (dyn Fn(&Value) -> Result<(), String> + Send + Sync);
 
 /// Policies of a run, in the order in which they decide.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(crate) struct DecidedCall {
     pub(crate) policy: String,
     /// Entries of the journal: what each policy said.
     pub(crate) entries: Vec<PolicyDecided>,
+    /// Entry of the policy whose change is enforced.
+    changed_by: Option<usize>,
 }
 
 impl DecidedCall {
@@ -91,6 +97,29 @@ impl RunPolicies {
         self.policies.iter().filter(|policy| !policy.is_shadow())
     }
 
+    /// Returns true if a rule that is enforced names a tool, without a pattern.
+    pub(crate) fn name_tools(&self) -> bool {
+        self.enforced().any(Policy::names_tools)
+    }
+
+    /// Returns the rules about tools that are about none of these names, with their policies.
+    pub(crate) fn idle_tool_rules(&self, names: &[String]) -> Vec<(&Policy, IdleToolRule)> {
+        let of =
+            |policy| Policy::idle_tool_rules(policy, names).into_iter().map(move |it| (policy, it));
+        self.policies.iter().flat_map(of).collect()
+    }
+
+    /// Returns true if one of them looks into requests to models.
+    pub(crate) fn see_requests(&self) -> bool {
+        self.policies.iter().any(Policy::sees_requests)
+    }
+
+    /// Returns the shortest time after which an agent that waits for a person is ended until the
+    /// decision, if a policy says one.
+    pub(crate) fn park_after(&self) -> Option<Duration> {
+        self.enforced().filter_map(Policy::park_after).min()
+    }
+
     /// Returns true if a tool of these names is denied whatever its arguments are.
     pub(crate) fn denies_tool(&self, names: &[&str]) -> bool {
         self.enforced().any(|policy| policy.denies_tool(names))
@@ -100,7 +129,7 @@ impl RunPolicies {
     pub(crate) async fn decide(&self, mut call: PolicyCall) -> DecidedCall {
         let mut entries = Vec::new();
         let mut enforced = PolicyDecision::ALLOWED;
-        let mut by = String::new();
+        let (mut by, mut changed_by) = (String::new(), None);
         for policy in self.policies.iter().filter(|policy| policy.decides_at(call.hook)) {
             let decided = self.external.decide(policy, &call).await;
             entries.push(entry(policy, &call, &decided));
@@ -109,17 +138,43 @@ impl RunPolicies {
             }
             if let (Some(member), Some(changed)) = (call.hook.replaces(), &decided.modified) {
                 call.input["call"][member] = changed.clone();
+                changed_by = Some(entries.len() - 1);
             }
             if decided.verdict > enforced.verdict {
                 by = policy.title();
             }
             enforced = enforced.combine(decided);
         }
-        DecidedCall { decision: enforced, policy: by, entries }
+        DecidedCall { decision: enforced, policy: by, entries, changed_by }
     }
 }
 
 impl DecidedCall {
+    /// Checks the payload that is to take the place of that of `call`. One that cannot be used denies,
+    /// and one that is equal changes nothing.
+    pub(crate) fn check_change(
+        &mut self,
+        hook: PolicyHook,
+        call: &Value,
+        check: Option<PayloadCheck<'_>>,
+    ) {
+        let Some(changed) = &self.decision.modified else { return };
+        if hook.replaces().and_then(|member| call.get(member)) == Some(changed) {
+            self.decision.modified = None;
+            return;
+        }
+        let Some(Err(reason)) = check.map(|check| check(changed)) else { return };
+        if let Some(entry) = self.changed_by.and_then(|place| self.entries.get_mut(place)) {
+            PolicyVerdict::Deny.as_str().clone_into(&mut entry.enforced);
+            entry.labels.clear();
+            entry.reason = Some(reason.clone());
+            self.policy.clone_from(&entry.policy);
+        }
+        if self.decision.verdict != PolicyVerdict::Deny {
+            self.decision = PolicyDecision::of(PolicyVerdict::Deny, reason);
+        }
+    }
+
     /// Adds the call to the entries of the journal, as it was before any change.
     pub(crate) fn note_call(&mut self, call: &Payload) {
         for entry in &mut self.entries {
@@ -162,5 +217,11 @@ fn entry(policy: &Policy, call: &PolicyCall, decided: &PolicyDecision) -> Policy
         by: None,
         subject: call.names.first().cloned(),
         call: None,
+        obligations: decided.obligations.given.clone(),
+        labels: if enforced == PolicyVerdict::Deny.as_str() || policy.is_shadow() {
+            Vec::new()
+        } else {
+            decided.obligations.labels.clone()
+        },
     }
 }

@@ -8,7 +8,7 @@ use crate::schema::SchemaProblem;
 use crate::{catalog, payload};
 
 /// Name of the rules of an agent file.
-pub(super) const OWN_RULES: &str = "agent-file";
+pub(super) const OWN_RULES: &str = errand_policy::Policy::OF_AGENT_FILE;
 
 operation_error! {
     /// Error: a policy denies, or cannot decide.

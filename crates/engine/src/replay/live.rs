@@ -83,6 +83,8 @@ fn decided(calls: &[Call], allowed_by: Option<String>) -> PolicyDecided {
         by: allowed_by.filter(|_| !is_clean),
         subject: None,
         call: None,
+        obligations: Vec::new(),
+        labels: Vec::new(),
     }
 }
 

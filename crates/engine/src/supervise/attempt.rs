@@ -23,7 +23,7 @@ use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, Watched, watch};
 use super::starting::{self, Started};
-use super::{SupervisorChannels, blame, deadline, session, start, task_end};
+use super::{SupervisorChannels, blame, deadline, session, start, task_end, task_news};
 use crate::error::{NotAdopted, RunEnding};
 use crate::handover;
 use crate::journal::Journal;
@@ -107,6 +107,8 @@ pub(super) async fn adopt(
     let mut prepared = prepare_adoption(engine, &run, parcel)?;
     let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
     let replayed = Replayed::of(engine, journal, &backend, &prepared.parcel.agent.replay).await?;
+    // Before the door opens: the agent may make the same calls again at once.
+    backend.end_cut_calls().await?;
     let door = prepared.door.take();
     let agent = PreparedAgent { prepared: &prepared, backend, replayed, door };
     match begun(engine, journal, channels, agent).await {
@@ -149,6 +151,14 @@ struct PreparedAgent<'a> {
     door: Option<Box<dyn ModelDoor>>,
 }
 
+/// Returns the backend that the agent talks to.
+fn served(backend: &Arc<AttemptBackend>, replayed: Option<&Arc<Replayed>>) -> Arc<dyn Backend> {
+    match replayed {
+        Some(replayed) => Arc::clone(replayed) as _,
+        None => Arc::clone(backend) as _,
+    }
+}
+
 /// Starts or adopts the agent, and supervises it to the end of its attempt.
 async fn begun(
     engine: &Engine,
@@ -156,13 +166,11 @@ async fn begun(
     channels: &mut SupervisorChannels,
     PreparedAgent { prepared, backend, replayed, door }: PreparedAgent<'_>,
 ) -> Result<(), NotBegun> {
-    let served: Arc<dyn Backend> = match &replayed {
-        Some(replayed) => Arc::clone(replayed) as _,
-        None => Arc::clone(&backend) as _,
-    };
+    let served = served(&backend, replayed.as_ref());
     let mut tasks = JoinSet::new();
     serve(Arc::clone(&served), prepared, &mut tasks).map_err(NotBegun::Unserved)?;
     let door = door.map(|door| ServedDoor::begin(door, Arc::clone(&served)));
+    tools_listed(engine, journal, channels, prepared, (door.as_ref(), &backend)).await?;
     let output = output(engine, journal, channels, prepared);
     // A process that lost the run meanwhile starts nothing.
     journal.check().map_err(Error::from)?;
@@ -196,14 +204,16 @@ async fn begun(
         close(door, prepared, channels).await;
     }
     tasks.shutdown().await;
-    if !prepared.files.keeps_socket() {
-        drop(std::fs::remove_file(&prepared.files.socket));
-    }
+    prepared.files.remove_socket();
     let after = match watched? {
         Watched::Ended(ended, stopped_for) => {
             backend.finish_output().await;
+            backend.finish_refusals().await;
             let ended = (*ended, stopped_for);
             let reported = live.task_report();
+            if let Some(report) = &reported {
+                task_news::asked(journal, (number, engine.now()), &report.questions)?;
+            }
             let after =
                 end(engine, journal, prepared, (&backend, replayed), (ended, reported)).await;
             if after.is_ok() {
@@ -227,9 +237,23 @@ async fn begun(
     Ok(after?)
 }
 
+/// Waits until the tools are listed, if rules name tools.
+async fn tools_listed(
+    engine: &Engine,
+    journal: &Journal,
+    channels: &mut SupervisorChannels,
+    prepared: &Prepared,
+    listing: (Option<&ServedDoor>, &AttemptBackend),
+) -> Result<(), NotBegun> {
+    match starting::tools_listed(engine, journal, channels, prepared, listing).await? {
+        Some(why) => Err(NotBegun::Stopped(why)),
+        None => Ok(()),
+    }
+}
+
 /// Closes the door to the model providers, and notes if no call came through it.
 async fn close(door: ServedDoor, prepared: &Prepared, channels: &SupervisorChannels) {
-    let report = door.close().await;
+    let report = door.close(channels.control.clone()).await;
     if let Some(note) = door::unused_note(&prepared.parcel.agent, report) {
         prepared.log.system(&note);
         channels.note(&note);

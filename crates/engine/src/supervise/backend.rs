@@ -12,10 +12,12 @@ mod payloads;
 mod people;
 mod policy;
 mod refusal;
+mod refused_calls;
 mod session;
 mod steer;
 mod time;
 mod tool_calls;
+mod tool_rules;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -43,6 +45,7 @@ use errand_model::{Digest, Payload, brief_key};
 use serde_json::Value;
 use tokio::sync::{Notify, OnceCell, broadcast, watch};
 
+use budget::ReservedBy;
 pub(in crate::supervise) use people::approval_answer;
 pub(in crate::supervise) use refusal::refusal;
 
@@ -85,6 +88,8 @@ pub(super) struct AttemptBackend {
     prices: OnceCell<PriceTable>,
     /// Policies about its calls.
     policies: policy::CallPolicies,
+    /// Calls that the gateways refused.
+    refused: Mutex<refused_calls::RefusedCalls>,
     /// Reservations of calls under way against the run's own limits.
     book: Mutex<Book>,
     /// Effects on the agent that are not carried out yet.
@@ -140,6 +145,7 @@ impl AttemptBackend {
             mailbox: tokio::sync::Mutex::new(mailbox),
             prices: OnceCell::new(),
             policies: policy::CallPolicies::of(&prepared.parcel.agent),
+            refused: Mutex::default(),
             book: Mutex::new(book),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
@@ -396,7 +402,8 @@ impl Backend for AttemptBackend {
     }
 
     async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
-        self.reserve_for(call, None).await
+        let id = budget::reservation_id(ReservedBy::Agent)?;
+        self.reserve_for(call, None, id).await
     }
 
     async fn release(&self, reservation_id: &str) -> Result<(), Refusal> {

@@ -8,7 +8,7 @@ use errand_agent::target::{BusRoute, DispatchOrder, DispatcherRoute};
 use errand_api::agent_file::{Agent, TargetKind};
 use errand_api::catalog::{CatalogSpec, DispatchMode, DispatcherDefinition, TargetWord};
 use errand_api::gateway::task::{
-    RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources, TaskRetry,
+    RuntimeKind, RuntimeTarget, TaskPort, TaskRequest, TaskResources, TaskRetry, TaskTimeouts,
 };
 use errand_model::catalog::CatalogKind;
 use errand_model::error_code::{CodeClass, EndedBy};
@@ -48,6 +48,9 @@ pub(super) fn order(
     }
     if admit::is_strict(run) {
         return Err(AgentUnsupported { what: "a strict replay at a dispatcher".to_owned() }.into());
+    }
+    if !run.spec.budgets.is_unlimited() {
+        return Err(AgentUnsupported { what: "a budget at a dispatcher".to_owned() }.into());
     }
     let (candidates, unfit) = candidates(engine, run, values.agent)?;
     let task = task(run, values)?;
@@ -140,6 +143,7 @@ fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
         resources: TaskResources {
             cpu: resources.cpu_millis.map(|millis| format!("{millis}m")),
             memory: resources.memory_bytes.map(|bytes| format!("{}Ki", bytes.div_ceil(1_024))),
+            pids: resources.pids,
         },
         env,
         secret_env: secret_variables(run, secrets, equipment)?,
@@ -154,6 +158,7 @@ fn task(run: &Run, values: TaskValues<'_>) -> Result<TaskRequest, Error> {
             u32::try_from(seconds).unwrap_or(u32::MAX).min(LONGEST_TIMEOUT_SECONDS)
         }),
         retry_policy: retry(&agent.retry_policy),
+        timeouts: timeouts(run),
         force: false,
     })
 }
@@ -168,6 +173,15 @@ fn retry(policy: &RetryPolicy) -> Option<TaskRetry> {
         max_delay: text(policy.max_delay),
         retry_on: policy.retry_on.clone(),
     })
+}
+
+/// Returns the time limits of a task's questions and steps.
+fn timeouts(run: &Run) -> Option<TaskTimeouts> {
+    let text = |limit: Duration| format!("{}ms", limit.as_millis());
+    let limits = run.spec.timeouts;
+    let timeouts =
+        TaskTimeouts { approval: limits.approval.map(text), step: limits.step.map(text) };
+    (timeouts != TaskTimeouts::default()).then_some(timeouts)
 }
 
 /// Longest time limit of a task.

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use errand_agent::agent_api::Backend;
 use errand_agent::log;
 use errand_agent::model_door::{
-    ModelDoor, ModelDoorOrder, ModelDoorReport, ModelProvider, ModelRouting, RoutedCalls,
-    RoutedModel,
+    ModelDoor, ModelDoorError, ModelDoorOrder, ModelDoorReport, ModelProvider, ModelRouting,
+    RoutedCalls, RoutedModel, Shutdown,
 };
 use errand_agent::parcel::Parcel;
 use errand_agent::redact::Redactor;
-use errand_agent::secret::FoundSecret;
-use errand_api::agent_file::{Agent, ProviderName, Providers, TargetKind};
+use errand_agent::secret::{FoundSecret, SecretValue};
+use errand_api::agent_file::{
+    Agent, EgressPattern, PolicyRule, ProviderName, Providers, TargetKind,
+};
 use errand_api::catalog::{CatalogSpec, FallbackCause, RouteTarget};
 use errand_model::catalog::CatalogKind;
 use errand_model::failure::Failure;
@@ -22,7 +24,9 @@ use errand_model::run::Run;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::signals::ControlState;
 use super::tools;
+use crate::admit::is_strict;
 use crate::error::AgentUnsupported;
 use crate::{Engine, EngineContext, Error, catalog};
 
@@ -51,6 +55,8 @@ pub(super) fn opened(
 ) -> Result<Option<Box<dyn ModelDoor>>, Error> {
     let (around, agent) = (engine.surroundings(), &parcel.agent);
     let DoorPlaces { socket, workspace, log } = places;
+    let replayed = if is_strict(run) { unused_keys(agent, secrets)? } else { Vec::new() };
+    let keys = [secrets, &replayed].concat();
     let tools = tools::order(engine, run, (parcel, secrets), workspace, log)?;
     let has_proxy = has_proxy(agent);
     if agent.providers.is_empty() && tools.is_none() && !has_proxy {
@@ -61,7 +67,7 @@ pub(super) fn opened(
     };
     let order = ModelDoorOrder {
         token: token.to_owned(),
-        providers: providers(around, &agent.providers, secrets),
+        providers: providers(around, &agent.providers, &keys),
         ignored: agent.replay.ignore.clone(),
         sampling: agent.observability.sampling,
         route: routing(engine, run, agent, secrets)?,
@@ -80,6 +86,21 @@ pub(super) fn variables(
     let variables = door.map(ModelDoor::variables).unwrap_or_default();
     variables.into_iter().map(|(name, value)| (name, value.into()))
 }
+
+/// Returns values in the place of keys that a strict replay lacks: it calls no provider.
+fn unused_keys(agent: &Agent, secrets: &[FoundSecret]) -> Result<Vec<FoundSecret>, Error> {
+    let lacks = |name: &&String| !secrets.iter().any(|found| found.name == **name);
+    let lacking = agent.providers.iter().map(|(_, provider)| &provider.key).filter(lacks);
+    let unused = lacking.map(|name| {
+        let value = SecretValue::new(UNUSED_KEY.to_vec());
+        let value = value.map_err(|_| ModelDoorError::Key { name: name.clone() })?;
+        Ok(FoundSecret { name: name.clone(), value })
+    });
+    unused.collect()
+}
+
+/// Key of a provider that no call reaches.
+const UNUSED_KEY: &[u8] = b"no-call-of-a-replay-goes-out";
 
 /// Returns the providers with their keys and addresses. Missing keys were reported before.
 fn providers(
@@ -154,18 +175,33 @@ fn address(around: &EngineContext, name: ProviderName) -> String {
 pub(super) struct ServedDoor {
     task: JoinSet<ModelDoorReport>,
     close: oneshot::Sender<()>,
+    hurry: oneshot::Sender<()>,
     failure: Option<watch::Receiver<Option<Failure>>>,
+    listed: Option<watch::Receiver<bool>>,
 }
 
 impl ServedDoor {
     /// Serves a door with the backend of its attempt.
     pub(super) fn begin(door: Box<dyn ModelDoor>, backend: Arc<dyn Backend>) -> Self {
         let (close, closing) = oneshot::channel();
+        let (hurry, hurrying) = oneshot::channel::<()>();
         let mut task = JoinSet::new();
-        let failure = door.failure();
+        let (failure, listed) = (door.failure(), door.tools_listed());
         // A supervisor that is gone closes the door too.
-        task.spawn(door.serve(backend, Box::pin(async { drop(closing.await) })));
-        Self { task, close, failure }
+        let shutdown = Shutdown {
+            closed: Box::pin(async { drop(closing.await) }),
+            hurried: Box::pin(async { drop(hurrying.await) }),
+        };
+        task.spawn(door.serve(backend, shutdown));
+        Self { task, close, hurry, failure, listed }
+    }
+
+    /// Waits until the tools of the attempt are listed. Returns the failure for which it has to end.
+    pub(super) async fn tools_listed(&self) -> Option<Failure> {
+        let mut listed = self.listed.clone()?;
+        // A door that was closed lists nothing.
+        drop(listed.wait_for(|is_listed| *is_listed).await);
+        self.failure.as_ref()?.borrow().clone()
     }
 
     /// Waits until the attempt has to end because of the door: a tool server failed.
@@ -180,11 +216,22 @@ impl ServedDoor {
         }
     }
 
-    /// Closes the door, and waits until the calls under way are recorded.
-    pub(super) async fn close(self) -> ModelDoorReport {
-        let Self { mut task, close, .. } = self;
+    /// Closes the door, and waits until the calls under way are recorded. Their answers are waited for,
+    /// until a second signal says that they are not.
+    pub(super) async fn close(self, mut control: watch::Receiver<ControlState>) -> ModelDoorReport {
+        let Self { mut task, close, hurry, .. } = self;
         drop(close);
-        task.join_next().await.and_then(Result::ok).unwrap_or_default()
+        let is_hurried = |control: &ControlState| control.interrupts > 1 || control.drains > 1;
+        let hurried = async move { control.wait_for(is_hurried).await.is_ok() };
+        let ended = tokio::select! {
+            ended = task.join_next() => ended,
+            // Without a sender no further signal comes.
+            true = hurried => {
+                drop(hurry);
+                task.join_next().await
+            }
+        };
+        ended.and_then(Result::ok).unwrap_or_default()
     }
 }
 
@@ -233,7 +280,7 @@ pub(super) fn idle_egress_note(
     agent: &Agent,
 ) -> Result<Option<String>, Error> {
     if has_proxy(agent) {
-        return Ok(None);
+        return Ok(loopback_note(agent));
     }
     let pins = &run.spec.catalog;
     let mut idle = Vec::new();
@@ -251,4 +298,25 @@ pub(super) fn idle_egress_note(
         idle.join(", ")
     );
     Ok((!idle.is_empty()).then_some(note))
+}
+
+/// Returns what to say about rules that open addresses of this machine: programs leave such addresses
+/// out of a proxy.
+fn loopback_note(agent: &Agent) -> Option<String> {
+    let lists = agent.policy.as_ref()?.egress.as_ref()?;
+    let all = lists.allow.iter().flatten().chain(&lists.ask).chain(&lists.deny);
+    let is_own = |rule: &&PolicyRule| {
+        let pattern = EgressPattern::parse(&rule.name).ok();
+        pattern.is_some_and(|it| {
+            it.host == "localhost" || it.address().is_some_and(|address| address.is_loopback())
+        })
+    };
+    let names: Vec<&str> = all.filter(is_own).map(|rule| rule.name.as_str()).collect();
+    let note = format!(
+        "the rules about hosts (egress) {} are about this machine, and most programs reach such names \
+         without a proxy (NO_PROXY), inside of their sandbox: these rules decide only about connections \
+         for which a program asks the proxy all the same",
+        names.join(", ")
+    );
+    (!names.is_empty()).then_some(note)
 }

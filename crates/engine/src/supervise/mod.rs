@@ -27,6 +27,7 @@ mod skills;
 mod start;
 mod starting;
 mod task_end;
+mod task_news;
 mod tools;
 mod turn;
 

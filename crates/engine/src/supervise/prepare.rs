@@ -93,6 +93,13 @@ impl AttemptFiles {
     pub(super) fn keeps_socket(&self) -> bool {
         self.socket.starts_with(&self.folder)
     }
+
+    /// Removes the socket, unless it stays.
+    pub(super) fn remove_socket(&self) {
+        if !self.keeps_socket() {
+            drop(fs::remove_file(&self.socket));
+        }
+    }
 }
 
 /// Prepares everything that the current attempt of `run`, whose agent is in `parcel`, needs.
@@ -102,8 +109,9 @@ impl AttemptFiles {
 /// Error with which the attempt fails.
 pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<Prepared, Error> {
     let equipment = equipment::equip(engine, &mut parcel.agent, &run.spec.catalog)?;
-    let agent = &parcel.agent;
     let around = engine.surroundings();
+    environment::spare_gateway_secrets(around, &mut parcel.agent, run.spec.replay.as_ref());
+    let agent = &parcel.agent;
     prices::check(engine.registry())?;
     let (target, harness) = around.drivers_of(agent)?;
     let mut secrets = environment::secrets(around, agent)?;
@@ -142,6 +150,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         },
         memory_limit_bytes: agent.resources.memory_bytes,
         cpu_millis: agent.resources.cpu_millis,
+        pids: agent.resources.pids,
         dispatch: order,
         time_limit: run.spec.timeouts.run,
     };

@@ -8,11 +8,11 @@ use std::time::Duration;
 use errand_agent::agent_api::Backend;
 use errand_agent::harness::{Ended, Harness};
 use errand_agent::log;
-use errand_agent::target::Live;
+use errand_agent::target::{Live, TaskNews};
 use errand_model::error_code::ErrorCode;
-use errand_model::event::{AttemptSetup, CancelCause, EventBody, TaskChanged};
+use errand_model::event::{AttemptSetup, CancelCause};
 use errand_model::failure::Failure;
-use errand_model::run::{AdoptAttempt, AttemptReport, AttemptUp, Cancel, Command, Status};
+use errand_model::run::{AdoptAttempt, AttemptUp, Cancel, Command, Effect, Status};
 
 use super::backend::AttemptBackend;
 use super::deadline::{self, Deadline};
@@ -20,7 +20,7 @@ use super::door::ServedDoor;
 use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
 use super::prepare::Beginning;
 use super::replay::Replayed;
-use super::{SupervisorChannels, outcome, requests};
+use super::{SupervisorChannels, outcome, requests, task_news};
 use crate::error::IoFailure;
 use crate::journal::{Journal, JournalProblem};
 use crate::{Engine, Error};
@@ -143,6 +143,8 @@ struct Sources<'a> {
     full_disk: Awaited<'a, std::io::Error>,
     /// Signals can no longer come.
     is_deaf: bool,
+    /// Number of questions whose answers the task of the attempt was told.
+    settled: usize,
 }
 
 impl<'a> Sources<'a> {
@@ -156,12 +158,14 @@ impl<'a> Sources<'a> {
         let driven = attempt.harness.drive(attempt.live, served);
         let overrun = Box::pin(overrun(attempt));
         let full_disk = Box::pin(attempt.log.stays_unwritten(LOG_MAY_MISS));
-        Self { engine, journal, channels, attempt, driven, overrun, full_disk, is_deaf: false }
+        let (is_deaf, settled) = (false, 0);
+        Self { engine, journal, channels, attempt, driven, overrun, full_disk, is_deaf, settled }
     }
 
     /// Waits for the next event. Once the agent is being stopped, no deadline or limit counts.
     async fn next(&mut self, is_stopping: bool) -> AttemptEvent {
         let deadline = if is_stopping { None } else { self.next_deadline() };
+        let is_task = self.attempt.live.is_task();
         tokio::select! {
             ended = &mut self.driven => match ended {
                 Ok(ended) => AttemptEvent::Ended(Box::new(ended)),
@@ -178,7 +182,17 @@ impl<'a> Sources<'a> {
             }
             failure = &mut self.overrun, if !is_stopping => AttemptEvent::Overrun(failure),
             effects = self.attempt.backend.ordered() => AttemptEvent::Decided(effects),
-            task = self.attempt.live.task_changed() => self.task_changed(task),
+            news = self.attempt.live.task_changed() => {
+                match self.record(&news) {
+                    Ok(effects) => AttemptEvent::Told { effects, drain: None },
+                    Err(error) => AttemptEvent::JournalLost(error),
+                }
+            }
+            settled = task_news::settled(self.journal, self.settled), if is_task => {
+                let told = task_news::settle(self.engine, self.journal, self.attempt.live);
+                self.settled = settled;
+                told.map_or_else(AttemptEvent::JournalLost, |()| AttemptEvent::StepsChanged)
+            }
             changed = self.channels.control.changed(), if !self.is_deaf => match changed {
                 Ok(()) => self.told().await.unwrap_or_else(AttemptEvent::JournalLost),
                 Err(_) => {
@@ -189,25 +203,10 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Records the state of the task that carries the attempt out, unless an earlier supervisor did.
-    fn task_changed(&self, task: TaskChanged) -> AttemptEvent {
-        let is_known = self.journal.look(|run, _| {
-            let locator = run.live_attempt().and_then(|live| live.locator.as_ref());
-            locator.is_some_and(|locator| {
-                let ports = locator.fields.get("ports").and_then(|ports| ports.as_array());
-                locator.fields.get("status").and_then(|it| it.as_str()) == Some(&task.status)
-                    && ports == Some(&task.ports)
-            })
-        });
-        if is_known {
-            return AttemptEvent::StepsChanged;
-        }
-        let attempt = self.attempt.backend.attempt();
-        let report = AttemptReport { attempt, events: vec![EventBody::TaskChanged(task)] };
-        match self.journal.record(&report.into(), &[]) {
-            Ok(_) => AttemptEvent::StepsChanged,
-            Err(error) => AttemptEvent::JournalLost(error.into()),
-        }
+    /// Records the news of the task that carries the attempt out.
+    fn record(&self, news: &TaskNews) -> Result<Vec<Effect>, Error> {
+        let at = (self.attempt.backend.attempt(), self.engine.now());
+        task_news::record(self.journal, at, news)
     }
 
     /// Answers requests, and decides about signals.

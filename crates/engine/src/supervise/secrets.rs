@@ -31,10 +31,12 @@ pub(super) async fn awaited(
     if !may_wait(&run, journal.epoch()) {
         return Ok(false);
     }
-    let Ok(parcel) = equipment::open(engine, &run) else {
+    let Ok(mut parcel) = equipment::open(engine, &run) else {
         // The attempt that needs the parcel reports the error.
         return Ok(false);
     };
+    let (around, replay) = (engine.surroundings(), run.spec.replay.as_ref());
+    environment::spare_gateway_secrets(around, &mut parcel.agent, replay);
     let names = environment::lacking(engine.surroundings(), &parcel.agent);
     if names.is_empty() {
         return Ok(false);

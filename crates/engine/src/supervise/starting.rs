@@ -9,7 +9,9 @@ use errand_model::event::{AttemptWaiting, CancelCause, EventBody, ProcessUsage};
 use errand_model::failure::Failure;
 use errand_model::run::{AttemptOutcome, AttemptReport, CallerCommand, Cancel, Effect, EndAttempt};
 
+use super::backend::AttemptBackend;
 use super::deadline;
+use super::door::ServedDoor;
 use super::event::{DEFAULT_GRACE, StoppedFor};
 use super::prepare::{Beginning, Prepared};
 use super::{SupervisorChannels, requests};
@@ -54,7 +56,8 @@ pub(super) async fn started(
     let can_end = is_start && prepared.target.outlives_supervisor();
     let (mut is_told, mut is_deaf) = (false, false);
     let why = loop {
-        let out_of_time = journal.look(|run, _| run.run_deadline());
+        let (out_of_time, too_late) =
+            journal.look(|run, _| (run.run_deadline(), run.queue_deadline()));
         tokio::select! {
             biased;
             started = &mut start => {
@@ -88,12 +91,60 @@ pub(super) async fn started(
                     break StoppedFor::Failure(failure);
                 }
             }
+            () = errand_agent::os::until_due(too_late), if can_end => {
+                let (cause, grace) = (CancelCause::QueueTimeout, Duration::ZERO);
+                journal.command(&Cancel { cause, by: None, grace }.into()).await?;
+                break StoppedFor::Request;
+            }
         }
     };
     drop(start);
     channels.say(HelperReport::Began);
     remove(journal, prepared, &log).await;
     Ok(Started::Stopped(why))
+}
+
+/// Waits until the tools of an attempt are listed, for rules that name tools: an agent does not begin under a
+/// rule that is about nothing. Returns the reason to end the attempt, if there is one.
+///
+/// # Errors
+///
+/// If the run belongs to another process, or cannot be recorded.
+pub(super) async fn tools_listed(
+    engine: &Engine,
+    journal: &Journal,
+    channels: &mut SupervisorChannels,
+    prepared: &Prepared,
+    (door, backend): (Option<&ServedDoor>, &AttemptBackend),
+) -> Result<Option<StoppedFor>, Error> {
+    let is_start = matches!(prepared.beginning, Beginning::Start(_));
+    let Some(door) = door.filter(|_| is_start && backend.names_tools()) else { return Ok(None) };
+    let mut listed = std::pin::pin!(door.tools_listed());
+    let (mut is_told, mut is_deaf) = (false, false);
+    loop {
+        let out_of_time = journal.look(|run, _| run.run_deadline());
+        tokio::select! {
+            biased;
+            failure = &mut listed => return Ok(failure.map(StoppedFor::Failure)),
+            () = tokio::time::sleep(READY_LIMIT / 2), if !is_told => {
+                channels.say(HelperReport::Began);
+                is_told = true;
+            }
+            changed = channels.control.changed(), if !is_deaf => {
+                if changed.is_err() {
+                    is_deaf = true;
+                } else if let Some(why) = stop_reason(engine, journal, channels).await? {
+                    return Ok(Some(why));
+                }
+            }
+            () = errand_agent::os::until_due(out_of_time) => {
+                let failure = journal.look(|run, _| deadline::is_over(run, engine.now()));
+                if let Some(failure) = failure {
+                    return Ok(Some(StoppedFor::Failure(failure)));
+                }
+            }
+        }
+    }
 }
 
 /// Records for what the start waits.

@@ -43,7 +43,8 @@ pub(super) fn order(
         // An exact name counts before a pattern, and a longer pattern before a shorter one.
         effects.sort_by_key(|(name, _)| (name.contains('*'), std::cmp::Reverse(name.len())));
         let timeout = server.timeout_ms.map_or(CALL_TIME, Duration::from_millis);
-        Ok(ToolServerOrder { name: server.name.clone(), transport, effects, timeout })
+        let (name, labels) = (server.name.clone(), server.labels.clone());
+        Ok(ToolServerOrder { name, transport, effects, labels, timeout })
     };
     let servers = configured.iter().map(make).collect::<Result<_, Error>>()?;
     let attempt = run.last_attempt_number();
@@ -55,6 +56,7 @@ pub(super) fn order(
         starts_early: attempt == 1 && !is_strict(run),
         log: Arc::clone(log),
         failed: watch::Sender::new(None),
+        listed: watch::Sender::new(false),
     }))
 }
 

@@ -95,6 +95,9 @@ fn agent_file(request: &TaskRequest) -> Result<Value, TaskProblem> {
     if let Some(retry) = &request.retry_policy {
         spec.insert("retry_policy".to_owned(), json!(retry));
     }
+    if let Some(timeouts) = &request.timeouts {
+        spec.insert("timeouts".to_owned(), json!(timeouts));
+    }
     if !request.resources.is_empty() {
         spec.insert("resources".to_owned(), json!(request.resources));
     }

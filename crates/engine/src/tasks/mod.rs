@@ -6,6 +6,7 @@
 
 mod agent;
 mod brief;
+mod decide;
 mod error;
 mod find;
 mod forget;
@@ -15,6 +16,7 @@ mod send;
 
 pub use agent::TaskCache;
 pub use brief::keep_brief;
+pub use decide::decide;
 pub use error::{Error, TaskProblem};
 pub use find::{FoundTask, TaskList, find, list, view};
 pub(crate) use forget::forget;

@@ -79,6 +79,6 @@ pub(crate) async fn provide_input(
     JsonBody(body): JsonBody<ProvideInputBody>,
 ) -> Result<Json<Provided>, Refusal> {
     let by = by(&caller, body.by.as_deref());
-    let draft = AnswerDraft { input_id: body.input_id, answer: body.answer, by };
+    let draft = AnswerDraft { input_id: body.input_id, answer: body.answer, by, decision_id: None };
     Ok(Json(gateway.operations(&caller).provide(&stored.run.id, draft).await?))
 }

@@ -233,6 +233,7 @@ fn tasks() -> Vec<Handled> {
         handled("cancel_task", tasks::cancel_task),
         handled("pause_task", tasks::pause_task),
         handled("resume_task", tasks::resume_task),
+        handled("decide_task", tasks::decide_task),
         handled("put_task_brief", tasks::put_task_brief),
         handled("get_task_journal", tasks::get_task_journal),
         handled("get_task_artifact", tasks::get_task_artifact),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use errand_api::gateway::agent::PageQuery;
 use errand_api::gateway::file::LogQuery;
-use errand_api::gateway::task::{CancelTaskQuery, Task, TaskPage, TaskRequest};
+use errand_api::gateway::task::{CancelTaskQuery, Task, TaskDecision, TaskPage, TaskRequest};
 use errand_engine::ask::{begin_cancel, pause, resume};
 use errand_engine::tasks::{self, FoundTask, OrderRef, TaskSender};
 use errand_model::event::CancelCause;
@@ -18,6 +18,7 @@ use errand_model::run::Cancel;
 use errand_store::Stored;
 use futures_util::stream;
 
+use super::by::by;
 use super::files::{artifact_of, log_of};
 use super::list_runs::page_limit;
 use crate::Gateway;
@@ -133,6 +134,19 @@ pub(crate) async fn resume_task(
 ) -> Result<Json<Task>, Refusal> {
     let found = find(&gateway, &caller, &params).await?;
     let stored = resume(gateway.engine(), &found.stored.run.id, Some(caller.name())).await?;
+    Ok(Json(now(&gateway, found, stored)))
+}
+
+/// `POST /tasks/{task_id}/decisions`
+pub(crate) async fn decide_task(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+    JsonBody(decision): JsonBody<TaskDecision>,
+) -> Result<Json<Task>, Refusal> {
+    let found = find(&gateway, &caller, &params).await?;
+    let by = by(&caller, decision.by.as_deref());
+    let stored = tasks::decide(gateway.engine(), &found, (decision, by)).await?;
     Ok(Json(now(&gateway, found, stored)))
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::fields::{Fields, InvalidField, shown};
 use super::model_call::said;
 use super::{
-    KNOWLEDGE_RETRIEVED, MAX_DURATION_MS, MAX_TOKENS, MEMORY_ACCESSED, MODEL_CALLED, SideEffect,
-    TOOL_CALLED,
+    KNOWLEDGE_RETRIEVED, MAX_DURATION_MS, MAX_NAME_BYTES, MAX_TOKENS, MEMORY_ACCESSED,
+    MODEL_CALLED, SideEffect, TOOL_CALLED,
 };
 
 /// Checks what an agent reports of a call; other types of events are not looked at.
@@ -93,7 +93,18 @@ fn tool_call(fields: Fields<'_>) -> Result<(), InvalidField> {
             return Err(InvalidField::at("side_effect", message));
         }
     }
+    if let Some(labels) = fields.get("labels") {
+        let are_names = labels.as_array().is_some_and(|all| all.iter().all(is_label));
+        if !are_names {
+            let message = format!("{} is not a list of labels, such as [\"web\"]", shown(labels));
+            return Err(InvalidField::at("labels", message));
+        }
+    }
     cost(fields)
+}
+
+fn is_label(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty() && text.len() <= MAX_NAME_BYTES)
 }
 
 fn look_up(fields: Fields<'_>) -> Result<(), InvalidField> {

@@ -25,6 +25,12 @@ pub const MODEL_CALLED: &str = "model.called";
 pub const MODEL_REQUESTED: &str = "model.requested";
 /// The type of the event of a failed try of a model call, after which another model was called.
 pub const MODEL_TRY_FAILED: &str = "model.try_failed";
+/// The type of the event of model calls that were refused before their providers were called.
+pub const MODEL_REFUSED: &str = "model.refused";
+/// The type of the event of tool calls that were refused before they were steps.
+pub const TOOL_REFUSED: &str = "tool.refused";
+/// Word of events about refused calls that errand wrote, in their member `refused_by`.
+pub const REFUSED_BY: &str = "gateway";
 /// The type of a tool call's event.
 pub const TOOL_CALLED: &str = "tool.called";
 /// The type of the event of an access to memory.

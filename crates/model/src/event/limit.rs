@@ -1,6 +1,7 @@
 //! Events about budgets, policies, the inventory and the report of a result.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::budget::{LimitName, OnExceed};
 use crate::{Digest, Payload};
@@ -81,6 +82,12 @@ pub struct PolicyDecided {
     /// The call that it was about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Payload>,
+    /// Obligations of the answer, as the policy gave them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obligations: Vec<Value>,
+    /// Labels that the data of the call got by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 /// `egress.closed`: a connection of the agent out of its sandbox has ended, or was refused.

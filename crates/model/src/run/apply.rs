@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Counters;
 use super::service::new_service;
 use super::state::{Run, Status};
+use super::{CallSummary, Counters};
 use crate::accounting::TokenUsage;
 use crate::event::{
     AttemptAdopted, AttemptStarted, Event, EventBody, EventGroup, InputExpired, InputProvided,
@@ -78,6 +78,7 @@ impl Run {
             checkpoint: None,
             artifacts: std::collections::BTreeMap::new(),
             counters: Counters::default(),
+            calls: CallSummary::default(),
             usage: TokenUsage::default(),
             dead_letter: false,
             has_spoken: false,

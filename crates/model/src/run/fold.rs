@@ -196,6 +196,7 @@ impl Run {
             TOOL_CALLED => {
                 self.counters.tool_calls += 1;
                 self.usage.add_tool(&ToolCall::of(reported.data()));
+                self.calls.add_tool(reported.data());
             }
             MEMORY_ACCESSED => self.counters.memory_accesses += 1,
             KNOWLEDGE_RETRIEVED => self.counters.knowledge_retrievals += 1,
@@ -270,7 +271,10 @@ impl Run {
                 self.budget.spent.remove(&raised.limit);
                 self.budget.untold.remove(&raised.limit);
             }
-            LimitEvent::PolicyDecided(_) => self.counters.policy_decisions += 1,
+            LimitEvent::PolicyDecided(decided) => {
+                self.counters.policy_decisions += 1;
+                self.calls.add_labels(decided.labels.iter().map(String::as_str));
+            }
             LimitEvent::EgressClosed(_) => {}
             LimitEvent::BomPinned(pinned) => {
                 self.bom = Some(BomRef {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptState, Counters, RunAttempt};
+use super::{AttemptState, CallSummary, Counters, RunAttempt};
 use crate::accounting::TokenUsage;
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
@@ -54,6 +54,9 @@ pub struct Run {
     pub artifacts: BTreeMap<String, Artifact>,
     /// Counters.
     pub counters: Counters,
+    /// Calls of tools so far, for policies.
+    #[serde(default, skip_serializing_if = "CallSummary::is_empty")]
+    pub calls: CallSummary,
     /// Tokens and money.
     pub usage: TokenUsage,
     /// True if all attempts are spent and the run is kept as a dead letter.
@@ -343,10 +346,12 @@ impl Run {
         u32::try_from(failed.count()).unwrap_or(u32::MAX)
     }
 
-    /// Returns the time at which a run that has not begun has waited too long, if it has a limit.
+    /// Returns the time at which a run that has not begun has waited too long, if it has a limit. A run
+    /// whose task waits at a dispatcher has not begun.
     pub fn queue_deadline(&self) -> Option<Timestamp> {
+        let is_dispatched = self.spec.retry.dispatch.is_some() && self.started_at.is_none();
         match self.status {
-            Status::Pending { .. } if self.attempts.is_empty() => {
+            Status::Pending { .. } if self.attempts.is_empty() || is_dispatched => {
                 Some(self.created_at.plus(self.spec.timeouts.queue?).plus(self.paused))
             }
             Status::Pending { .. }

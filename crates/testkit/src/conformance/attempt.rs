@@ -57,6 +57,7 @@ impl TestAttempt {
             streams: Streams::Payload(Input::Empty),
             memory_limit_bytes: None,
             cpu_millis: None,
+            pids: None,
             dispatch: None,
             time_limit: None,
             shared: vec![SharedPath {

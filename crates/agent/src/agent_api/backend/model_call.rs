@@ -1,11 +1,14 @@
 //! Backend of the calls that an agent makes through the model gateway.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use errand_api::agent_protocol::Reserve;
+use errand_model::Digest;
 use errand_model::event::Failure;
 use serde_json::{Map, Value};
 
-use super::{StepCall, StepCallResult};
+use super::{RefusedCall, StepCall, StepCallResult};
 use crate::agent_api::Refusal;
 
 /// Answers the model gateway. `Ok` means that the call's effect is durable.
@@ -14,8 +17,24 @@ use crate::agent_api::Refusal;
 /// the backend masks them.
 #[async_trait]
 pub trait ModelCallBackend {
-    /// Begins a model call, before its provider is called: reserves its part of the budget and
-    /// records the request; or returns the recorded end of the call.
+    /// Returns true if policies look into requests to models.
+    fn sees_requests(&self) -> bool {
+        false
+    }
+
+    /// Asks the policies about a request, before its call is begun, and waits while a person is
+    /// asked. Returns the body in its place, if a policy changed it. A call whose end is recorded is
+    /// not asked about.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of the call.
+    async fn permit_request(&self, _asked: AskedModel<'_>) -> Result<Option<Value>, Refusal> {
+        Ok(None)
+    }
+
+    /// Begins a model call that the policies permit, before its provider is called: reserves its part
+    /// of the budget and records the request; or returns the recorded end of the call.
     ///
     /// # Errors
     ///
@@ -37,6 +56,10 @@ pub trait ModelCallBackend {
     /// If nothing was recorded.
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal>;
 
+    /// Records that a gateway refused a call before it was a step. A client that repeats such a call does
+    /// not fill the journal: repetitions are counted.
+    async fn note_refusal(&self, _refused: RefusedCall) {}
+
     /// Returns true if a request may have to carry a text of errand's own.
     fn may_instruct(&self) -> bool {
         false
@@ -48,14 +71,43 @@ pub trait ModelCallBackend {
         false
     }
 
-    /// Asks the policies about the answer of a model, before its end is recorded.
+    /// Asks the policies about the answer of a model, before its end is recorded. Returns the body that
+    /// the agent gets in its place, if a policy changed it.
     ///
     /// # Errors
     ///
     /// The refusal that the agent gets in place of the answer.
-    async fn permit_answer(&self, _answered: AnsweredModel<'_>) -> Result<(), Refusal> {
-        Ok(())
+    async fn permit_answer(&self, _answered: AnsweredModel<'_>) -> Result<Option<Value>, Refusal> {
+        Ok(None)
     }
+}
+
+/// Check of a body that a policy puts in the place of another one. `Err` has the reason for which it
+/// cannot be used.
+#[derive(Clone, Copy)]
+pub struct BodyCheck<'a>(pub &'a (dyn Fn(&Value) -> Result<(), String> + Send + Sync));
+
+impl fmt::Debug for BodyCheck<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BodyCheck").finish_non_exhaustive()
+    }
+}
+
+/// A model call that policies are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedModel<'a> {
+    /// Key of the step.
+    pub key: &'a str,
+    /// The most that the call will use.
+    pub reserve: &'a Reserve,
+    /// Wire format of the request.
+    pub format: &'a str,
+    /// Digest of the canonical request of the agent.
+    pub digest: &'a Digest,
+    /// Body of the request; `None`: it is no JSON, or no policy looks into it.
+    pub request: Option<&'a Value>,
+    /// Check of a changed body.
+    pub check: BodyCheck<'a>,
 }
 
 /// A model call whose provider answered.
@@ -69,6 +121,10 @@ pub struct AnsweredModel<'a> {
     pub model: Option<&'a str>,
     /// Answer in a form that all providers share.
     pub result: &'a Value,
+    /// Body of the answer; `None`: it was streamed, or is no JSON.
+    pub response: Option<&'a Value>,
+    /// Check of a changed body.
+    pub check: BodyCheck<'a>,
 }
 
 /// A model call that is about to be made.
@@ -115,6 +171,12 @@ pub struct ModelTryFailed {
     pub usage: Option<Map<String, Value>>,
     /// The most that the next try will use.
     pub next: Reserve,
+    /// Wire format of the request.
+    pub format: &'static str,
+    /// Digest of the canonical request of the agent.
+    pub digest: Digest,
+    /// Body of the next request; `None`: it is no JSON, or no policy looks into it.
+    pub next_request: Option<Value>,
 }
 
 /// End of a model call.

@@ -54,6 +54,16 @@ pub trait ToolCallBackend {
         false
     }
 
+    /// Compares the rules of policies about tools with the tools that there are. Returns notes for the
+    /// log of the run.
+    ///
+    /// # Errors
+    ///
+    /// The failure for which the attempt ends: a rule names a tool that there is not.
+    fn check_tool_rules(&self, _tools: &[CalledTool]) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
     /// Returns true if the policies deny a tool whatever its arguments are.
     ///
     /// # Errors

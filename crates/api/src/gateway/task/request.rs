@@ -70,6 +70,10 @@ pub struct TaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-nullable" = true))]
     pub retry_policy: Option<TaskRetry>,
+    /// Time limits of the agent's questions and steps; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
+    pub timeouts: Option<TaskTimeouts>,
     /// True to run the task although one of the same configuration is active or completed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
@@ -130,6 +134,20 @@ pub struct TaskRetry {
     pub retry_on: Vec<String>,
 }
 
+/// Time limits of a task, as in the agent file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskTimeouts {
+    /// Longest wait for a decision or an answer, unless the agent says otherwise: `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
+    pub approval: Option<String>,
+    /// Longest time of a step, unless the agent says otherwise: `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-nullable" = true))]
+    pub step: Option<String>,
+}
+
 const fn exponential() -> Backoff {
     Backoff::Exponential
 }
@@ -148,6 +166,11 @@ pub struct TaskResources {
     #[schemars(length(min = 1, max = 32))]
     #[schemars(extend("x-nullable" = true))]
     pub memory: Option<String>,
+    /// Processes and threads together: 4096 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 4_194_304))]
+    #[schemars(extend("x-nullable" = true))]
+    pub pids: Option<u32>,
 }
 
 /// Reads cores, which some clients write as a number.
@@ -167,7 +190,7 @@ fn cores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 impl TaskResources {
     /// Returns true if no limit is given.
     pub const fn is_empty(&self) -> bool {
-        self.cpu.is_none() && self.memory.is_none()
+        self.cpu.is_none() && self.memory.is_none() && self.pids.is_none()
     }
 }
 

@@ -1,12 +1,23 @@
 //! Routes of tasks.
 
-use super::{CancelTaskQuery, Task, TaskPage, TaskRequest};
+use super::{CancelTaskQuery, Task, TaskDecision, TaskPage, TaskRequest};
 use crate::error_code::ErrorCode;
 use crate::gateway::agent::PageQuery;
 use crate::gateway::file::{LOG_OFFSET, LogQuery, RANGE};
 use crate::gateway::route::{Answer, Area, Body, KeyScope, Method, Route};
 
 const NOT_FOUND: &[ErrorCode] = &[ErrorCode::TaskNotFound];
+
+/// Errors of a decision.
+const UNDECIDABLE: &[ErrorCode] = &[
+    ErrorCode::TaskNotFound,
+    ErrorCode::QuestionNotFound,
+    ErrorCode::QuestionDecided,
+    ErrorCode::QuestionExpired,
+    ErrorCode::AnswerInvalid,
+    ErrorCode::SecretExposed,
+    ErrorCode::RunNotLive,
+];
 
 /// Routes of a dispatcher. Other servers do not have them.
 pub const AREA: Area = Area {
@@ -51,6 +62,11 @@ pub const AREA: Area = Area {
             .says("Resumes a task that was paused.")
             .answers(&[Answer::json::<Task>(200, "The task.")])
             .errors(&[ErrorCode::TaskNotFound, ErrorCode::RunNotLive, ErrorCode::RunNotPaused]),
+        Route::new("decide_task", Method::Post, "/tasks/{task_id}/decisions", KeyScope::ApprovalsDecide)
+            .says("Decides an approval of a task, or answers a question of it, once.")
+            .takes(Body::json::<TaskDecision>())
+            .answers(&[Answer::json::<Task>(200, "It is durable, and the task goes on.")])
+            .errors(UNDECIDABLE),
         Route::new("put_task_brief", Method::Put, "/briefs/{id}/{name}", KeyScope::RunsWrite)
             .says(
                 "Stores the brief of a task under the key `briefs/{id}/{name}`, where the name is the \

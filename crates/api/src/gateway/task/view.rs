@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::TaskQuestions;
 use crate::record::{RecordError, RecordPort, RunRecord};
 
 /// State of a task.
@@ -69,6 +70,12 @@ pub struct Task {
     /// True while a person or its sender has paused it: nothing in its container executes. Absent otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// For what its agent waits: `approval` or `input`, open in `questions`. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<PauseReason>,
+    /// Approvals and questions of its agent to people, open and settled. Absent if it asked nothing.
+    #[serde(default, skip_serializing_if = "TaskQuestions::is_empty")]
+    pub questions: TaskQuestions,
     /// Time of the check-in of its first attempt.
     #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
@@ -102,6 +109,8 @@ impl Task {
             task_id: task_id.to_owned(),
             status: if is_withdrawn { TaskStatus::Cancelled } else { TaskStatus::Failed },
             paused: false,
+            waiting: None,
+            questions: TaskQuestions::default(),
             started_at: None,
             completed_at: None,
             duration_seconds: None,
@@ -123,10 +132,13 @@ impl Task {
         let seconds = |ms: u64| ms as f64 / 1_000.0;
         let is_held = record.pause.as_ref().is_some_and(|it| it.reason == PauseReason::Operator);
         let has_output = record.output != Value::Null;
+        let questions = TaskQuestions::of(record);
         Self {
             task_id: task_id.to_owned(),
             status,
             paused: is_held,
+            waiting: questions.waits_for(),
+            questions,
             started_at: record.started_at_ms.map(|at| at.to_string()),
             completed_at: record.stopped_at_ms.map(|at| at.to_string()),
             duration_seconds: record.duration_ms.map(seconds),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use errand_model::accounting::{
-    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, MODEL_REQUESTED, MODEL_TRY_FAILED,
-    TOOL_CALLED,
+    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, MODEL_REFUSED, MODEL_REQUESTED,
+    MODEL_TRY_FAILED, TOOL_CALLED, TOOL_REFUSED,
 };
 use errand_model::{RunId, Timestamp};
 
@@ -207,6 +207,11 @@ impl TraceBuilder {
                 (SpanKind::ModelCall, data.model())
             }
             MODEL_TRY_FAILED => (SpanKind::ModelCall, data.model()),
+            MODEL_REFUSED => return self.refused(at, (SpanKind::ModelCall, data.model()), data),
+            TOOL_REFUSED => {
+                let name = data.text("name").unwrap_or_else(|| "tool".to_owned());
+                return self.refused(at, (SpanKind::ToolCall, name), data);
+            }
             TOOL_CALLED => (SpanKind::ToolCall, data.text("name").unwrap_or_default()),
             MEMORY_ACCESSED | KNOWLEDGE_RETRIEVED => (SpanKind::Call, kind.to_owned()),
             _ if data.number("duration_ms").is_some() => (SpanKind::Call, kind.to_owned()),
@@ -234,6 +239,18 @@ impl TraceBuilder {
             call.detail = data.look_up();
         }
         self.open(parent, call);
+    }
+
+    /// Calls were refused before they were made.
+    fn refused(&mut self, at: Timestamp, (kind, name): (SpanKind, String), data: &Data) {
+        let mut call = span(kind, name, at);
+        call.to = at;
+        call.outcome = TraceOutcome::Failed;
+        let text = |name| data.text(name).unwrap_or_default();
+        let times = data.number("count").filter(|count| *count > 1);
+        let times = times.map(|count| format!(" ({count} times)")).unwrap_or_default();
+        call.error = Some(format!("refused: {}: {}{times}", text("code"), text("message")));
+        self.open(self.place(), call);
     }
 
     /// A model call came to the gateway: its step is shown by its number and its model from now on.

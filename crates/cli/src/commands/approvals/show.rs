@@ -47,7 +47,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let mut approvals = Vec::new();
     for asked in &list.approvals {
         let events = policy::journal(&place, &asked.run_id).await?;
-        approvals.push(ShownApproval { asked, policy: policy_of(&asked.question, &events) });
+        let mut policy = policy_of(&asked.question, &events);
+        if let Some(decided) = &mut policy {
+            policy::put_call_back(&place, &asked.run_id, decided).await?;
+        }
+        approvals.push(ShownApproval { asked, policy });
     }
     if args.json {
         let document = json!({

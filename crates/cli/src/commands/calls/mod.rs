@@ -3,6 +3,7 @@
 mod conversation;
 mod gather;
 mod numbers;
+mod refused;
 mod tool_calls;
 
 use errand_model::RunId;
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use self::gather::{Call, Gatherer};
 pub(super) use self::numbers::step_key;
+use self::refused::RefusedShown;
 use self::tool_calls::ToolCallShown;
 use super::difference;
 use crate::context::Context;
@@ -25,7 +27,7 @@ Model calls that came through errand (`--provider`, or `providers` of the agent 
 what was said; calls that an agent reported itself are shown without. Tool calls (t1, t2, …) stand
 where they ended; results are shown of those that came through errand (`--mcp`, or `mcp_servers`).
 The numbers are those that `errand fork --from-step` takes. Of a strict replay that differs from its
-record, the difference is shown.
+record, the difference is shown. Calls that were refused before they were made have no number.
 
 Examples:
   errand calls review
@@ -84,12 +86,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut gatherer = Gatherer::new(&place, &run_id, args.full || args.json);
     let (mut after, mut refused, mut diverged) =
         (0, RefusedCalls::default(), None::<ReplayDiverged>);
+    let mut not_made = Vec::new();
     loop {
         let list = place.events(&run_id, after, PAGE).await?;
         for event in &list.events {
             after = event.seq;
             gatherer.take(event).await?;
             refused.take(event);
+            RefusedShown::take(&mut not_made, event);
             if event.kind == "replay.diverged" {
                 diverged = serde_json::from_str(&event.data).ok();
             }
@@ -100,8 +104,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     let (calls, tools) = gatherer.into_calls();
     if args.json {
-        let mut document =
-            json!({ "schema": 1, "run_id": run_id, "calls": calls, "tool_calls": tools });
+        let mut document = json!({
+            "schema": 1, "run_id": run_id, "calls": calls, "tool_calls": tools,
+            "refused_calls": not_made,
+        });
         if let Some(diverged) = diverged {
             document["divergence"] = json!(diverged);
         }
@@ -110,9 +116,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     if calls.is_empty() && tools.is_empty() && diverged.is_none() {
         context.printer.note(&refused.note(&run_id));
-        return Ok(0);
     }
-    for line in lines(&calls, &tools, args.full) {
+    for line in lines(&calls, (&tools, &not_made), args.full) {
         context.printer.line(&line)?;
     }
     if let Some(diverged) = &diverged {
@@ -122,10 +127,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 /// Returns the lines of all calls, in the order of their events; `is_full`: with what was said.
-fn lines(calls: &[Call], tools: &[ToolCallShown], is_full: bool) -> Vec<String> {
+fn lines(
+    calls: &[Call],
+    (tools, refused): (&[ToolCallShown], &[RefusedShown]),
+    is_full: bool,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let mut tools = (1_usize..).zip(tools).peekable();
+    let mut refused = refused.iter().peekable();
     let mut add_tools = |lines: &mut Vec<String>, before: u64| {
+        while let Some(not_made) = refused.next_if(|it| it.seq < before) {
+            lines.push(not_made.line());
+        }
         while let Some((number, call)) = tools.next_if(|(_, call)| call.seq < before) {
             lines.push(format!("t{number:<3} {}", tool_calls::summary(call, is_full)));
             let result = call.result.as_ref().filter(|_| is_full);

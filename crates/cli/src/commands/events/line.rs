@@ -142,6 +142,8 @@ const TELLING: &[Telling] = &[
             "error",
         ],
     ),
+    ("model.refused", &["provider", "model", "code", "times=count", "message"]),
+    ("tool.refused", &["name", "code", "times=count", "message"]),
     ("model.requested", &["model", "method", "path", "bytes=request_bytes", "step=step"]),
     (
         "tool.called",

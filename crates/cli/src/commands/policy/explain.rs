@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let events = super::journal(&place, &run_id).await?;
-    let decisions: Vec<(u64, PolicyDecided)> = events
+    let mut decisions: Vec<(u64, PolicyDecided)> = events
         .iter()
         .filter_map(|event| match event.body() {
             Ok(EventBody::PolicyDecided(decided)) => Some((event.seq, decided)),
@@ -42,6 +42,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         let message = format!("event {seq} of run {run_id} is no decision of a policy");
         let hint = format!("`errand policy explain {run_id}` lists the decisions");
         return Err(Failure::new(ErrorCode::ParameterInvalid, message).hint(hint));
+    }
+    if args.seq.is_some() {
+        for (_, decided) in &mut decisions {
+            super::put_call_back(&place, &run_id, decided).await?;
+        }
     }
     if args.json {
         let decisions: Vec<Value> = decisions
@@ -95,6 +100,11 @@ fn whole(decided: &PolicyDecided) -> String {
         ("enforced", Some(decided.enforced.clone())),
         ("reason", decided.reason.clone()),
         ("overruled by", decided.by.clone()),
+        (
+            "obligations",
+            (!decided.obligations.is_empty()).then(|| json!(decided.obligations).to_string()),
+        ),
+        ("labels", (!decided.labels.is_empty()).then(|| decided.labels.join(", "))),
     ];
     let given = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let mut text: Vec<String> =

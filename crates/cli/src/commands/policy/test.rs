@@ -20,6 +20,8 @@ use crate::moment::{DayOrAge, day_or_age};
 use crate::place::RegistryOrServer;
 use crate::render;
 
+use super::listed_tools::ListedTools;
+
 /// Runs read at once.
 const PAGE: u32 = 200;
 
@@ -68,9 +70,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let runs = runs(context, &args, &place).await?;
     let external = ExternalPolicies::unlimited(&context.surroundings());
     let (mut found, mut counts, mut calls) = (Vec::new(), BTreeMap::new(), 0_u64);
+    let mut tools = ListedTools::default();
     for run_id in &runs {
         let mut recorded = RecordedCalls::new();
         for event in super::journal(&place, run_id).await? {
+            tools.add(&place, run_id, &event).await?;
             for call in recorded.next(&event) {
                 let deciding = || policies.iter().filter(|policy| policy.decides_at(call.hook));
                 calls += u64::from(deciding().next().is_some());
@@ -100,11 +104,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             "schema": 1, "runs": runs.len(), "calls": calls,
             "verdicts": { "deny": denied, "ask": asked, "modify": changed, "allow": allowed },
             "decisions": found.iter().map(entry).collect::<Vec<_>>(),
+            "idle_rules": tools.idle(&policies).iter().map(ToString::to_string).collect::<Vec<_>>(),
         }))?;
         return Ok(0);
     }
     if !found.is_empty() {
         context.printer.line(&table(&found))?;
+    }
+    for rule in tools.idle(&policies) {
+        context.printer.note(&rule.to_string());
     }
     let plural = |count| if count == 1 { "" } else { "s" };
     let (runs, of_runs, of_calls) = (runs.len(), plural(runs.len() as u64), plural(calls));

@@ -23,6 +23,27 @@ use crate::{Error, prices, reconcile};
 
 /// Prefix of a reservation's 16 hex digits.
 const RESERVATION_PREFIX: &str = "rsv_";
+/// Prefix of the reservations of the gateways, which end with the process that has the gateways.
+pub(super) const GATEWAY_PREFIX: &str = "rsv_gateway_";
+
+/// Part of the program that reserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReservedBy {
+    /// The agent.
+    Agent,
+    /// The model gateway or the tool gateway.
+    Gateway,
+}
+
+/// Returns the name of a new reservation.
+pub(super) fn reservation_id(by: ReservedBy) -> Result<String, Refusal> {
+    let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
+    let prefix = match by {
+        ReservedBy::Agent => RESERVATION_PREFIX,
+        ReservedBy::Gateway => GATEWAY_PREFIX,
+    };
+    Ok(format!("{prefix}{random:016x}"))
+}
 
 /// Limit that left no room, by its name.
 #[derive(Clone, Copy, Debug)]
@@ -94,18 +115,30 @@ impl AttemptBackend {
         Ok(())
     }
 
-    /// Reserves a part of the budget for a call. `tool` is the tool of a call through the tool gateway.
+    /// Reserves a part of the budget for a call, under that name. `tool` is the tool of a call through
+    /// the tool gateway.
     pub(super) async fn reserve_for(
         &self,
         call: Reserve,
         tool: Option<&CalledTool>,
+        id: String,
     ) -> Result<ReserveAnswer, Refusal> {
         let want = self.want(&call).await?;
         let changed = self.permit_call(&call, tool).await?;
+        self.reserve_permitted(&call, &want, changed, id).await
+    }
+
+    /// Reserves a part of the budget for a call that the policies permit, with the arguments as they
+    /// changed them.
+    pub(super) async fn reserve_permitted(
+        &self,
+        call: &Reserve,
+        want: &Want,
+        changed: Option<Value>,
+        id: String,
+    ) -> Result<ReserveAnswer, Refusal> {
         let arguments = changed.clone().or_else(|| call.arguments.clone());
-        let random = crate::engine::random().map_err(|error| refusal(&error.into()))?;
-        let id = format!("{RESERVATION_PREFIX}{random:016x}");
-        self.admit_call(Some(&id), &want).await?;
+        self.admit_call(Some(&id), want).await?;
         let idempotency_key = call.tool.as_ref().map(|tool| {
             let arguments = arguments.map(|arguments| self.masked_json(arguments));
             let (run_id, step) = (self.journal.run_id(), call.step.as_deref());
@@ -143,7 +176,7 @@ impl AttemptBackend {
     }
 
     /// Returns the most that a call will use, as far as the caller declares it.
-    async fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
+    pub(super) async fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
         let bad = |message: String| Refusal::new(422, ErrorCode::RequestInvalid, message);
         let tokens = call.tokens.unwrap_or(0);
         let output = call.output_tokens.unwrap_or(0);
@@ -353,7 +386,7 @@ impl AttemptBackend {
         }
     }
 
-    fn book<T>(&self, change: impl FnOnce(&mut errand_model::spend::Book) -> T) -> T {
+    pub(super) fn book<T>(&self, change: impl FnOnce(&mut errand_model::spend::Book) -> T) -> T {
         let mut book = self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.kept.is_some().then(|| book.clone());
         let changed = change(&mut book);

@@ -66,6 +66,8 @@ impl AttemptBackend {
             by: None,
             subject: Some(subject),
             call: None,
+            obligations: Vec::new(),
+            labels: Vec::new(),
         };
         self.report_all(vec![EventBody::PolicyDecided(decided)]).await?;
         Ok(Refusal::new(403, ErrorCode::PolicyDenied, reason))

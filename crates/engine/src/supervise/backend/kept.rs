@@ -4,10 +4,14 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use errand_agent::agent_api::AttemptResult;
+use errand_model::run::AttemptReport;
 use errand_model::spend::Book;
 use errand_model::step::StepState;
 
 use super::AttemptBackend;
+use super::budget::GATEWAY_PREFIX;
+use crate::Error;
+use crate::cut_calls::CutCalls;
 use crate::kept::{KeptAttempt, KeptStepLimit};
 
 impl AttemptBackend {
@@ -44,6 +48,35 @@ impl AttemptBackend {
     /// Keeps the reservations of calls under way.
     pub(super) fn keep_book(&self, book: &Book) {
         self.keep(|kept| kept.book = book.clone());
+    }
+
+    /// Ends the calls that the supervisor before left under way, and their reservations: its gateways
+    /// died with it.
+    ///
+    /// # Errors
+    ///
+    /// If the registry fails, or the run belongs to another process.
+    pub(in crate::supervise) async fn end_cut_calls(&self) -> Result<(), Error> {
+        let run = self.journal.look(|run, _| run.clone());
+        let place = (&run, self.journal.head_seq());
+        let cut = CutCalls::of(&self.engine, place, self.engine.now()).await?;
+        if !cut.events.is_empty() {
+            let report = AttemptReport { attempt: self.attempt, events: cut.events };
+            // Carried out once the agent is watched.
+            self.order(self.journal.command(&report.into()).await?.effects);
+        }
+        let left = self.book(|book| {
+            let of_gateways = book.names().filter(|name| name.starts_with(GATEWAY_PREFIX));
+            let left: Vec<String> = of_gateways.map(str::to_owned).collect();
+            for name in &left {
+                book.take_back(name);
+            }
+            left
+        });
+        if !left.is_empty() {
+            self.engine.store().release(self.journal.run_id(), left).await?;
+        }
+        Ok(())
     }
 
     fn keep(&self, change: impl FnOnce(&mut KeptAttempt)) {

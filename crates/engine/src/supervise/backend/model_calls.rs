@@ -1,11 +1,13 @@
 //! Calls of an attempt's agent to models, through the model gateway.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AnsweredModel, ModelCallBackend, ModelCallBegun, ModelCallEnd, ModelCallResult, ModelCallStart,
-    ModelTryFailed, Refusal, StepCall, StepCallResult,
+    AnsweredModel, AskedModel, BodyCheck, ModelCallBackend, ModelCallBegun, ModelCallEnd,
+    ModelCallResult, ModelCallStart, ModelTryFailed, Refusal, RefusedCall, StepCall,
+    StepCallResult,
 };
 use errand_api::agent_protocol::Reserve;
 use errand_api::error_code::ErrorCode;
@@ -15,10 +17,17 @@ use errand_model::event::{EventBody, Failure, Reported, StepStarted};
 use errand_model::run::{AttemptReport, Command};
 use errand_model::step::{self, Begin, Inherited, StepResult, StepState};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
+use super::budget::{self, ReservedBy};
 use super::steer::Steering;
 use super::{AttemptBackend, refusal};
+use crate::cut_calls;
 use crate::payload;
+
+/// Longest time for which a call waits for a person, if no policy says another: coding agents and
+/// programs on Node.js break off after five minutes without a byte.
+const MODEL_PATIENCE: Duration = Duration::from_secs(240);
 
 /// Request of a call, as it is recorded; tool calls have none.
 #[derive(Debug, Default)]
@@ -31,6 +40,20 @@ pub(super) struct CallRequest {
 
 #[async_trait]
 impl ModelCallBackend for AttemptBackend {
+    fn sees_requests(&self) -> bool {
+        self.looks_into_requests()
+    }
+
+    async fn permit_request(&self, asked: AskedModel<'_>) -> Result<Option<Value>, Refusal> {
+        let key = self.redactor.redact(asked.key).into_owned();
+        if self.recorded_call(&key).is_some() {
+            return Ok(None);
+        }
+        // A call that cannot be paid is not asked about.
+        self.want(asked.reserve).await?;
+        self.permit_or_park(AskedModel { key: &key, ..asked }).await
+    }
+
     async fn begin_model_call(&self, call: ModelCallStart) -> Result<ModelCallBegun, Refusal> {
         let key = self.redactor.redact(&call.key).into_owned();
         if let Some(result) = self.recorded_call(&key) {
@@ -39,9 +62,14 @@ impl ModelCallBackend for AttemptBackend {
             self.journal.durable(head).await.map_err(|error| refusal(&error.into()))?;
             return self.fetched_result(&result).map(ModelCallBegun::Recorded);
         }
-        let reservation_id = self.reserve_model_call(&call.reserve).await?;
+        let id = budget::reservation_id(ReservedBy::Gateway)?;
+        let reservation_id = self.reserve_model_call(&call.reserve, id).await?;
         let steering = call.takes_instruction.then(|| self.steering(&key)).flatten();
-        let request = CallRequest { data: call.request, steering };
+        let mut data = call.request;
+        if let Some(data) = &mut data {
+            note_reservation(data, &call.reserve, &reservation_id);
+        }
+        let request = CallRequest { data, steering };
         match self.record_call(key, call.step, request).await {
             Ok(instruction) => Ok(ModelCallBegun::Call { reservation_id, instruction }),
             Err(refused) => {
@@ -52,15 +80,36 @@ impl ModelCallBackend for AttemptBackend {
     }
 
     async fn fall_back(&self, failed: ModelTryFailed) -> Result<String, Refusal> {
-        let ModelTryFailed { key, reservation_id, mut failure, usage, next } = failed;
+        let ModelTryFailed {
+            key,
+            reservation_id,
+            mut failure,
+            usage,
+            next,
+            format,
+            digest,
+            next_request,
+        } = failed;
         let key = self.redactor.redact(&key).into_owned();
         failure.insert("step".to_owned(), key.clone().into());
+        let next_id = budget::reservation_id(ReservedBy::Gateway)?;
+        note_reservation(&mut failure, &next, &next_id);
         let called = self.called(&key, &reservation_id, usage).await?;
         let mut events = vec![self.event_of_call(MODEL_TRY_FAILED, failure).await?];
         events.extend(called.clone());
         self.report_all(events).await?;
         self.settled(&called, &reservation_id).await?;
-        self.reserve_model_call(&next).await
+        self.want(&next).await?;
+        let asked = AskedModel {
+            key: &key,
+            reserve: &next,
+            format,
+            digest: &digest,
+            request: next_request.as_ref(),
+            check: BodyCheck(&changed_too_late),
+        };
+        self.permit_or_park(asked).await?;
+        self.reserve_model_call(&next, next_id).await
     }
 
     async fn end_model_call(&self, end: ModelCallEnd) -> Result<(), Refusal> {
@@ -77,6 +126,10 @@ impl ModelCallBackend for AttemptBackend {
         self.settled(&called, &reservation_id).await
     }
 
+    async fn note_refusal(&self, refused: RefusedCall) {
+        self.count_refusal(refused).await;
+    }
+
     fn may_instruct(&self) -> bool {
         self.journal.look(|run, _| run.spec.budgets.on_warn == OnWarn::Steer)
     }
@@ -85,7 +138,7 @@ impl ModelCallBackend for AttemptBackend {
         self.decides_about_answers()
     }
 
-    async fn permit_answer(&self, answered: AnsweredModel<'_>) -> Result<(), Refusal> {
+    async fn permit_answer(&self, answered: AnsweredModel<'_>) -> Result<Option<Value>, Refusal> {
         self.permit_model_answer(answered).await
     }
 }
@@ -112,15 +165,33 @@ impl AttemptBackend {
         self.settle(called).await
     }
 
-    /// Reserves a part of the budget, and waits as long as a policy asks a person: a client of a
-    /// model does not ask again.
-    async fn reserve_model_call(&self, call: &Reserve) -> Result<String, Refusal> {
+    /// Asks the policies about a request, and waits as long as one asks a person: a client of a model
+    /// does not ask again. If the person does not decide in time, the agent is ended, and the next
+    /// attempt makes the call.
+    async fn permit_or_park(&self, asked: AskedModel<'_>) -> Result<Option<Value>, Refusal> {
+        let patience = self.patience(MODEL_PATIENCE)?;
         loop {
-            match self.reserve_for(call.clone(), None).await {
-                Err(refusal) if refusal.code == ErrorCode::ApprovalPending => {}
-                reserved => return reserved.map(|answer| answer.reservation_id),
+            let permitted = async {
+                loop {
+                    match self.permit_model_request(asked).await {
+                        Err(refusal) if refusal.code == ErrorCode::ApprovalPending => {}
+                        permitted => return permitted,
+                    }
+                }
+            };
+            if let Ok(permitted) = timeout(patience, permitted).await {
+                return permitted;
+            }
+            if self.park_for(asked.key).await? {
+                return std::future::pending().await;
             }
         }
+    }
+
+    /// Reserves a part of the budget for a call that the policies permit.
+    async fn reserve_model_call(&self, call: &Reserve, id: String) -> Result<String, Refusal> {
+        let want = self.want(call).await?;
+        self.reserve_permitted(call, &want, None, id).await.map(|answer| answer.reservation_id)
     }
 
     /// Returns the result of a call that was completed in this run, in any attempt.
@@ -238,5 +309,20 @@ impl AttemptBackend {
         let reported = Reported::new(kind, data)
             .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;
         Ok(EventBody::Reported(reported))
+    }
+}
+
+/// Refuses another request for the next model of a route: the one of the call is recorded already.
+fn changed_too_late(_changed: &Value) -> Result<(), String> {
+    Err("the request of a call whose first model failed cannot be changed any more: decide by what \
+         does not depend on the model, so that the change is the same"
+        .to_owned())
+}
+
+/// Writes into the event with which a call begins what is reserved for it: if this process dies, the call
+/// counts so.
+fn note_reservation(data: &mut Map<String, Value>, reserve: &Reserve, reservation_id: &str) {
+    if let Some(reserved) = cut_calls::reserved_member(reserve, reservation_id) {
+        data.insert(cut_calls::RESERVED.to_owned(), reserved);
     }
 }

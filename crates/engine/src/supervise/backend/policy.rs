@@ -1,17 +1,21 @@
 //! Policies about the calls of an agent, before the calls are made.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use errand_agent::agent_api::{
-    AnsweredModel, AnsweredTool, ApprovalCall, CalledTool, EgressTarget, Refusal, Terms,
+    AnsweredModel, AnsweredTool, ApprovalCall, AskedModel, BodyCheck, CalledTool, EgressTarget,
+    Refusal, Terms,
 };
-use errand_api::agent_file::{Agent, PolicyRules};
+use errand_api::agent_file::{Agent, McpHolding, PolicyRules};
 use errand_api::agent_protocol::{Reserve, ReserveKind, SendMessage};
 use errand_api::error_code::ErrorCode;
-use errand_model::Payload;
 use errand_model::budget::BudgetScope;
 use errand_model::event::{ApprovalVerdict, EventBody};
+use errand_model::replay::{ComparedRequest, RequestDifference};
 use errand_model::run::Run;
+use errand_model::{Digest, Payload};
 use errand_policy::{PolicyCall, PolicyHook, PolicyVerdict};
 use serde_json::{Value, json};
 
@@ -20,7 +24,7 @@ use crate::admit::is_strict;
 use crate::policy::{DecidedCall, RunPolicies};
 
 /// Longest time for which a request waits for a person's decision.
-const WAIT_FOR_PERSON: std::time::Duration = std::time::Duration::from_secs(25);
+const WAIT_FOR_PERSON: Duration = Duration::from_secs(25);
 
 /// Characters of a call's arguments in the summary of an approval: a line of a list. All of them are in
 /// the event `policy.decided`.
@@ -33,13 +37,31 @@ pub(super) struct CallPolicies {
     rules: Option<PolicyRules>,
     /// False if the agent has neither policies nor rules of its own.
     has_any: bool,
+    /// Tools that the agent has by itself.
+    own_tools: Vec<String>,
+    /// Further hooks of calls, by the names of tool servers.
+    holdings: BTreeMap<String, PolicyHook>,
     compiled: OnceLock<RunPolicies>,
 }
 
 impl CallPolicies {
     pub(super) fn of(agent: &Agent) -> Self {
         let has_any = agent.policy.is_some() || !agent.policies.is_empty();
-        Self { rules: agent.policy.clone(), has_any, compiled: OnceLock::new() }
+        let own_tools = agent.tools.iter().map(|tool| tool.name.clone()).collect();
+        let holdings = agent.mcp_servers.iter().filter_map(|server| {
+            let hook = match server.holds? {
+                McpHolding::Memory => PolicyHook::OnMemory,
+                McpHolding::Knowledge => PolicyHook::OnKnowledge,
+            };
+            Some((server.name.clone(), hook))
+        });
+        Self {
+            rules: agent.policy.clone(),
+            has_any,
+            own_tools,
+            holdings: holdings.collect(),
+            compiled: OnceLock::new(),
+        }
     }
 }
 
@@ -53,33 +75,45 @@ impl AttemptBackend {
     ) -> Result<Option<Value>, Refusal> {
         match call.kind {
             ReserveKind::Tool => {
-                let asked = || {
-                    let name = call.tool.clone().unwrap_or_default();
-                    let facts = json!({
-                        "server": tool.map(|tool| &tool.server),
-                        "name": tool.map_or(&name, |tool| &tool.name),
-                        "arguments": call.arguments, "step": call.step, "cost_usd": call.cost_usd,
-                    });
-                    let on_server = tool.map(|tool| tool.name.clone());
-                    ([name].into_iter().chain(on_server).collect(), facts)
-                };
-                self.permit(PolicyHook::BeforeTool, asked).await
+                let asked = |arguments: Option<&Value>| tool_facts(call, tool, arguments);
+                let changed =
+                    self.permit(PolicyHook::BeforeTool, || asked(call.arguments.as_ref())).await?;
+                let hook = tool.and_then(|tool| self.policies.holdings.get(&tool.server));
+                let Some(hook) = hook else { return Ok(changed) };
+                let arguments = changed.as_ref().or(call.arguments.as_ref());
+                Ok(self.permit(*hook, || asked(arguments)).await?.or(changed))
             }
             ReserveKind::Model => {
-                let asked = || {
-                    let model = call.model.clone().unwrap_or_default();
-                    let whole =
-                        call.provider.as_ref().map(|provider| format!("{provider}/{model}"));
-                    let facts = json!({
-                        "provider": call.provider, "model": model, "tokens": call.tokens,
-                        "output_tokens": call.output_tokens, "cost_usd": call.cost_usd,
-                        "step": call.step,
-                    });
-                    ([model].into_iter().chain(whole).collect(), facts)
+                let unknown = |_: &Value| {
+                    Err("the agent makes this call by itself, and its request is not known"
+                        .to_owned())
                 };
-                self.permit(PolicyHook::BeforeModel, asked).await
+                let asked = || {
+                    let (names, facts) = model_facts(call);
+                    AskedCall { check: Some(BodyCheck(&unknown)), ..AskedCall::of(names, facts) }
+                };
+                self.permit(PolicyHook::BeforeModel, asked).await.map(drop)?;
+                Ok(None)
             }
         }
+    }
+
+    /// Asks the policies about a request to a model. Returns the body in its place, if a policy
+    /// changed it.
+    pub(super) async fn permit_model_request(
+        &self,
+        asked: AskedModel<'_>,
+    ) -> Result<Option<Value>, Refusal> {
+        let AskedModel { key, reserve, format, digest, request, check } = asked;
+        let asked = || {
+            let (names, mut facts) = model_facts(reserve);
+            facts["format"] = format.into();
+            facts["step"] = key.into();
+            facts["request"] = json!(request);
+            facts["request_digest"] = json!(digest);
+            AskedCall { digest: Some(digest), check: Some(check), ..AskedCall::of(names, facts) }
+        };
+        self.permit(PolicyHook::BeforeModel, asked).await
     }
 
     /// Asks the policies about a message to another agent.
@@ -88,7 +122,7 @@ impl AttemptBackend {
             let call = json!({
                 "to": message.to, "type": message.kind, "payload": message.payload,
             });
-            (vec![message.to.clone()], call)
+            AskedCall::of([message.to.clone()], call)
         };
         self.permit(PolicyHook::OnMessage, asked).await.map(drop)
     }
@@ -99,7 +133,10 @@ impl AttemptBackend {
         name: &str,
         media_type: Option<&str>,
     ) -> Result<(), Refusal> {
-        let asked = || (vec![name.to_owned()], json!({ "name": name, "media_type": media_type }));
+        let asked = || {
+            let call = json!({ "name": name, "media_type": media_type });
+            AskedCall::of([name.to_owned()], call)
+        };
         self.permit(PolicyHook::OnArtifact, asked).await.map(drop)
     }
 
@@ -115,32 +152,35 @@ impl AttemptBackend {
                 "server": tool.server, "name": tool.name, "arguments": arguments, "step": key,
                 "result": result,
             });
-            (vec![tool.offered.clone(), tool.name.clone()], facts)
+            AskedCall::of([tool.offered.clone(), tool.name.clone()], facts)
         };
         self.permit(PolicyHook::AfterTool, asked).await
     }
 
-    /// Asks the policies about the answer of a model.
+    /// Asks the policies about the answer of a model. Returns the body in its place, if a policy changed
+    /// it.
     pub(super) async fn permit_model_answer(
         &self,
         answered: AnsweredModel<'_>,
-    ) -> Result<(), Refusal> {
-        let AnsweredModel { key, provider, model, result } = answered;
+    ) -> Result<Option<Value>, Refusal> {
+        let AnsweredModel { key, provider, model, result, response, check } = answered;
         let model = model.unwrap_or_default();
         let asked = || {
             let facts = json!({
                 "provider": provider, "model": model, "step": key, "result": result,
+                "response": response,
             });
-            (vec![model.to_owned(), format!("{provider}/{model}")], facts)
+            let names = [model.to_owned(), format!("{provider}/{model}")];
+            AskedCall { check: Some(check), ..AskedCall::of(names, facts) }
         };
-        self.permit(PolicyHook::AfterModel, asked).await.map(drop)
+        self.permit(PolicyHook::AfterModel, asked).await
     }
 
     /// Asks the policies about a connection to a host.
     pub(super) async fn permit_egress(&self, to: &EgressTarget) -> Result<(), Refusal> {
         let asked = || {
             let facts = json!({ "host": to.host, "port": to.port, "kind": to.kind.as_str() });
-            (vec![format!("{}:{}", to.host, to.port)], facts)
+            AskedCall::of([format!("{}:{}", to.host, to.port)], facts)
         };
         self.permit(PolicyHook::OnEgress, asked).await.map(drop)
     }
@@ -150,29 +190,39 @@ impl AttemptBackend {
         self.policies().map_or(true, |policies| policies.decide_at(PolicyHook::AfterModel))
     }
 
+    /// Returns true if policies look into requests to models. Policies that cannot be read do.
+    pub(super) fn looks_into_requests(&self) -> bool {
+        self.policies().map_or(true, RunPolicies::see_requests)
+    }
+
+    /// Returns the time for which a call waits for a person, before its agent is ended until the
+    /// decision.
+    pub(super) fn patience(&self, usual: Duration) -> Result<Duration, Refusal> {
+        Ok(self.policies()?.park_after().unwrap_or(usual))
+    }
+
     /// Asks the policies about a call. Returns the payload as a policy changed it, if one did.
     ///
-    /// `asked` gives the names of what is called, and the call: both are made only if a policy
-    /// decides about such calls, since a call may be large.
-    async fn permit(
+    /// `asked` is made only if a policy decides about such calls, since a call may be large.
+    async fn permit<'a>(
         &self,
         hook: PolicyHook,
-        asked: impl FnOnce() -> (Vec<String>, Value) + Send,
+        asked: impl FnOnce() -> AskedCall<'a> + Send,
     ) -> Result<Option<Value>, Refusal> {
         let policies = self.policies()?;
         if !policies.decide_at(hook) {
             return Ok(None);
         }
-        let (names, call) = asked();
+        let AskedCall { names, call, digest, check } = asked();
         let facts = self.journal.look(|run, _| facts_of(run));
-        let noted = self.kept(Payload::Json(call.clone()))?;
         let subject = names.first().cloned().unwrap_or_default();
         let asked = PolicyCall::new(hook, names, call.clone(), &facts);
         let mut decided = policies.decide(asked).await;
-        decided.note_call(&noted);
+        decided.check_change(hook, &call, check.map(|check| check.0));
+        decided.note_call(&self.kept(Payload::Json(self.noted(hook, &call, &decided)))?);
         decided.mask_reasons(|reason| self.masked_text(reason));
         if decided.decision.verdict == PolicyVerdict::Ask {
-            self.ask_about(hook, &subject, &call, decided.clone()).await?;
+            self.ask_about(hook, (&subject, digest), &call, decided.clone()).await?;
         } else {
             self.record(decided.clone()).await?;
         }
@@ -182,22 +232,68 @@ impl AttemptBackend {
         }
     }
 
+    /// Returns a call as its decision keeps it. A request to a model repeats what was said before, and
+    /// is recorded with the call as it is sent: it is kept here if it is not, or a person has to read
+    /// it. An answer is recorded with its step.
+    fn noted(&self, hook: PolicyHook, call: &Value, decided: &DecidedCall) -> Value {
+        let mut noted = call.clone();
+        let Some(member) = hook.replaces().filter(|it| call.get(it).is_some_and(Value::is_object))
+        else {
+            return noted;
+        };
+        let is_large = match hook {
+            PolicyHook::BeforeModel | PolicyHook::AfterModel => true,
+            PolicyHook::AgentTrigger
+            | PolicyHook::BeforeTool
+            | PolicyHook::AfterTool
+            | PolicyHook::OnMemory
+            | PolicyHook::OnKnowledge
+            | PolicyHook::OnMessage
+            | PolicyHook::OnArtifact
+            | PolicyHook::OnReplay
+            | PolicyHook::OnEgress => false,
+        };
+        let is_kept = match decided.decision.verdict {
+            PolicyVerdict::Ask | PolicyVerdict::Deny => true,
+            PolicyVerdict::Allow | PolicyVerdict::Modify => false,
+        };
+        if !is_large || is_kept {
+            return noted;
+        }
+        noted[member] = Value::Null;
+        if let Some(changed) = decided.changed() {
+            let side = |body: &Value| ComparedRequest {
+                head: String::new(),
+                body: self.masked_json(body.clone()),
+            };
+            let RequestDifference { path, diff, .. } =
+                RequestDifference::of(&side(&call[member]), &side(changed));
+            // Without the line of each side: there are no others that it would be told from.
+            let lines = diff.lines().skip(2).map(|line| format!("{line}\n"));
+            noted["change"] = json!({ "path": path, "diff": lines.collect::<String>() });
+        }
+        noted
+    }
+
     /// Asks a person about a call, once for the same call.
     async fn ask_about(
         &self,
         hook: PolicyHook,
-        subject: &str,
+        (subject, digest): (&str, Option<&Digest>),
         call: &Value,
         decided: DecidedCall,
     ) -> Result<(), Refusal> {
-        let digest = errand_model::canonical::to_string(&self.masked_json(call.clone()));
+        let whole = || {
+            let call = errand_model::canonical::to_string(&self.masked_json(call.clone()));
+            Digest::of(call.as_bytes())
+        };
         // Masked before it is cut, so that no part of a secret is left.
-        let arguments = self.masked_json(call["arguments"].clone());
+        let arguments = self.masked_json(said_in(call).clone());
         let asked = ApprovalCall {
             action: hook.as_str().to_owned(),
             target: subject.to_owned(),
             summary: summary_of(&arguments, decided.decision.reason.as_deref()),
-            digest: Some(errand_model::Digest::of(digest.as_bytes())),
+            digest: Some(digest.cloned().unwrap_or_else(whole)),
             default: None,
             terms: Terms {
                 step: call["step"].as_str().map(str::to_owned),
@@ -236,6 +332,11 @@ impl AttemptBackend {
         self.report_all(entries.collect()).await
     }
 
+    /// Returns the names of the tools that the agent has by itself.
+    pub(super) fn own_tools(&self) -> &[String] {
+        &self.policies.own_tools
+    }
+
     /// Returns the policies of the run; none for a strict replay, which calls nothing.
     pub(super) fn policies(&self) -> Result<&RunPolicies, Refusal> {
         if let Some(policies) = self.policies.compiled.get() {
@@ -252,6 +353,62 @@ impl AttemptBackend {
         };
         Ok(self.policies.compiled.get_or_init(|| policies))
     }
+}
+
+/// A call that policies are asked about.
+struct AskedCall<'a> {
+    /// Names of what is called.
+    names: Vec<String>,
+    call: Value,
+    /// Digest by which an approval is for this call; `None`: that of the call.
+    digest: Option<&'a Digest>,
+    /// Check of a changed payload.
+    check: Option<BodyCheck<'a>>,
+}
+
+impl AskedCall<'_> {
+    fn of(names: impl IntoIterator<Item = String>, call: Value) -> Self {
+        Self { names: names.into_iter().collect(), call, digest: None, check: None }
+    }
+}
+
+/// Returns a tool call, with the arguments as a policy left them.
+fn tool_facts<'a>(
+    call: &Reserve,
+    tool: Option<&CalledTool>,
+    arguments: Option<&Value>,
+) -> AskedCall<'a> {
+    let name = call.tool.clone().unwrap_or_default();
+    let facts = json!({
+        "server": tool.map(|tool| &tool.server), "name": tool.map_or(&name, |tool| &tool.name),
+        "arguments": arguments, "step": call.step, "cost_usd": call.cost_usd,
+    });
+    let on_server = tool.map(|tool| tool.name.clone());
+    AskedCall::of([name].into_iter().chain(on_server), facts)
+}
+
+/// Returns the names and the facts of a model call.
+fn model_facts(call: &Reserve) -> (Vec<String>, Value) {
+    let model = call.model.clone().unwrap_or_default();
+    let whole = call.provider.as_ref().map(|provider| format!("{provider}/{model}"));
+    let facts = json!({
+        "provider": call.provider, "model": model, "tokens": call.tokens,
+        "output_tokens": call.output_tokens, "cost_usd": call.cost_usd, "step": call.step,
+    });
+    ([model].into_iter().chain(whole).collect(), facts)
+}
+
+/// Returns the part of a call by which a person knows it: the arguments of a tool, or the last message
+/// of a request to a model.
+fn said_in(call: &Value) -> &Value {
+    let request = &call["request"];
+    let last =
+        ["messages", "input", "contents"].into_iter().find_map(|name| match &request[name] {
+            Value::Array(messages) => messages.last(),
+            text @ Value::String(_) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        });
+    last.unwrap_or(&call["arguments"])
 }
 
 /// Returns the line by which a person knows a call, and why the person is asked.
@@ -297,6 +454,8 @@ fn facts_of(run: &Run) -> Value {
             "steps": run.counters.steps, "model_calls": run.counters.model_calls,
             "tool_calls": run.counters.tool_calls, "approvals": run.counters.approvals,
             "tokens": spent.tokens, "cost_micro_usd": spent.cost_micro_usd,
+            "tools": run.calls.tools, "side_effects": run.calls.side_effects,
+            "labels": run.calls.labels,
         },
     })
 }

@@ -18,6 +18,7 @@ use errand_model::step::{StepResult, StepState};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::budget::{self, ReservedBy};
 use super::model_calls::CallRequest;
 use super::{AttemptBackend, refusal};
 use crate::supervise::event::DEFAULT_GRACE;
@@ -117,6 +118,10 @@ impl ToolCallBackend for AttemptBackend {
             })
     }
 
+    fn check_tool_rules(&self, tools: &[CalledTool]) -> Result<Vec<String>, Failure> {
+        self.idle_tool_rules(tools)
+    }
+
     fn denies_tool(&self, tool: &CalledTool) -> Result<bool, Refusal> {
         let policies = self.policies()?;
         Ok(policies.denies_tool(&[tool.offered.as_str(), tool.name.as_str()]))
@@ -131,6 +136,11 @@ impl AttemptBackend {
                 if error.code.as_str() == ErrorCode::InterruptedEffect.as_str() =>
             {
                 KnownCall::Failed(error.clone())
+            }
+            Some(StepState::Failed { error, .. })
+                if error.code.as_str() == ErrorCode::HelperDied.as_str() =>
+            {
+                KnownCall::Cut
             }
             Some(StepState::Started) => KnownCall::Cut,
             Some(StepState::Failed { .. }) | None => KnownCall::ToBeMade,
@@ -179,6 +189,7 @@ impl AttemptBackend {
         call: Reserve,
         patience: Duration,
     ) -> Result<ReserveAnswer, Refusal> {
+        let patience = self.patience(patience)?;
         loop {
             let reserved = self.reserve_tool_call(call.clone(), tool);
             if let Ok(reserved) = timeout(patience, reserved).await {
@@ -192,7 +203,7 @@ impl AttemptBackend {
 
     /// Ends the agent until the person decides who is asked about a call: an agent that knows nothing
     /// of questions cannot park by itself. False: no person is asked.
-    async fn park_for(&self, key: &str) -> Result<bool, Refusal> {
+    pub(super) async fn park_for(&self, key: &str) -> Result<bool, Refusal> {
         let asked = self.journal.look(|run, _| {
             let mut open = run.approvals.values().filter(|approval| approval.verdict.is_none());
             let asked = open.find(|approval| approval.request.step.as_deref() == Some(key));
@@ -217,7 +228,8 @@ impl AttemptBackend {
         tool: &CalledTool,
     ) -> Result<ReserveAnswer, Refusal> {
         loop {
-            match self.reserve_for(call.clone(), Some(tool)).await {
+            let id = budget::reservation_id(ReservedBy::Gateway)?;
+            match self.reserve_for(call.clone(), Some(tool), id).await {
                 Err(refusal) if refusal.code == ErrorCode::ApprovalPending => {}
                 reserved => return reserved,
             }

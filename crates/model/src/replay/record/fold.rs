@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Outcome, Recorded, RecordedRun, Served, StepContents, said};
-use crate::accounting::MODEL_REQUESTED;
+use crate::accounting::{MODEL_REFUSED, MODEL_REQUESTED, REFUSED_BY, TOOL_REFUSED};
 use crate::event::{
-    AttemptEvent, Event, EventBody, EventGroup, LimitEvent, ResultEvent, StepEvent, StepStarted,
+    AttemptEvent, Event, EventBody, EventGroup, LimitEvent, Reported, ResultEvent, StepEvent,
+    StepStarted,
 };
 use crate::{EventContext, request_record};
 
@@ -20,6 +21,7 @@ impl RecordedRun {
                 self.session.take_in(context.at, (attempt, in_step), event);
             }
             EventGroup::Result(event) => self.take_result(attempt, event),
+            EventGroup::Reported(reported) if is_of_gateway(reported) => {}
             EventGroup::Reported(reported) => {
                 if reported.type_name() == MODEL_REQUESTED
                     && request_record::is_left_out(reported.data())
@@ -141,4 +143,10 @@ impl RecordedRun {
 pub(super) fn is_last_word(body: &EventBody, event: &Event, next: Option<&Event>) -> bool {
     matches!(body, EventBody::SessionAppended(_))
         && next.is_some_and(|next| next.kind == "attempt.exited" && next.at == event.at)
+}
+
+/// Returns true for an event about refused calls: a replay is refused them again, and reports nothing.
+fn is_of_gateway(reported: &Reported) -> bool {
+    [MODEL_REFUSED, TOOL_REFUSED].contains(&reported.type_name())
+        && reported.data()["refused_by"] == REFUSED_BY
 }
