@@ -9,6 +9,7 @@ use std::path::Path;
 use errand_agent::parcel;
 use errand_model::{Digest, RunId};
 use errand_store::{Filter, Page, digests_in, files};
+use tokio::time::Instant;
 
 use super::Error;
 use crate::Engine;
@@ -27,7 +28,11 @@ const UNKNOWN_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Digests that removed runs named.
 #[derive(Debug, Default)]
-pub struct Released(pub(super) BTreeSet<Digest>);
+pub struct Released {
+    pub(super) digests: BTreeSet<Digest>,
+    /// Time of the last renewal of one of them by [`Released::note`].
+    pub(super) renewed_at: Option<Instant>,
+}
 
 impl Released {
     /// Takes in the digests that a run names which is about to be removed, and renews them: a
@@ -37,13 +42,15 @@ impl Released {
         let names = engine.store().names_of_run(run_id).await?;
         let names = names.into_iter().map(|name| name.digest).collect();
         engine.renewal().renew(&names);
-        self.0.extend(names);
+        self.digests.extend(names);
+        self.renewed_at = Some(Instant::now());
         Ok(())
     }
 
     /// Takes in the digests of `others`.
     pub fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+        self.digests.extend(others.digests);
+        self.renewed_at = self.renewed_at.max(others.renewed_at);
     }
 }
 

@@ -18,6 +18,8 @@ use crate::garbage::RegistryInUse;
 
 /// Shared blobs listed and removed at once.
 const SHARED_AT_ONCE: u32 = 500;
+/// Time after which the clock, read in milliseconds, is past the time of a file written before.
+const CLOCK_STEP: Duration = Duration::from_millis(2);
 /// Longest time that an upload may take to be unpacked.
 const UPLOAD_TAKES: Duration = Duration::from_hours(24);
 
@@ -90,11 +92,15 @@ pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
 ///
 /// As [`collect`].
 pub async fn free(engine: &Engine, released: Released) -> Result<Freed, Error> {
-    if released.0.is_empty() || engine.is_of_fleet() {
+    if released.digests.is_empty() || engine.is_of_fleet() {
         return Ok(Freed::default());
     }
     let Some(_alone) = engine.alone() else { return Ok(Freed::default()) };
-    let mut digests = released.0;
+    // The removal renewed them: without the wait, they could count as renewed after the sweep began.
+    if let Some(renewed_at) = released.renewed_at {
+        tokio::time::sleep_until(renewed_at + CLOCK_STEP).await;
+    }
+    let mut digests = released.digests;
     // The agents packed with an agent are released with it.
     digests.extend(needed_parcels(engine, digests.iter().cloned().collect()));
     sweep(engine, Scope::Only(digests), Duration::ZERO, Act::Remove).await
