@@ -63,6 +63,11 @@ impl Connected {
         self.folder.as_ref()?.path_to_filesystem(key).ok()
     }
 
+    /// Returns true if the place is a folder.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// Sets the time of an object in a folder to now. Returns false if it does not exist.
     pub(crate) fn set_time(&self, key: &Path) -> std::io::Result<bool> {
         let Some(path) = self.path_of(key) else { return Ok(true) };

@@ -16,7 +16,7 @@ use crate::remains;
 use crate::transfer::{self, TransferError};
 
 /// Lists of generations that are read because a generation was removed meanwhile.
-pub(crate) const TRIES: usize = 4;
+pub(crate) const TRIES: usize = 16;
 
 impl PlacedBlobs {
     /// Lists the generations below a folder, by digest.

@@ -43,8 +43,17 @@ impl SharedBlobs for PlacedBlobs {
     }
 
     fn get(&self, digest: &Digest, to: &mut dyn Write) -> Result<bool, Error> {
+        let mut was_missing = false;
         for _ in 0..TRIES {
-            let Some(newest) = self.generations(digest)?.pop() else { return Ok(false) };
+            let Some(newest) = self.generations(digest)?.pop() else {
+                // A list of a folder may miss both generations if it is renewed meanwhile.
+                if was_missing || !self.connected()?.is_folder() {
+                    return Ok(false);
+                }
+                was_missing = true;
+                continue;
+            };
+            was_missing = false;
             let found = transfer::get(&self.driver, self.store()?, &newest.key, to);
             if found.map_err(|error| self.error("read a blob", error))? {
                 return Ok(true);
