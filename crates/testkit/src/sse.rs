@@ -1,10 +1,11 @@
 //! Client of server-sent events that reads one event at a time.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
 use crate::{HttpRequest, LIMIT};
@@ -53,8 +54,32 @@ impl Sse {
     /// Sends a request to `address` and reads the head of the response.
     #[must_use]
     pub fn open(request: &HttpRequest, address: &str) -> Self {
-        let mut stream = TcpStream::connect(address)
+        let stream = TcpStream::connect(address)
             .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        Self::over(stream, request, address)
+    }
+
+    /// Opens the stream at a target with a receive buffer of some 64 KiB in the kernel: further data
+    /// for a slow reader waits in the server.
+    ///
+    /// The buffer has its size before the connection exists: the kernel drops what comes within a
+    /// window that it announced before, and the sender waits ever longer to repeat it.
+    #[must_use]
+    pub fn get_little(address: &str, target: &str) -> Self {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+        let socket = socket.expect("a socket");
+        set_socket_recv_buffer_size(&socket, 32 * 1_024).expect("a size of the buffer");
+        let there: SocketAddr = address.parse().expect("an address of this machine");
+        rustix::net::connect(&socket, &there)
+            .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        let request = HttpRequest::new("GET", target).header("Accept", "text/event-stream");
+        let stream = Self::over(socket.into(), &request, address);
+        assert_eq!(stream.status, 200, "{:?}", stream.headers);
+        stream
+    }
+
+    /// Sends a request over a connection and reads the head of the response.
+    fn over(mut stream: TcpStream, request: &HttpRequest, address: &str) -> Self {
         stream.set_read_timeout(Some(LIMIT)).expect("a time limit for reading");
         stream.write_all(&request.bytes(address)).expect("the request is sent");
         let mut reader = BufReader::new(stream);
@@ -89,13 +114,6 @@ impl Sse {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Limits the kernel's receive buffer to some 64 KiB: further data for a slow reader waits in
-    /// the server.
-    pub fn keep_little(&self) {
-        let kept = set_socket_recv_buffer_size(self.reader.get_ref(), 32 * 1_024);
-        kept.expect("a size for what is not read yet");
     }
 
     /// Sets the time limit for an event.

@@ -204,8 +204,7 @@ fn a_slow_stream_reader_is_notified_of_gaps_and_uses_little_memory() {
     let gate = sandbox.root().join("home/gate");
     let server = serve(&sandbox, &[TestAgent::python(&script).named("teller")]);
     let run_id = start(&server, &json!({ "agent": "teller", "env": { "GATE": gate } }));
-    let mut slow = Sse::get(server.address(), &events_of(&run_id), None);
-    slow.keep_little();
+    let mut slow = Sse::get_little(server.address(), &events_of(&run_id));
     assert!(slow.any(|told| told.event == "attempt.running"));
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
     // The stream is not read until the agent has printed everything.
