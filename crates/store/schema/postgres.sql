@@ -318,8 +318,7 @@ CREATE TABLE names (
     PRIMARY KEY (run, digest, is_parcel)
 );
 
-CREATE INDEX names_by_digest ON names (digest);
-CREATE INDEX names_of_parcels ON names (digest) WHERE is_parcel;
+CREATE INDEX names_by_digest ON names (is_parcel, digest);
 
 -- Runs that were there before `names`, until their journals are read for it.
 CREATE TABLE unindexed_runs (

@@ -15,9 +15,9 @@ fn a_database_is_migrated_once_and_refused_before() {
     drop(sandbox.errand(up).run().refuses(125, "`errand migrate"));
     let migrate = ["migrate", "--database", &url];
     let made = sandbox.errand(migrate).run().ok().stdout();
-    assert_eq!(made, "migrated from schema 0 to 3\n");
+    assert_eq!(made, "migrated from schema 0 to 4\n");
     let again = sandbox.errand(migrate).run().ok().stdout();
-    assert_eq!(again, "schema 3 is up to date\n");
+    assert_eq!(again, "schema 4 is up to date\n");
     database.psql("INSERT INTO errand_migrations (version, name) VALUES (99, 'later')");
     drop(sandbox.errand(migrate).run().refuses(125, "the database has schema 99"));
     drop(sandbox.errand(up).run().refuses(125, "the database has schema 99"));

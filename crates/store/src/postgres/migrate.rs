@@ -10,6 +10,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("server", include_str!("../../migrations/server/postgres.sql")),
     ("names", include_str!("../../migrations/names/postgres.sql")),
     ("updates", include_str!("../../migrations/updates/postgres.sql")),
+    ("parcels", include_str!("../../migrations/parcels/postgres.sql")),
 ];
 
 /// Table of the changes made.

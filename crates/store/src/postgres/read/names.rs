@@ -28,8 +28,10 @@ pub(in crate::postgres) async fn named(
     db: &Db,
     digests: &[Digest],
 ) -> Result<BTreeSet<Digest>, Failure> {
-    const SQL: &str = "SELECT d FROM unnest($1::bytea[]) AS d \
-         WHERE EXISTS (SELECT 1 FROM names WHERE digest = d)";
+    // Two probes for each digest: the planner might read the whole index for one condition on both.
+    const SQL: &str = "SELECT d FROM unnest($1::bytea[]) AS d, LATERAL ( \
+         (SELECT 1 FROM names WHERE NOT is_parcel AND digest = d LIMIT 1) UNION ALL \
+         (SELECT 1 FROM names WHERE is_parcel AND digest = d LIMIT 1) LIMIT 1) AS found";
     let bytes: Vec<Vec<u8>> = digests.iter().map(|one| fingerprint(one).0.to_vec()).collect();
     let mut found = BTreeSet::new();
     for row in db.query(SQL, &[&bytes]).await? {
@@ -40,8 +42,14 @@ pub(in crate::postgres) async fn named(
 
 /// See [`crate::NameStore::named_parcels`].
 pub(in crate::postgres) async fn named_parcels(db: &Db) -> Result<BTreeSet<Digest>, Failure> {
+    // Steps from each parcel to the next, however many runs name it.
+    const SQL: &str = "WITH RECURSIVE parcels (digest) AS ( \
+         (SELECT digest FROM names WHERE is_parcel ORDER BY digest LIMIT 1) \
+         UNION ALL SELECT n.digest FROM parcels p, LATERAL (SELECT digest FROM names \
+         WHERE is_parcel AND digest > p.digest ORDER BY digest LIMIT 1) n) \
+         SELECT digest FROM parcels";
     let mut found = BTreeSet::new();
-    for row in db.query("SELECT DISTINCT digest FROM names WHERE is_parcel", &[]).await? {
+    for row in db.query(SQL, &[]).await? {
         found.insert(digest(row.try_get(0)?)?);
     }
     Ok(found)

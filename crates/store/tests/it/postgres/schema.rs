@@ -1,8 +1,20 @@
 //! Schema versions: a database with any other version is refused.
 
-use errand_store::Error;
+use std::collections::BTreeSet;
+
+use errand_model::Digest;
 use errand_store::postgres::{Migrated, Options, Postgres, known_version};
+use errand_store::{Error, NameStore as _};
 use errand_testkit::postgres::Database;
+
+use super::Fresh;
+use crate::conformance::appending::started;
+
+/// Statements that lead from schema 4 back to schema 3.
+const BACK_TO_3: &str = "DROP INDEX names_by_digest; \
+     CREATE INDEX names_by_digest ON names (digest); \
+     CREATE INDEX names_of_parcels ON names (digest) WHERE is_parcel; \
+     DELETE FROM errand_migrations WHERE version = 4";
 
 /// Query for all parts of a schema, as text.
 const SCHEMA_OF: &str = "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || \
@@ -24,6 +36,23 @@ fn all_migrations_in_order_give_the_schema_of_the_file() {
     whole.psql(super::SCHEMA);
     migrated.psql("DROP TABLE errand_migrations");
     assert_eq!(migrated.psql(SCHEMA_OF), whole.psql(SCHEMA_OF));
+}
+
+#[tokio::test]
+async fn names_of_older_runs_are_found_by_the_index_of_schema_4() {
+    let fresh = Fresh::new();
+    let store = fresh.open_postgres();
+    for _ in 0..3 {
+        started(&store).await;
+    }
+    drop(store);
+    fresh.0.psql(BACK_TO_3);
+    assert_eq!(Postgres::migrate(&fresh.0.url()).unwrap().from, 3);
+    let store = fresh.open_postgres();
+    let (parcel, other) = (Digest::of(b"parcel"), Digest::of(b"other"));
+    let parcels = BTreeSet::from([parcel.clone()]);
+    assert_eq!(store.named_parcels().await.unwrap(), parcels);
+    assert_eq!(store.named(&[other, parcel]).await.unwrap(), parcels);
 }
 
 #[test]
