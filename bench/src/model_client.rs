@@ -322,6 +322,11 @@ fn calls_of(
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     let mut times = Vec::with_capacity(calls);
+    // Paced calls of all connections come one after the other, evenly.
+    let mut next = Instant::now();
+    if let Some(pace) = pace {
+        next += pace * u32::try_from(client)? / u32::try_from(CONNECTIONS)?;
+    }
     for call in 0..calls {
         let kind = if pace.is_some() { "paced" } else { "urgent" };
         let question = format!("{kind} call {call} of client {client} {}", "context ".repeat(100));
@@ -342,6 +347,10 @@ fn calls_of(
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
+        if let Some(pace) = pace {
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            next += pace;
+        }
         let began = Instant::now();
         writer.write_all(request.as_bytes())?;
         let (line, headers) = head(&mut reader)?;
@@ -350,9 +359,6 @@ fn calls_of(
         }
         read_body(&mut reader, &headers)?;
         times.push(began.elapsed());
-        if let Some(pace) = pace {
-            thread::sleep(pace.saturating_sub(began.elapsed()));
-        }
     }
     Ok(times)
 }
