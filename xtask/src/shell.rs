@@ -25,7 +25,18 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo(args: &[&str]) -> Command {
     // `cargo run` sets the cargo that started this program.
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    tool(&program, args)
+    let mut command = tool(&program, args);
+    // It sets what this package is, too. A build script that reads that runs again whenever it differs:
+    // without this, `cargo xtask test` after `cargo test` builds cryptography and all that uses it anew.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = ["CARGO_MANIFEST_", "CARGO_PKG_"]
+            .iter()
+            .any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes()));
+        if is_of_package {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Returns a command that runs at the root of the repository.
