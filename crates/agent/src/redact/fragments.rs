@@ -35,6 +35,8 @@ pub(super) struct Fragments {
     filter: Filter,
     /// Filter of the shorter grams that may begin a piece.
     begins: Filter,
+    /// Length of the longest form.
+    longest: usize,
 }
 
 impl Fragments {
@@ -52,6 +54,7 @@ impl Fragments {
         for bytes in form.windows(HELD_BYTES) {
             self.begins.set(short_gram(bytes));
         }
+        self.longest = self.longest.max(form.len());
         self.forms.push((form, mask));
     }
 
@@ -103,13 +106,19 @@ impl Fragments {
         self.grams.is_empty()
     }
 
-    /// Returns the first position from which on the end of `text` may be a piece that continues.
+    /// Returns the first position from which on the end of `text` may be a piece that continues: such a
+    /// piece is shorter than the longest form.
+    ///
+    /// Without that bound, a text of equal bytes whose gram is in the filter by chance would be held
+    /// whole, and searched again with each part.
     pub(super) fn undecided_from(&self, text: &[u8]) -> usize {
         let mut from = text.len();
         if self.grams.is_empty() {
             return from;
         }
+        let first = text.len().saturating_sub(self.longest.saturating_sub(1));
         while let Some(begin) = from.checked_sub(HELD_BYTES)
+            && begin >= first
             && self.begins.has(short_gram(&text[begin..from]))
         {
             // One byte at a time, since the grams of a piece overlap.

@@ -148,4 +148,21 @@ mod tests {
         stream.push(b"X and so on!", &mut out);
         assert_eq!(out, b"hello abcX and so on!");
     }
+
+    #[test]
+    fn a_long_text_of_one_letter_is_held_no_longer_than_a_secret() {
+        // In base64, most of its letters are A.
+        let secret = b"\x01\x02\x03\x04\x05\0\0\0\0\0\0\0\0\0\0\0\0\x06\x07\x08\x09\x0a";
+        let mut stream = Redactor::new([("S", secret.as_slice())]).stream();
+        let mut out = Vec::new();
+        for part in 1..=100 {
+            stream.push(&[b'A'; 2_000], &mut out);
+            let held = stream.held();
+            let waiting = held.bytes.len() - held.written;
+            assert!((4..4 * secret.len()).contains(&waiting), "{waiting}");
+            assert_eq!(out.len() + waiting, part * 2_000);
+        }
+        stream.finish(&mut out);
+        assert_eq!(out, [b'A'; 200_000]);
+    }
 }
