@@ -17,8 +17,9 @@ pub(crate) const MODE: &str = "--call-models";
 /// Connections at once.
 const CONNECTIONS: usize = 10;
 
-/// Calls that each connection makes in a second where the time of a call is measured. As many calls as
-/// go through would measure how long calls wait for each other.
+/// Time between two calls of a connection where the time of a call is measured: as many calls as go
+/// through would measure how long calls wait for each other. The connections begin one after another,
+/// so that their calls are spread over this time.
 const PACE: Duration = Duration::from_millis(50);
 /// Paced calls of each connection.
 const PACED_CALLS: usize = 30;
@@ -273,14 +274,28 @@ pub(crate) fn compare(
 
 fn shown(times: &Times) -> Value {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    json!({"p50_ms": ms(times.p50), "p99_ms": ms(times.p99), "per_second": times.rate})
+    json!({
+        "p50_ms": ms(times.p50),
+        "p99_ms": ms(times.p99),
+        "first_p50_ms": ms(times.first_p50),
+        "per_second": times.rate,
+    })
 }
 
 /// Times of a workload.
 struct Times {
     p50: Duration,
     p99: Duration,
+    /// Until the head of an answer came, which is followed by its first bytes.
+    first_p50: Duration,
     rate: f64,
+}
+
+/// Times of a call.
+struct CallTime {
+    /// Until the head of its answer came.
+    first: Duration,
+    whole: Duration,
 }
 
 fn measure(
@@ -300,15 +315,27 @@ fn measure(
             })
         })
         .collect();
-    let mut all: Vec<Duration> = Vec::new();
+    let mut all: Vec<CallTime> = Vec::new();
     for client in clients {
         all.extend(client.join().map_err(|_| "a client died")??);
     }
     let took = began.elapsed().as_secs_f64();
-    all.sort_unstable();
-    let at = |part: usize| all[(all.len() * part / 100).min(all.len() - 1)];
+    let sorted = |time: fn(&CallTime) -> Duration| {
+        let mut times: Vec<_> = all.iter().map(time).collect();
+        times.sort_unstable();
+        times
+    };
+    let (first, whole) = (sorted(|call| call.first), sorted(|call| call.whole));
+    let at = |times: &[Duration], part: usize| {
+        times.get(times.len() * part / 100).copied().unwrap_or_default()
+    };
     let count = f64::from(u32::try_from(all.len())?);
-    Ok(Times { p50: at(50), p99: at(99), rate: count / took })
+    Ok(Times {
+        p50: at(&whole, 50),
+        p99: at(&whole, 99),
+        first_p50: at(&first, 50),
+        rate: count / took,
+    })
 }
 
 fn calls_of(
@@ -316,7 +343,7 @@ fn calls_of(
     is_stream: bool,
     (host, path, token): (&str, &str, &str),
     (calls, pace): (usize, Option<Duration>),
-) -> Result<Vec<Duration>, Failure> {
+) -> Result<Vec<CallTime>, Failure> {
     let stream = TcpStream::connect(host)?;
     stream.set_nodelay(true)?;
     let mut writer = stream.try_clone()?;
@@ -357,8 +384,9 @@ fn calls_of(
         if !line.contains(" 200 ") {
             return Err(format!("answered {line}").into());
         }
+        let first = began.elapsed();
         read_body(&mut reader, &headers)?;
-        times.push(began.elapsed());
+        times.push(CallTime { first, whole: began.elapsed() });
     }
     Ok(times)
 }

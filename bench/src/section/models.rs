@@ -12,6 +12,9 @@ use crate::report::{Line, median, milliseconds};
 /// Time that errand may add to a call: the median, and all but one of a hundred.
 const ADDED: [(&str, f64); 2] = [("p50_ms", 0.5), ("p99_ms", 3.0)];
 
+/// Time by which the first byte of a streamed answer may come later than without errand.
+const FIRST_MS: f64 = 1.0;
+
 /// Calls per second that errand must carry.
 const RATE: f64 = 2_000.0;
 
@@ -66,6 +69,19 @@ pub(super) fn lines(by: &str, rounds: &[Value], fsync: f64) -> Vec<Line> {
                     note: format!("{} without", milliseconds(of(&direct, what) / 1e3)),
                 });
             }
+        }
+        if name.ends_with("stream") {
+            let (without, first) =
+                (of("paced_direct", "first_p50_ms"), of("paced_through", "first_p50_ms"));
+            let added = (first - without).max(0.0);
+            lines.push(Line {
+                name: format!("{by}{name}, 200/s: first byte later by"),
+                measured: milliseconds(added / 1e3),
+                target: milliseconds(FIRST_MS / 1e3),
+                floor: floor.clone(),
+                share: Some(added / FIRST_MS),
+                note: format!("{} without", milliseconds(without / 1e3)),
+            });
         }
         let rate = of("through", "per_second");
         lines.push(Line {
