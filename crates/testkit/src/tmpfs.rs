@@ -1,5 +1,6 @@
 //! A small file system that a test can fill.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,13 +39,18 @@ impl Tmpfs {
         self.folder.path().to_path_buf()
     }
 
-    /// Writes a file that takes all free space but `spare_bytes`. Returns its path.
+    /// Writes a file that takes all free space but `spare_bytes`. Returns its path. If others write
+    /// meanwhile, less is spared.
     pub fn fill(&self, spare_bytes: u64) -> PathBuf {
         let stat = rustix::fs::statvfs(self.folder.path()).expect("the state of the file system");
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         let filler = self.folder.path().join("filler");
         let length = usize::try_from(free.saturating_sub(spare_bytes)).expect("a small disk");
-        std::fs::write(&filler, vec![0; length]).expect("the file that fills the disk");
+        match std::fs::write(&filler, vec![0; length]) {
+            // The disk is full, as it was to be.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            written => written.expect("the file that fills the disk"),
+        }
         filler
     }
 }
