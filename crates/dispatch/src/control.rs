@@ -92,6 +92,15 @@ impl TaskControl {
         }
     }
 
+    /// Notes that a dispatcher did what was asked. A pause by others that follows is not undone, even if
+    /// it came before the dispatcher's response.
+    pub(crate) fn done(&self, request: HoldRequest) {
+        let mut wanted = self.wanted();
+        if request == HoldRequest::Resume && wanted.hold == Hold::Released {
+            wanted.hold = Hold::None;
+        }
+    }
+
     /// Waits until the run wants something else.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -131,5 +140,22 @@ mod tests {
             (Some(HoldRequest::Resume), Some(HoldRequest::Resume))
         );
         assert_eq!((next(false), next(true)), (None, None));
+    }
+
+    #[test]
+    fn a_pause_by_others_that_overtakes_the_response_to_a_resume_stays() {
+        let (code, message) = ("code".to_owned(), "message".to_owned());
+        let error = RecordError { code, message, step: None, stderr_tail: None };
+        let mut task = Task::refused("t", 1, error);
+        task.paused = true;
+        let control = TaskControl::default();
+        control.release();
+        assert_eq!(control.next(&task), Some(HoldRequest::Resume));
+        control.done(HoldRequest::Resume);
+        assert_eq!(control.next(&task), None);
+        control.hold();
+        control.done(HoldRequest::Resume);
+        task.paused = false;
+        assert_eq!(control.next(&task), Some(HoldRequest::Pause), "a later wish stays");
     }
 }

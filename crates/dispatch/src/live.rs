@@ -174,14 +174,13 @@ impl TaskFollower {
 
     /// Pauses or resumes the task. What fails is tried again after the next look.
     async fn pause_or_resume(&self, control: &TaskControl, task: &Task) {
-        let asked = match control.next(task) {
-            None => return,
-            Some(HoldRequest::Pause) => self.client.pause(&self.route.task_id).await,
-            Some(HoldRequest::Resume) => self.client.resume(&self.route.task_id).await,
+        let Some(request) = control.next(task) else { return };
+        let asked = match request {
+            HoldRequest::Pause => self.client.pause(&self.route.task_id).await,
+            HoldRequest::Resume => self.client.resume(&self.route.task_id).await,
         };
         match asked {
-            // It is done: what others do with the task from now on is not undone.
-            Ok(task) => drop(control.next(&task)),
+            Ok(_) => control.done(request),
             Err(error) => tracing::debug!(%error, "the task is not paused or resumed"),
         }
     }
