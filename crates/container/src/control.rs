@@ -112,11 +112,41 @@ impl ControlFolder {
     /// If the access of a file cannot be changed.
     pub(crate) fn admit_all_users(&self, spec: &LaunchSpec) -> io::Result<()> {
         open_folder(&self.path)?;
-        let own = spec.shared.iter().filter(|shared| shared.access == SharedAccess::Own);
-        own.map(|shared| shared.path.as_path())
-            .chain([spec.folder.as_path()])
-            .try_for_each(open_folder)
+        open_folder(&spec.folder)?;
+        for shared in &spec.shared {
+            match shared.access {
+                SharedAccess::Own => open_folder(&shared.path)?,
+                SharedAccess::Read => open_for_reading(&shared.path)?,
+                SharedAccess::Write => {}
+            }
+        }
+        Ok(())
     }
+}
+
+/// Lets every user read a folder with all that is in it, and run its programs.
+fn open_for_reading(folder: &Path) -> io::Result<()> {
+    admit(folder, 0o055)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.file_type()?;
+        if found.is_dir() {
+            open_for_reading(&entry.path())?;
+        } else if found.is_file() {
+            let is_program = entry.metadata()?.permissions().mode() & 0o100 != 0;
+            admit(&entry.path(), if is_program { 0o055 } else { 0o044 })?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds permissions to those of a file or folder, unless it has them.
+fn admit(path: &Path, added: u32) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & added == added {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode | added))
 }
 
 /// Lets every user read and write a folder and the files in it, folders in it aside.

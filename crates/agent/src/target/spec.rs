@@ -109,7 +109,8 @@ pub struct SharedPath {
 /// Access of an agent to a file or folder of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedAccess {
-    /// The agent reads it.
+    /// The agent reads it. Errand made it in a folder that no other user can enter, so a target may let any
+    /// user of its own read it.
     Read,
     /// The agent reads and writes it, as far as its user may.
     Write,
