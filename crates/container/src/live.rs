@@ -67,6 +67,8 @@ struct State {
     plan: StopPlan,
     reported: Option<ContainerReported>,
     exit: Option<Exit>,
+    /// True once the engine has removed the container.
+    is_removed: bool,
 }
 
 impl LiveContainer {
@@ -216,9 +218,10 @@ impl Live for LiveContainer {
             return Ok(exit.clone());
         }
         let exit = self.exit().await;
-        // What stays is removed by the next process that looks for containers of the run.
-        drop(remove(&self.engine, &self.id).await);
-        self.state().exit = Some(exit.clone());
+        let is_removed = remove(&self.engine, &self.id).await.is_ok();
+        let mut state = self.state();
+        state.is_removed = is_removed;
+        state.exit = Some(exit.clone());
         Ok(exit)
     }
 
@@ -247,8 +250,11 @@ impl Live for LiveContainer {
     }
 
     async fn settled(&self) {
-        // What stays is removed by the next process that looks for what is left of attempts.
-        drop(self.kept.remove());
+        // What stays is removed by the next process that looks for what is left of attempts, and so is a
+        // container that the engine did not remove: the folder is the trace of it.
+        if self.state().is_removed {
+            drop(self.kept.remove());
+        }
     }
 
     fn memory_enforcement(&self) -> Option<MemoryEnforcement> {
