@@ -6,6 +6,7 @@ use bollard::query_parameters::CreateImageOptions;
 use errand_agent::target::{StartWaits, TargetStartError};
 use errand_api::agent_file::{ContainerPlace, PullPolicy};
 use errand_model::error_code::ErrorCode;
+use errand_model::event::PinnedImage;
 use futures_util::StreamExt as _;
 
 use crate::engine::{ContainerEngine, status, text};
@@ -72,6 +73,42 @@ pub(crate) async fn find(
     let found =
         found.map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))?;
     usable(image, found)
+}
+
+/// Returns the image that the first attempt of a run has resolved, whatever its name stands for now. It is
+/// fetched by its digest if the engine does not have it and the agent file allows that.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(crate) async fn find_pinned(
+    engine: &ContainerEngine,
+    (place, pinned): (&ContainerPlace, &PinnedImage),
+    waits: &StartWaits,
+) -> Result<FoundImage, TargetStartError> {
+    let PinnedImage { reference, digest, id } = pinned;
+    for name in [id, digest] {
+        match engine.docker.inspect_image(name).await {
+            Ok(found) => {
+                // A tag that has moved leaves no digest at the image.
+                return Ok(FoundImage { pinned: digest.clone(), ..usable(reference, found)? });
+            }
+            Err(error) if status(&error) == Some(NOT_FOUND) => {}
+            Err(error) => {
+                return Err(engine.refusal(&format!("inspect the image {name}"), &error));
+            }
+        }
+    }
+    if place.pull == PullPolicy::Never || !digest.contains('@') {
+        let reason =
+            format!("the run began with {digest}, which the engine does not have any more");
+        return Err(not_found(reference, &reason));
+    }
+    pull(engine, digest, waits).await?;
+    let found = engine.docker.inspect_image(digest).await;
+    let found =
+        found.map_err(|error| engine.refusal(&format!("inspect the image {digest}"), &error))?;
+    Ok(FoundImage { pinned: digest.clone(), ..usable(reference, found)? })
 }
 
 /// Returns a found image, if programs of it can run on this machine.

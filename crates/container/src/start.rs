@@ -82,7 +82,10 @@ impl ContainerStart<'_> {
         let TargetKind::Container(place) = &self.spec.place else {
             return Err(io::Error::other("the agent file names another target").into());
         };
-        let image = image::find(self.engine, place, &output.waits).await?;
+        let image = match &self.spec.image {
+            Some(pinned) => image::find_pinned(self.engine, (place, pinned), &output.waits).await?,
+            None => image::find(self.engine, place, &output.waits).await?,
+        };
         let argv = self.argv(&image)?;
         let start = self.kept.make_start()?;
         // Who removes what is left of the attempt may use another engine.

@@ -16,6 +16,7 @@ use errand_agent::target::{
     AgentOutput, LaunchSpec, Live, OrphanedAgent, StartWaits, Target, TargetStartError,
 };
 use errand_api::agent_file::TargetKind;
+use errand_model::event::PinnedImage;
 use errand_model::{Locator, ProcessIdentity, RunId};
 use futures_util::StreamExt as _;
 use tokio::sync::OnceCell;
@@ -188,6 +189,17 @@ impl Target for ContainerTarget {
             // The attempt waits for the rest of a long pull.
             Err(_) => Ok(()),
         }
+    }
+
+    async fn resolve_image(
+        &self,
+        place: &TargetKind,
+        waits: &StartWaits,
+    ) -> Result<Option<PinnedImage>, TargetStartError> {
+        let TargetKind::Container(place) = place else { return Ok(None) };
+        let image::FoundImage { id, pinned, .. } =
+            image::find(self.engine().await?, place, waits).await?;
+        Ok(Some(PinnedImage { reference: place.image.clone(), digest: pinned, id }))
     }
 
     async fn start(

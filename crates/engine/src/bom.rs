@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use errand_agent::parcel::{Content, ParcelFile, ParcelPlan};
-use errand_api::agent_file::Agent;
+use errand_agent::parcel::{Content, Parcel, ParcelFile, ParcelPlan};
+use errand_api::agent_file::{Agent, TargetKind};
 use errand_api::bom::{
     self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, PartSource, Subject,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::catalog::{CatalogKind, CatalogPin};
-use errand_model::event::{AgentRef, EventBody, RunCreated};
+use errand_model::event::{AgentRef, BomPinned, EventBody, PinnedImage, RunCreated};
 use errand_model::{Digest, RunId};
 use errand_store::{BlobError, StoredBomGeneration};
 use serde_json::Value;
@@ -82,13 +82,23 @@ const AGENT_LIMIT: usize = 4_096;
 ///
 /// If its parcel is missing, or a skill or config of it cannot be read.
 pub fn of_run(engine: &Engine, spec: &RunCreated) -> Result<Bom, Error> {
-    let parcel = parcels::open(engine, &spec.agent.digest)?;
+    of_parcel(engine, spec, (&parcels::open(engine, &spec.agent.digest)?, None))
+}
+
+/// Returns the bill of materials of a run whose agent is in `parcel`, and whose containers are made from
+/// `image`.
+fn of_parcel(
+    engine: &Engine,
+    spec: &RunCreated,
+    (parcel, image): (&Parcel, Option<&PinnedImage>),
+) -> Result<Bom, Error> {
     let none = BTreeMap::new();
     let pinned = spec.plan.as_ref().map_or(&none, |plan| &plan.agents);
     let agents = agents(&parcel.agent, pinned, &|digest| opened(engine, digest));
     let parts = (parcel.files.as_slice(), spec.catalog.as_slice());
     let named = NamedParts::of_run(&parcel.agent, spec);
-    take((&parcel.agent, named, agents), &parcel.digest, parts, &parcel.files_path())
+    let of_agent = (&parcel.agent, named, agents, image);
+    take(of_agent, &parcel.digest, parts, &parcel.files_path())
 }
 
 /// Returns the agent in a parcel; `None` if the parcel is missing: the coordinator then says its
@@ -142,7 +152,7 @@ fn of_source(
     let agents = agents(plan.agent(), pinned, &open);
     let parts = (plan.files(), pins);
     let named = NamedParts::of_agent(plan.agent());
-    take((plan.agent(), named, agents), plan.digest(), parts, &plan.source().folder)
+    take((plan.agent(), named, agents, None), plan.digest(), parts, &plan.source().folder)
 }
 
 /// Returns the agents of a coordinator, nested ones included. `pinned` are those that were looked
@@ -180,7 +190,12 @@ fn agents(
 }
 
 fn take(
-    (agent, named_parts, agents): (&Agent, NamedParts<'_>, Vec<NamedAgent>),
+    (agent, named_parts, agents, image): (
+        &Agent,
+        NamedParts<'_>,
+        Vec<NamedAgent>,
+        Option<&PinnedImage>,
+    ),
     parcel: &Digest,
     (files, pins): (&[ParcelFile], &[CatalogPin]),
     folder: &Path,
@@ -221,6 +236,7 @@ fn take(
             .find(|pin| pin.kind == CatalogKind::ModelRoute)
             .map(|pin| of_catalog(pins, pin.kind, &pin.name)),
         agents,
+        image,
         errand_version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -251,25 +267,59 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
     PackagedFile { path: file.path.clone(), content }
 }
 
-/// Returns the current generation of a run's agent, counted in its namespace. Only new content is
-/// written: the document first, then its generation.
+/// Pins the inventory of an attempt that starts; `None` if the name of its image has to be resolved first, which
+/// may take its time.
+///
+/// # Errors
+///
+/// As [`pin`].
+pub(crate) async fn pin_at_start(
+    engine: &Engine,
+    spec: &RunCreated,
+    image: Option<&PinnedImage>,
+) -> Result<Option<BomPinned>, Error> {
+    let parcel = parcels::open(engine, &spec.agent.digest)?;
+    let has_own_container = matches!(parcel.agent.target, TargetKind::Container(_))
+        && parcel.agent.dispatcher.is_none();
+    if has_own_container && image.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(pin_parcel(engine, spec, (&parcel, image)).await?))
+}
+
+/// Pins the inventory of an attempt whose image is resolved, if it has one: the current generation of the run's
+/// agent, counted in its namespace. Only new content is written: the document first, then its generation.
 ///
 /// # Errors
 ///
 /// If the parcel is missing, or the document or its generation cannot be stored.
-pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<StoredBomGeneration, Error> {
-    let bom = of_run(engine, spec)?;
+pub(crate) async fn pin(
+    engine: &Engine,
+    spec: &RunCreated,
+    image: Option<&PinnedImage>,
+) -> Result<BomPinned, Error> {
+    let parcel = parcels::open(engine, &spec.agent.digest)?;
+    pin_parcel(engine, spec, (&parcel, image)).await
+}
+
+async fn pin_parcel(
+    engine: &Engine,
+    spec: &RunCreated,
+    (parcel, image): (&Parcel, Option<&PinnedImage>),
+) -> Result<BomPinned, Error> {
+    let bom = of_parcel(engine, spec, (parcel, image))?;
     let key = spec.agent_key();
     let blobs = engine.blobs();
     let latest = engine.store().boms(&key, 1).await?.pop();
     let is_kept = blobs.path(&bom.digest).is_file();
-    match latest {
-        Some(latest) if latest.digest == bom.digest && is_kept => Ok(latest),
+    let StoredBomGeneration { generation, digest, .. } = match latest {
+        Some(latest) if latest.digest == bom.digest && is_kept => latest,
         Some(_) | None => {
             blobs.put(bom.content.as_bytes())?;
-            Ok(engine.store().put_bom(&key, &bom.digest, engine.now()).await?)
+            engine.store().put_bom(&key, &bom.digest, engine.now()).await?
         }
-    }
+    };
+    Ok(BomPinned { generation, digest, image: image.cloned() })
 }
 
 /// Returns the content of a stored document.

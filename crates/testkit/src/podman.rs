@@ -50,15 +50,23 @@ pub struct Podman {
 impl Podman {
     /// Returns the shared engine, started if necessary; `None`, with a line on stderr, on a machine
     /// that cannot have one.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub fn shared() -> Option<Self> {
+        Self::at(PathBuf::from("/tmp/errand-podman"))
+    }
+
+    /// Returns the engine of one test, which may kill its service; `None` as [`shared`](Self::shared).
+    pub fn of_test(name: &str) -> Option<Self> {
+        Self::at(PathBuf::from(format!("/tmp/errand-podman-{name}")))
+    }
+
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn at(folder: PathBuf) -> Option<Self> {
         let missing: Vec<&str> =
             PROGRAMS.into_iter().filter(|program| !Path::new(program).exists()).collect();
         if !missing.is_empty() || !rustix::process::getuid().is_root() {
             eprintln!("SKIPPED: no containers without root and {}", PROGRAMS.join(", "));
             return None;
         }
-        let folder = PathBuf::from("/tmp/errand-podman");
         let guard = open(&folder.with_extension("lock"));
         flock(&guard, FlockOperation::LockExclusive).expect("the lock of the engine");
         if !answers(&folder) {
@@ -104,6 +112,27 @@ impl Podman {
         name
     }
 
+    /// Makes an image with the same programs whose files are those that a script leaves.
+    pub fn changed_image(&self, name: &str, script: &str) {
+        let made = self.run(&["run", "-d", "--network", "none", IMAGE, "sh", "-c", script]);
+        assert_eq!(self.run(&["wait", &made]), "0", "{script}");
+        let _image = self.run(&["commit", "--quiet", &made, name]);
+        let _removed = self.run(&["rm", &made]);
+    }
+
+    /// Kills the service of the engine. Containers live on.
+    pub fn kill_service(&self) {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("the engine's process id");
+        let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lives");
+        wait_until("the engine is gone", wait::LIMIT, || !answers(&self.folder));
+    }
+
+    /// Starts the service of the engine anew.
+    pub fn start_service(&self) {
+        start_service(&self.folder);
+    }
+
     /// Returns the ids of containers with a label, stopped ones included.
     #[must_use]
     pub fn with_label(&self, label: &str) -> Vec<String> {
@@ -143,7 +172,6 @@ fn command(folder: &Path) -> Command {
     podman
 }
 
-#[expect(clippy::zombie_processes, reason = "the guardian stops it")]
 fn start(folder: &Path) {
     fs::create_dir_all(folder).expect("a folder for the engine");
     let limit = |resource| getrlimit(resource).maximum.unwrap_or(LIMIT).min(LIMIT);
@@ -156,7 +184,15 @@ fn start(folder: &Path) {
     );
     fs::write(folder.join("containers.conf"), settings).expect("the engine's configuration");
     import_image(folder);
+    start_service(folder);
+    guard(folder);
+}
+
+#[expect(clippy::zombie_processes, reason = "the guardian stops it")]
+fn start_service(folder: &Path) {
     let socket = socket(folder);
+    // A killed service leaves its socket.
+    drop(fs::remove_file(&socket));
     let service = command(folder)
         .args(["system", "service", "--time=0"])
         .arg(format!("unix://{}", socket.display()))
@@ -166,7 +202,6 @@ fn start(folder: &Path) {
     let service = service.expect("podman");
     fs::write(folder.join("pid"), service.id().to_string()).expect("the engine's process id");
     wait_until("the engine answers", wait::LIMIT, || answers(folder));
-    guard(folder);
 }
 
 fn import_image(folder: &Path) {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_api::agent_file::TargetKind;
 use errand_api::gateway::task::{TaskDecision, TaskQuestions};
-use errand_model::event::{Failure, MemoryEnforcement, TaskChanged};
+use errand_model::event::{Failure, MemoryEnforcement, PinnedImage, TaskChanged};
 use errand_model::{Digest, Locator, ProcessIdentity, RunId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{AgentOutput, Exit, LaunchSpec, TargetStartError};
+use super::{AgentOutput, Exit, LaunchSpec, StartWaits, TargetStartError};
 
 /// Kind of place where agents live, such as processes of this machine.
 ///
@@ -39,6 +39,21 @@ pub trait Target: Debug + Send + Sync {
     /// [`TargetStartError::Refused`].
     async fn check(&self, _place: &TargetKind) -> Result<(), TargetStartError> {
         Ok(())
+    }
+
+    /// Resolves the image of a place, which is fetched if need be; tells `waits` so. All attempts of a run use
+    /// the image that its first one has resolved. `None`: agents of this target are made from no image, or
+    /// another program resolves it.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetStartError::Refused`].
+    async fn resolve_image(
+        &self,
+        _place: &TargetKind,
+        _waits: &StartWaits,
+    ) -> Result<Option<PinnedImage>, TargetStartError> {
+        Ok(None)
     }
 
     /// Starts the agent of an attempt; returns once its program runs. Its output goes to `output`

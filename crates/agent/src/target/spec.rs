@@ -10,6 +10,7 @@ use errand_api::catalog::BusAddress;
 use errand_api::gateway::task::TaskRequest;
 use errand_model::RunId;
 use errand_model::error_code::ErrorCode;
+use errand_model::event::PinnedImage;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -22,6 +23,8 @@ pub struct LaunchSpec {
     pub attempt: u32,
     /// The place as the agent file describes it, with the target's own settings.
     pub place: agent_file::TargetKind,
+    /// Image that the run's first attempt has resolved; `None`: the target takes that of `place`.
+    pub image: Option<PinnedImage>,
     /// Program and arguments; at least the program. One without `/` is searched in the `PATH` of
     /// `env`; one that is relative starts from `cwd`.
     pub argv: Vec<OsString>,

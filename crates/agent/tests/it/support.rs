@@ -65,6 +65,7 @@ impl Place {
             run_id: self.run_id.clone(),
             attempt: 1,
             place: agent_file::TargetKind::default(),
+            image: None,
             argv: argv.iter().map(Into::into).collect(),
             env,
             cwd: self.dir.path().to_owned(),

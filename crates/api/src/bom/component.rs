@@ -1,5 +1,7 @@
 //! Components of an agent.
 
+use errand_model::Digest;
+use errand_model::event::PinnedImage;
 use serde_json::{Value, json};
 
 use super::property::{self, Properties};
@@ -48,12 +50,32 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
         TargetKind::Process(_) => {}
         TargetKind::Container(ContainerPlace { image, .. })
         | TargetKind::Kubernetes(KubernetesPlace { image, .. }) => {
-            all.push(json!({
-                "type": "container", "bom-ref": format!("image:{image}"), "name": image,
-            }));
+            all.push(container_image(image, subject.image));
         }
     }
     super::in_order(all)
+}
+
+/// The image of the agent's containers. Its digest identifies the manifest that the registry has.
+fn container_image(name: &str, pinned: Option<&PinnedImage>) -> Value {
+    let mut properties = Properties::default();
+    if let Some(pinned) = pinned {
+        properties.add("image:digest", &pinned.digest);
+        properties.add("image:id", &pinned.id);
+    }
+    let digest = pinned.map(|pinned| {
+        let digest = pinned.digest.rsplit_once('@').map_or(pinned.digest.as_str(), |(_, it)| it);
+        digest.to_owned()
+    });
+    let parsed = digest.as_deref().and_then(|digest| digest.parse::<Digest>().ok());
+    object([
+        ("type", json!("container")),
+        ("bom-ref", json!(format!("image:{name}"))),
+        ("name", json!(name)),
+        ("version", json!(digest)),
+        ("hashes", parsed.as_ref().map_or(Value::Null, hashes)),
+        ("properties", properties.into_value()),
+    ])
 }
 
 fn models(subject: &Subject<'_>) -> Vec<Value> {

@@ -67,7 +67,7 @@ pub fn diff(from: &Value, to: &Value) -> Diff {
         match (before.get(reference), after.get(reference)) {
             (Some(old), None) => diff.removed.push(item(reference, old)),
             (None, Some(new)) => diff.added.push(item(reference, new)),
-            (Some(old), Some(new)) if old != new => diff.changed.push(BomChange {
+            (Some(old), Some(new)) if !is_same(old, new) => diff.changed.push(BomChange {
                 reference: reference.to_owned(),
                 from: digest(old),
                 to: digest(new),
@@ -90,6 +90,14 @@ fn items(document: &Value) -> BTreeMap<&str, &Value> {
     let listed = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
     let agent = metadata.and_then(|it| it.get("component"));
     agent.into_iter().chain(listed).map(|item| (reference_of(item), item)).collect()
+}
+
+/// Returns true if two items with one reference are the same. An image that only one of two inventories has
+/// resolved, such as that of a folder, is compared by its name.
+fn is_same(old: &Value, new: &Value) -> bool {
+    let is_image = |item: &Value| item.get("type").is_some_and(|it| it == "container");
+    let is_resolved = |item: &Value| item.get("version").is_some();
+    old == new || (is_image(old) && is_image(new) && is_resolved(old) != is_resolved(new))
 }
 
 fn item(reference: &str, value: &Value) -> Item {

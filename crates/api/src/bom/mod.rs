@@ -11,6 +11,7 @@ mod service;
 
 use std::collections::BTreeMap;
 
+use errand_model::event::PinnedImage;
 use errand_model::{Digest, canonical};
 use serde_json::{Map, Value, json};
 
@@ -44,6 +45,8 @@ pub struct Subject<'a> {
     pub model_route: Option<NamedPart>,
     /// The agents that a coordinator is made of, however deep, in any order.
     pub agents: Vec<NamedAgent>,
+    /// The image of the agent's containers, where its name was resolved.
+    pub image: Option<&'a PinnedImage>,
     /// The version of errand that runs the agent.
     pub errand_version: &'a str,
 }

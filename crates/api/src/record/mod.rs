@@ -15,7 +15,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use errand_model::budget::{LimitName, OnExceed};
-use errand_model::event::{AgentRef, RunKind, Trigger};
+use errand_model::event::{AgentRef, PinnedImage, RunKind, Trigger};
 use errand_model::{Digest, RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -221,6 +221,27 @@ pub struct RecordBom {
     /// The document's name in the blob store.
     #[schemars(with = "String")]
     pub digest: Digest,
+    /// The image of which all containers of the run are made; absent where a run has no containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<RecordImage>,
+}
+
+/// The image of a run's containers, as its name was resolved before the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordImage {
+    /// The image as the agent file names it.
+    pub reference: String,
+    /// The reference with the digest of the registry; the id, if no registry has the image.
+    pub digest: String,
+    /// The id that the container engine has for it.
+    pub id: String,
+}
+
+impl From<&PinnedImage> for RecordImage {
+    fn from(image: &PinnedImage) -> Self {
+        let PinnedImage { reference, digest, id } = image.clone();
+        Self { reference, digest, id }
+    }
 }
 
 /// Error of a run or an attempt.

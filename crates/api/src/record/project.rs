@@ -84,6 +84,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> RunRecord {
             name: run.spec.agent.name.clone(),
             generation: bom.generation,
             digest: bom.digest.clone(),
+            image: bom.image.as_ref().map(Into::into),
         }),
         parcel_digest: run.spec.agent.digest.clone(),
         journal: Some(JournalHead { seq: head.seq, hash: head.hash.to_string() }),

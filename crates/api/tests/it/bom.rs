@@ -39,6 +39,7 @@ fn bom_of(agent: &Agent, files: Vec<PackagedFile>) -> Bom {
         services: agent.tier.iter().flat_map(|_| ["chat", "search"]).map(of_catalog).collect(),
         agents: agent.coordinator.iter().flat_map(|it| it.agents.keys()).flat_map(agents).collect(),
         model_route: None,
+        image: None,
         errand_version: "1.0.0",
     })
 }

@@ -11,7 +11,7 @@ use crate::support::{counted_lines, kill, pid, prints, record, sandbox};
 use crate::workers::{Queue, drain, forgetful, worker};
 
 /// Sandbox with an engine; `None` on a machine that cannot have one.
-fn world() -> Option<(Sandbox, Podman)> {
+pub(crate) fn world() -> Option<(Sandbox, Podman)> {
     let podman = Podman::shared()?;
     let mut sandbox = sandbox();
     sandbox.set_env("DOCKER_HOST", podman.address());
@@ -19,12 +19,12 @@ fn world() -> Option<(Sandbox, Podman)> {
 }
 
 /// Agent whose script runs in a container.
-fn contained(script: &str, more: &str) -> TestAgent {
+pub(crate) fn contained(script: &str, more: &str) -> TestAgent {
     let target = format!("target: {{ type: container, image: '{IMAGE}', network: none{more} }}");
     TestAgent::shell(script).spec(&target)
 }
 
-fn containers(podman: &Podman, run_id: &str) -> Vec<String> {
+pub(crate) fn containers(podman: &Podman, run_id: &str) -> Vec<String> {
     podman.with_label(&format!("dev.errand.run={run_id}"))
 }
 
@@ -82,7 +82,7 @@ fn a_container_is_paused_continued_and_stopped() {
 }
 
 /// Script that prints numbered lines, takes a step in the middle, and goes on for each line of a file.
-const COUNTER: &str = "n=0; while [ ! -e go-on ]; do n=$((n+1)); echo line $n; echo odd $n >&2; \
+pub(crate) const COUNTER: &str = "n=0; while [ ! -e go-on ]; do n=$((n+1)); echo line $n; echo odd $n >&2; \
      sleep 0.05; done; errand agent step only -- sh -c 'echo stepped >> steps; echo done'; \
      echo total $n; errand agent output \"total $n\"\n";
 
@@ -201,7 +201,7 @@ fn an_image_with_one_static_program_runs_it() {
 }
 
 /// Checks that a run of [`COUNTER`] is over, and that its log has each line once.
-fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
+pub(crate) fn assert_counted(sandbox: &Sandbox, run_id: &str, adoptions: usize) {
     let running = record(sandbox, run_id);
     let workspace = running["attempts"][0]["workspace"]["path"].as_str().unwrap();
     std::fs::write(std::path::Path::new(workspace).join("go-on"), "").unwrap();

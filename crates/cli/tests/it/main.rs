@@ -19,6 +19,7 @@ mod catalog;
 mod clients;
 mod coding_agents;
 mod config;
+mod container_images;
 mod containers;
 mod coordinated;
 mod coordinator_files;

@@ -82,6 +82,7 @@ pub(super) async fn run(
             fail(journal, channels, outcome::of_unserved(&error)).await?;
         }
         Err(NotBegun::NotStarted(error)) => not_started(journal, channels, &error).await?,
+        Err(NotBegun::Refused(failure)) => fail(journal, channels, failure).await?,
         Err(NotBegun::Stopped(why)) => starting::end(journal, why).await?,
         Err(NotBegun::Other(error)) => return Err(error),
         Ok(()) => return Ok(()),
@@ -115,7 +116,7 @@ pub(super) async fn adopt(
         Err(NotBegun::Unserved(error)) => Err(NotAdopted::Unserved(error).into()),
         Err(NotBegun::NotStarted(error)) => Err(NotAdopted::Target(error).into()),
         // The next process that looks adopts the agent, or ends it.
-        Err(NotBegun::Stopped(_)) => Err(RunEnding.into()),
+        Err(NotBegun::Refused(_) | NotBegun::Stopped(_)) => Err(RunEnding.into()),
         Err(NotBegun::Other(error)) => Err(error),
         Ok(()) => Ok(()),
     }
@@ -127,6 +128,8 @@ enum NotBegun {
     Unserved(AgentApiBindError),
     /// The agent was not started, or not adopted.
     NotStarted(TargetStartError),
+    /// The image or the inventory of the attempt is missing.
+    Refused(Failure),
     /// The start was ended.
     Stopped(StoppedFor),
     /// The run belongs to another process, or cannot be recorded.
@@ -177,6 +180,7 @@ async fn begun(
     let live = match starting::started(engine, journal, channels, prepared, output).await? {
         Started::Live(live) => live,
         Started::Failed(error) => return Err(NotBegun::NotStarted(error)),
+        Started::Refused(failure) => return Err(NotBegun::Refused(failure)),
         Started::Stopped(why) => return Err(NotBegun::Stopped(why)),
     };
     let number = journal.look(|run, _| run.last_attempt_number());

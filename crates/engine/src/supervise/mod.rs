@@ -12,6 +12,7 @@ mod deadline;
 mod dispatch;
 mod door;
 mod event;
+mod image;
 mod orphaned;
 mod outcome;
 mod prepare;

@@ -133,11 +133,11 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
     own.extend(door::variables(door.as_deref()));
     let seen_by = (agent, sees_this_machine);
     let given = (input.as_deref(), brief.as_slice());
-    let order = dispatch::order(engine, run, (agent, &secrets, &equipment), given)?;
     let spec = LaunchSpec {
         run_id: run.id.clone(),
         attempt: run.last_attempt_number(),
         place: agent.target.clone(),
+        image: run.pinned_image().cloned(),
         argv: argv(engine, run, &parcel, sees_this_machine)?,
         env: environment::of_attempt(around, seen_by, &run.spec, (&secrets, &equipment), own),
         shared: shared(engine, run, (&parcel, &workspace), &files),
@@ -151,7 +151,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run, mut parcel: Parcel) -> Result<
         memory_limit_bytes: agent.resources.memory_bytes,
         cpu_millis: agent.resources.cpu_millis,
         pids: agent.resources.pids,
-        dispatch: order,
+        dispatch: dispatch::order(engine, run, (agent, &secrets, &equipment), given)?,
         time_limit: run.spec.timeouts.run,
     };
     let setup = AttemptSetup {

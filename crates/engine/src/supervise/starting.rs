@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use errand_agent::target::{AgentOutput, Live, TargetStartError};
+use errand_agent::target::{AgentOutput, LaunchSpec, Live, TargetStartError};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{AttemptWaiting, CancelCause, EventBody, ProcessUsage};
 use errand_model::failure::Failure;
@@ -14,7 +14,7 @@ use super::deadline;
 use super::door::ServedDoor;
 use super::event::{DEFAULT_GRACE, StoppedFor};
 use super::prepare::{Beginning, Prepared};
-use super::{SupervisorChannels, requests};
+use super::{SupervisorChannels, image, requests};
 use crate::journal::Journal;
 use crate::launch::{HelperReport, READY_LIMIT};
 use crate::{Engine, Error};
@@ -28,6 +28,8 @@ pub(super) enum Started {
     Live(Box<dyn Live>),
     /// The agent was not started.
     Failed(TargetStartError),
+    /// The attempt fails before its agent is started.
+    Refused(Failure),
     /// The start was ended; nothing of it is left.
     Stopped(StoppedFor),
 }
@@ -47,10 +49,7 @@ pub(super) async fn started(
 ) -> Result<Started, Error> {
     let log = std::sync::Arc::clone(&output.log);
     let mut waits = output.waits.heard();
-    let mut start = match &prepared.beginning {
-        Beginning::Start(spec) => prepared.target.start(spec, output),
-        Beginning::Adopt(agent, _) => prepared.target.adopt(agent, output),
-    };
+    let mut start = Box::pin(start_or_adopt(engine, journal, prepared, output));
     // What is left of other starts could not be removed.
     let is_start = matches!(prepared.beginning, Beginning::Start(_));
     let can_end = is_start && prepared.target.outlives_supervisor();
@@ -61,13 +60,11 @@ pub(super) async fn started(
         tokio::select! {
             biased;
             started = &mut start => {
-                return Ok(match started {
-                    Ok(live) => {
-                        channels.say(HelperReport::Began);
-                        Started::Live(live)
-                    }
-                    Err(error) => Started::Failed(error),
-                });
+                let started = started?;
+                if matches!(started, Started::Live(_)) {
+                    channels.say(HelperReport::Began);
+                }
+                return Ok(started);
             }
             waiting = waits.next() => {
                 note(journal, waiting)?;
@@ -102,6 +99,30 @@ pub(super) async fn started(
     channels.say(HelperReport::Began);
     remove(journal, prepared, &log).await;
     Ok(Started::Stopped(why))
+}
+
+/// Starts or adopts the agent, once the image of its container is resolved.
+async fn start_or_adopt(
+    engine: &Engine,
+    journal: &Journal,
+    prepared: &Prepared,
+    output: AgentOutput,
+) -> Result<Started, Error> {
+    let started = match &prepared.beginning {
+        Beginning::Start(spec) => {
+            let of_agent = (prepared, spec.as_ref());
+            match image::resolved(engine, journal, of_agent, &output).await? {
+                Err(failure) => return Ok(Started::Refused(failure)),
+                Ok(None) => prepared.target.start(spec, output).await,
+                Ok(image) => {
+                    let spec = LaunchSpec { image, ..LaunchSpec::clone(spec) };
+                    prepared.target.start(&spec, output).await
+                }
+            }
+        }
+        Beginning::Adopt(agent, _) => prepared.target.adopt(agent, output).await,
+    };
+    Ok(started.map_or_else(Started::Failed, Started::Live))
 }
 
 /// Waits until the tools of an attempt are listed, for rules that name tools: an agent does not begin under a

@@ -59,6 +59,20 @@ pub struct BomPinned {
     pub generation: u64,
     /// Its name in the blob store.
     pub digest: Digest,
+    /// Image that all attempts of the run use; `None`: the target of the agent resolves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<PinnedImage>,
+}
+
+/// Image of a container, as its name was resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedImage {
+    /// The image as the agent file names it.
+    pub reference: String,
+    /// Reference with the digest of the registry; the id, if no registry has the image.
+    pub digest: String,
+    /// Id that the container engine has for it.
+    pub id: String,
 }
 
 /// `policy.decided`: a rule was asked.

@@ -30,7 +30,7 @@ pub use coordination::{
 };
 pub use limit::{
     BomPinned, BudgetExceeded, BudgetRaised, BudgetSteered, BudgetWarned, CheckbackRefused,
-    EgressClosed, PolicyDecided, ReplayDiverged,
+    EgressClosed, PinnedImage, PolicyDecided, ReplayDiverged,
 };
 pub use person::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, InputExpired,

@@ -2,7 +2,7 @@
 
 use super::{Decision, Rejection, Run};
 use crate::Timestamp;
-use crate::event::EventBody;
+use crate::event::{EventBody, PinnedImage};
 
 /// An event that belongs to the work of one attempt.
 ///
@@ -16,6 +16,11 @@ pub struct AttemptReport {
 }
 
 impl Run {
+    /// Returns the image that all containers of the run are made from, once its name was resolved.
+    pub fn pinned_image(&self) -> Option<&PinnedImage> {
+        self.bom.as_ref()?.image.as_ref()
+    }
+
     pub(super) fn report(
         &self,
         report: &AttemptReport,

@@ -13,8 +13,8 @@ use crate::coordination::Coordination;
 use crate::error_code::ErrorCode;
 use crate::event::{
     AgentUsage, ApprovalRequested, ApprovalVerdict, CancelCause, CancelRequested, Failure,
-    HandoffRequested, InputRequested, PauseReason, RequeueReason, RestartRequested, RunCreated,
-    RunPaused, ScheduleSpec,
+    HandoffRequested, InputRequested, PauseReason, PinnedImage, RequeueReason, RestartRequested,
+    RunCreated, RunPaused, ScheduleSpec,
 };
 use crate::{Digest, Payload, RunId, Timestamp};
 
@@ -173,6 +173,9 @@ pub struct BomRef {
     pub digest: Digest,
     /// The attempt that it was pinned for.
     pub attempt: u32,
+    /// Image of the run's containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<PinnedImage>,
 }
 
 /// The six statuses of a run.

@@ -51,6 +51,7 @@ impl TestAttempt {
             run_id: self.run_id.clone(),
             attempt: 1,
             place: agent_file::TargetKind::default(),
+            image: None,
             argv: program.argv(),
             env,
             cwd: self.folder.path().to_owned(),

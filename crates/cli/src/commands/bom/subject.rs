@@ -156,7 +156,8 @@ async fn of_run(
     if let Some(attempt) = attempt {
         let message = format!("attempt {attempt} of run {run_id} has no inventory");
         return Err(Failure::new(ErrorCode::BomNotFound, message).hint(
-            "an attempt has one from its beginning on; `errand inspect-run` lists attempts",
+            "an attempt has one from its beginning on, or once its image is found; \
+             `errand inspect-run` lists attempts",
         ));
     }
     // The bill of materials of a coordinator is known before its first attempt.
