@@ -89,7 +89,7 @@ const TELLING: &[Telling] = &[
     ("session.appended", &["session_id", "messages=messages"]),
     ("session.cached", &["session_id", "tool", "input_digest", "until=expires_at_ms"]),
     ("session.rolled_back", &["session_id", "runs=run_ids"]),
-    ("bom.pinned", &["generation=generation", "digest"]),
+    ("bom.pinned", &["generation=generation", "digest", "image=image.digest"]),
     ("policy.decided", &["hook", "policy", "verdict", "enforced=enforced", "by=by", "reason"]),
     (
         "egress.closed",

@@ -74,6 +74,11 @@ fn lines_tell_what_matters() {
             &json!({ "reason": "schedule", "run_id": "01m7yb33v7t9zye2je2t", "slot_ms": 1_800_000_000_000_u64 }),
         ),
         line(1, "bom.pinned", &json!({ "generation": 4, "digest": digest })),
+        line(
+            1,
+            "bom.pinned",
+            &json!({ "generation": 4, "digest": digest, "image": { "reference": "agent:1", "digest": "agent@sha256:aa", "id": "sha256:bb" } }),
+        ),
         line(1, "progress.reported", &json!({ "percent": 50, "note": "half\u{1b}[2J" })),
         line(1, "future.happened", &json!({ "a": { "b": 1 }, "c": null, "d": "" })),
         line(1, "output.delta", &json!({ "text": "x".repeat(500) })),
