@@ -113,6 +113,13 @@ impl ControlFolder {
     pub(crate) fn admit_all_users(&self, spec: &LaunchSpec) -> io::Result<()> {
         open_folder(&self.path)?;
         open_folder(&spec.folder)?;
+        // Skills, each in a folder of its own.
+        for entry in fs::read_dir(&spec.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open_for_reading(&entry.path())?;
+            }
+        }
         for shared in &spec.shared {
             match shared.access {
                 SharedAccess::Own => open_folder(&shared.path)?,

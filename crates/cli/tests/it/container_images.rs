@@ -196,15 +196,22 @@ fn a_glibc_image_without_root_and_with_a_read_only_root_has_steps_and_artifacts(
         podman.run(&["import", "--change", "USER 1234:1234", &archive, "localhost/glibc:1"]);
     let target = "target: { type: container, image: 'localhost/glibc:1', network: none, \
                   read_only_root: true, capabilities: [] }";
+    let skill =
+        "---\nname: code-review\ndescription: Reviews a change\n---\nRead the diff first.\n";
+    sandbox.write("defs/code-review/SKILL.md", skill);
+    sandbox.write("defs/code-review/scripts/lint.sh", "echo linted\n");
+    drop(sandbox.errand(["apply", "-f", "defs"]).run().ok());
     let script = "errand agent step one -- cat /proc/self/status > status.txt\n\
+                  sh \"$ERRAND_SKILLS_DIR\"/code-review/scripts/lint.sh\n\
                   errand agent artifact status.txt\n\
                   echo x 2>/dev/null > /made && echo writable\n\
                   errand agent output done\n";
-    let agent = sandbox.agent(&TestAgent::shell(script).spec(target));
+    let agent = sandbox.agent(&TestAgent::shell(script).spec(target).spec("skills: [code-review]"));
     let ended = sandbox.errand(["run", "--json"]).arg(&agent).run().ok().json();
     assert_eq!((&ended["status"], &ended["output"]), (&"completed".into(), &"done".into()));
     let run_id = ended["run_id"].as_str().unwrap();
-    assert!(!log(&sandbox, run_id).contains("writable"));
+    let shown = log(&sandbox, run_id);
+    assert!(shown.contains("linted") && !shown.contains("writable"), "{shown}");
     let kept = ended["artifacts"][0]["name"].as_str().unwrap();
     assert_eq!(kept, "status.txt", "{ended:#}");
 }
