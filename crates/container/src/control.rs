@@ -163,8 +163,7 @@ fn open_folder(folder: &Path) -> io::Result<()> {
         let entry = entry?;
         let found = entry.file_type()?;
         if !found.is_dir() && !found.is_symlink() {
-            let mode = entry.metadata()?.permissions().mode() | 0o666;
-            fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode))?;
+            admit(&entry.path(), 0o666)?;
         }
     }
     Ok(())

@@ -68,11 +68,7 @@ pub(crate) async fn find(
         }
         Err(_) => {}
     }
-    self::pull(engine, image, waits).await?;
-    let found = engine.docker.inspect_image(image).await;
-    let found =
-        found.map_err(|error| engine.refusal(&format!("inspect the image {image}"), &error))?;
-    usable(image, found)
+    usable(image, pulled(engine, image, waits).await?)
 }
 
 /// Returns the image that the first attempt of a run has resolved, whatever its name stands for now. It is
@@ -104,11 +100,19 @@ pub(crate) async fn find_pinned(
             format!("the run began with {digest}, which the engine does not have any more");
         return Err(not_found(reference, &reason));
     }
-    pull(engine, digest, waits).await?;
-    let found = engine.docker.inspect_image(digest).await;
-    let found =
-        found.map_err(|error| engine.refusal(&format!("inspect the image {digest}"), &error))?;
+    let found = pulled(engine, digest, waits).await?;
     Ok(FoundImage { pinned: digest.clone(), ..usable(reference, found)? })
+}
+
+/// Pulls an image, and returns what the engine then has under its name.
+async fn pulled(
+    engine: &ContainerEngine,
+    name: &str,
+    waits: &StartWaits,
+) -> Result<ImageInspect, TargetStartError> {
+    pull(engine, name, waits).await?;
+    let found = engine.docker.inspect_image(name).await;
+    found.map_err(|error| engine.refusal(&format!("inspect the image {name}"), &error))
 }
 
 /// Returns a found image, if programs of it can run on this machine.
