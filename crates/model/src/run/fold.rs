@@ -281,7 +281,7 @@ impl Run {
                     generation: pinned.generation,
                     digest: pinned.digest.clone(),
                     attempt: context.attempt,
-                    image: pinned.image.clone().or_else(|| self.pinned_image().cloned()),
+                    image: pinned.image.clone(),
                 });
             }
         }
