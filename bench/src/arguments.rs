@@ -99,14 +99,15 @@ impl Arguments {
         Ok(this)
     }
 
-    /// Chooses fewer repetitions and smaller amounts: everything is measured in a few minutes.
+    /// Chooses fewer repetitions and smaller amounts: everything is measured in less than three
+    /// minutes.
     fn be_quick(&mut self) {
         self.is_quick = true;
         self.rounds = 3;
-        self.runs = 2_000;
+        self.runs = 500;
         self.idle_seconds = 5;
         self.log_mib = 128;
-        self.calls = 500;
+        self.calls = 200;
     }
 
     /// Returns a requested section that is none of `known`.
@@ -151,7 +152,7 @@ pub(crate) fn usage(complaint: &str) -> String {
          --calls N          model calls of each format in a round (2000)\n\
          --peer PATH        the program of `peer` (bench/peer/target/release/errand-bench-peer)\n\
          --litellm PATH     the program of `litellm` (bench/litellm/bin/litellm)\n\
-         --quick            3 rounds, 2000 runs, 5 s idle, 128 MiB, 500 calls, no long sections\n\
+         --quick            3 rounds, 500 runs, 5 s idle, 128 MiB, 200 calls, no long sections\n\
          --compare FILE     shows the shares in FILE beside the measured ones\n\
          --save FILE COMMIT writes the shares to FILE, as those of COMMIT\n\
          --json             a machine-readable report\n\nsections, all unless named:\n"

@@ -14,6 +14,10 @@ use crate::arguments::Arguments;
 /// Time limit of any wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Statuses of runs whose agents have processes. The runs that `http` schedules for a later day
+/// have none, and are many: to stop each would take longer than all of `--quick`.
+const SUPERVISED: [&str; 2] = ["running", "paused"];
+
 /// A folder with a registry, and the program. Dropping it stops all its runs.
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -115,9 +119,12 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let live = self.output(&["ps", "--quiet"]).unwrap_or_default();
-        for run_id in live.split_whitespace() {
-            drop(self.errand(&["stop", "--force", run_id]).status());
+        for status in SUPERVISED {
+            let filter = format!("status={status}");
+            let runs = self.output(&["ps", "--quiet", "--filter", &filter]).unwrap_or_default();
+            for run_id in runs.split_whitespace() {
+                drop(self.errand(&["stop", "--force", run_id]).status());
+            }
         }
     }
 }
