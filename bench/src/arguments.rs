@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     pub(crate) compared_with: Option<PathBuf>,
     /// File that gets the measured shares, and the commit that they are of.
     pub(crate) saved_to: Option<(PathBuf, String)>,
-    /// True if everything is to be measured in a few minutes.
+    /// True if everything is to be measured in about three minutes.
     is_quick: bool,
     sections: Vec<String>,
 }
@@ -99,8 +99,7 @@ impl Arguments {
         Ok(this)
     }
 
-    /// Chooses fewer repetitions and smaller amounts: everything is measured in less than three
-    /// minutes.
+    /// Chooses fewer repetitions and smaller amounts: everything is measured in about three minutes.
     fn be_quick(&mut self) {
         self.is_quick = true;
         self.rounds = 3;

@@ -14,11 +14,11 @@ use crate::arguments::Arguments;
 /// Time limit of any wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Statuses of runs whose agents have processes. The runs that `http` schedules for a later day
-/// have none, and are many: to stop each would take longer than all of `--quick`.
+/// Statuses of runs that have processes. The many runs that `http` schedules for a later day have
+/// none: a command to stop each of them would take minutes.
 const SUPERVISED: [&str; 2] = ["running", "paused"];
 
-/// A folder with a registry, and the program. Dropping it stops all its runs.
+/// A folder with a registry, and the program. Dropping it stops its runs that have processes.
 #[derive(Debug)]
 pub(crate) struct Lab {
     folder: TempDir,

@@ -10,7 +10,7 @@ const SHARES: &str = "bench/shares.json";
 pub(crate) enum Extent {
     /// All lines, with long histories.
     Full,
-    /// The lines of the file of shares, in a few minutes.
+    /// The lines of the file of shares, in about three minutes.
     Quick(SharesFile),
 }
 

@@ -45,8 +45,8 @@ usage: cargo xtask <chore>
   tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
   gen [--check]  writes docs/reference and the gRPC types; --check only compares
   bench [--quick [--save]]
-                 builds the release and measures it against bench/shares.json; --quick takes three
-                 minutes and measures the lines of that file, --save replaces the file
+                 builds the release and measures it against bench/shares.json; --quick takes
+                 three minutes and measures the lines of that file, --save replaces the file
   fuzz SECONDS   searches for inputs that break the wire formats
   dist           builds the programs that are shipped, dynamic and static
 ";
